@@ -43,11 +43,12 @@ create index delivery_due on pgsolo.delivery (handler, next_at) where state = 'r
 -- The doorbell: one row that tells producers whether the leader sleeps and wants to be rung. A producer that reads it while
 -- the leader is awake sends no NOTIFY, which would make its commit wait for an instance-wide lock.
 create table pgsolo.doorbell (
-    armed boolean not null,
-    only_row boolean primary key default true check (only_row)
+    only_row boolean primary key default true check (only_row),
+    armed    boolean not null default true,
+    term     bigint not null default 0 -- of the leader that may write it
 );
 
-insert into pgsolo.doorbell (armed) values (true);
+insert into pgsolo.doorbell default values;
 
 create function pgsolo.ring() returns trigger language plpgsql security definer as $$
 begin

@@ -1,0 +1,239 @@
+package election_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/election"
+)
+
+func TestOneLeadsAndHandsOver(t *testing.T) {
+	url := privatepg.Database(t)
+	first := setup(t, url)
+	term := within(t, "first leader", first.leading)
+	second := setup(t, url, func(o *election.Options) { o.Holder = "second" })
+	eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
+	if got := second.elector.Status().Term.Number; got != term.Number {
+		t.Errorf("standby reports term %d, want %d", got, term.Number)
+	}
+
+	first.stop()
+	if err := within(t, "first to end", first.ended); err != nil {
+		t.Errorf("planned stop: %v", err)
+	}
+	first.ended <- nil
+	next := within(t, "second leader", second.leading)
+	if next.Number != term.Number+1 {
+		t.Errorf("term %d follows %d", next.Number, term.Number)
+	}
+	status := second.elector.Status()
+	if status.Role != election.Leader || status.Holder != "second" || status.SeenAt.IsZero() {
+		t.Errorf("status of the leader: %+v", status)
+	}
+}
+
+func TestTerminatedSessionIsSeenAtOnce(t *testing.T) {
+	url := privatepg.Database(t)
+	first := setup(t, url, func(o *election.Options) { o.Lease = time.Minute }) // no ping for 12 s: only the pending read can tell
+	term := within(t, "first leader", first.leading)
+	second := setup(t, url)
+
+	conn := connect(t, url)
+	if _, err := conn.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
+		where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`,
+	); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case cause := <-first.cause:
+		if !errors.Is(cause, election.ErrLost) {
+			t.Errorf("cause %v, want ErrLost", cause)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the leader has not noticed the end of its session")
+	}
+	if err := within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
+		t.Errorf("Run returned %v, want ErrLost", err)
+	}
+	first.ended <- nil
+	if next := within(t, "second leader", second.leading); next.Number <= term.Number {
+		t.Errorf("term %d follows %d", next.Number, term.Number)
+	}
+}
+
+func TestStolenTermIsLost(t *testing.T) {
+	url := privatepg.Database(t)
+	r := setup(t, url)
+	within(t, "leader", r.leading)
+	if _, err := connect(t, url).Exec(t.Context(), `update pgsolo.leader set term = term + 1`); err != nil {
+		t.Fatal(err)
+	}
+	if cause := within(t, "loss", r.cause); !errors.Is(cause, election.ErrLost) {
+		t.Errorf("cause %v, want ErrLost", cause)
+	}
+	if err := within(t, "end", r.ended); !errors.Is(err, election.ErrLost) {
+		t.Errorf("Run returned %v, want ErrLost", err)
+	}
+	r.ended <- nil
+}
+
+func TestUnlockedByOthersIsLost(t *testing.T) {
+	url := privatepg.Database(t)
+	server := serve(t, url)
+	r := setup(t, server.url)
+	within(t, "leader", r.leading)
+	conn := connect(t, url)
+	eventually(t, "a pause between pings", func() (pause bool) {
+		if err := conn.QueryRow(t.Context(), `select exists (select from pg_stat_activity
+			where datname = current_database() and application_name like 'pgsolo % term %' and state = 'idle'
+				and query like '%pg_locks%')`).Scan(&pause); err != nil {
+			t.Fatal(err)
+		}
+		return pause
+	})
+	server.inject("select pg_advisory_unlock_all()") // as shared code on the same session would
+	if cause := within(t, "loss", r.cause); !errors.Is(cause, election.ErrLost) || !strings.Contains(cause.Error(), "no longer holds") {
+		t.Errorf("cause %v, want that the lock is not held", cause)
+	}
+	within(t, "end", r.ended)
+	r.ended <- nil
+}
+
+func TestDrain(t *testing.T) {
+	url := privatepg.Database(t)
+	started, sawStopping, cause := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	r := &replica{t: t, ended: make(chan error, 1)}
+	r.start(url, func(ctx context.Context, term election.Term) error {
+		close(started)
+		<-term.Stopping
+		if ctx.Err() != nil {
+			t.Error("the context ended together with Stopping, want it to live through the drain")
+		}
+		close(sawStopping)
+		<-ctx.Done()
+		cause <- context.Cause(ctx)
+		return nil
+	}, func(o *election.Options) { o.Drain = 50 * time.Millisecond })
+	within(t, "leader", started)
+	r.stop()
+	within(t, "stopping", sawStopping)
+	if err := within(t, "end of the drain", cause); !errors.Is(err, context.Canceled) {
+		t.Errorf("cause %v, want context.Canceled", err)
+	}
+	if err := within(t, "end", r.ended); err != nil {
+		t.Errorf("planned stop: %v", err)
+	}
+	r.ended <- nil
+	var clean bool
+	if err := connect(t, url).QueryRow(t.Context(), `select clean from pgsolo.leader`).Scan(&clean); err != nil || !clean {
+		t.Errorf("clean = %v, %v; want true", clean, err)
+	}
+}
+
+func TestLeadersErrorIsReturnedAndTheLockFreed(t *testing.T) {
+	url := privatepg.Database(t)
+	broken := errors.New("broken")
+	r := &replica{t: t, ended: make(chan error, 1)}
+	r.start(url, func(context.Context, election.Term) error { return broken })
+	if err := within(t, "end", r.ended); !errors.Is(err, broken) {
+		t.Errorf("Run returned %v, want %v", err, broken)
+	}
+	r.ended <- nil
+	within(t, "next leader", setup(t, url).leading)
+}
+
+func TestIndependentElections(t *testing.T) {
+	url := privatepg.Database(t)
+	conn := connect(t, url)
+	if err := election.Migrate(t.Context(), conn, "other"); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []func(*election.Options){
+		func(o *election.Options) {},
+		func(o *election.Options) { o.Name = "reports" },
+		func(o *election.Options) { o.Schema = "other" },
+	} {
+		within(t, "leader", setup(t, url, change).leading)
+	}
+}
+
+func TestHostileRoleSettings(t *testing.T) {
+	url := privatepg.Database(t)
+	conn := connect(t, url)
+	for _, setting := range []string{
+		"idle_session_timeout = '300ms'", "statement_timeout = '50ms'", "lock_timeout = '20ms'",
+		"default_transaction_isolation = 'serializable'", "default_transaction_read_only = on",
+	} {
+		if _, err := conn.Exec(t.Context(), `do $$ begin
+			execute format('alter role %I in database %I set `+strings.ReplaceAll(setting, "'", "''")+`', current_user, current_database());
+			end $$`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := setup(t, url)
+	within(t, "leader", first.leading)
+	second := setup(t, url)
+	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	first.stop()
+	within(t, "successor", second.leading)
+}
+
+func TestRefused(t *testing.T) {
+	url := privatepg.Database(t)
+	if _, err := connect(t, url).Exec(t.Context(), `drop table pgsolo.leader`); err != nil {
+		t.Fatal(err)
+	}
+	r := setup(t, url)
+	if err := within(t, "refusal", r.ended); !errors.Is(err, election.ErrSchema) {
+		t.Errorf("without the table: %v, want ErrSchema", err)
+	}
+	r.ended <- nil
+
+	r = setup(t, url, func(o *election.Options) { o.Config.Database = "absent" })
+	if err := within(t, "refusal", r.ended); err == nil || !strings.Contains(err.Error(), `database "absent" does not exist`) {
+		t.Errorf("without the database: %v", err)
+	}
+	r.ended <- nil
+}
+
+func TestOptions(t *testing.T) {
+	config := setupConfig(t)
+	for name, options := range map[string]election.Options{
+		"Config":       {},
+		"Lease":        {Config: config, Lease: time.Millisecond},
+		"PollInterval": {Config: config, PollInterval: time.Second},
+		"Drain":        {Config: config, Drain: -1},
+		"Name":         {Config: config, Name: strings.Repeat("n", 25)},
+		"Schema":       {Config: config, Schema: "Robert'); drop"},
+	} {
+		if _, err := election.New(options); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v does not name the field", name, err)
+		}
+	}
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	url := privatepg.Database(t)
+	for range 20 {
+		r := setup(t, url)
+		within(t, "leader", r.leading)
+		r.stop()
+		if err := within(t, "end", r.ended); err != nil {
+			t.Fatal(err)
+		}
+		r.ended <- nil
+	}
+	conn := connect(t, url)
+	eventually(t, "the last session to end", func() bool {
+		var sessions int
+		if err := conn.QueryRow(t.Context(), `select count(*) from pg_stat_activity
+			where datname = current_database() and application_name like 'pgsolo %'`).Scan(&sessions); err != nil {
+			t.Fatal(err)
+		}
+		return sessions == 0
+	})
+}

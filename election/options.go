@@ -1,0 +1,92 @@
+package election
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+)
+
+// Options say which election a process takes part in, and how. Config is required.
+type Options struct {
+	// Config reaches PostgreSQL directly: behind a pooler in transaction mode the lock would belong to nobody. It is copied.
+	Config *pgx.ConnConfig
+
+	Schema string // where Migrate made the tables; default "pgsolo"
+	Name   string // of the election: replicas of one name compete; default "main"
+
+	Holder  string // how this process is called in the leader row; default host name and process id
+	Address string // where other replicas reach it; default none
+
+	// Lease is how long the server lets a silent leader keep the lock, at least 1 s; default 5 s. The leader gives up sooner: it
+	// pings every fifth of it, its context is cancelled after 0.6 of it without an answer, and after 0.9 the process must end.
+	Lease time.Duration
+
+	// PollInterval is how long one poll of a standby waits in the lock's queue, from 10 ms up to, not including, 1 s, so that it
+	// stays below the deadlock_timeout, after which PostgreSQL may log a wait; default 900 ms.
+	PollInterval time.Duration
+
+	// Drain is how long lead may go on once Run's context is done, before its own context is cancelled; default 0.
+	Drain time.Duration
+
+	// Unhealthy is called at most once, when lead has not returned 0.9 of the lease after the last ping that succeeded was sent.
+	// It must end the process: soon after, another leads. Default: log the error and exit with code 3.
+	Unhealthy func(error)
+
+	Logger hclog.Logger // default: none
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Config == nil {
+		return o, errors.New("election: Config is required")
+	}
+	o.Config = o.Config.Copy()
+	if o.Schema == "" {
+		o.Schema = DefaultSchema
+	}
+	if o.Name == "" {
+		o.Name = "main"
+	}
+	if o.Holder == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return o, fmt.Errorf("election: Holder: get host name: %w", err)
+		}
+		o.Holder = fmt.Sprintf("%s/%d", host, os.Getpid())
+	}
+	if o.Lease == 0 {
+		o.Lease = 5 * time.Second
+	}
+	if o.PollInterval == 0 {
+		o.PollInterval = 900 * time.Millisecond
+	}
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	if o.Unhealthy == nil {
+		logger := o.Logger
+		o.Unhealthy = func(err error) {
+			logger.Error("exiting", "error", err)
+			os.Exit(3)
+		}
+	}
+	switch {
+	case !schemaName.MatchString(o.Schema):
+		return o, fmt.Errorf("election: Schema %q: want lower-case letters, digits and underscores, at most 40", o.Schema)
+	case len(o.Name) > maxName:
+		return o, fmt.Errorf("election: Name %q is longer than %d bytes", o.Name, maxName)
+	case o.Lease < time.Second || o.Lease > time.Hour:
+		return o, fmt.Errorf("election: Lease %s: want 1s to 1h", o.Lease)
+	case o.PollInterval < 10*time.Millisecond || o.PollInterval >= time.Second:
+		return o, fmt.Errorf("election: PollInterval %s: want at least 10ms and less than 1s", o.PollInterval)
+	case o.Drain < 0:
+		return o, fmt.Errorf("election: Drain %s is negative", o.Drain)
+	}
+	return o, nil
+}
+
+// maxName leaves room for the term in an application_name, of which PostgreSQL keeps 63 bytes.
+const maxName = 24

@@ -1,0 +1,166 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+)
+
+// oldestServer is the first major version with every setting of the lease.
+const oldestServer = 14
+
+// connectTimeout bounds connecting and the set-up, each.
+const connectTimeout = 5 * time.Second
+
+// session is the connection that queues for the lock and holds it. One goroutine uses it at a time.
+type session struct {
+	conn     *pgx.Conn
+	schema   string
+	election string
+	classID  int32 // with lockID: the advisory lock
+	lockID   int32
+}
+
+// leaderRow is the row of pgsolo.leader.
+type leaderRow struct {
+	term            Term
+	holder, address string
+	since           time.Time
+}
+
+// setting is one that the server must enforce.
+type setting struct {
+	name  string
+	value string // in the unit of pg_settings
+	vital bool   // without it the lease is not one
+}
+
+// leaseSettings make the server end a session that has gone silent. They are in force before the session queues, because a dead
+// standby at the head of the queue inherits the lock.
+func leaseSettings(lease time.Duration) []setting {
+	ms := strconv.FormatInt(lease.Milliseconds(), 10)
+	return []setting{
+		{"idle_session_timeout", ms, true},                        // a leader that no longer pings
+		{"client_connection_check_interval", "500", true},         // a waiter whose client went away
+		{"statement_timeout", ms, true},                           // nothing here runs long
+		{"idle_in_transaction_session_timeout", ms, true},         // likewise
+		{"default_transaction_isolation", "read committed", true}, // a poll reads what was committed while it waited
+		{"default_transaction_read_only", "off", true},            // the leader row is written
+		{"lock_timeout", "0", true},                               // only a poll has one, and sets it itself
+		{"tcp_keepalives_idle", "1", false},                       // a dead peer with nothing in flight
+		{"tcp_keepalives_interval", "1", false},                   //
+		{"tcp_keepalives_count", "3", false},                      //
+		{"tcp_user_timeout", ms, false},                           // a dead peer with data in flight
+	}
+}
+
+const (
+	setSettings = `select set_config(name, value, false) from unnest($1::text[], $2::text[]) as s (name, value)`
+
+	// current_setting asks the socket for the tcp settings; pg_settings has plain numbers for the others.
+	showSettings = `select name, case when name like 'tcp%' then current_setting(name) else setting end
+		from pg_settings where name = any($1::text[])`
+
+	ensureElection = `insert into pgsolo.leader (election) values ($1) on conflict do nothing`
+
+	selectLock = `select 'pgsolo.leader'::regclass::oid::bigint, lock_id, pg_is_in_recovery()
+		from pgsolo.leader where election = $1`
+
+	selectRecovery = `select pg_is_in_recovery()`
+)
+
+// open connects, puts the settings in force, and finds the lock.
+func open(ctx context.Context, o Options) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
+	defer cancel()
+	config := o.Config.Copy()
+	config.ConnectTimeout = connectTimeout
+	config.RuntimeParams["application_name"] = "pgsolo " + o.Name + " standby"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	s := &session{conn: conn, schema: o.Schema, election: o.Name}
+	if err := s.setUp(ctx, o); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) setUp(ctx context.Context, o Options) error {
+	if err := checkVersion(s.conn.PgConn().ParameterStatus("server_version")); err != nil {
+		return err
+	}
+	if err := s.applySettings(ctx, leaseSettings(o.Lease), o.Logger); err != nil {
+		return err
+	}
+	var recovering bool
+	if err := s.conn.QueryRow(ctx, selectRecovery).Scan(&recovering); err != nil {
+		return fmt.Errorf("ask whether the server is a replica: %w", err)
+	}
+	if recovering {
+		return errors.New("the server is a hot standby, where nobody can lead; connect to the primary")
+	}
+	if _, err := s.conn.Exec(ctx, inSchema(ensureElection, s.schema), s.election); err != nil {
+		return fmt.Errorf("enter election %q: %w", s.election, err)
+	}
+	var class int64
+	if err := s.conn.QueryRow(ctx, inSchema(selectLock, s.schema), s.election).Scan(&class, &s.lockID, &recovering); err != nil {
+		return fmt.Errorf("find the lock of election %q: %w", s.election, err)
+	}
+	s.classID = int32(uint32(class)) // the same 32 bits: an oid has no sign, the lock's key has one
+	return nil
+}
+
+// checkVersion refuses a server that is too old. Its argument is like "15.4 (Debian 15.4-1)" or "18rc1".
+func checkVersion(version string) error {
+	var major int
+	if _, err := fmt.Sscanf(version, "%d", &major); err == nil && major < oldestServer {
+		return &refusal{fmt.Errorf("PostgreSQL %s cannot enforce a lease; want %d or newer", version, oldestServer)}
+	}
+	return nil
+}
+
+// applySettings sets and then verifies, since a pooler or a managed service may swallow a SET.
+func (s *session) applySettings(ctx context.Context, settings []setting, logger hclog.Logger) error {
+	names, values := make([]string, len(settings)), make([]string, len(settings))
+	for i, setting := range settings {
+		names[i], values[i] = setting.name, setting.value
+	}
+	if _, err := s.conn.Exec(ctx, setSettings, names, values); err != nil {
+		return fmt.Errorf("set up the session: %w", err)
+	}
+	rows, err := s.conn.Query(ctx, showSettings, names)
+	if err != nil {
+		return fmt.Errorf("verify the session's settings: %w", err)
+	}
+	inForce := map[string]string{}
+	var name, value string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &value}, func() error { inForce[name] = value; return nil }); err != nil {
+		return fmt.Errorf("verify the session's settings: %w", err)
+	}
+	for _, setting := range settings {
+		if inForce[setting.name] == setting.value {
+			continue
+		}
+		if setting.vital {
+			return &refusal{fmt.Errorf("the server did not take %s = %s (it has %q): is there a pooler in between? connect directly",
+				setting.name, setting.value, inForce[setting.name])}
+		}
+		logger.Debug("a protection is not in force on this connection", "setting", setting.name, "has", inForce[setting.name])
+	}
+	return nil
+}
+
+// close ends the session. A lock that it still holds is free as soon as the server notices.
+func (s *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.conn.Close(ctx) // an error here says only that the connection was broken already
+}

@@ -1,0 +1,114 @@
+package election_test
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/election"
+)
+
+func TestMain(m *testing.M) { os.Exit(privatepg.Main(m, migrate)) }
+
+func migrate(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return election.Migrate(ctx, conn, election.DefaultSchema)
+}
+
+// replica is one elector that runs, and what it does when it leads.
+type replica struct {
+	t       *testing.T
+	elector *election.Elector
+	leading chan election.Term // receives each term that it leads
+	cause   chan error         // receives the cause with which the leader's context ended
+	stop    context.CancelFunc
+	ended   chan error // receives what Run returned
+}
+
+// setup starts a replica that leads until it is stopped or loses the leadership.
+func setup(t *testing.T, url string, change ...func(*election.Options)) *replica {
+	t.Helper()
+	r := &replica{t: t, leading: make(chan election.Term, 1), cause: make(chan error, 1), ended: make(chan error, 1)}
+	r.start(url, func(ctx context.Context, term election.Term) error {
+		r.leading <- term
+		select {
+		case <-ctx.Done():
+			r.cause <- context.Cause(ctx)
+		case <-term.Stopping:
+		}
+		return nil
+	}, change...)
+	return r
+}
+
+func (r *replica) start(url string, lead func(context.Context, election.Term) error, change ...func(*election.Options)) {
+	r.t.Helper()
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	options := election.Options{Config: config, Lease: 2 * time.Second, PollInterval: 200 * time.Millisecond}
+	for _, c := range change {
+		c(&options)
+	}
+	r.elector, err = election.New(options)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.ended <- r.elector.Run(ctx, lead)
+	}()
+	r.stop = cancel
+	r.t.Cleanup(func() {
+		cancel()
+		within(r.t, "replica to end", done)
+	})
+}
+
+// within waits for a value, for far longer than any mechanism under test should take.
+func within[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited too long for %s", what)
+		panic("unreachable")
+	}
+}
+
+// eventually waits for a condition that nothing announces.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("waited too long for %s", what)
+		}
+	}
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}

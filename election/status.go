@@ -1,0 +1,62 @@
+package election
+
+import (
+	"sync"
+	"time"
+)
+
+// Role is what a process is in an election.
+type Role string
+
+// The roles.
+const (
+	Outside Role = "outside" // not running, or without the database
+	Standby Role = "standby" // queues for the lock
+	Leader  Role = "leader"  // holds it
+)
+
+// Status is a snapshot of an elector.
+type Status struct {
+	Election string
+	Role     Role
+
+	// Term, Holder, Address and Since are the leader row as last read: of the present leader, or the last one.
+	Term    Term
+	Holder  string
+	Address string
+	Since   time.Time
+
+	SeenAt     time.Time // when the database last answered; zero: not yet
+	AliveUntil time.Time // by when the loop reports again unless it hangs; zero: not running
+}
+
+// statusBoard is the status that the loop writes and others read.
+type statusBoard struct {
+	mu     sync.Mutex // guards status
+	status Status
+}
+
+func (b *statusBoard) read() Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status
+}
+
+func (b *statusBoard) update(change func(*Status)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.status)
+}
+
+// busyFor says that the loop is about to do something that takes at most d.
+func (b *statusBoard) busyFor(d time.Duration) {
+	b.update(func(s *Status) { s.AliveUntil = time.Now().Add(d) })
+}
+
+// saw says that the database has just answered with this leader row.
+func (b *statusBoard) saw(role Role, row leaderRow) {
+	b.update(func(s *Status) {
+		s.Role, s.SeenAt = role, time.Now()
+		s.Term, s.Holder, s.Address, s.Since = row.term, row.holder, row.address, row.since
+	})
+}
