@@ -1,0 +1,96 @@
+package listener
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func TestNewNamesTheWrongField(t *testing.T) {
+	config, err := pgx.ParseConfig("host=localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, options := range map[string]Options{
+		"Config is required": {},
+		"pgx.ParseConfig":    {Config: &pgx.ConnConfig{}},
+		"Patience is -1s":    {Config: config, Patience: -time.Second},
+		"Buffer is -1":       {Config: config, Buffer: -1},
+	} {
+		if _, err := New(options); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New says %v, want %q", err, want)
+		}
+	}
+	l, err := New(Options{Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.options.Patience != 30*time.Second || l.options.Buffer != 256 || l.options.Config == config {
+		t.Errorf("the defaults are %+v", l.options)
+	}
+}
+
+func TestCancelEndsRunAtOnce(t *testing.T) {
+	t.Run("while it waits", func(t *testing.T) {
+		b := setup(t)
+		l := b.listener()
+		ended, stop := b.run(l)
+		b.established(l, "c")
+		if count := b.backends(); count != 1 {
+			t.Errorf("%d sessions, want 1", count)
+		}
+		start := time.Now()
+		stop()
+		if err := awaitError(t, ended); err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("it took %s", took)
+		}
+		eventually(t, "no session left", func() bool { return b.backends() == 0 })
+		if l.Stats().Connected {
+			t.Error("still connected")
+		}
+	})
+	t.Run("while it cannot connect", func(t *testing.T) {
+		b := setup(t)
+		gate := newGate(b)
+		gate.shut()
+		l := b.listener()
+		ended, stop := b.run(l)
+		s := b.subscribe(l, "c")
+		eventually(t, "an attempt", func() bool { return gate.refused.Load() > 0 })
+		stop()
+		if err := awaitError(t, ended); err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+		await(t, s.Established(), "established at the end")
+	})
+}
+
+func TestRunRunsOnce(t *testing.T) {
+	b := setup(t)
+	l := b.listener()
+	ended, stop := b.run(l)
+	b.established(l, "c")
+	if err := l.Run(t.Context()); err == nil {
+		t.Error("a second Run beside the first is let in")
+	}
+	stop()
+	if err := awaitError(t, ended); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Run(t.Context()); err == nil {
+		t.Error("a second Run after the first is let in")
+	}
+}
+
+func TestJitterStaysInTheSecondHalf(t *testing.T) {
+	for range 1000 {
+		if got := jitter(time.Second); got < time.Second/2 || got >= time.Second {
+			t.Fatalf("jitter is %s", got)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package listener
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+// patience is how long a test waits for something that must happen.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) { os.Exit(privatepg.Main(m)) }
+
+// bench is a database, a connection beside the listener's, and the options of a listener on that database.
+type bench struct {
+	t       testing.TB
+	conn    *pgx.Conn
+	options Options
+	log     *logBuffer
+}
+
+func setup(t testing.TB) *bench {
+	t.Helper()
+	config, err := pgx.ParseConfig(privatepg.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, log: new(logBuffer)}
+	b.conn = b.connect(config)
+	config = config.Copy()
+	config.RuntimeParams["application_name"] = "the listener"
+	b.options = Options{Config: config, Logger: hclog.New(&hclog.LoggerOptions{Output: b.log, Level: hclog.Debug})}
+	return b
+}
+
+func (b *bench) connect(config *pgx.ConnConfig) *pgx.Conn {
+	b.t.Helper()
+	conn, err := pgx.ConnectConfig(context.Background(), config)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func (b *bench) listener() *Listener {
+	b.t.Helper()
+	l, err := New(b.options)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return l
+}
+
+// run runs the listener until stop is called or the test ends. The channel delivers what Run returned.
+func (b *bench) run(l *Listener) (ended <-chan error, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result <- l.Run(ctx)
+	}()
+	b.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return result, cancel
+}
+
+func (b *bench) subscribe(l *Listener, channel string) *Subscription {
+	b.t.Helper()
+	s, err := l.Subscribe(channel)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// established subscribes and waits until LISTEN is in force.
+func (b *bench) established(l *Listener, channel string) *Subscription {
+	b.t.Helper()
+	s := b.subscribe(l, channel)
+	await(b.t, s.Established(), "established")
+	return s
+}
+
+func (b *bench) notify(channel, payload string) {
+	b.t.Helper()
+	b.exec(`select pg_notify($1, $2)`, channel, payload)
+}
+
+func (b *bench) exec(sql string, arguments ...any) {
+	b.t.Helper()
+	if _, err := b.conn.Exec(context.Background(), sql, arguments...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// backends counts the listener's sessions as the server sees them.
+func (b *bench) backends() int {
+	b.t.Helper()
+	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`
+	var count int
+	if err := b.conn.QueryRow(context.Background(), countSessions).Scan(&count); err != nil {
+		b.t.Fatal(err)
+	}
+	return count
+}
+
+// lastStatement is what the listener's session executed last, and when.
+func (b *bench) lastStatement() (statement string, at time.Time) {
+	b.t.Helper()
+	const readSession = `select query, query_start from pg_stat_activity where datname = current_database() and application_name = 'the listener'`
+	if err := b.conn.QueryRow(context.Background(), readSession).Scan(&statement, &at); err != nil {
+		b.t.Fatal(err)
+	}
+	return statement, at
+}
+
+// terminate ends the listener's session on the server's side.
+func (b *bench) terminate() {
+	b.t.Helper()
+	b.exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`)
+}
+
+// receive returns the next message.
+func receive(t testing.TB, s *Subscription) string {
+	t.Helper()
+	select {
+	case payload, open := <-s.Messages():
+		if !open {
+			t.Fatalf("channel %q: messages are closed", s.channel)
+		}
+		return payload
+	case <-time.After(patience):
+		t.Fatalf("channel %q: no message", s.channel)
+	}
+	return ""
+}
+
+func await(t testing.TB, signal <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-signal:
+	case <-time.After(patience):
+		t.Fatalf("no signal: %s", what)
+	}
+}
+
+func awaitError(t testing.TB, ended <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(patience):
+		t.Fatal("it has not ended")
+	}
+	return nil
+}
+
+// eventually polls until the condition holds.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(patience)
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+// logBuffer is a log that a test may read while it is written.
+type logBuffer struct {
+	mu     sync.Mutex // guards buffer
+	buffer bytes.Buffer
+}
+
+func (l *logBuffer) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(line)
+}
+
+func (l *logBuffer) count(message string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buffer.String(), message)
+}

@@ -1,0 +1,147 @@
+package listener
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxName is the longest name of a channel in bytes: NAMEDATALEN - 1 of a standard build. LISTEN cuts a longer one silently
+// and pg_notify refuses it, so nothing would ever arrive.
+const maxName = 63
+
+// Subscription is one subscriber's share of a channel. Its channels are made by Subscribe and closed, where they are closed
+// at all, under the listener's lock by Close or by the end of Run, whichever comes first.
+type Subscription struct {
+	listener    *Listener
+	channel     string
+	messages    chan string
+	missed      chan struct{}
+	established chan struct{}
+
+	// Guarded by Listener.mu.
+	inForce bool   // established is closed
+	closed  bool   // messages is closed
+	dropped uint64 // messages dropped since the buffer last overflowed; 0 while the subscriber keeps up
+}
+
+// Subscribe asks for the messages of a channel. It may be called at any time, before and during Run, and returns without
+// waiting for LISTEN: that is what Established is for. The name is taken as it is, case included; it must be UTF-8 text of
+// 1 to 63 bytes. After Run has ended the error is ErrEnded.
+func (l *Listener) Subscribe(channel string) (*Subscription, error) {
+	if err := checkName(channel); err != nil {
+		return nil, fmt.Errorf("subscribe to channel %q: %w", channel, err)
+	}
+	s := &Subscription{
+		listener:    l,
+		channel:     channel,
+		messages:    make(chan string, l.options.Buffer),
+		missed:      make(chan struct{}, 1),
+		established: make(chan struct{}),
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return nil, fmt.Errorf("subscribe to channel %q: %w", channel, ErrEnded)
+	}
+	l.subscriptions[channel] = append(l.subscriptions[channel], s)
+	if l.listening[channel] {
+		s.establishLocked()
+		return s, nil
+	}
+	l.changed[channel] = true
+	l.wakeLocked()
+	return s, nil
+}
+
+// checkName refuses what PostgreSQL would cut or refuse, so that one bad name does not spoil the LISTEN of all.
+func checkName(channel string) error {
+	switch {
+	case channel == "":
+		return errors.New("the name is empty")
+	case len(channel) > maxName:
+		return fmt.Errorf("the name has %d bytes; PostgreSQL allows at most %d", len(channel), maxName)
+	case !utf8.ValidString(channel) || strings.ContainsRune(channel, 0):
+		return errors.New("the name must be UTF-8 text without zero bytes")
+	}
+	return nil
+}
+
+// Messages delivers the payloads, as they were sent. It is closed when the subscription or the listener ends; what the
+// buffer holds then can still be read.
+func (s *Subscription) Messages() <-chan string { return s.messages }
+
+// Missed receives when messages may have been missed: after each reconnect, once LISTEN is in force again on all channels,
+// and whenever this subscription's buffer overflowed. Several occasions that are not yet read count as one. It is never closed.
+func (s *Subscription) Missed() <-chan struct{} { return s.missed }
+
+// Established is closed when LISTEN is in force for the first time, and also when the subscription or the listener ends, so
+// that nobody waits forever. A NOTIFY that commits after LISTEN is in force is delivered.
+func (s *Subscription) Established() <-chan struct{} { return s.established }
+
+// Close ends the subscription at once; the last of a channel takes the LISTEN back. It may be called from any goroutine and
+// more than once.
+func (s *Subscription) Close() {
+	l := s.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.endLocked()
+	rest := slices.DeleteFunc(l.subscriptions[s.channel], func(other *Subscription) bool { return other == s })
+	if len(rest) > 0 {
+		l.subscriptions[s.channel] = rest
+		return
+	}
+	delete(l.subscriptions, s.channel)
+	l.changed[s.channel] = true
+	l.wakeLocked()
+}
+
+func (s *Subscription) endLocked() {
+	s.closed = true
+	close(s.messages)
+	s.establishLocked()
+}
+
+func (s *Subscription) establishLocked() {
+	if !s.inForce {
+		s.inForce = true
+		close(s.established)
+	}
+}
+
+func (s *Subscription) missLocked() {
+	select {
+	case s.missed <- struct{}{}:
+	default: // one is waiting to be read
+	}
+}
+
+// bufferChange is worth a line in the log: a subscriber fell behind, or caught up after it did. Zero: neither.
+type bufferChange struct {
+	overflowed bool
+	dropped    uint64 // while it was behind
+}
+
+// offerLocked puts the payload into the buffer or drops it. An episode of drops lasts until the subscriber has emptied its
+// buffer, so that one which reads a message now and then does not begin a new episode each time.
+func (s *Subscription) offerLocked(payload string) (change bufferChange, dropped bool) {
+	if s.dropped > 0 && len(s.messages) == 0 {
+		change.dropped = s.dropped
+		s.dropped = 0
+	}
+	select {
+	case s.messages <- payload:
+		return change, false
+	default:
+	}
+	change.overflowed = s.dropped == 0
+	s.dropped++
+	s.missLocked()
+	return change, true
+}
