@@ -1,0 +1,25 @@
+//go:build unix
+
+package exec_test
+
+import (
+	"context"
+
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/exec"
+)
+
+func Example() {
+	command := exec.Command{
+		Args: []string{"/usr/local/bin/report", "--daily"},
+		Env:  map[string]string{"REGION": "eu"},
+	}
+	handler := jobs.Handler{
+		Name:  "report",
+		Topic: "orders",
+		Handle: func(ctx context.Context, event jobs.Event) error {
+			return command.Run(ctx, event.Invocation())
+		},
+	}
+	_ = handler // one of jobs.Options.Handlers
+}
