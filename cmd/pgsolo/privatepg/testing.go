@@ -1,0 +1,215 @@
+package privatepg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+)
+
+// cloneBound limits what a test waits for its database.
+const cloneBound = 30 * time.Second
+
+// suite is what the tests of one package share: a server and a migrated template database.
+type suite struct {
+	migrate []func(ctx context.Context, url string) error
+
+	mu       sync.Mutex // guards what follows
+	opened   bool       // open was tried; its error is kept
+	err      error
+	server   *Server // nil where PGSOLO_TEST_URL names the server
+	base     *url.URL
+	template string
+	strategy string // of create database, with a space before it
+}
+
+// current is the suite of the test binary. It is the one variable of the package, because TestMain and a test have nothing
+// else in common. Main sets it before any test runs.
+var current *suite
+
+// Main runs the tests of a package, for its TestMain:
+//
+//	func TestMain(m *testing.M) { os.Exit(privatepg.Main(m, jobs.MigrateURL)) }
+//
+// The first call of Database starts a server, and runs the migrations once, on a template database; they must not leave a
+// connection open. PGSOLO_TEST_URL names a server to use instead: the tests make and drop databases with random names on
+// it, so its user needs the right to create databases. When all tests have ended, the server ends, and a goroutine that is
+// still there fails the package.
+func Main(m interface{ Run() int }, migrate ...func(ctx context.Context, url string) error) int {
+	current = &suite{migrate: migrate}
+	code := m.Run()
+	if err := current.close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// Database returns the URL of a new database, a copy of the migrated template. It is dropped when the test and its subtests
+// have ended, whoever is still connected to it.
+func Database(t testing.TB) string {
+	t.Helper()
+	if current == nil {
+		t.Fatal("privatepg.Database needs privatepg.Main in TestMain")
+	}
+	return current.database(t)
+}
+
+// TestServer starts a server for one test, which may halt and resume it. It keeps its data in memory where Options.Memory
+// says that it can, and stops when the test has ended.
+func TestServer(t testing.TB, opts Options) *Server {
+	t.Helper()
+	opts.Memory = true
+	server, err := Start(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopAtEnd(t, server)
+	return server
+}
+
+func stopAtEnd(t testing.TB, server *Server) {
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// database makes and later drops a copy of the template.
+func (s *suite) database(t testing.TB) string {
+	t.Helper()
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cloneBound)
+	defer cancel()
+	name := databaseName(t.Name())
+	if err := s.admin(ctx, s.cloneDatabase(name)); err != nil {
+		t.Fatalf("clone database for test: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cloneBound)
+		defer cancel()
+		if err := s.admin(ctx, dropDatabase(name)); err != nil {
+			t.Errorf("drop database of test: %v", err)
+		}
+	})
+	return s.url(name)
+}
+
+// open starts the server on first use. All later calls return the outcome of the first.
+func (s *suite) open() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opened {
+		return s.err
+	}
+	s.opened = true
+	s.err = s.prepare(context.Background())
+	return s.err
+}
+
+// prepare is bounded by Start and, for the migrations, by cloneBound.
+func (s *suite) prepare(ctx context.Context) error {
+	address := os.Getenv("PGSOLO_TEST_URL")
+	if address == "" {
+		server, err := Start(ctx, Options{Memory: true, Progress: os.Stderr})
+		if err != nil {
+			return err
+		}
+		s.server = server
+		if server.major >= 15 {
+			// The other strategy, wal_log, takes half as long again on a server that need not sync (16 ms against 11 ms).
+			// The user's server keeps its default: file_copy makes it write a checkpoint.
+			s.strategy = ` strategy file_copy`
+		}
+		address = server.URL("postgres")
+	}
+	base, err := url.Parse(address)
+	if err != nil || !strings.HasPrefix(base.Scheme, "postgres") {
+		return errors.New("use PGSOLO_TEST_URL: it is not a URL such as postgres://user@host/postgres")
+	}
+	s.base = base
+	ctx, cancel := context.WithTimeout(ctx, cloneBound)
+	defer cancel()
+	template := databaseName("template")
+	if err := s.admin(ctx, `create database `+quote(template)); err != nil {
+		return fmt.Errorf("create template database: %w", err)
+	}
+	s.template = template
+	for _, migrate := range s.migrate {
+		if err := migrate(ctx, s.url(template)); err != nil {
+			return fmt.Errorf("migrate template database: %w", err)
+		}
+	}
+	return nil
+}
+
+// close stops the server, or drops the template on the user's.
+func (s *suite) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server != nil {
+		return s.server.Stop()
+	}
+	if s.template == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cloneBound)
+	defer cancel()
+	if err := s.admin(ctx, dropDatabase(s.template)); err != nil {
+		return fmt.Errorf("drop template database: %w", err)
+	}
+	return nil
+}
+
+// admin runs one statement on a connection of its own, so that tests that run in parallel do not wait for one another.
+func (s *suite) admin(ctx context.Context, statement string) error {
+	conn, err := pgx.Connect(ctx, s.base.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
+
+func (s *suite) url(database string) string {
+	to := *s.base
+	to.Path, to.RawPath = "/"+database, ""
+	return to.String()
+}
+
+func (s *suite) cloneDatabase(name string) string {
+	return `create database ` + quote(name) + ` template ` + quote(s.template) + s.strategy
+}
+
+func dropDatabase(name string) string {
+	return `drop database if exists ` + quote(name) + ` with (force)`
+}
+
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+var unsafe = regexp.MustCompile(`[^a-z0-9]+`)
+
+// databaseName is recognizable, unique on any server, and below PostgreSQL's limit of 63 bytes.
+func databaseName(test string) string {
+	readable := strings.Trim(unsafe.ReplaceAllString(strings.ToLower(test), "_"), "_")
+	return "pgsolo_" + readable[:min(len(readable), 36)] + "_" + randomName(8)
+}

@@ -1,0 +1,117 @@
+package privatepg
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func TestDatabasesAreClonesOfTheTemplate(t *testing.T) {
+	Database(t) // starts the server
+	began := time.Now()
+	const count = 20
+	for range count {
+		t.Run("one", func(t *testing.T) {
+			url := Database(t)
+			conn, err := pgx.Connect(t.Context(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(t.Context())
+			var one int
+			if err := conn.QueryRow(t.Context(), `select one from migrated`).Scan(&one); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	t.Logf("%s each for clone, connection and drop", time.Since(began)/count)
+}
+
+// The user's server is here a second one of ours, with a password.
+func TestUserServerByURL(t *testing.T) {
+	server := TestServer(t, Options{TCP: true})
+	t.Setenv("PGSOLO_TEST_URL", server.URL("postgres"))
+	packages := []*suite{
+		{migrate: []func(context.Context, string) error{migrateForTest}},
+		{migrate: []func(context.Context, string) error{migrateForTest}},
+	}
+	for _, s := range packages { // two packages at once
+		t.Run("package", func(t *testing.T) {
+			if got := value(t, s.database(t), `select one::text from migrated`); got != "1" {
+				t.Errorf("got %q from the migrated table", got)
+			}
+			if s.server != nil {
+				t.Error("a private server runs beside the user's")
+			}
+		})
+	}
+	const count = `select count(*)::text from pg_database where datname like 'pgsolo%'`
+	if got := value(t, server.URL("postgres"), count); got != "2" {
+		t.Errorf("%s databases are left by the tests, want the two templates", got)
+	}
+	for _, s := range packages {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := value(t, server.URL("postgres"), count); got != "0" {
+		t.Errorf("%s databases are left at the end", got)
+	}
+}
+
+func TestFailedMigrationIsToldToEachTest(t *testing.T) {
+	server := TestServer(t, Options{})
+	t.Setenv("PGSOLO_TEST_URL", server.URL("postgres"))
+	broken := errors.New("broken migration")
+	s := &suite{migrate: []func(context.Context, string) error{func(context.Context, string) error { return broken }}}
+	for range 2 {
+		if err := s.open(); !errors.Is(err, broken) {
+			t.Errorf("got error %v", err)
+		}
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+	if got := value(t, server.URL("postgres"), `select count(*)::text from pg_database where datname like 'pgsolo%'`); got != "0" {
+		t.Errorf("%s databases are left", got)
+	}
+}
+
+func TestDatabaseIsDroppedWhoeverIsConnected(t *testing.T) {
+	var address string
+	t.Run("test that leaves a session open", func(t *testing.T) {
+		address = Database(t)
+		conn, err := pgx.Connect(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn // closed by the server
+	})
+	if err := query(t.Context(), address, `select 1`); err == nil || !strings.Contains(err.Error(), "3D000") {
+		t.Errorf("got %v, want SQLSTATE 3D000: the database does not exist", err)
+	}
+}
+
+func TestDatabaseNames(t *testing.T) {
+	for _, test := range []string{"", "TestÄ/\"; drop--", strings.Repeat("Long", 50)} {
+		name := databaseName(test)
+		if len(name) > 63 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+			t.Errorf("%q becomes %q", test, name)
+		}
+		if name == databaseName(test) {
+			t.Errorf("%q is not unique", name)
+		}
+	}
+}
+
+func TestWrongUserServer(t *testing.T) {
+	t.Setenv("PGSOLO_TEST_URL", "host=localhost password=hidden")
+	err := new(suite).open()
+	if err == nil || !strings.Contains(err.Error(), "PGSOLO_TEST_URL") || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("got error %v", err)
+	}
+}
