@@ -1,0 +1,55 @@
+package jobs
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// channelHandler hands the payloads of a plain NOTIFY channel to a handler: at most once, each attempted once.
+type channelHandler struct {
+	Handler
+	logger   hclog.Logger
+	term     int64
+	counters handlerCounters
+}
+
+// run handles until stop is closed (then it waits for the attempts under way), until ctx is done (then it cancels them), or
+// until the subscription ends.
+func (h *channelHandler) run(ctx context.Context, stop <-chan struct{}, subscription Subscription) {
+	defer subscription.Close()
+	var workers sync.WaitGroup
+	for range h.Concurrency {
+		workers.Go(func() { h.work(ctx, stop, subscription) })
+	}
+	workers.Wait()
+}
+
+func (h *channelHandler) work(ctx context.Context, stop <-chan struct{}, subscription Subscription) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-stop:
+			return
+		case <-subscription.Missed:
+			h.logger.Warn("messages may have been missed: a plain channel has no copy of them", "channel", h.Channel)
+		case payload, ok := <-subscription.Messages:
+			if !ok {
+				return
+			}
+			h.handle(ctx, payload)
+		}
+	}
+}
+
+func (h *channelHandler) handle(ctx context.Context, payload string) {
+	event := Event{
+		Handler: h.Name, Channel: h.Channel, Payload: []byte(payload), CreatedAt: time.Now(), Attempt: 1, Term: h.term,
+	}
+	if err, stopped := h.counters.attempt(ctx, h.Handler, event, h.logger); err != nil && !stopped {
+		h.logger.Warn("message not handled, and not retried", "channel", h.Channel, "error", errorText(err))
+	}
+}

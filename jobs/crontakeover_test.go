@@ -1,0 +1,173 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+)
+
+func TestCronCrashLeavesARun(t *testing.T) {
+	run, started, outcome := blocking()
+	c := setupCron(t, run).seen()
+	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', $1, 1)`, c.epoch)
+	c.lead(2).at(time.Minute)
+	if got := within(t, "the next tick", started); !got.ScheduledAt.Equal(c.epoch.Add(time.Minute)) {
+		t.Errorf("got %+v, want the next tick, not the interrupted one", got)
+	}
+	outcome <- nil
+	c.quit()
+	c.wantRuns(
+		cronRun{0, "interrupted", "the leader of term 1 was gone"},
+		cronRun{time.Minute, "ok", ""},
+	)
+	if value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
+		t.Error("a run has no end")
+	}
+}
+
+// The tick that the earlier leader has begun under its row is nobody else's.
+func TestCronLeavesATickThatWasBegun(t *testing.T) {
+	run, ran := collecting()
+	c := setupCron(t, run).seen()
+	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome) values ('job', $1, 1, 'ok')`, c.epoch.Add(time.Minute))
+	c.lead(2)
+	c.at(time.Minute) // last_at is still epoch
+	if got := c.tick(2*time.Minute, ran); !got.ScheduledAt.Equal(c.epoch.Add(2 * time.Minute)) {
+		t.Errorf("got %+v, want the tick after the one that was begun", got)
+	}
+	c.quit()
+}
+
+func TestCronIsFencedDuringARun(t *testing.T) {
+	cancelled := make(chan error, 1)
+	started := make(chan struct{})
+	c := setupCron(t, func(ctx context.Context, _ Tick) error {
+		close(started)
+		<-ctx.Done()
+		cancelled <- context.Cause(ctx)
+		return nil
+	}).seen().lead(1)
+	c.at(time.Minute)
+	within(t, "the tick", started)
+	newer := cronStore{pool: c.pool, schema: DefaultSchema, job: "job"}
+	if _, err := newer.claim(t.Context(), mustParse(t, c.cron.Schedule, nil).String(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newer.interrupt(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	c.clock.mu.Lock()
+	c.clock.now = c.epoch.Add(2 * time.Minute)
+	c.clock.mu.Unlock()
+	c.clock.wake <- time.Time{} // an overlap, to be recorded
+	if cause := within(t, "the run to be cancelled", cancelled); !errors.Is(cause, ErrFenced) {
+		t.Errorf("cancelled because of %v, want %v", cause, ErrFenced)
+	}
+	if err := within(t, "the job to end", c.ended); !errors.Is(err, ErrFenced) {
+		t.Errorf("got %v, want %v", err, ErrFenced)
+	}
+	c.wantRuns(cronRun{time.Minute, "interrupted", "the leader of term 1 was gone"})
+}
+
+// TestCronTakeovers hands a fast job from term to term: while the old leader still runs, after it has stopped, and after it was
+// cancelled.
+func TestCronTakeovers(t *testing.T) {
+	const interval = 20 * time.Millisecond
+	var (
+		pool    = setup(t)
+		ran     = make(chan time.Time, 10_000)
+		mu      sync.Mutex // guards starts
+		starts  = map[time.Time]int{}
+		running sync.WaitGroup
+	)
+	defer running.Wait()
+	begin := func(term int64) (stop, cancel func(), ended chan error) {
+		job, err := newCronJob(Cron{
+			Name: "job", Schedule: "@every 1s", Missed: MissedAll,
+			Run: func(_ context.Context, tick Tick) error {
+				mu.Lock()
+				defer mu.Unlock()
+				starts[tick.ScheduledAt.UTC()]++
+				ran <- tick.ScheduledAt
+				return nil
+			},
+		}, pool, DefaultSchema, hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		job.schedule.every = interval
+		ctx, cancel := context.WithCancel(context.Background())
+		stopping, ended := make(chan struct{}), make(chan error, 1)
+		running.Go(func() {
+			ended <- job.run(ctx, term, stopping)
+			cancel()
+		})
+		return sync.OnceFunc(func() { close(stopping) }), cancel, ended
+	}
+
+	stop, cancel, ended := begin(1)
+	for term := int64(2); term <= 21; term++ {
+		for range 4 {
+			within(t, "a tick", ran)
+		}
+		switch term % 3 {
+		case 0:
+			oldEnded := ended
+			stop, cancel, ended = begin(term)
+			if err := within(t, "the old leader to end", oldEnded); !errors.Is(err, ErrFenced) {
+				t.Errorf("term %d: ended with %v, want %v", term-1, err, ErrFenced)
+			}
+			continue
+		case 1:
+			stop()
+		case 2:
+			cancel()
+		}
+		if err := within(t, "the old leader to end", ended); err != nil {
+			t.Errorf("term %d: %v", term-1, err)
+		}
+		stop, cancel, ended = begin(term)
+	}
+	stop()
+	within(t, "the last leader to end", ended)
+
+	rows, err := pool.Query(t.Context(), `select scheduled_at, outcome from pgsolo.cron_run order by scheduled_at`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		before, at time.Time
+		outcome    string
+		counts     = map[string]int{}
+	)
+	if _, err := pgx.ForEachRow(rows, []any{&at, &outcome}, func() error {
+		if !before.IsZero() && at.Sub(before) != interval {
+			t.Errorf("after the tick of %s comes that of %s", before, at)
+		}
+		before = at
+		counts[outcome]++
+		n := starts[at.UTC()]
+		delete(starts, at.UTC())
+		switch {
+		case n == 1 && outcome != outcomeSkipped, n == 0 && outcome == outcomeSkipped:
+		case n == 0 && outcome == outcomeInterrupted: // cancelled between the row and the start
+		default:
+			t.Errorf("tick of %s started %d times, outcome %s", at, n, outcome)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(starts) > 0 {
+		t.Errorf("%d ticks started without a row: %v", len(starts), starts)
+	}
+	if counts[outcomeRunning] > 0 || counts[outcomeOK] < 40 {
+		t.Errorf("outcomes: %v", counts)
+	}
+	t.Logf("outcomes: %v", counts)
+}

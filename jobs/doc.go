@@ -1,0 +1,40 @@
+// Package jobs is what a leader runs: handlers of events, from a log in PostgreSQL or from plain NOTIFY channels, and cron jobs.
+// Who leads is not its business: Run is given a term, and fences everything that it writes with it.
+//
+// # The event log
+//
+// A producer inserts rows into pgsolo.event, in its own transaction. Nobody locks or updates them: there is one consumer, the
+// leader, and each handler has one row, its cursor, with the set of ids that it is done with.
+//
+//	event ──▶ read in order of ids ──▶ queue ──▶ workers ──▶ results ──▶ cursor: done += ids
+//	             ▲       │                                     │
+//	          doorbell   └▶ holes: ids not visible yet         └▶ delivery: failed, to be retried, or dead
+//
+// Ids become visible out of order, since transactions commit out of order. An id that is missing below the highest one seen is
+// a hole, and is looked at again until every transaction that could fill it has ended: the number of each such transaction
+// is below the xmax of the snapshot that showed the hole, because an id is given out only to a transaction that has its number.
+// Events above a hole do not wait for it.
+//
+// A producer rings (NOTIFY) only while the leader wants it: under load the leader reads every few milliseconds anyway, and rings
+// would cost the producers dearly. What a lost ring could delay, a poll finds within a second.
+//
+// # What it guarantees
+//
+//   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least once.
+//     A new handler begins with the oldest event.
+//   - After the end of a leader, the next one delivers at once what was not written down as done: what was in flight, and what
+//     had finished since the last write, which follows each other without pause.
+//   - A leader of an older term writes nothing once a newer one has claimed the cursor or the cron job: the row's term is checked
+//     in the same statement, under the row's lock.
+//   - A slow or failing handler delays no other one, and a failing event no other event of its handler.
+//   - A tick of a cron job is started at most once, over any number of leaders: its row is there before it starts.
+//
+// # What it does not guarantee
+//
+//   - Exactly once. A handler sees an event again when its leader dies before the outcome is written. Use IdempotencyKey.
+//   - Order. Events of one topic are begun in the order of their ids, as far as they are visible, but with a Concurrency above 1
+//     they overlap, and a retry comes after later events.
+//   - That a tick which a crash cut off is run again. It is recorded as interrupted.
+//   - Anything for a plain NOTIFY channel beyond at most once.
+//   - Retention. The log grows until its owner deletes rows, which is safe below every cursor.
+package jobs

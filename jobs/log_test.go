@@ -1,0 +1,349 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEventReachesItsHandlers(t *testing.T) {
+	pool := setup(t)
+	first, firstEvents := recorder("first", "orders")
+	second, secondEvents := recorder("second", "orders")
+	other, otherEvents := recorder("other", "else")
+	emit(t, pool, "orders", `{"n": 1}`) // before anybody leads
+	l := lead(t, pool, 7, first, second, other)
+	within(t, "the event from before", firstEvents)
+	within(t, "the event from before", secondEvents)
+
+	var id int64
+	if err := pool.QueryRow(t.Context(), `insert into pgsolo.event (topic, key, payload, headers)
+		values ('orders', 'k', '{"n":2}', '{"tenant": "a", "n": 3}') returning id`).Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	got := within(t, "the event", firstEvents)
+	if got.CreatedAt.IsZero() {
+		t.Error("no CreatedAt")
+	}
+	got.CreatedAt = time.Time{}
+	want := Event{
+		Handler: "first", ID: id, Topic: "orders", Key: "k", Headers: map[string]string{"tenant": "a", "n": "3"},
+		Payload: []byte(`{"n": 2}`), Attempt: 1, Term: 7,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	within(t, "the event", secondEvents)
+	l.quit()
+	for _, handler := range []string{"first", "second", "other"} {
+		if done := value[string](t, pool, `select done::text from pgsolo.cursor where handler = $1`, handler); handler != "other" && done != fmt.Sprintf("{[1,%d)}", id+1) {
+			t.Errorf("cursor of %s: done = %s", handler, done)
+		}
+	}
+	if len(otherEvents) != 0 {
+		t.Error("a handler got an event of another topic")
+	}
+}
+
+func TestLateCommitAndRollback(t *testing.T) {
+	pool := setup(t)
+	handler, events := recorder("h", "t")
+	l := lead(t, pool, 1, handler)
+
+	late := begin(t, pool)
+	lateID := emit(t, late, "t", `"late"`)
+	undone := begin(t, pool)
+	undoneID := emit(t, undone, "t", `"undone"`)
+	nextID := emit(t, pool, "t", `"next"`)
+	if got := within(t, "the event above the holes", events); got.ID != nextID {
+		t.Fatalf("got event %d, want %d", got.ID, nextID)
+	}
+	if err := undone.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := within(t, "the late event", events); got.ID != lateID {
+		t.Fatalf("got event %d, want %d", got.ID, lateID)
+	}
+	eventually(t, "the rolled-back id to be settled", func() bool {
+		return value[bool](t, pool, `select done @> $1::bigint and done = int8multirange(int8range(1, $2)) from pgsolo.cursor`, undoneID, nextID+1)
+	})
+	l.quit()
+}
+
+// An id that its transaction has taken, but not used yet, must keep its place in the log open, although the transaction has
+// written nothing.
+func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
+	pool := setup(t)
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`create function pause() returns trigger language plpgsql as $$
+		begin
+			if new.topic = 'slow' then perform pg_advisory_xact_lock(42); end if;
+			return new;
+		end $$;
+		create trigger pause before insert on pgsolo.event for each row execute function pause();`)
+	gate := begin(t, pool)
+	if _, err := gate.Exec(t.Context(), `select pg_advisory_xact_lock(42)`); err != nil {
+		t.Fatal(err)
+	}
+	slow, slowEvents := recorder("slow", "slow")
+	quick, quickEvents := recorder("quick", "quick")
+	l := lead(t, pool, 1, slow, quick)
+	emit(t, pool, "quick", `1`) // the sequence's first value gives its transaction a number, for the sake of the WAL
+	within(t, "a quick event", quickEvents)
+
+	inserted := make(chan error, 1)
+	go func() {
+		_, err := pool.Exec(context.Background(), `insert into pgsolo.event (topic) values ('slow')`)
+		inserted <- err
+	}()
+	eventually(t, "the slow insert to wait", func() bool {
+		return value[bool](t, pool, `select exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted
+			and database = (select oid from pg_database where datname = current_database()))`)
+	})
+	for range 3 {
+		emit(t, pool, "quick", `1`)
+		within(t, "a quick event", quickEvents)
+	}
+	eventually(t, "the slow handler's consumer to read past the hole", func() bool {
+		return l.runner.consumers[0].counters.read.Load() >= 4
+	})
+	if err := gate.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := within(t, "the slow insert", inserted); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the slow event", slowEvents)
+}
+
+func TestRetryThenSuccess(t *testing.T) {
+	pool := setup(t)
+	var attempts []Event
+	done := make(chan struct{})
+	l := lead(t, pool, 1, Handler{
+		Name: "h", Topic: "t", Retry: Retry{Attempts: 5, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond},
+		Handle: func(_ context.Context, e Event) error {
+			attempts = append(attempts, e)
+			if e.Attempt < 3 {
+				return errors.New("not yet")
+			}
+			close(done)
+			return nil
+		},
+	})
+	id := emit(t, pool, "t", `{"a": 1}`)
+	within(t, "the third attempt", done)
+	l.quit()
+	for i, e := range attempts {
+		if e.ID != id || e.Attempt != i+1 || e.IdempotencyKey() != attempts[0].IdempotencyKey() || string(e.Payload) != `{"a": 1}` {
+			t.Errorf("attempt %d: %+v", i+1, e)
+		}
+	}
+	if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+		t.Errorf("%d deliveries left, want 0", n)
+	}
+}
+
+func TestPanicIsAFailedAttemptAndTheLastOneIsDead(t *testing.T) {
+	pool := setup(t)
+	l := lead(t, pool, 1, Handler{
+		Name: "h", Topic: "t", Retry: Retry{Attempts: 2, Backoff: time.Millisecond},
+		Handle: func(context.Context, Event) error { panic("boom \x00\xff") },
+	})
+	emit(t, pool, "t", `1`)
+	eventually(t, "the dead letter", func() bool {
+		return value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and attempt = 2 and next_at is null and error like 'panic: boom%')`)
+	})
+	ok, events := recorder("h", "t")
+	l.quit()
+	lead(t, pool, 2, ok)
+	id := emit(t, pool, "t", `2`)
+	if got := within(t, "the next event", events); got.ID != id {
+		t.Errorf("got event %d, want %d: a dead letter is not delivered again", got.ID, id)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	pool := setup(t)
+	lead(t, pool, 1, Handler{
+		Name: "h", Topic: "t", Timeout: 10 * time.Millisecond, Retry: Retry{Attempts: 1},
+		Handle: func(ctx context.Context, _ Event) error { <-ctx.Done(); return ctx.Err() },
+	})
+	emit(t, pool, "t", `1`)
+	eventually(t, "the dead letter", func() bool {
+		return value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and error like 'not done within its timeout of 10ms%')`)
+	})
+}
+
+func TestStaleLeaderWritesNothing(t *testing.T) {
+	pool := setup(t)
+	handling, release := make(chan struct{}), make(chan error)
+	stale := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(context.Context, Event) error {
+		close(handling)
+		return <-release
+	}})
+	id := emit(t, pool, "t", `1`)
+	within(t, "the stale leader to handle", handling)
+
+	blocked := make(chan struct{})
+	next := lead(t, pool, 2, Handler{Name: "h", Topic: "t", Handle: func(_ context.Context, e Event) error {
+		if e.ID == id {
+			<-blocked // so that only the stale leader could write it down as done
+		}
+		return nil
+	}})
+	eventually(t, "the new term", func() bool {
+		return value[bool](t, pool, `select exists (select from pgsolo.cursor where term = 2)`)
+	})
+	release <- errors.New("fails in the old term")
+	if err := within(t, "the stale leader to end", stale.ended); !errors.Is(err, ErrFenced) {
+		t.Errorf("the stale leader ended with %v, want ErrFenced", err)
+	}
+	if value[bool](t, pool, `select exists (select from pgsolo.delivery) or (select done @> $1::bigint from pgsolo.cursor)`, id) {
+		t.Error("the stale leader has written")
+	}
+	close(blocked)
+	next.quit()
+	if late := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { return nil }}); !errors.Is(within(t, "refusal", late.ended), ErrFenced) {
+		t.Error("an older term could claim the cursor")
+	}
+}
+
+func TestTakeoverDeliversWhatWasInFlight(t *testing.T) {
+	pool := setup(t)
+	var handled atomic.Int64
+	stuck := make(chan int64, 1)
+	first := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Concurrency: 2, Handle: func(ctx context.Context, e Event) error {
+		if e.ID == 3 {
+			stuck <- e.ID
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		handled.Add(1)
+		return nil
+	}})
+	for i := range 10 {
+		emit(t, pool, "t", fmt.Sprint(i))
+	}
+	within(t, "the third event", stuck)
+	eventually(t, "the others", func() bool {
+		return value[string](t, pool, `select done::text from pgsolo.cursor`) == "{[1,3),[4,11)}"
+	})
+	first.die()
+	handler, events := recorder("h", "t")
+	second := lead(t, pool, 2, handler)
+	if got := within(t, "the third event again", events); got.ID != 3 || got.Attempt != 1 || got.Term != 2 {
+		t.Errorf("got %+v, want the first attempt at event 3", got)
+	}
+	second.quit()
+	if len(events) != 0 || handled.Load() != 9 {
+		t.Errorf("%d more events after the takeover, %d before; want 0 and 9", len(events), handled.Load())
+	}
+}
+
+func TestStopFinishesWhatRunsAndBeginsNothing(t *testing.T) {
+	pool := setup(t)
+	running, release := make(chan int64, 10), make(chan struct{})
+	l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(ctx context.Context, e Event) error {
+		running <- e.ID
+		select {
+		case <-release:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}})
+	for range 5 {
+		emit(t, pool, "t", `1`)
+	}
+	within(t, "the first event", running)
+	l.stop()
+	eventually(t, "the queue to close", func() bool {
+		q := l.runner.consumers[0].queue
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.closed
+	})
+	close(release)
+	if err := within(t, "end", l.ended); err != nil {
+		t.Fatal(err)
+	}
+	if len(running) != 0 {
+		t.Error("an event was begun after the stop")
+	}
+	if done := value[string](t, pool, `select done::text from pgsolo.cursor`); done != "{[1,2)}" {
+		t.Errorf("done = %s, want what ran and no more", done)
+	}
+}
+
+func TestWorkerSessionsEnd(t *testing.T) {
+	pool := setup(t)
+	handler, events := recorder("h", "t")
+	lead(t, pool, 1, handler)
+	other := begin(t, pool)
+	for range 5 {
+		if _, err := other.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity
+			where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
+			t.Fatal(err)
+		}
+		var id int64
+		eventually(t, "an insert", func() bool { // the pool may hand out a session that was just ended
+			return pool.QueryRow(t.Context(), `insert into pgsolo.event (topic) values ('t') returning id`).Scan(&id) == nil
+		})
+		for within(t, "the event", events).ID != id {
+		}
+	}
+}
+
+func TestChannel(t *testing.T) {
+	pool := setup(t)
+	got := make(chan Event, 10)
+	l := lead(t, pool, 3, Handler{Name: "h", Channel: "Cache Invalidate", Handle: func(_ context.Context, e Event) error {
+		got <- e
+		return errors.New("no retry of a plain message")
+	}})
+	eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
+		if _, err := pool.Exec(t.Context(), `select pg_notify('Cache Invalidate', 'not json')`); err != nil {
+			t.Fatal(err)
+		}
+		return len(got) > 0
+	})
+	e := within(t, "message", got)
+	if e.Channel != "Cache Invalidate" || string(e.Payload) != "not json" || e.Term != 3 || e.IdempotencyKey() != "" {
+		t.Errorf("got %+v", e)
+	}
+	l.quit()
+}
+
+func TestNewNamesTheWrongField(t *testing.T) {
+	pool := setup(t)
+	handle := func(context.Context, Event) error { return nil }
+	for want, handlers := range map[string][]Handler{
+		"there is nothing to run":                    nil,
+		`handler "": Name`:                           {{Topic: "t", Handle: handle}},
+		`handler "h": Handle`:                        {{Name: "h", Topic: "t"}},
+		`handler "h": want one of Topic and Channel`: {{Name: "h", Handle: handle}},
+		`handler "h": Timeout -1s`:                   {{Name: "h", Topic: "t", Handle: handle, Timeout: -time.Second}},
+		`handler "h": Retry.Attempts`:                {{Name: "h", Topic: "t", Handle: handle, Retry: Retry{Attempts: -1}}},
+		`two handlers are named "h"`:                 {{Name: "h", Topic: "t", Handle: handle}, {Name: "h", Topic: "t", Handle: handle}},
+		`handler "h": Channel needs`:                 {{Name: "h", Channel: "c", Handle: handle}},
+	} {
+		if _, err := New(Options{Pool: pool, Handlers: handlers}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}

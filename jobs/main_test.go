@@ -1,0 +1,168 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/listener"
+)
+
+func TestMain(m *testing.M) { os.Exit(privatepg.Main(m, migrateTemplate)) }
+
+func migrateTemplate(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return Migrate(ctx, conn, DefaultSchema)
+}
+
+// setup returns a pool on a database of the test's own.
+func setup(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(context.Background(), privatepg.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// leader is a Runner at work in one term.
+type leader struct {
+	t      testing.TB
+	runner *Runner
+	stop   func()                  // planned: drain
+	cancel context.CancelCauseFunc // at once
+	ended  chan error              // receives what Run returned
+}
+
+// lead runs handlers in a term, with a LISTEN session of their own, until the test ends.
+func lead(t testing.TB, pool *pgxpool.Pool, term int64, handlers ...Handler) *leader {
+	t.Helper()
+	listen, err := listener.New(listener.Options{Config: pool.Config().ConnConfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner, err := New(Options{
+		Pool: pool, Handlers: handlers,
+		Subscribe: func(channel string) (Subscription, error) {
+			s, err := listen.Subscribe(channel)
+			if err != nil {
+				return Subscription{}, err
+			}
+			return Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listenCtx, stopListening := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stopping := make(chan struct{})
+	l := &leader{t: t, runner: runner, cancel: cancel, stop: sync.OnceFunc(func() { close(stopping) }), ended: make(chan error, 2)}
+	var running sync.WaitGroup
+	running.Go(func() { _ = listen.Run(listenCtx) })
+	running.Go(func() { l.ended <- runner.Run(ctx, term, stopping) })
+	t.Cleanup(func() {
+		cancel(nil)
+		stopListening()
+		running.Wait()
+	})
+	return l
+}
+
+// quit stops the leader as planned and waits for its end.
+func (l *leader) quit() {
+	l.t.Helper()
+	l.stop()
+	if err := within(l.t, "leader to end", l.ended); err != nil {
+		l.t.Fatalf("planned stop: %v", err)
+	}
+}
+
+// die stops the leader at once and waits for its end.
+func (l *leader) die() {
+	l.t.Helper()
+	l.cancel(errors.New("leadership lost"))
+	within(l.t, "leader to end", l.ended)
+}
+
+// within waits for a value, for far longer than any mechanism under test should take.
+func within[T any](t testing.TB, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited too long for %s", what)
+		panic("unreachable")
+	}
+}
+
+// eventually waits for a condition that nothing announces.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("waited too long for %s", what)
+		}
+	}
+}
+
+// recorder is a handler that reports each event.
+func recorder(name, topic string) (Handler, chan Event) {
+	events := make(chan Event, 10_000)
+	return Handler{Name: name, Topic: topic, Handle: func(_ context.Context, e Event) error {
+		events <- e
+		return nil
+	}}, events
+}
+
+type execer interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// emit inserts one event and returns its id.
+func emit(t testing.TB, db execer, topic string, payload string) (id int64) {
+	t.Helper()
+	err := db.QueryRow(t.Context(), `insert into pgsolo.event (topic, payload) values ($1, $2::jsonb) returning id`, topic, payload).Scan(&id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// value reads one value.
+func value[T any](t testing.TB, db execer, sql string, args ...any) (v T) {
+	t.Helper()
+	if err := db.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
+		t.Fatal(fmt.Errorf("%s: %w", sql, err))
+	}
+	return v
+}
+
+func begin(t testing.TB, pool *pgxpool.Pool) pgx.Tx {
+	t.Helper()
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	return tx
+}

@@ -1,0 +1,163 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// progress is what a consumer has to write down.
+type progress struct {
+	done      ranges    // ids that need no more work from the log: handled, failed into a delivery, another topic's, or never filled
+	succeeded []int64   // deliveries whose retry succeeded
+	failed    []failure // attempts that failed, first ones and retries
+}
+
+// failure is one failed attempt.
+type failure struct {
+	id      int64
+	attempt int
+	retryIn time.Duration // meaningful unless dead
+	dead    bool
+	message string
+}
+
+func (p *progress) empty() bool {
+	return len(p.done) == 0 && len(p.succeeded) == 0 && len(p.failed) == 0
+}
+
+// Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it before or
+// after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens either.
+const (
+	// The same term may claim twice, so that a claim whose answer was lost can be repeated.
+	claimCursor = `insert into pgsolo.cursor as c (handler, term) values ($1, $2)
+		on conflict (handler) do update set term = excluded.term where c.term <= excluded.term
+		returning done`
+
+	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2`
+
+	advanceWithDeliveries = `with fence as (
+			update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
+			returning handler
+		), succeeded as (
+			delete from pgsolo.delivery d using fence f
+			where d.handler = f.handler and d.event_id = any($4::bigint[])
+		), failed as (
+			select f.handler, u.id, u.attempt, u.message, case when u.dead then 'dead' else 'retry' end as state,
+				case when not u.dead then clock_timestamp() + u.retry_ms * interval '1 millisecond' end as next_at
+			from fence f, unnest($5::bigint[], $6::integer[], $7::boolean[], $8::bigint[], $9::text[])
+				as u (id, attempt, dead, retry_ms, message)
+		), again as (
+			update pgsolo.delivery d
+			set attempt = f.attempt, state = f.state, next_at = f.next_at, error = f.message, failed_at = clock_timestamp()
+			from failed f
+			where d.handler = f.handler and d.event_id = f.id
+		), first_time as (
+			insert into pgsolo.delivery
+				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
+			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at, f.attempt, f.state, f.next_at, f.message
+			from failed f join pgsolo.event e on e.id = f.id
+			where f.attempt = 1
+			on conflict (handler, event_id) do nothing
+		)
+		select from fence`
+)
+
+// claim makes this term the only one that may write the cursor, and returns what is done.
+func (c *consumer) claim(ctx context.Context) (done ranges, err error) {
+	err = persist(ctx, c.logger, "claim cursor", func(ctx context.Context) error {
+		var encoded multirange
+		err := c.log.pool.QueryRow(ctx, inSchema(claimCursor, c.log.schema), c.Name, c.log.term).Scan(&encoded)
+		if err == pgx.ErrNoRows {
+			return fmt.Errorf("handler %q: %w", c.Name, ErrFenced)
+		}
+		done = decodeRanges(encoded)
+		return err
+	})
+	return done, err
+}
+
+// save writes the progress. It may be repeated: a second write of the same progress changes nothing.
+func (c *consumer) save(ctx context.Context, p *progress) error {
+	base := []any{c.Name, c.log.term, p.done.encode()}
+	statement := advanceCursor
+	if len(p.succeeded) > 0 || len(p.failed) > 0 {
+		statement = advanceWithDeliveries
+		base = append(base, p.succeeded)
+		base = append(base, failureColumns(p.failed)...)
+	}
+	tag, err := c.log.pool.Exec(ctx, inSchema(statement, c.log.schema), base...)
+	if err != nil {
+		return fmt.Errorf("advance cursor of %q: %w", c.Name, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("handler %q: %w", c.Name, ErrFenced)
+	}
+	return nil
+}
+
+func failureColumns(failures []failure) []any {
+	var (
+		ids      = make([]int64, len(failures))
+		attempts = make([]int32, len(failures))
+		dead     = make([]bool, len(failures))
+		retryMs  = make([]int64, len(failures))
+		messages = make([]string, len(failures))
+	)
+	for i, f := range failures {
+		ids[i], attempts[i], dead[i] = f.id, int32(f.attempt), f.dead
+		retryMs[i], messages[i] = f.retryIn.Milliseconds(), f.message
+	}
+	return []any{ids, attempts, dead, retryMs, messages}
+}
+
+const selectDue = `select d.event_id, d.topic, d.key, d.payload, d.headers, d.created_at, d.attempt + 1
+	from pgsolo.delivery d
+	where d.handler = $1 and d.state = 'retry' and d.next_at <= clock_timestamp() and d.event_id <> all($2::bigint[])
+	order by d.next_at
+	limit $3`
+
+const selectNextDue = `select extract(epoch from min(d.next_at) - clock_timestamp())::float8
+	from pgsolo.delivery d
+	where d.handler = $1 and d.state = 'retry' and d.event_id <> all($2::bigint[])`
+
+// dueRetries returns the deliveries whose next attempt is due, except those already taken, and how long until the next one
+// after them; never is true where there is none.
+func (c *consumer) dueRetries(ctx context.Context, taken []int64, limit int) (due []delivery, next time.Duration, never bool, err error) {
+	rows, err := c.log.pool.Query(ctx, inSchema(selectDue, c.log.schema), c.Name, taken, limit)
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("read due retries: %w", err)
+	}
+	due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (delivery, error) {
+		var (
+			event   = Event{Handler: c.Name, Term: c.log.term}
+			key     *string
+			headers []byte
+		)
+		err := row.Scan(&event.ID, &event.Topic, &key, &event.Payload, &headers, &event.CreatedAt, &event.Attempt)
+		if err != nil {
+			return delivery{}, err
+		}
+		if key != nil {
+			event.Key = *key
+		}
+		event.Headers, err = decodeHeaders(headers)
+		return delivery{event: event, retry: true}, err
+	})
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("read due retries: %w", err)
+	}
+	for _, d := range due {
+		taken = append(taken, d.event.ID)
+	}
+	var seconds *float64
+	if err := c.log.pool.QueryRow(ctx, inSchema(selectNextDue, c.log.schema), c.Name, taken).Scan(&seconds); err != nil {
+		return nil, 0, false, fmt.Errorf("read next retry: %w", err)
+	}
+	if seconds == nil {
+		return due, 0, true, nil
+	}
+	return due, max(0, time.Duration(*seconds*float64(time.Second))), false, nil
+}

@@ -1,0 +1,117 @@
+package jobs
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// A page of the log is at first small, and doubles while it stays under pageBytes, so that events of any size are read in
+	// bounded memory and small ones in few round trips.
+	minPage   = 64
+	maxPage   = 4096
+	pageBytes = 4 << 20
+
+	// Holes are re-read at once when the doorbell rings, and otherwise at these intervals, doubling while nothing changes.
+	minHoleWait = 2 * time.Millisecond
+	maxHoleWait = 250 * time.Millisecond
+)
+
+// readNew reads the next page above the highest id seen.
+func (c *consumer) readNew(ctx context.Context) error {
+	var p page
+	err := persist(ctx, c.logger, "read events", func(ctx context.Context) (err error) {
+		p, err = c.log.after(ctx, c.seen, c.page)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range p.rows {
+		if r.id > c.seen+1 {
+			c.holes.add(span{c.seen + 1, r.id}, p.xmax)
+			c.holeWait, c.holesDue = minHoleWait, time.Now().Add(minHoleWait)
+		}
+		c.seen = r.id
+	}
+	c.more = len(p.rows) == c.page
+	c.deliver(p)
+	return nil
+}
+
+// readHoles looks for rows that have become visible below the highest id seen.
+func (c *consumer) readHoles(ctx context.Context) error {
+	var p page
+	err := persist(ctx, c.logger, "read late events", func(ctx context.Context) (err error) {
+		p, err = c.log.in(ctx, c.holes, c.page)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	found := make([]int64, len(p.rows))
+	for i, r := range p.rows {
+		found[i] = r.id
+	}
+	cutOff := len(p.rows) == c.page
+	gone := c.holes.settle(found, cutOff, p.xmin, p.xmax)
+	for _, s := range gone {
+		c.unsaved.done.add(s)
+	}
+	switch {
+	case cutOff:
+		c.holeWait = 0
+	case len(found)+len(gone) > 0:
+		c.holeWait = minHoleWait
+	default:
+		c.holeWait = min(max(minHoleWait, 2*c.holeWait), maxHoleWait)
+	}
+	c.holesDue = time.Now().Add(c.holeWait)
+	c.deliver(p)
+	return nil
+}
+
+// readRetries reads the deliveries that are due again.
+func (c *consumer) readRetries(ctx context.Context) error {
+	taken := make([]int64, 0, len(c.retrying))
+	for id := range c.retrying {
+		taken = append(taken, id)
+	}
+	var due []delivery
+	err := persist(ctx, c.logger, "read retries", func(ctx context.Context) error {
+		rows, next, never, err := c.dueRetries(ctx, taken, minPage)
+		due = rows
+		if c.retryDue = time.Now().Add(next); never {
+			c.retryDue = time.Time{}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range due {
+		c.retrying[d.event.ID] = struct{}{}
+	}
+	c.queue.push(due)
+	return nil
+}
+
+// deliver queues the rows that are the handler's, counts the others as done, and sets the size of the next page.
+func (c *consumer) deliver(p page) {
+	var deliveries []delivery
+	for _, r := range p.rows {
+		if r.mine {
+			deliveries = append(deliveries, delivery{event: r.event})
+		} else {
+			c.unsaved.done.add(span{r.id, r.id + 1})
+		}
+	}
+	c.counters.read.Add(int64(len(p.rows)))
+	c.queue.push(deliveries)
+	switch {
+	case p.bytes > pageBytes:
+		c.page = max(minPage, c.page/2)
+	case len(p.rows) == c.page && p.bytes < pageBytes/2:
+		c.page = min(maxPage, 2*c.page)
+	}
+}

@@ -1,0 +1,62 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// work handles deliveries until the queue is closed or ctx is done.
+func (c *consumer) work(ctx context.Context) {
+	for {
+		d, ok := c.queue.next()
+		if !ok {
+			return
+		}
+		err, stopped := c.counters.attempt(ctx, c.Handler, d.event, c.logger)
+		if stopped {
+			return // the event is delivered again
+		}
+		c.queue.finish(result{d, err})
+	}
+}
+
+// handlerCounters count what became of the events of one handler.
+type handlerCounters struct {
+	read, handled, failed, dead, inFlight atomic.Int64
+}
+
+// attempt hands one event to the handler, counts the outcome, and logs the stack of a panic. stopped is true where the
+// attempt failed because ctx ended: then it is not counted, for it was none.
+func (c *handlerCounters) attempt(ctx context.Context, h Handler, event Event, logger hclog.Logger) (err error, stopped bool) {
+	c.inFlight.Add(1)
+	defer c.inFlight.Add(-1)
+	err = attempt(ctx, h.Timeout, func(ctx context.Context) error { return h.Handle(ctx, event) })
+	if err != nil && ctx.Err() != nil {
+		return err, true
+	}
+	if err == nil {
+		c.handled.Add(1)
+		return nil, false
+	}
+	c.failed.Add(1)
+	if p, ok := errors.AsType[*panicError](err); ok {
+		logger.Error("handler panicked", "event_id", event.ID, "attempt", event.Attempt, "panic", p.value, "stack", string(p.stack))
+	}
+	return err, false
+}
+
+// maxErrorText bounds what is kept of an error in the database.
+const maxErrorText = 8 << 10
+
+// errorText is an error as PostgreSQL can keep it: valid UTF-8, without NUL, bounded.
+func errorText(err error) string {
+	text := err.Error()
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
