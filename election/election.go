@@ -70,7 +70,7 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 			return nil
 		}
 		if hopeless(err) {
-			return explain(err, e.options.Schema)
+			return err
 		}
 		if !e.down {
 			backoff = minBackoff

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 	"github.com/pgsolo/pgsolo/election"
 )
@@ -184,18 +186,22 @@ func TestHostileRoleSettings(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	url := privatepg.Database(t)
-	if _, err := connect(t, url).Exec(t.Context(), `drop table pgsolo.leader`); err != nil {
-		t.Fatal(err)
-	}
-	r := setup(t, url)
+	r := setup(t, url, func(o *election.Options) { o.Schema = "absent" })
 	if err := within(t, "refusal", r.ended); !errors.Is(err, election.ErrSchema) {
-		t.Errorf("without the table: %v, want ErrSchema", err)
+		t.Errorf("without the schema: %v, want ErrSchema", err)
 	}
 	r.ended <- nil
 
 	r = setup(t, url, func(o *election.Options) { o.Config.Database = "absent" })
 	if err := within(t, "refusal", r.ended); err == nil || !strings.Contains(err.Error(), `database "absent" does not exist`) {
 		t.Errorf("without the database: %v", err)
+	}
+	r.ended <- nil
+
+	wrong := errors.New("not this database")
+	r = setup(t, url, func(o *election.Options) { o.Check = func(context.Context, *pgx.Conn) error { return wrong } })
+	if err := within(t, "refusal", r.ended); !errors.Is(err, wrong) {
+		t.Errorf("refused by Check: %v", err)
 	}
 	r.ended <- nil
 }

@@ -20,7 +20,7 @@ func (r *refusal) Unwrap() error { return r.err }
 // hopeless says whether a try to take part failed in a way that only a person can mend. Everything else is retried: the server
 // may be down, starting, full, or a replica about to be promoted.
 func hopeless(err error) bool {
-	if _, ok := errors.AsType[*refusal](err); ok {
+	if _, ok := errors.AsType[*refusal](err); ok || errors.Is(err, ErrSchema) {
 		return true
 	}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
@@ -36,28 +36,3 @@ func hopeless(err error) bool {
 	}
 	return strings.HasPrefix(pgErr.Code, "28") // wrong password, or not let in
 }
-
-// explain adds the remedy where one is known.
-func explain(err error, schema string) error {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return err
-	}
-	switch pgErr.Code {
-	case "3F000", "42P01", "42883", "42703":
-		return &schemaError{err, schema}
-	}
-	return err
-}
-
-// schemaError is ErrSchema with what PostgreSQL said.
-type schemaError struct {
-	err    error
-	schema string
-}
-
-func (e *schemaError) Error() string {
-	return ErrSchema.Error() + ": migrate schema \"" + e.schema + "\": " + e.err.Error()
-}
-
-func (e *schemaError) Unwrap() []error { return []error{ErrSchema, e.err} }

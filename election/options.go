@@ -1,6 +1,7 @@
 package election
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -35,6 +36,10 @@ type Options struct {
 	// Unhealthy is called at most once, when lead has not returned 0.9 of the lease after the last ping that succeeded was sent.
 	// It must end the process: soon after, another leads. Default: log the error and exit with code 3.
 	Unhealthy func(error)
+
+	// Check is called with each new session, before it queues for the lock. An error of it ends Run, unless the session broke
+	// meanwhile: then it is retried like any other. Default: none.
+	Check func(ctx context.Context, conn *pgx.Conn) error
 
 	Logger hclog.Logger // default: none
 }

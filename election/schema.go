@@ -104,13 +104,13 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	}
 	pending, err := pendingMigrations(ctx, conn, all, schema)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
-		return fmt.Errorf("%w: schema %q has no leader table", ErrSchema, schema)
+		return fmt.Errorf("%w: schema %q has no leader table: migrate it", ErrSchema, schema)
 	}
 	if err != nil {
 		return err
 	}
 	if len(pending) > 0 {
-		return fmt.Errorf("%w: schema %q lacks migration %s", ErrSchema, schema, pending[0].name)
+		return fmt.Errorf("%w: schema %q lacks migration %s: migrate it", ErrSchema, schema, pending[0].name)
 	}
 	return nil
 }

@@ -107,6 +107,16 @@ func (s *session) setUp(ctx context.Context, o Options) error {
 	if recovering {
 		return errors.New("the server is a hot standby, where nobody can lead; connect to the primary")
 	}
+	if err := CheckSchema(ctx, s.conn, s.schema); err != nil {
+		return err
+	}
+	if o.Check != nil {
+		if err := o.Check(ctx, s.conn); err != nil && !s.conn.IsClosed() {
+			return &refusal{err}
+		} else if err != nil {
+			return err
+		}
+	}
 	if _, err := s.conn.Exec(ctx, inSchema(ensureElection, s.schema), s.election); err != nil {
 		return fmt.Errorf("enter election %q: %w", s.election, err)
 	}

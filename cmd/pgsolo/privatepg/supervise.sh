@@ -7,6 +7,7 @@
 # This shell leads a process group. PostgreSQL's main process and initdb belong to it, so a signal to the group reaches them
 # with no process id to get wrong; the shells in it ignore those signals. PostgreSQL's other processes are led by its main one.
 
+unset supervise # where the owner put this text
 bin=$1 run=$2 data=$3 sync=$4
 shift 4
 

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/webhook"
+)
+
+// Config is a decoded configuration. Every default is filled in, except for HTTP.Advertise.
+type Config struct {
+	Postgres Postgres
+	Election Election
+	HTTP     HTTP
+	Log      Log
+
+	Topics   []string       // declared topics, in the order of the file
+	Handlers []jobs.Handler // with Handle set to their action
+	Crons    []jobs.Cron    // with Run set to their action
+
+	// ActionLogger is what the actions of Handlers and Crons log to. Set it before the first of them runs, and not after;
+	// nil discards. It is not part of the file: the file says how to log, so the logger is made after loading.
+	ActionLogger hclog.Logger
+
+	client *http.Client // of all webhooks
+}
+
+// CloseIdleConnections closes the connections that webhooks keep for the next request. Call it after the last of them has
+// ended.
+func (c *Config) CloseIdleConnections() { c.client.CloseIdleConnections() }
+
+// Postgres says where the database is.
+type Postgres struct {
+	URL    string // with its password: do not print it
+	Schema string // default "pgsolo"
+}
+
+// Election says who competes for what.
+type Election struct {
+	Name         string        // default "main"
+	Lease        time.Duration // 1 s to 1 min; default 5 s
+	PollInterval time.Duration // above 0 and below 1 s; default 900 ms
+	Drain        time.Duration // 0 or more; default 20 s
+}
+
+// HTTP says where to listen.
+type HTTP struct {
+	Listen    string // host:port; default ":8080"
+	Advertise string // an http or https URL; empty: the program derives one
+}
+
+// Log says how to log.
+type Log struct {
+	Level  string // trace, debug, info, warn or error; default info
+	Format string // text or json; default text
+}
+
+func defaults() *Config {
+	return &Config{
+		client:   webhook.NewClient(),
+		Postgres: Postgres{Schema: jobs.DefaultSchema},
+		Election: Election{Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second},
+		HTTP:     HTTP{Listen: ":8080"},
+		Log:      Log{Level: "info", Format: "text"},
+	}
+}
+
+func defaultHandler(name string) jobs.Handler {
+	return jobs.Handler{Name: name, Concurrency: 1, Timeout: 30 * time.Second}
+}
+
+func defaultRetry() jobs.Retry {
+	return jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour}
+}
+
+func defaultCron(name string) jobs.Cron {
+	return jobs.Cron{
+		Name: name, Location: time.UTC, Timeout: time.Hour,
+		Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+	}
+}

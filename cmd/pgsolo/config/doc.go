@@ -1,0 +1,21 @@
+// Package config decodes config.hcl into plain Go structs. It is the only package that knows HCL.
+//
+// What it guarantees:
+//
+//   - All mistakes of a file are reported at once, each with its file, line and column, the line itself, the value
+//     underlined, and a suggestion where a name looks mistyped. Only syntax errors end the reading early.
+//   - A Config that is returned without an error has no handler without an action, no reference to an undeclared topic,
+//     no schedule that does not parse, and no name that the database could not keep.
+//   - Expressions that use the variables event or run are checked when the file is loaded, against the types that these
+//     variables will have, and evaluated for each event or tick.
+//   - What env and file return is never part of a message, nor is the value of a secret or the password of a URL that
+//     stands in the file: both are masked in the quoted lines. Values of an event or a tick are not part of a message either.
+//
+// What it does not guarantee:
+//
+//   - It connects to nothing. Whether a database, a URL, a program or a folder exists is found out by those who use it.
+//   - The fields of an event's payload are unknown when the file is loaded. An expression that expects a field that an
+//     event does not have fails as an attempt at that event.
+//   - Strings in expressions are normalized to Unicode NFC, as HCL does it. An action's body is the payload as it was
+//     stored, untouched.
+package config

@@ -1,0 +1,131 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// maxFileBytes is the most that file reads: it is meant for secrets and certificates.
+const maxFileBytes = 1 << 20
+
+// functions are those that expressions may call. Relative paths of file begin in folder.
+func functions(folder string, env func(string) (string, bool)) map[string]function.Function {
+	return map[string]function.Function{
+		"env":        envFunction(env),
+		"file":       fileFunction(folder),
+		"format":     stdlib.FormatFunc,
+		"join":       stdlib.JoinFunc,
+		"jsonencode": stdlib.JSONEncodeFunc,
+		"lower":      stdlib.LowerFunc,
+		"upper":      stdlib.UpperFunc,
+	}
+}
+
+// callError is an error of env or file with the text of its own diagnostic.
+type callError struct{ summary, detail string }
+
+func (e *callError) Error() string { return e.detail }
+
+func envFunction(env func(string) (string, bool)) function.Function {
+	return function.New(&function.Spec{
+		Description: "env(name) or env(name, default) is the value of an environment variable.",
+		Params:      []function.Parameter{{Name: "name", Type: cty.String, AllowMarked: true}},
+		VarParam:    &function.Parameter{Name: "default", Type: cty.String, AllowMarked: true},
+		Type:        function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			name, secret := plain(args[0])
+			if len(args) > 2 {
+				return cty.NilVal, &callError{"Too many arguments", "The function env takes a name and at most one default."}
+			}
+			if value, ok := env(name); ok {
+				return cty.StringVal(value).Mark(hiddenMark{}), nil
+			}
+			if len(args) == 2 {
+				return args[1], nil
+			}
+			if secret {
+				return cty.NilVal, &callError{"Missing environment variable", "The variable that this call names is not set. Set it, or give a default."}
+			}
+			return cty.NilVal, &callError{"Missing environment variable", fmt.Sprintf(
+				"The environment variable %s is not set. Set it, or give a default: env(%q, \"…\").", name, name)}
+		},
+	})
+}
+
+func fileFunction(folder string) function.Function {
+	read := remember(readText)
+	return function.New(&function.Spec{
+		Description: "file(path) is the content of a file without one trailing newline.",
+		Params:      []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}},
+		Type:        function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			path, secret := plain(args[0])
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(folder, path)
+			}
+			content, err := read(path)
+			if err != nil {
+				named := path
+				if secret {
+					named = "that this call names"
+				}
+				return cty.NilVal, &callError{"Unreadable file", fmt.Sprintf("The file %s cannot be read: %v.", named, withoutPath(err))}
+			}
+			return cty.StringVal(content).Mark(hiddenMark{}), nil
+		},
+	})
+}
+
+// plain gives a string without its marks, and whether it had one and so must not be printed.
+func plain(value cty.Value) (s string, hidden bool) {
+	value, marks := value.Unmark()
+	return value.AsString(), len(marks) > 0
+}
+
+func readText(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(content) > maxFileBytes:
+		return "", fmt.Errorf("it has more than %d bytes", maxFileBytes)
+	case !utf8.Valid(content):
+		return "", fmt.Errorf("it is not UTF-8 text")
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// remember makes read return its first result for a path for ever, so that an action sees the file as it was when the
+// configuration was loaded.
+func remember(read func(string) (string, error)) func(string) (string, error) {
+	type result struct {
+		content string
+		err     error
+	}
+	var mutex sync.Mutex // guards results
+	results := map[string]result{}
+	return func(path string) (string, error) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		known, ok := results[path]
+		if !ok {
+			known.content, known.err = read(path)
+			results[path] = known
+		}
+		return known.content, known.err
+	}
+}

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/pgsolo/pgsolo/jobs"
+)
+
+const reference = "../../../config.hcl"
+
+// compareOptions leaves out what cannot be compared.
+func compareOptions() []cmp.Option {
+	return []cmp.Option{
+		cmpopts.IgnoreUnexported(Config{}),
+		cmpopts.IgnoreFields(jobs.Handler{}, "Handle"),
+		cmpopts.IgnoreFields(jobs.Cron{}, "Run"),
+		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }),
+	}
+}
+
+func TestReferenceDecodes(t *testing.T) {
+	got, err := Load(reference, testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry := jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour}
+	want := &Config{
+		Postgres: Postgres{URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo"},
+		Election: Election{Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second},
+		HTTP:     HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
+		Log:      Log{Level: "info", Format: "text"},
+		Topics:   []string{"orders"},
+		Handlers: []jobs.Handler{
+			{Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry},
+			{Name: "receipt", Topic: "orders", Concurrency: 8, Timeout: 30 * time.Second, Retry: retry},
+			{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second},
+		},
+		Crons: []jobs.Cron{
+			{
+				Name: "heartbeat", Schedule: "*/5 * * * *", Location: time.UTC, Timeout: time.Hour,
+				Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+			},
+			{
+				Name: "report", Schedule: "0 6 * * 1-5", Location: berlin, Timeout: 10 * time.Minute,
+				Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+			},
+		},
+	}
+	if diff := cmp.Diff(want, got, compareOptions()...); diff != "" {
+		t.Errorf("decoded reference (-want +got):\n%s", diff)
+	}
+}
+
+// TestReferenceStatesDefaults compares the reference with a file that sets nothing, so that a default which changes is noticed.
+func TestReferenceStatesDefaults(t *testing.T) {
+	full, err := Load(reference, testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const bare = `
+		postgres { url = env("DATABASE_URL") }
+		topic "orders" {}
+		handler "print" {
+			topic = "orders"
+			exec { command = ["/bin/sh"] }
+		}
+		cron "heartbeat" {
+			schedule = "*/5 * * * *"
+			exec { command = ["/bin/sh"] }
+		}`
+	least, err := Parse("config.hcl", []byte(bare), testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full.HTTP.Advertise = "" // its default is made later
+	full.Handlers, full.Crons = full.Handlers[:1], full.Crons[:1]
+	if diff := cmp.Diff(full, least, compareOptions()...); diff != "" {
+		t.Errorf("defaults (-reference +code):\n%s", diff)
+	}
+}
+
+// TestReferenceIsComplete walks the grammar and finds each block and argument in the file.
+func TestReferenceIsComplete(t *testing.T) {
+	src, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, diags := hclsyntax.ParseConfig(src, "config.hcl", hcl.InitialPos)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	written := map[string]bool{}
+	collect(written, "", file.Body.(*hclsyntax.Body))
+
+	doc := &document{decoder: decoder{diags: new(hcl.Diagnostics)}, config: defaults(), taken: blockNames{}}
+	count := 0
+	var walk func(path string, grammar body)
+	walk = func(path string, grammar body) {
+		for _, argument := range grammar.arguments {
+			count++
+			if !written[path+argument.name] {
+				t.Errorf("%s%s is not in config.hcl", path, argument.name)
+			}
+		}
+		for _, block := range grammar.blocks {
+			if !written[path+block.kind+"."] {
+				t.Errorf("%s%s {} is not in config.hcl", path, block.kind)
+			}
+			if path == "cron." && block.kind == "webhook" {
+				continue // shown for a handler
+			}
+			walk(path+block.kind+".", block.open(&hclsyntax.Block{Type: block.kind, Labels: []string{"x"}}))
+		}
+	}
+	written["cron.webhook."] = true
+	walk("", doc.grammar())
+	if count < 30 {
+		t.Errorf("the grammar has only %d arguments: the walk missed some", count)
+	}
+}
+
+func collect(written map[string]bool, path string, in *hclsyntax.Body) {
+	for name := range in.Attributes {
+		written[path+name] = true
+	}
+	for _, block := range in.Blocks {
+		written[path+block.Type+"."] = true
+		collect(written, path+block.Type+".", block.Body)
+	}
+	// An action is the same in a cron job as in a handler.
+	if path == "cron." {
+		written["cron.exec.env"], written["cron.exec.dir"] = true, true
+	}
+}

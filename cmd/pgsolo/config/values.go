@@ -1,0 +1,67 @@
+package config
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// The methods here and in durations.go and collections.go each make the decode function of an argument. The value goes to
+// the pointer only if it is right; one that is not known before an event arrives is left alone.
+
+// text takes a string in which check finds no problem.
+func (d *decoder) text(to *string, check func(text) string) func(*hclsyntax.Attribute) {
+	return func(attr *hclsyntax.Attribute) {
+		given, ok := d.getString(attr)
+		if !ok {
+			return
+		}
+		if problem := check(given); problem != "" {
+			d.report("Invalid "+attr.Name, attr.Expr.Range(), "%s", problem)
+			return
+		}
+		*to = given.value
+	}
+}
+
+// notEmpty is the check of a string that may be anything else.
+func notEmpty(given text) string {
+	if given.value == "" {
+		return "The value is empty."
+	}
+	return ""
+}
+
+// oneOf is the check of a string that is one of a few words.
+func oneOf(words ...string) func(text) string {
+	return func(given text) string {
+		if slices.Contains(words, given.value) {
+			return ""
+		}
+		return fmt.Sprintf("%s is not one of the values.%s", given.shown(), didYouMean(given.value, words))
+	}
+}
+
+// count takes a whole number of at least 1. A string of digits is one too, since env gives strings.
+func (d *decoder) count(to *int) func(*hclsyntax.Attribute) {
+	return func(attr *hclsyntax.Attribute) {
+		value, _ := d.evaluate(attr)
+		if value == cty.NilVal || !d.usable(attr, value) {
+			return
+		}
+		number, err := convert.Convert(value, cty.Number)
+		if err != nil || number.IsNull() || !number.IsKnown() {
+			d.report("Wrong type", attr.Expr.Range(), "The argument %s is a number, not %s.", attr.Name, article(value.Type()))
+			return
+		}
+		if n, accuracy := number.AsBigFloat().Int64(); accuracy == big.Exact && n >= 1 && n <= 1<<31-1 {
+			*to = int(n)
+			return
+		}
+		d.report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number of at least 1.", attr.Name)
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+func devCommand(t terminal) *cobra.Command {
+	var path, data string
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run one replica with a PostgreSQL of its own",
+		Long: `Run one replica with a private PostgreSQL, migrated, whatever the configuration says of the
+database; env("DATABASE_URL") is that of the private one. The server ends with the program.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// The configuration first: its mistakes should not wait for a database. Its connection string comes later.
+			if _, err := loadForDev(path, "postgres://postgres@127.0.0.1/postgres"); err != nil {
+				return err
+			}
+			starting, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			server, err := privatepg.Start(starting, privatepg.Options{Dir: data, Progress: t.err})
+			stop()
+			if err != nil {
+				return err
+			}
+			err = dev(cmd.Context(), t, path, server)
+			if stopErr := server.Stop(); err == nil {
+				err = stopErr
+			}
+			return err
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&data, "data", "", "keep the database in this folder (default: a temporary one)")
+	return cmd
+}
+
+func dev(ctx context.Context, t terminal, path string, server *privatepg.Server) error {
+	cfg, err := loadForDev(path, server.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, cfg.Postgres.URL, cfg.Postgres.Schema); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "PostgreSQL is at\n\n  psql '%s'\n\nAn event is a row:\n\n  insert into %s.event (topic, payload) values ('%s', '{}');\n\n",
+		cfg.Postgres.URL, cfg.Postgres.Schema, firstOf(cfg.Topics, "topic"))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-server.Done(): // by itself
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	logger := newLogger(cfg.Log, t.err)
+	return whyEnded(serve(ctx, cfg, logger), server, logger)
+}
+
+// whyEnded prefers the end of the database as a reason.
+func whyEnded(err error, server *privatepg.Server, logger hclog.Logger) error {
+	if dbErr := server.Err(); dbErr != nil {
+		if err != nil {
+			logger.Debug("ended with the database", "error", err)
+		}
+		return dbErr
+	}
+	return err
+}
+
+// loadForDev loads the configuration for another database than it names.
+func loadForDev(path, url string) (*config.Config, error) {
+	cfg, err := config.Load(path, func(name string) (string, bool) {
+		if name == "DATABASE_URL" {
+			return url, true
+		}
+		return os.LookupEnv(name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	cfg.Postgres.URL = url
+	return cfg, nil
+}
+
+func firstOf(names []string, otherwise string) string {
+	if len(names) == 0 {
+		return otherwise
+	}
+	return names[0]
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+// witness is told of every event and tick by the replicas, and of every kill by the test.
+type witness struct {
+	t *testing.T
+
+	mu      sync.Mutex // guards all below
+	events  map[int64]int
+	ticks   int
+	highest int64          // term heard of
+	killed  map[int64]bool // terms whose leader is dead: what it had sent may be read late
+}
+
+func (w *witness) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	term, err := strconv.ParseInt(r.Header.Get("Pgsolo-Term"), 10, 64)
+	if err != nil {
+		w.t.Errorf("term: %v", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if id, err := strconv.ParseInt(r.Header.Get("Pgsolo-Event-Id"), 10, 64); err == nil {
+		w.events[id]++
+	} else {
+		w.ticks++
+	}
+	if term < w.highest && !w.killed[term] {
+		w.t.Errorf("term %d works while term %d has begun", term, w.highest)
+	}
+	w.highest = max(w.highest, term)
+}
+
+func (w *witness) tickCount() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ticks
+}
+
+// Three replicas, and the leader is killed again and again while events are inserted and a job runs every second: another one
+// leads, no event is lost, no leader works after its successor has begun, and each second has one tick.
+// PGSOLO_TEST_KILLS sets the number of kills.
+func TestKilledLeaders(t *testing.T) {
+	kills := 4
+	if n, err := strconv.Atoi(os.Getenv("PGSOLO_TEST_KILLS")); err == nil {
+		kills = n
+	}
+	url := privatepg.Database(t)
+	seen := &witness{t: t, events: map[int64]int{}, killed: map[int64]bool{}}
+	receiver := httptest.NewServer(seen)
+	t.Cleanup(receiver.Close)
+	path := configure(t, url, fmt.Sprintf(`
+topic "t" {}
+handler "h" {
+  topic       = "t"
+  concurrency = 4
+  webhook { url = %[1]q }
+}
+cron "c" {
+  schedule = "* * * * * *"
+  missed   = "all"
+  webhook { url = %[1]q }
+}`, receiver.URL))
+
+	replicas := make([]*process, 3)
+	for i := range replicas {
+		replicas[i] = start(t, nil, "run", "-c", path)
+	}
+	conn := connect(t, url)
+	leader := func(after int64) (*process, int64, time.Time) {
+		var (
+			pid, term int64
+			since     time.Time
+		)
+		eventually(t, "a leader", func() bool {
+			err := conn.QueryRow(t.Context(), `select split_part(holder, '/', -1)::bigint, term, since from pgsolo.leader where term > $1`, after).
+				Scan(&pid, &term, &since)
+			return err == nil
+		})
+		for _, p := range replicas {
+			if int64(p.cmd.Process.Pid) == pid {
+				return p, term, since
+			}
+		}
+		t.Fatalf("process %d leads, and is none of ours", pid)
+		return nil, 0, time.Time{}
+	}
+	current, term, _ := leader(0)
+
+	stop := make(chan struct{})
+	var producing sync.WaitGroup
+	var inserted atomic.Int64
+	producing.Go(func() { produce(t, url, stop, &inserted) })
+	var takeovers []time.Duration
+	for range kills {
+		arrived, ticked := inserted.Load(), seen.tickCount()
+		eventually(t, "work", func() bool { return inserted.Load() >= arrived+100 && seen.tickCount() > ticked })
+		seen.mu.Lock()
+		seen.killed[term] = true
+		seen.mu.Unlock()
+		killed := time.Now()
+		current.kill()
+		<-current.ended
+		for i, p := range replicas {
+			if p == current {
+				replicas[i] = start(t, nil, "run", "-c", path)
+			}
+		}
+		var since time.Time
+		current, term, since = leader(term)
+		takeovers = append(takeovers, since.Sub(killed))
+		for _, p := range replicas {
+			eventually(t, "readiness", func() bool { return p.is("/readyz") })
+		}
+	}
+	close(stop)
+	producing.Wait()
+	t.Logf("%d events; from the kill to the next leader: %v", inserted.Load(), takeovers)
+
+	eventually(t, "every event", func() bool {
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		return int64(len(seen.events)) >= inserted.Load()
+	})
+	var seconds, ticks int
+	if err := conn.QueryRow(t.Context(), `select extract(epoch from max(scheduled_at) - min(scheduled_at))::int + 1, count(*) from pgsolo.cron_run`).
+		Scan(&seconds, &ticks); err != nil {
+		t.Fatal(err)
+	}
+	if ticks != seconds {
+		t.Errorf("%d ticks in %d seconds", ticks, seconds)
+	}
+}
+
+// produce inserts events, one in ten of them in a transaction that rolls back, until stop is closed.
+func produce(t *testing.T, url string, stop <-chan struct{}, inserted *atomic.Int64) {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close(ctx)
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		tx, err := conn.Begin(ctx)
+		if err == nil {
+			_, err = tx.Exec(ctx, `insert into pgsolo.event (topic) values ('t')`)
+		}
+		if err == nil && n%10 == 0 {
+			err = tx.Rollback(ctx)
+		} else if err == nil {
+			if err = tx.Commit(ctx); err == nil {
+				inserted.Add(1)
+			}
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+const oneCron = `
+cron "c" {
+  schedule = "@daily"
+  exec { command = ["true"] }
+}`
+
+// An event begun before SIGTERM is finished within the drain, and the lock is given back.
+func TestPlannedStop(t *testing.T) {
+	url := privatepg.Database(t)
+	begun, release := make(chan struct{}), make(chan struct{})
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(begun)
+		<-release
+	}))
+	t.Cleanup(receiver.Close)
+	p := start(t, nil, "run", "-c", configure(t, url, `
+topic "t" {}
+handler "h" {
+  topic = "t"
+  webhook { url = "`+receiver.URL+`" }
+}`))
+	conn := connect(t, url)
+	if _, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic) values ('t')`); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	p.signal(syscall.SIGTERM)
+	eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
+	if !p.is("/leader") {
+		t.Error("a leader that drains no longer answers that it leads")
+	}
+	close(release)
+	if code := p.exit(); code != exitDone {
+		t.Errorf("exit code %d, want %d", code, exitDone)
+	}
+	var done, clean bool
+	if err := conn.QueryRow(t.Context(), `select done = '{[1,2)}', clean from pgsolo.cursor, pgsolo.leader`).Scan(&done, &clean); err != nil {
+		t.Fatal(err)
+	}
+	if !done || !clean {
+		t.Errorf("event done: %v, resigned: %v; want both", done, clean)
+	}
+	if strings.Contains(p.log.String(), "[ERROR]") {
+		t.Error("a planned stop logged an error")
+	}
+}
+
+func TestSecondSignalExitsAtOnce(t *testing.T) {
+	url := privatepg.Database(t)
+	folder := t.TempDir()
+	p := start(t, nil, "run", "-c", configure(t, url, `
+cron "endless" {
+  schedule = "* * * * * *"
+  exec { command = ["/bin/sh", "-c", "touch `+folder+`/begun; trap '' TERM; while :; do sleep 1; done"] }
+}`))
+	eventually(t, "the job to begin", func() bool { _, err := os.Stat(filepath.Join(folder, "begun")); return err == nil })
+	p.signal(syscall.SIGINT)
+	eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
+	p.signal(syscall.SIGINT)
+	if code := p.exit(); code != exitError {
+		t.Errorf("exit code %d, want %d", code, exitError)
+	}
+}
+
+func TestLostLeadershipIsExitCode3(t *testing.T) {
+	url := privatepg.Database(t)
+	p := start(t, nil, "run", "-c", configure(t, url, oneCron))
+	eventually(t, "leader", func() bool { return p.is("/leader") })
+	if _, err := connect(t, url).Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
+		where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.exit(); code != exitUnhealthy {
+		t.Errorf("exit code %d, want %d", code, exitUnhealthy)
+	}
+	mustContain(t, p.log.String(), "leadership lost")
+}
+
+func TestHTTP(t *testing.T) {
+	url := privatepg.Database(t)
+	path := configure(t, url, oneCron)
+	leader := start(t, nil, "run", "-c", path)
+	eventually(t, "leader", func() bool { return leader.is("/leader") })
+	standby := start(t, nil, "run", "-c", path)
+	eventually(t, "standby", func() bool { return standby.is("/standby") })
+	for _, p := range []*process{leader, standby} {
+		if !p.is("/livez") || !p.is("/readyz") {
+			t.Error("not live or not ready")
+		}
+	}
+	if leader.is("/standby") || standby.is("/leader") {
+		t.Error("a replica is both")
+	}
+	told, known := leader.status(), standby.status()
+	if told.Term != 1 || known.Term != 1 || told.Holder == "" || known.Holder != told.Holder || told.Since.IsZero() || told.Election != "main" || told.Build.Go == "" {
+		t.Errorf("status of the leader %+v, of the standby %+v", told, known)
+	}
+	_, metrics := leader.get("/metrics")
+	mustContain(t, metrics, `leader_election_master_status{name="main"} 1`, "pgsolo_build_info{")
+	_, metrics = standby.get("/metrics")
+	mustContain(t, metrics, `leader_election_master_status{name="main"} 0`)
+}
+
+// A database that is out of reach is waited for, alive but not ready; what no waiting mends ends the program.
+func TestDatabaseOutOfReach(t *testing.T) {
+	server := privatepg.TestServer(t, privatepg.Options{TCP: true})
+	address := server.URL("postgres")
+	if err := migrate(t.Context(), address, "pgsolo"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Halt(t.Context(), privatepg.Fast); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, "run", "-c", configure(t, address, oneCron))
+	eventually(t, "a first try", func() bool { return strings.Contains(p.log.String(), "trying again") })
+	if !p.is("/livez") || p.is("/readyz") {
+		t.Error("want live and not ready while the database is down")
+	}
+	if err := server.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "leader", func() bool { return p.is("/leader") && p.is("/readyz") })
+	if n := strings.Count(p.log.String(), "trying again"); n != 1 {
+		t.Errorf("%d lines about the outage, want one", n)
+	}
+
+	for name, test := range map[string]struct {
+		change func(*url.URL)
+		want   string
+	}{
+		"password": {func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "hunter2") }, "password authentication failed"},
+		"database": {func(u *url.URL) { u.Path = "/absent" }, `database "absent" does not exist`},
+		"schema":   {func(u *url.URL) { u.Path = "/template1" }, "migrate it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, err := url.Parse(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.change(u)
+			p := start(t, nil, "run", "-c", configure(t, u.String(), oneCron))
+			if code := p.exit(); code != exitError {
+				t.Errorf("exit code %d, want %d", code, exitError)
+			}
+			mustContain(t, p.log.String(), test.want)
+			if strings.Contains(p.log.String(), "hunter2") || strings.Contains(p.log.String(), "goroutine") {
+				t.Error("the output has the password or a stack")
+			}
+		})
+	}
+}
+
+func TestUsageAndConfiguration(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	write := func(text string) string {
+		path := filepath.Join(t.TempDir(), "config.hcl")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"unknown command":   {[]string{"rnu"}, exitUsage, []string{`did you mean "run"?`}},
+		"unknown flag":      {[]string{"run", "--cofnig", "x"}, exitUsage, []string{"--cofnig", "pgsolo run --help"}},
+		"argument":          {[]string{"run", "x"}, exitUsage, []string{`got "x"`}},
+		"no file":           {[]string{"run", "-c", "absent.hcl"}, exitUsage, []string{"absent.hcl"}},
+		"mistakes":          {[]string{"validate", "-c", write("postgers {\n}\nhandler \"h\" {\n  topic = \"t\"\n  timeout = \"-1s\"\n}\n")}, exitUsage, []string{"Did you mean postgres?", "^^^^^", "exec"}},
+		"nothing to run":    {[]string{"run", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n")}, exitUsage, []string{"nothing to run"}},
+		"address in use":    {[]string{"run", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\nhttp {\n  listen = \"" + taken.Addr().String() + "\"\n}\n" + oneCron)}, exitError, []string{"address already in use"}},
+		"negative demo":     {[]string{"demo", "--for", "-1s"}, exitUsage, []string{"negative"}},
+		"migrate elsewhere": {[]string{"migrate", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n")}, exitError, []string{"refused"}},
+		"version":           {[]string{"version"}, exitDone, []string{"pgsolo "}},
+		"help":              {nil, exitDone, []string{"pgsolo demo"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, nil, test.args...)
+			if code := p.exit(); code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			mustContain(t, p.log.String(), test.want...)
+			if strings.Contains(p.log.String(), "goroutine ") {
+				t.Errorf("a stack in:\n%s", p.log)
+			}
+		})
+	}
+}
+
+func TestDev(t *testing.T) {
+	p := start(t, nil, "dev", "-c", configure(t, "postgres://nobody@127.0.0.1:1/none", "topic \"t\" {}\n"+oneCron))
+	eventually(t, "leader", func() bool { return p.is("/leader") })
+	pid := strconv.Itoa(p.cmd.Process.Pid)
+	if holder := p.status().Holder; !strings.HasSuffix(holder, "/"+pid) {
+		t.Errorf("holder %q, want process %s", holder, pid)
+	}
+	p.signal(syscall.SIGINT)
+	if code := p.exit(); code != exitDone {
+		t.Errorf("exit code %d, want %d", code, exitDone)
+	}
+	mustContain(t, p.log.String(), "psql 'postgres", "insert into pgsolo.event (topic, payload) values ('t'")
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/app"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+)
+
+// forcedEnd is how long after the drain the program may take to end; then it exits whatever still runs.
+const forcedEnd = 10 * time.Second
+
+func runCommand(t terminal) *cobra.Command {
+	var (
+		path       string
+		withParent bool
+	)
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run one replica (in production)",
+		Long: `Run one replica: it competes, and works when it leads.
+
+While PostgreSQL is out of reach it waits and is not ready. SIGTERM and SIGINT hand over:
+nothing new is begun, running work may finish within 'drain'. A second signal exits at once.
+
+Exit codes: 0 done, 1 error, 2 usage or configuration, 3 leadership lost or unhealthy.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path, os.LookupEnv)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			if withParent {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithCancel(ctx)
+				defer cancel()
+				go exitAtEOF(t.in)
+			}
+			return serve(ctx, cfg, newLogger(cfg.Log, t.err))
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&withParent, "with-parent", false, "exit at once when standard input ends")
+	_ = cmd.Flags().MarkHidden("with-parent") // errs only for a flag that does not exist
+	return cmd
+}
+
+// exitAtEOF ends the process with whoever holds the other end of its standard input, however that ends.
+func exitAtEOF(in io.Reader) {
+	_, _ = io.Copy(io.Discard, in)
+	os.Exit(exitError)
+}
+
+// serve runs a replica until it ends or a signal ends it.
+func serve(ctx context.Context, cfg *config.Config, logger hclog.Logger) error {
+	if len(cfg.Handlers)+len(cfg.Crons) == 0 {
+		return &usageError{errors.New("the configuration has no handler and no cron job: there is nothing to run")}
+	}
+	replica, err := app.New(app.Options{
+		Config: cfg, Logger: logger, Build: build(),
+		Unhealthy: func(err error) {
+			logger.Error("exiting at once", "error", err)
+			os.Exit(exitUnhealthy)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(ctx, logger, cfg.Election.Drain)
+	defer stop()
+	return replica.Run(ctx)
+}
+
+// untilSignal returns a context that the first SIGTERM or SIGINT ends. The second one, or the end of the time for a planned
+// stop, ends the process.
+func untilSignal(ctx context.Context, logger hclog.Logger, drain time.Duration) (context.Context, func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case s := <-signals:
+			logger.Info("stopping", "signal", s.String(), "drain", drain)
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case s := <-signals:
+			logger.Warn("exiting at once", "signal", s.String())
+		case <-time.After(drain + forcedEnd):
+			logger.Error("exiting at once: something has not stopped", "after", drain+forcedEnd)
+		case <-done:
+			return
+		}
+		os.Exit(exitError)
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+		close(done)
+		<-ended
+	}
+}

@@ -1,0 +1,12 @@
+// Package web is what a replica says over HTTP: health for an orchestrator, status for people and programs, and metrics.
+//
+//	/livez      200 while the election loop is alive; asks no database, so that an outage of it restarts nobody
+//	/readyz     200 for the leader and for a standby, if the database answered within a lease; the schema was checked then
+//	/leader     200 for the leader, else 503
+//	/standby    200 for a standby, else 503
+//	/v1/status  the same and more as JSON
+//	/metrics    for Prometheus
+//
+// What a replica says of itself is as old as its last ping or poll. A replica that has just lost the leadership without
+// noticing says for up to 0.6 of the lease that it leads.
+package web

@@ -1,0 +1,108 @@
+package web
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/pgsolo/pgsolo/election"
+)
+
+// collector reads the counters that the packages keep when it is scraped, so that the packages know nothing of Prometheus.
+type collector struct{ options Options }
+
+func newRegistry(options Options) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&collector{options},
+	)
+	return registry
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// The first is named as client-go names its own, so that dashboards and alerts for leader election fit.
+var (
+	masterStatus  = describe("leader_election_master_status", "1 if this replica leads the election, else 0.", "name")
+	term          = describe("pgsolo_election_term", "Term of the leader that this replica knows.", "name")
+	answerAge     = describe("pgsolo_database_answer_age_seconds", "Time since the database last answered the election session.", "name")
+	handled       = describe("pgsolo_handler_handled_total", "Events handled.", "handler")
+	failed        = describe("pgsolo_handler_failed_total", "Attempts that failed.", "handler")
+	dead          = describe("pgsolo_handler_dead_total", "Events that became dead letters.", "handler")
+	inFlight      = describe("pgsolo_handler_in_flight", "Events being handled.", "handler")
+	cronTicks     = describe("pgsolo_cron_ticks_total", "Ticks of a cron job by outcome.", "job", "outcome")
+	cronRunning   = describe("pgsolo_cron_running", "1 while the job runs.", "job")
+	cronSuccess   = describe("pgsolo_cron_last_success_timestamp_seconds", "When the last successful run ended.", "job")
+	cronNext      = describe("pgsolo_cron_next_tick_timestamp_seconds", "The tick that is waited for.", "job")
+	connected     = describe("pgsolo_listener_connected", "1 while the LISTEN session is up.")
+	subscriptions = describe("pgsolo_listener_subscriptions", "Open subscriptions.")
+	received      = describe("pgsolo_listener_received_total", "Notifications received in this term.")
+	dropped       = describe("pgsolo_listener_dropped_total", "Messages that a full buffer lost in this term.")
+	reconnects    = describe("pgsolo_listener_reconnects_total", "Sessions after the first in this term.")
+	buildInfo     = describe("pgsolo_build_info", "Always 1.", "version", "revision", "go")
+)
+
+// Describe sends nothing: which labels there are depends on the configuration.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
+	}
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		send(desc, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(desc *prometheus.Desc, value float64, labels ...string) {
+		send(desc, prometheus.CounterValue, value, labels...)
+	}
+
+	status := c.options.Status()
+	gauge(masterStatus, oneIf(status.Role == election.Leader), status.Election)
+	gauge(term, float64(status.Term.Number), status.Election)
+	if !status.SeenAt.IsZero() {
+		gauge(answerAge, time.Since(status.SeenAt).Seconds(), status.Election)
+	}
+
+	stats := c.options.Jobs()
+	for _, h := range stats.Handlers {
+		counter(handled, float64(h.Handled), h.Name)
+		counter(failed, float64(h.Failed), h.Name)
+		counter(dead, float64(h.Dead), h.Name)
+		gauge(inFlight, float64(h.InFlight), h.Name)
+	}
+	for _, j := range stats.Crons {
+		counter(cronTicks, float64(j.Succeeded), j.Name, "ok")
+		counter(cronTicks, float64(j.Failed), j.Name, "failed")
+		counter(cronTicks, float64(j.Skipped), j.Name, "skipped")
+		counter(cronTicks, float64(j.Interrupted), j.Name, "interrupted")
+		gauge(cronRunning, oneIf(j.Running), j.Name)
+		if !j.LastSuccess.IsZero() {
+			gauge(cronSuccess, float64(j.LastSuccess.Unix()), j.Name)
+		}
+		if !j.Next.IsZero() {
+			gauge(cronNext, float64(j.Next.Unix()), j.Name)
+		}
+	}
+
+	listener := c.options.Listener()
+	gauge(connected, oneIf(listener.Connected))
+	gauge(subscriptions, float64(listener.Subscriptions))
+	counter(received, float64(listener.Received))
+	counter(dropped, float64(listener.Dropped))
+	counter(reconnects, float64(listener.Reconnects))
+
+	build := c.options.Build
+	gauge(buildInfo, 1, build.Version, build.Revision, build.Go)
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

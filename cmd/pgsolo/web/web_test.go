@@ -1,0 +1,155 @@
+package web
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
+
+	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/listener"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// setup serves a status that the test can change.
+func setup(t *testing.T) (*Server, *election.Status) {
+	t.Helper()
+	status := &election.Status{Election: "main", Role: election.Outside}
+	return New(Options{
+		Status: func() election.Status { return *status },
+		Jobs: func() jobs.Stats {
+			return jobs.Stats{
+				Handlers: []jobs.HandlerStats{{Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4}},
+				Crons:    []jobs.CronStats{{Name: "c", Succeeded: 5, Running: true, Next: time.Unix(100, 0)}},
+			}
+		},
+		Listener: func() listener.Stats { return listener.Stats{Connected: true, Received: 9} },
+		Build:    Build{Version: "v1", Go: "go1"}, Fresh: 5 * time.Second, Logger: hclog.NewNullLogger(),
+	}), status
+}
+
+func get(s *Server, path string) *httptest.ResponseRecorder {
+	recorder := httptest.NewRecorder()
+	s.server.Handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+	return recorder
+}
+
+func TestHealth(t *testing.T) {
+	now := time.Now()
+	for name, test := range map[string]struct {
+		status                       election.Status
+		live, ready, leader, standby bool
+	}{
+		"before the first contact": {election.Status{Role: election.Outside}, true, false, false, false},
+		"leader":                   {election.Status{Role: election.Leader, SeenAt: now, AliveUntil: now.Add(time.Minute)}, true, true, true, false},
+		"standby":                  {election.Status{Role: election.Standby, SeenAt: now, AliveUntil: now.Add(time.Minute)}, true, true, false, true},
+		"standby, silent database": {election.Status{Role: election.Standby, SeenAt: now.Add(-time.Minute), AliveUntil: now.Add(time.Minute)}, true, false, false, true},
+		"hung":                     {election.Status{Role: election.Standby, SeenAt: now, AliveUntil: now.Add(-time.Second)}, false, true, false, true},
+		"has lost":                 {election.Status{Role: election.Outside, SeenAt: now, AliveUntil: now.Add(time.Minute)}, true, false, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, status := setup(t)
+			*status = test.status
+			for path, want := range map[string]bool{"/livez": test.live, "/readyz": test.ready, "/leader": test.leader, "/standby": test.standby} {
+				response := get(s, path)
+				if got := response.Code == http.StatusOK; got != want || !want && response.Code != http.StatusServiceUnavailable {
+					t.Errorf("%s: %d %s", path, response.Code, response.Body)
+				}
+			}
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	s, status := setup(t)
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	*status = election.Status{
+		Election: "main", Role: election.Standby, Term: election.Term{Timeline: 1, Number: 7}, Holder: "other/1", Address: "http://other", Since: since,
+	}
+	var body map[string]any
+	if err := json.Unmarshal(get(s, "/v1/status").Body.Bytes(), &body); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]any{
+		"election": "main", "role": "standby", "term": 7.0, "holder": "other/1", "address": "http://other", "since": "2026-01-02T03:04:05Z",
+	} {
+		if body[key] != want {
+			t.Errorf("%s = %v, want %v", key, body[key], want)
+		}
+	}
+	if build, _ := body["build"].(map[string]any); build["version"] != "v1" {
+		t.Errorf("build = %v", body["build"])
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	s, status := setup(t)
+	status.Role = election.Leader
+	text := get(s, "/metrics").Body.String()
+	for _, line := range []string{
+		`leader_election_master_status{name="main"} 1`,
+		`pgsolo_handler_handled_total{handler="h"} 3`,
+		`pgsolo_handler_in_flight{handler="h"} 4`,
+		`pgsolo_cron_ticks_total{job="c",outcome="ok"} 5`,
+		`pgsolo_cron_running{job="c"} 1`,
+		`pgsolo_listener_received_total 9`,
+		`pgsolo_build_info{go="go1",revision="",version="v1"} 1`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+	if strings.Contains(text, "cron_last_success") {
+		t.Error("a job that never succeeded has a time of success")
+	}
+}
+
+func TestServeAndShutdown(t *testing.T) {
+	s, _ := setup(t)
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(socket) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	response, err := client.Get("http://" + socket.Addr().String() + "/livez")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	s.Shutdown()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// The package's documentation lists just what is served.
+func TestDocumentationNamesEveryPath(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := setup(t)
+	for _, line := range strings.Split(string(doc), "\n") {
+		path, ok := strings.CutPrefix(line, "//\t")
+		if !ok {
+			continue
+		}
+		path, _, _ = strings.Cut(path, " ")
+		if code := get(s, path).Code; code == http.StatusNotFound {
+			t.Errorf("%s is documented and not served", path)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+# The reference configuration of pgsolo: every block and every argument that exists, with its default. To begin, copy it, set
+# DATABASE_URL, and remove what you do not need. Only the block postgres is required. `pgsolo validate` checks a file.
+#
+# Durations are strings with units: "900ms", "30s", "1h30m". Functions: env(name) and env(name, default), file(path), whose
+# relative paths begin in the folder of this file, format, join, jsonencode, lower, upper.
+
+postgres {
+  url    = env("DATABASE_URL")      # required: a direct connection, postgres://…; a transaction pooler is refused
+  schema = "pgsolo"                 # default: where `pgsolo migrate` makes the tables
+}
+
+election "main" {                   # replicas with the same name compete; default "main"
+  lease         = "5s"              # default; 1s to 1m: the server ends a leader that is silent this long
+  poll_interval = "900ms"           # default; below 1s: a standby waits in the server's lock queue this long per poll
+  drain         = "20s"             # default; 0s or more: running work may finish this long after SIGTERM
+}
+
+http {
+  listen    = ":8080"                                       # default: health, status and metrics
+  advertise = "http://${env("POD_IP", "127.0.0.1")}:8080"   # where others reach this replica; default: derived from listen
+}
+
+log {
+  level  = "info"                   # default; trace | debug | info | warn | error
+  format = "text"                   # default; text | json
+}
+
+topic "orders" {}                   # durable: rows in the event log, each handled at least once
+
+# A handler has one source, topic or channel, and one action, exec or webhook. It is told of each event by the action: through
+# environment variables and standard input, or through headers and body. Arguments of an action may also use event.id, topic,
+# channel, key, payload (decoded if it is JSON), headers, created_at, attempt, term and idempotency_key.
+
+handler "print" {
+  topic       = "orders"            # a declared topic
+  concurrency = 1                   # default: how many events at a time
+  timeout     = "30s"               # default: of one attempt
+
+  retry {                           # for events of a topic; the n-th retry waits min(max_backoff, backoff * 2^(n-1))
+    attempts    = 10                # default; in all: after the last one the event is a dead letter
+    backoff     = "1s"              # default
+    max_backoff = "1h"              # default
+  }
+
+  exec {                            # runs a program without a shell; exit status 0 is success
+    command = ["/bin/sh", "-c", "cat"]
+    env     = { ORDER_KEY = event.key, REGION = "eu" } # default: none; added to the program's environment
+    dir     = "/"                   # default: the working directory of pgsolo
+  }
+}
+
+handler "receipt" {
+  topic       = "orders"
+  concurrency = 8
+
+  webhook {                         # sends an HTTP request with the payload as its body; a status of 2xx is success
+    url     = "${env("RECEIPTS_URL", "http://127.0.0.1:9000/receipts")}?id=${event.id}"
+    method  = "POST"                # default; GET | POST | PUT | PATCH | DELETE
+    headers = { "x-attempt" = event.attempt }                # default: none
+    secret  = env("RECEIPTS_SECRET", "for development only") # default: none; signs the request. From a file: file("/run/secrets/receipts")
+  }
+}
+
+handler "cache" {
+  channel = "cache_invalidate"      # plain NOTIFY: at most once, never retried, for producers that cannot write a table
+
+  exec {
+    command = ["/bin/sh", "-c", "cat > /dev/null"]
+  }
+}
+
+# A cron job has a schedule and one action, whose arguments may use run.job, scheduled_at, catch_up, attempt, term and
+# idempotency_key.
+
+cron "heartbeat" {
+  schedule          = "*/5 * * * *" # five fields, six with seconds first, @daily and the like, or "@every 10s"
+  time_zone         = "UTC"         # default
+  missed            = "once"        # default; skip | once | all: what is made up for of the ticks while nobody led
+  starting_deadline = "1h"          # default: how late a missed tick may still start
+  timeout           = "1h"          # default: of one run
+
+  exec {
+    command = ["/bin/echo", "tick", run.scheduled_at]
+  }
+}
+
+cron "report" {
+  schedule  = "0 6 * * 1-5"
+  time_zone = "Europe/Berlin"
+  timeout   = "10m"
+
+  exec {
+    command = ["/bin/sh", "-c", "date"]
+  }
+}
