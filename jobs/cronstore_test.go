@@ -129,6 +129,31 @@ func TestCronStoreRepeats(t *testing.T) {
 	}
 }
 
+func TestCronStoreClaimBeginsNowOrGoesOn(t *testing.T) {
+	pool, ctx := setup(t), t.Context()
+	store := cronStore{pool: pool, schema: DefaultSchema, job: "job"}
+	for _, test := range []struct {
+		name, schedule string
+		fresh          bool
+	}{
+		{"new job", "@daily UTC", true},
+		{"same schedule", "@daily UTC", false},
+		{"another schedule", "@hourly UTC", true},
+	} {
+		before := value[time.Time](t, pool, `select date_trunc('second', clock_timestamp())`)
+		got, err := store.claim(ctx, test.schedule, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now := !got.lastAt.Before(before); got.fresh != test.fresh || now != test.fresh {
+			t.Errorf("%s: fresh %t, last tick at %s, now %s", test.name, got.fresh, got.lastAt, before)
+		}
+		if _, err := pool.Exec(ctx, `update pgsolo.cron_job set last_at = last_at - interval '1 hour'`); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestNewCronJobNamesTheField(t *testing.T) {
 	run := func(context.Context, Tick) error { return nil }
 	for _, test := range []struct {

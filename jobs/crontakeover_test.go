@@ -12,7 +12,7 @@ import (
 )
 
 func TestCronCrashLeavesARun(t *testing.T) {
-	run, started, outcome := blocking()
+	run, started, outcome := blocking(t)
 	c := setupCron(t, run).seen()
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', $1, 1)`, c.epoch)
 	c.lead(2).at(time.Minute)

@@ -103,7 +103,7 @@ func TestMissedOnceRunsOnce(t *testing.T) {
 // While missed ticks are made up for, the next one waits for its turn. Only the one that comes due during an ordinary run is
 // an overlap.
 func TestMissedAllRunsOneAfterTheOther(t *testing.T) {
-	run, started, outcome := blocking()
+	run, started, outcome := blocking(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed = MissedAll
 	c.clock.now = c.epoch.Add(2*time.Minute + 30*time.Second)

@@ -1,5 +1,6 @@
--- One row per cron job. last_at is the latest tick that was decided on, started or not; term is that of the leader that may
--- write it. schedule is the one that last_at belongs to: after a change nothing is made up for.
+-- One row per cron job. last_at is the latest tick that was started or recorded as skipped, and before the first one, the time at
+-- which the schedule was first seen: ticks are missed only after it. schedule is the one that last_at belongs to: after a change
+-- nothing is made up for. term is that of the leader that may write the row.
 create table pgsolo.cron_job (
     job      text primary key,
     schedule text not null,

@@ -1,0 +1,188 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// fakeClock stands still until it is set, and its timers fire when the test says so.
+type fakeClock struct {
+	wake chan time.Time // unbuffered: a send waits until the loop waits
+
+	mu  sync.Mutex // guards now
+	now time.Time
+}
+
+func (c *fakeClock) read() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// set moves the clock and lets the loop look at it, to the end.
+func (c *fakeClock) set(t *testing.T, now time.Time) {
+	t.Helper()
+	c.mu.Lock()
+	c.now = now
+	c.mu.Unlock()
+	for range 2 { // the second one is taken when all that followed from the first is done
+		select {
+		case c.wake <- now:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the loop does not wait")
+		}
+	}
+}
+
+// cronRun is a row of cron_run.
+type cronRun struct {
+	After   time.Duration // since the test's epoch
+	Outcome string
+	Error   string
+}
+
+// cronTest runs a job, of one tick a minute unless changed, on a fake clock that begins half a minute after epoch.
+type cronTest struct {
+	t     *testing.T
+	pool  *pgxpool.Pool
+	cron  Cron
+	clock *fakeClock
+	epoch time.Time
+	log   bytes.Buffer // to be read after the job has ended
+
+	stop   chan struct{}
+	cancel context.CancelFunc
+	ended  chan error
+	job    *cronJob
+}
+
+func setupCron(t *testing.T, run TickFunc) *cronTest {
+	epoch := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	return &cronTest{
+		t: t, pool: setup(t), epoch: epoch,
+		cron:  Cron{Name: "job", Schedule: "* * * * *", Run: run},
+		clock: &fakeClock{wake: make(chan time.Time), now: epoch.Add(30 * time.Second)},
+	}
+}
+
+// seen makes the job known, with the tick at epoch as its last.
+func (c *cronTest) seen() *cronTest {
+	c.t.Helper()
+	schedule := mustParse(c.t, c.cron.Schedule, c.cron.Location)
+	c.exec(`insert into pgsolo.cron_job (job, schedule, last_at, term) values ('job', $1, $2, 0)`, schedule.String(), c.epoch)
+	return c
+}
+
+func (c *cronTest) exec(sql string, args ...any) {
+	c.t.Helper()
+	if _, err := c.pool.Exec(c.t.Context(), sql, args...); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// lead runs the job in a term until the test ends. It returns when what is due at the start has been dealt with.
+func (c *cronTest) lead(term int64) *cronTest {
+	c.t.Helper()
+	job, err := newCronJob(c.cron, c.pool, DefaultSchema, hclog.New(&hclog.LoggerOptions{Output: &c.log}))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	job.now, job.after = c.clock.read, func(time.Duration) <-chan time.Time { return c.clock.wake }
+	c.job, c.stop, c.ended = job, make(chan struct{}), make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	c.cancel = cancel
+	running.Go(func() { c.ended <- job.run(ctx, term, c.stop) })
+	c.t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	c.clock.set(c.t, c.clock.read())
+	return c
+}
+
+// at moves the clock to so long after epoch.
+func (c *cronTest) at(d time.Duration) {
+	c.t.Helper()
+	c.clock.set(c.t, c.epoch.Add(d))
+}
+
+// tick moves the clock to a tick, waits for it on ran, and for its end.
+func (c *cronTest) tick(d time.Duration, ran <-chan Tick) Tick {
+	c.t.Helper()
+	c.at(d)
+	tick := within(c.t, "the tick", ran)
+	c.idle()
+	return tick
+}
+
+func (c *cronTest) idle() {
+	c.t.Helper()
+	eventually(c.t, "the run to end", func() bool { return !c.job.stats().Running })
+}
+
+// quit stops the job as planned.
+func (c *cronTest) quit() {
+	c.t.Helper()
+	close(c.stop)
+	if err := within(c.t, "the job to end", c.ended); err != nil {
+		c.t.Errorf("planned stop: %v", err)
+	}
+}
+
+func (c *cronTest) runs() []cronRun {
+	c.t.Helper()
+	rows, err := c.pool.Query(c.t.Context(),
+		`select scheduled_at - $1, outcome, coalesce(error, '') from pgsolo.cron_run order by scheduled_at`, c.epoch)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	runs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[cronRun])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return runs
+}
+
+func (c *cronTest) wantRuns(want ...cronRun) {
+	c.t.Helper()
+	if diff := cmp.Diff(want, c.runs(), cmpopts.EquateEmpty()); diff != "" {
+		c.t.Errorf("runs -want +got\n%s", diff)
+	}
+}
+
+// blocking is a TickFunc that reports its start and goes on until it is told its outcome, whatever its context says.
+func blocking(t *testing.T) (run TickFunc, started chan Tick, outcome chan error) {
+	started, outcome = make(chan Tick, 10), make(chan error)
+	return func(_ context.Context, tick Tick) error {
+		started <- tick
+		select {
+		case err := <-outcome:
+			return err
+		case <-t.Context().Done():
+			return errors.New("the test has ended")
+		}
+	}, started, outcome
+}
+
+// collecting is a TickFunc that reports each tick and ends at once.
+func collecting() (TickFunc, chan Tick) {
+	ran := make(chan Tick, 10)
+	return func(ctx context.Context, tick Tick) error {
+		select {
+		case ran <- tick:
+		case <-ctx.Done():
+		}
+		return nil
+	}, ran
+}
