@@ -8,23 +8,17 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Term names one leadership. A later one has the greater number, unless a replica was promoted and issued it again: then the
-// timeline is greater.
-type Term struct {
-	Timeline int32
-	Number   int64
-
-	// Stopping is closed when the leader should hand over: it begins nothing new, finishes what runs, and returns. Its context
-	// is cancelled Options.Drain later.
-	Stopping <-chan struct{}
-}
-
 // Elector takes part in one election.
 type Elector struct {
-	options Options
-	logger  hclog.Logger
-	status  statusBoard
-	down    bool // the database was out of reach at the last try; only Run's goroutine uses it
+	options  Options
+	logger   hclog.Logger
+	status   statusBoard
+	counters counters
+
+	// Only Run's goroutine uses these.
+	down         bool      // the database was out of reach at the last try
+	steppedDown  int64     // the term that this process handed over when it was asked to
+	sitsOutUntil time.Time // when it may queue again, even if nobody else leads
 }
 
 // New checks the options. Its errors name the field.
@@ -49,9 +43,10 @@ const (
 	slack = 5 * time.Second
 )
 
-// Run takes part until ctx is done, and calls lead when this process leads. It returns
+// Run takes part until ctx is done, and calls lead each time this process leads. It returns
 //
-//   - what lead returned, once the leadership is given back: that is also how it ends when ctx is done while leading;
+//   - what lead returned, once the leadership is given back: that is also how it ends when ctx is done while leading. After a
+//     StepDown that lead met with nil, Run goes on instead;
 //   - nil when ctx is done while another leads;
 //   - ErrLost, wrapped with the reason, after lead has returned because the leadership was lost: the process should end, so that
 //     nothing of it works on, and be started again;
@@ -62,9 +57,14 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 	defer e.status.update(func(s *Status) { s.Role, s.AliveUntil = Outside, time.Time{} })
 	backoff := minBackoff
 	for {
-		s, row, proved, err := e.win(ctx)
+		won, err := e.win(ctx)
 		if err == nil {
-			return e.reign(ctx, s, row, proved, lead)
+			again, err := e.reign(ctx, won, lead)
+			if !again {
+				return err
+			}
+			e.steppedDown, e.sitsOutUntil = won.row.term.Number, time.Now().Add(e.options.Lease)
+			continue
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -86,24 +86,67 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 	}
 }
 
-// win makes one try: it returns a session that holds the lock, the leader row of the term that it began, and the time from
-// which the lease counts, or an error when the session could not be made or broke.
-func (e *Elector) win(ctx context.Context) (*session, leaderRow, time.Time, error) {
+// victory is a term that has begun.
+type victory struct {
+	session *session // holds the lock
+	row     leaderRow
+	proved  time.Time // from which the lease counts at first
+}
+
+// win makes one try. Its error is that the session could not be made, or broke.
+func (e *Elector) win(ctx context.Context) (victory, error) {
 	e.status.busyFor(2*connectTimeout + slack)
-	s, err := open(ctx, e.options)
+	s, err := open(ctx, e.options, e.sessionName("standby"))
 	if err != nil {
-		return nil, leaderRow{}, time.Time{}, err
+		return victory{}, err
 	}
-	err = e.stand(ctx, s)
+	before, err := e.stand(ctx, s)
 	if err == nil {
-		proved := time.Now()
-		var row leaderRow
-		if row, err = s.promote(ctx, e.options); err == nil {
-			return s, row, proved, nil
+		var won victory
+		if won, err = e.succeed(ctx, s, before); err == nil {
+			return won, nil
 		}
+		e.options.Group.give()
 	}
 	s.close()
-	return nil, leaderRow{}, time.Time{}, err
+	return victory{}, err
+}
+
+// succeed begins the next term with a session that holds the lock, once nothing of the previous leader is left.
+func (e *Elector) succeed(ctx context.Context, s *session, before leaderRow) (victory, error) {
+	ended, silence := endedResigned, time.Duration(0)
+	if !before.clean {
+		deadline := before.readAt.Add(e.options.Lease) // how long it has been silent is not known
+		ended = endedSessionLost
+		if before.pingedAt != nil {
+			deadline = before.pingedAt.Add(e.options.Lease)
+			if silence = before.readAt.Sub(*before.pingedAt); silence >= e.options.Lease {
+				ended = endedLeaseExpired
+			}
+		}
+		if before.room > 0 {
+			e.status.busyFor(e.options.Lease + terminateTime + slack)
+			sessions, err := e.clearRoom(ctx, s, deadline)
+			if err != nil {
+				return victory{}, err
+			}
+			if sessions > 0 {
+				ended = endedFenced
+			}
+		}
+	}
+	proved := time.Now()
+	row, err := s.promote(ctx, e.options, ended)
+	if err != nil {
+		return victory{}, err
+	}
+	if before.pingedAt != nil && !before.clean {
+		silence = row.since.Sub(*before.pingedAt)
+	}
+	e.counters.tookOver(ended, silence)
+	e.logger.Info("leading", "term", row.term.Number, "timeline", row.term.Timeline,
+		"previous_leader", before.holder, "previous_term", ended, "silent_for", silence.Round(time.Millisecond))
+	return victory{s, row, proved}, nil
 }
 
 // unreachable notes that the database cannot be used, with one line in the log until that changes.
@@ -113,4 +156,13 @@ func (e *Elector) unreachable(err error) {
 		e.down = true
 		e.logger.Warn("the database cannot be used, trying again", "error", err)
 	}
+}
+
+// sessionName is the application_name of a session of this election.
+func (e *Elector) sessionName(what string) string {
+	name := e.options.Name
+	if e.options.Schema != DefaultSchema {
+		name = e.options.Schema + "/" + name // a name has no slash
+	}
+	return "pgsolo " + name + " " + what
 }

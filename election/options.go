@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -36,6 +37,13 @@ type Options struct {
 	// Unhealthy is called at most once, when lead has not returned 0.9 of the lease after the last ping that succeeded was sent.
 	// It must end the process: soon after, another leads. Default: log the error and exit with code 3.
 	Unhealthy func(error)
+
+	// Healthy is asked before each ping, and must not block. While it returns an error no ping is sent, so that a leader that makes
+	// no progress loses the leadership after 0.6 of the lease. A job that runs long is progress. Default: always healthy.
+	Healthy func() error
+
+	// Group ties this elector to those of other elections in the same process. Default: none.
+	Group *Group
 
 	// Check is called with each new session, before it queues for the lock. An error of it ends Run, unless the session broke
 	// meanwhile: then it is retried like any other. Default: none.
@@ -78,11 +86,16 @@ func (o Options) withDefaults() (Options, error) {
 			os.Exit(3)
 		}
 	}
+	if o.Healthy == nil {
+		o.Healthy = func() error { return nil }
+	}
 	switch {
 	case !schemaName.MatchString(o.Schema):
 		return o, fmt.Errorf("election: Schema %q: want lower-case letters, digits and underscores, at most 40", o.Schema)
-	case len(o.Name) > maxName:
-		return o, fmt.Errorf("election: Name %q is longer than %d bytes", o.Name, maxName)
+	case !electionName.MatchString(o.Name):
+		return o, fmt.Errorf("election: Name %q: want letters, digits, '_', '-' and '.', at most 24", o.Name)
+	case o.Schema != DefaultSchema && len(o.Schema)+len(o.Name) > maxNames:
+		return o, fmt.Errorf("election: Name %q and Schema %q: want at most %d bytes together", o.Name, o.Schema, maxNames)
 	case o.Lease < time.Second || o.Lease > time.Hour:
 		return o, fmt.Errorf("election: Lease %s: want 1s to 1h", o.Lease)
 	case o.PollInterval < 10*time.Millisecond || o.PollInterval >= time.Second:
@@ -93,5 +106,8 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// maxName leaves room for the term in an application_name, of which PostgreSQL keeps 63 bytes.
-const maxName = 24
+// electionName allows what tells names apart in an application_name, and maxNames leaves room there for the longest term:
+// PostgreSQL keeps 63 bytes.
+var electionName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,24}$`)
+
+const maxNames = 63 - len("pgsolo / term ") - len("9223372036854775807")

@@ -26,13 +26,6 @@ type session struct {
 	lockID   int32
 }
 
-// leaderRow is the row of pgsolo.leader.
-type leaderRow struct {
-	term            Term
-	holder, address string
-	since           time.Time
-}
-
 // setting is one that the server must enforce.
 type setting struct {
 	name  string
@@ -75,12 +68,12 @@ const (
 )
 
 // open connects, puts the settings in force, and finds the lock.
-func open(ctx context.Context, o Options) (*session, error) {
+func open(ctx context.Context, o Options, name string) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
 	defer cancel()
 	config := o.Config.Copy()
 	config.ConnectTimeout = connectTimeout
-	config.RuntimeParams["application_name"] = "pgsolo " + o.Name + " standby"
+	config.RuntimeParams["application_name"] = name
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
@@ -174,3 +167,6 @@ func (s *session) close() {
 	defer cancel()
 	_ = s.conn.Close(ctx) // an error here says only that the connection was broken already
 }
+
+// hangUp breaks the connection under whoever uses it.
+func (s *session) hangUp() { _ = s.conn.PgConn().Conn().Close() }

@@ -12,18 +12,69 @@ import (
 const (
 	campaign = `select pgsolo.campaign($1, $2, $3)`
 
-	selectLeader = `select timeline, term, coalesce(holder, ''), coalesce(address, ''), coalesce(since, 'epoch')
-		from pgsolo.leader where election = $1`
+	// pinged_at is when the holder of the lock was last heard, by the server's clock; room is how many sessions of leaders, the
+	// present one's above all, there are.
+	selectLeader = `select l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''), coalesce(l.since, 'epoch'), l.clean,
+			(select max(a.state_change) from pg_locks k join pg_stat_activity a using (pid)
+				where k.locktype = 'advisory' and k.classid = 'pgsolo.leader'::regclass and k.objid = l.lock_id and k.objsubid = 2
+					and k.granted and k.database = a.datid and k.pid <> pg_backend_pid()),
+			(select count(*) from pg_stat_activity where datname = current_database() and starts_with(application_name, $2)),
+			clock_timestamp()
+		from pgsolo.leader l where l.election = $1`
 )
 
-// stand polls until the lock is this session's.
-func (e *Elector) stand(ctx context.Context, s *session) error {
-	row, err := s.leader(ctx)
+// leaderRow is the row of pgsolo.leader, and what the server knows of the leader's sessions.
+type leaderRow struct {
+	term            Term
+	holder, address string
+	since           time.Time
+	clean           bool
+	pingedAt        *time.Time // nil: nobody holds the lock, or the server does not say
+	room            int
+	readAt          time.Time // by the server's clock
+}
+
+// stand polls until the lock is this session's. It returns the last row that was read, with the time of the last ping of the
+// leader before.
+func (e *Elector) stand(ctx context.Context, s *session) (leaderRow, error) {
+	row, err := e.sitOut(ctx, s)
 	for won := false; err == nil && !won; {
 		e.standingBy(row)
-		won, row, err = s.poll(ctx, e.options.PollInterval, e.options.Lease)
+		wait, yielded := e.options.PollInterval, e.options.Group.busy()
+		if yielded {
+			if err = sleep(ctx, yieldTime); err != nil {
+				return row, err
+			}
+			wait = time.Millisecond // a look, rather than a place in the queue
+		}
+		pingedAt := row.pingedAt
+		won, row, err = s.poll(ctx, e.sessionName("term "), wait, e.options.Lease)
+		if row.pingedAt == nil {
+			row.pingedAt = pingedAt
+		}
+		if won && !e.options.Group.take(yielded) {
+			won, err = false, s.release(ctx)
+		}
 	}
-	return err
+	return row, err
+}
+
+// release frees the lock without having led.
+func (s *session) release(ctx context.Context) error {
+	if _, err := s.conn.Exec(ctx, unlock, s.classID, s.lockID); err != nil {
+		return fmt.Errorf("free the lock: %w", err)
+	}
+	return nil
+}
+
+// sleep waits for d, unless ctx ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // standingBy notes that the database answered.
@@ -36,9 +87,28 @@ func (e *Elector) standingBy(row leaderRow) {
 	e.status.busyFor(e.options.PollInterval + e.options.Lease + slack)
 }
 
+// sitOutPoll is how often a replica that stepped down looks whether another leads.
+const sitOutPoll = 50 * time.Millisecond
+
+// sitOut reads the leader row, and if this process has just stepped down, waits until another leads, or a lease has passed
+// without one.
+func (e *Elector) sitOut(ctx context.Context, s *session) (leaderRow, error) {
+	row, err := s.leader(ctx, e.sessionName("term "))
+	for err == nil && row.term.Number == e.steppedDown && time.Now().Before(e.sitsOutUntil) {
+		e.standingBy(row)
+		if err := sleep(ctx, sitOutPoll); err != nil {
+			return row, err
+		}
+		row, err = s.leader(ctx, e.sessionName("term "))
+	}
+	return row, err
+}
+
 // leader reads the leader row.
-func (s *session) leader(ctx context.Context) (leaderRow, error) {
-	row, err := scanLeader(s.conn.QueryRow(ctx, inSchema(selectLeader, s.schema), s.election))
+func (s *session) leader(ctx context.Context, room string) (leaderRow, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	row, err := scanLeader(s.conn.QueryRow(ctx, inSchema(selectLeader, s.schema), s.election, room))
 	if err != nil {
 		return row, fmt.Errorf("read the leader row: %w", err)
 	}
@@ -46,13 +116,13 @@ func (s *session) leader(ctx context.Context) (leaderRow, error) {
 }
 
 func scanLeader(r pgx.Row) (row leaderRow, err error) {
-	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.holder, &row.address, &row.since)
+	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.holder, &row.address, &row.since, &row.clean, &row.pingedAt, &row.room, &row.readAt)
 	return row, err
 }
 
 // poll waits in the server's queue for the lock, for as long as wait, and reads the leader row, in one round trip. When ctx ends
 // it asks the server to cancel the wait, rather than leave a dead waiter in the queue.
-func (s *session) poll(ctx context.Context, wait, grace time.Duration) (won bool, row leaderRow, err error) {
+func (s *session) poll(ctx context.Context, room string, wait, grace time.Duration) (won bool, row leaderRow, err error) {
 	var cancelling sync.WaitGroup
 	cancelling.Add(1)
 	stop := context.AfterFunc(ctx, func() {
@@ -73,7 +143,7 @@ func (s *session) poll(ctx context.Context, wait, grace time.Duration) (won bool
 	batch.Queue(inSchema(campaign, s.schema), s.classID, s.lockID, wait.Milliseconds()).QueryRow(func(r pgx.Row) error {
 		return r.Scan(&won)
 	})
-	batch.Queue(inSchema(selectLeader, s.schema), s.election).QueryRow(func(r pgx.Row) (err error) {
+	batch.Queue(inSchema(selectLeader, s.schema), s.election, room).QueryRow(func(r pgx.Row) (err error) {
 		row, err = scanLeader(r)
 		return err
 	})

@@ -184,7 +184,7 @@ func (a *App) lead(ctx context.Context, term election.Term) error {
 func (a *App) begin(term election.Term) (*listener.Listener, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.name = fmt.Sprintf("pgsolo %s term %d", a.config.Election.Name, term.Number)
+	a.name = term.Session
 	config := a.pool.Config().ConnConfig
 	config.RuntimeParams["application_name"] = a.name
 	listen, err := listener.New(listener.Options{Config: config, Logger: a.logger.Named("listener")})

@@ -1,0 +1,99 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// How a term ended. A leader writes the first two itself; the others are what its successor concludes.
+const (
+	endedResigned     = "resigned"
+	endedSteppedDown  = "stepped down"
+	endedSessionLost  = "session lost"
+	endedLeaseExpired = "lease expired"
+	endedFenced       = "fenced"
+)
+
+// keptTerms is how many terms of an election are kept.
+const keptTerms = 1000
+
+const (
+	// The timeline is in the first eight digits of the current segment's name.
+	promote = `with leader as (
+			update pgsolo.leader l
+			set term = l.term + 1, holder = $2, address = $3, since = clock_timestamp(), clean = false, step_down = null,
+				timeline = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
+			where election = $1 and ` + holdsLock + `
+			returning timeline, term, since
+		), previous as (
+			update pgsolo.leader_term t set until = leader.since, ended = $4
+			from leader where t.election = $1 and t.until is null
+		), pruned as (
+			delete from pgsolo.leader_term t using leader where t.election = $1 and t.term <= leader.term - $5::bigint
+		), begun as (
+			insert into pgsolo.leader_term (election, timeline, term, holder, address, since)
+			select $1, timeline, term, $2, $3, since from leader
+		)
+		select timeline, term, since from leader`
+
+	resign = `with leader as (
+			update pgsolo.leader set clean = true where election = $1 and timeline = $2 and term = $3
+		)
+		update pgsolo.leader_term set until = clock_timestamp(), ended = $4
+		where election = $1 and timeline = $2 and term = $3 and until is null`
+
+	unlock = `select pg_advisory_unlock($1, $2)`
+
+	askToStepDown = `select pgsolo.step_down($1)`
+)
+
+// promote begins a term, provided that the lock is really this session's. ended is how the previous one ended, unless its leader
+// has written that down.
+func (s *session) promote(ctx context.Context, o Options, ended string) (leaderRow, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	row := leaderRow{holder: o.Holder, address: o.Address}
+	err := s.conn.QueryRow(ctx, inSchema(promote, s.schema), s.election, o.Holder, o.Address, ended, keptTerms).
+		Scan(&row.term.Timeline, &row.term.Number, &row.since)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row, &refusal{errors.New("won the lock, but this session does not hold it: there is a pooler in between; connect directly")}
+	}
+	if err != nil {
+		return row, fmt.Errorf("begin a term: %w", err)
+	}
+	return row, nil
+}
+
+// resign writes the end of the term, and only then frees the lock: the successor must find it.
+func (s *session) resign(ctx context.Context, term Term, reason string) error {
+	if _, err := s.conn.Exec(ctx, inSchema(resign, s.schema), s.election, term.Timeline, term.Number, reason); err != nil {
+		return fmt.Errorf("write the end of the term: %w", err)
+	}
+	if _, err := s.conn.Exec(ctx, unlock, s.classID, s.lockID); err != nil {
+		return fmt.Errorf("free the lock: %w", err)
+	}
+	return nil
+}
+
+// StepDown asks the leader of this election, in whatever process, to hand over to another replica, and returns its term. The
+// leader hears of it with its next ping, drains, resigns, and stays out of the next round. SQL does the same:
+//
+//	select pgsolo.step_down('main');
+//
+// The error is about reaching the database.
+func (e *Elector) StepDown(ctx context.Context) (term int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, e.options.Config.Copy())
+	if err != nil {
+		return 0, fmt.Errorf("step down: connect: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := conn.QueryRow(ctx, inSchema(askToStepDown, e.options.Schema), e.options.Name).Scan(&term); err != nil {
+		return 0, fmt.Errorf("step down: %w", err)
+	}
+	return term, nil
+}
