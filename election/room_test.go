@@ -1,0 +1,266 @@
+package election_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/election"
+)
+
+// terminateLock ends the session that holds the lock of an election.
+func terminateLock(t *testing.T, url string) {
+	t.Helper()
+	if _, err := connect(t, url).Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
+		where locktype = 'advisory' and granted and classid = 'pgsolo.leader'::regclass
+			and database = (select oid from pg_database where datname = current_database())`); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// connectAs opens a session with a name, as a leader does.
+func connectAs(t *testing.T, url, name string) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.RuntimeParams["application_name"] = name
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+type ending struct {
+	Term  int64
+	Ended *string
+}
+
+func history(t *testing.T, url string) []ending {
+	t.Helper()
+	rows, err := connect(t, url).Query(t.Context(), `select term, ended from pgsolo.leader_term order by term`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endings, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ending])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return endings
+}
+
+func wantHistory(t *testing.T, url string, want ...string) {
+	t.Helper()
+	got := history(t, url)
+	if len(got) != len(want) {
+		t.Fatalf("%d terms, want %d", len(got), len(want))
+	}
+	for i, w := range want {
+		ended := ""
+		if got[i].Ended != nil {
+			ended = *got[i].Ended
+		}
+		if ended != w || got[i].Term != int64(i+1) {
+			t.Errorf("term %d ended %q, want %q", got[i].Term, ended, w)
+		}
+	}
+}
+
+func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
+	url := privatepg.Database(t)
+	first := setup(t, url)
+	term := within(t, "first leader", first.leading)
+	working := connectAs(t, url, term.Session)
+	second := setup(t, url, func(o *election.Options) { o.Lease = time.Minute })
+	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+
+	terminateLock(t, url)
+	within(t, "first to end", first.ended)
+	first.ended <- nil
+	observer := connect(t, url)
+	eventually(t, "the second to hold the lock", func() (holds bool) {
+		if err := observer.QueryRow(t.Context(), `select exists (select from pg_locks join pg_stat_activity using (pid)
+			where locktype = 'advisory' and granted and classid = 'pgsolo.leader'::regclass and datname = current_database()
+				and query like '%starts_with%')`).Scan(&holds); err != nil {
+			t.Fatal(err)
+		}
+		return holds
+	})
+	select {
+	case <-second.leading:
+		t.Fatal("the successor leads while a session of the leader before lives")
+	default:
+	}
+	working.Close(t.Context())
+	within(t, "second leader", second.leading)
+	wantHistory(t, url, "session lost", "")
+}
+
+func TestSuccessorEndsWhatIsLeftAfterALease(t *testing.T) {
+	url := privatepg.Database(t)
+	first := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	term := within(t, "first leader", first.leading)
+	frozen := connectAs(t, url, term.Session)
+	unrelated := []*pgx.Conn{
+		connectAs(t, url, "pgsolo other term 1"), connectAs(t, url, "pgsolo main standby"), connectAs(t, url, "pgsolo x/main term 1"),
+	}
+	second := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	terminateLock(t, url)
+	within(t, "second leader", second.leading)
+	within(t, "first to end", first.ended)
+	first.ended <- nil
+	if err := frozen.Ping(t.Context()); err == nil {
+		t.Error("a session of the leader before outlived the lease")
+	}
+	for _, conn := range unrelated {
+		if err := conn.Ping(t.Context()); err != nil {
+			t.Errorf("a session that is not the leader's was ended: %v", err)
+		}
+	}
+	wantHistory(t, url, "fenced", "")
+	if n := second.elector.Stats().Takeovers["fenced"].Count; n != 1 {
+		t.Errorf("%d takeovers counted, want 1", n)
+	}
+}
+
+func TestNothingIsWaitedForAfterAResignation(t *testing.T) {
+	url := privatepg.Database(t)
+	first := setup(t, url)
+	term := within(t, "first leader", first.leading)
+	connectAs(t, url, term.Session)
+	second := setup(t, url, func(o *election.Options) { o.Lease = time.Minute })
+	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	first.stop()
+	within(t, "second leader", second.leading)
+	wantHistory(t, url, "resigned", "")
+}
+
+func TestStepDown(t *testing.T) {
+	url := privatepg.Database(t)
+	first := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	term := within(t, "first leader", first.leading)
+	second := setup(t, url)
+	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	asked, err := second.elector.StepDown(t.Context())
+	if err != nil || asked != term.Number {
+		t.Fatalf("StepDown: term %d, %v; want %d", asked, err, term.Number)
+	}
+	within(t, "second leader", second.leading)
+	eventually(t, "first to stand by", func() bool { return first.elector.Status().Role == election.Standby })
+
+	if _, err := connect(t, url).Exec(t.Context(), `select pgsolo.step_down('main')`); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "first leader again", first.leading)
+	wantHistory(t, url, "stepped down", "stepped down", "")
+}
+
+func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
+	url := privatepg.Database(t)
+	r := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	within(t, "leader", r.leading)
+	if _, err := r.elector.StepDown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if next := within(t, "leader again", r.leading); next.Number != 2 {
+		t.Errorf("term %d, want 2", next.Number)
+	}
+}
+
+func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
+	url := privatepg.Database(t)
+	sick := make(chan struct{})
+	wedged := context.DeadlineExceeded
+	first := setup(t, url, func(o *election.Options) {
+		o.Lease = time.Second
+		o.Healthy = func() error {
+			select {
+			case <-sick:
+				return wedged
+			default:
+				return nil
+			}
+		}
+	})
+	term := within(t, "first leader", first.leading)
+	if !term.Held() {
+		t.Error("a leader does not hold its term")
+	}
+	close(sick)
+	within(t, "loss", first.cause)
+	if term.Held() {
+		t.Error("a leader that has lost holds its term")
+	}
+	within(t, "end", first.ended)
+	first.ended <- nil
+	if n := first.elector.Stats().Lost["no progress"]; n != 1 {
+		t.Errorf("%d losses counted, want 1: %v", n, first.elector.Stats().Lost)
+	}
+}
+
+func TestLeadershipsSpread(t *testing.T) {
+	url := privatepg.Database(t)
+	names := []string{"a", "b", "c"}
+	held := make([]chan string, 3) // by process: elections that it leads
+	for i := range held {
+		held[i] = make(chan string, 10)
+		group := &election.Group{}
+		for _, name := range names {
+			r := &replica{t: t, ended: make(chan error, 1)}
+			r.start(url, func(_ context.Context, term election.Term) error {
+				held[i] <- name
+				<-term.Stopping
+				return nil
+			}, func(o *election.Options) { o.Name, o.Group, o.Holder = name, group, string(rune('0'+i)) })
+		}
+	}
+	for i := range held {
+		within(t, "a leadership for each process", held[i])
+	}
+	for i := range held {
+		if len(held[i]) > 0 {
+			t.Errorf("process %d leads more than one of three elections", i)
+		}
+	}
+}
+
+func TestOneProcessLeadsAllElectionsIfItIsAlone(t *testing.T) {
+	url := privatepg.Database(t)
+	group := &election.Group{}
+	for _, name := range []string{"a", "b"} {
+		within(t, "leader of "+name, setup(t, url, func(o *election.Options) { o.Name, o.Group = name, group }).leading)
+	}
+}
+
+func TestHistoryIsPrunedAndReadable(t *testing.T) {
+	url := privatepg.Database(t)
+	conn := connect(t, url)
+	if _, err := conn.Exec(t.Context(), `insert into pgsolo.leader (election, term) values ('main', 1500);
+		insert into pgsolo.leader_term select 'main', 1, n, 'h', '', now(), now(), 'resigned' from generate_series(1, 1500) n`); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "leader", setup(t, url, func(o *election.Options) { o.Holder = "me" }).leading)
+	var (
+		terms         int
+		holder, ended string
+	)
+	if err := conn.QueryRow(t.Context(), `select count(*) from pgsolo.leader_term`).Scan(&terms); err != nil {
+		t.Fatal(err)
+	}
+	if terms != 1000 {
+		t.Errorf("%d terms are kept, want 1000", terms)
+	}
+	if err := conn.QueryRow(t.Context(), `select holder, ended from pgsolo.leadership limit 1`).Scan(&holder, &ended); err != nil {
+		t.Fatal(err)
+	}
+	if holder != "me" || ended != "has not ended, as far as is known" {
+		t.Errorf("newest row of the view: %q, %q", holder, ended)
+	}
+}
