@@ -21,10 +21,11 @@ const (
 const keptTerms = 1000
 
 const (
-	// The timeline is in the first eight digits of the current segment's name.
+	// Terms rise over all elections of a schema, so that what is fenced with one can move to another election. The timeline is in
+	// the first eight digits of the current segment's name.
 	promote = `with leader as (
 			update pgsolo.leader l
-			set term = l.term + 1, holder = $2, address = $3, since = clock_timestamp(), clean = false, step_down = null,
+			set term = (select max(m.term) + 1 from pgsolo.leader m), holder = $2, address = $3, since = clock_timestamp(), clean = false, step_down = null,
 				timeline = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
 			where election = $1 and ` + holdsLock + `
 			returning timeline, term, since

@@ -12,7 +12,12 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-func TestMain(m *testing.M) { os.Exit(privatepg.Main(m, migrate)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(beReplica) != "" {
+		replicaMain()
+	}
+	os.Exit(privatepg.Main(m, migrate))
+}
 
 func migrate(ctx context.Context, url string) error {
 	conn, err := pgx.Connect(ctx, url)

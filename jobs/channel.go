@@ -13,7 +13,9 @@ type channelHandler struct {
 	Handler
 	logger   hclog.Logger
 	term     int64
+	held     func() bool // asked before each attempt
 	counters handlerCounters
+	episodes episodes
 }
 
 // run handles until stop is closed (then it waits for the attempts under way), until ctx is done (then it cancels them), or
@@ -35,9 +37,9 @@ func (h *channelHandler) work(ctx context.Context, stop <-chan struct{}, subscri
 		case <-stop:
 			return
 		case <-subscription.Missed:
-			h.logger.Warn("messages may have been missed: a plain channel has no copy of them", "channel", h.Channel)
+			h.episodes.missed.log(h.logger, hclog.Warn, "messages may have been missed: a plain channel has no copy of them", "channel", h.Channel)
 		case payload, ok := <-subscription.Messages:
-			if !ok {
+			if !ok || h.held != nil && !h.held() {
 				return
 			}
 			h.handle(ctx, payload)
@@ -49,7 +51,7 @@ func (h *channelHandler) handle(ctx context.Context, payload string) {
 	event := Event{
 		Handler: h.Name, Channel: h.Channel, Payload: []byte(payload), CreatedAt: time.Now(), Attempt: 1, Term: h.term,
 	}
-	if err, stopped := h.counters.attempt(ctx, h.Handler, event, h.logger); err != nil && !stopped {
-		h.logger.Warn("message not handled, and not retried", "channel", h.Channel, "error", errorText(err))
+	if err, stopped := h.counters.attempt(ctx, h.Handler, event, h.logger, &h.episodes); err != nil && !stopped {
+		h.episodes.failed.log(h.logger, hclog.Warn, "message not handled, and not retried", "channel", h.Channel, "error", errorText(err))
 	}
 }

@@ -25,6 +25,9 @@ type consumer struct {
 	queue    *queue
 	wake     chan struct{} // capacity 1: there may be something to read
 	counters handlerCounters
+	episodes episodes
+	pulse    pulse
+	held     func() bool // asked before each attempt
 	state
 }
 
@@ -36,8 +39,9 @@ type state struct {
 	holes     holes
 	holeWait  time.Duration
 	holesDue  time.Time
+	holesRead time.Time
 	retrying  map[int64]struct{} // deliveries that are in the queue
-	retryDue  time.Time          // zero: none known
+	retryDue  time.Time
 	unsaved   progress
 	savedLast time.Time
 }
@@ -47,11 +51,11 @@ func newConsumer(h Handler, log *eventLog, logger hclog.Logger) *consumer {
 }
 
 // begin sets the consumer up for a leader's term.
-func (c *consumer) begin(term int64) {
-	c.log.term = term
+func (c *consumer) begin(lead Lead) {
+	c.log.term, c.held = lead.Term, lead.Held
 	c.queue = newQueue()
 	c.state = state{
-		page: minPage, more: true, holeWait: minHoleWait, retrying: map[int64]struct{}{}, retryDue: time.Now(),
+		page: firstPage, more: true, holeWait: minHoleWait, retrying: map[int64]struct{}{}, retryDue: time.Now(),
 	}
 }
 
@@ -66,30 +70,40 @@ func (c *consumer) ring() {
 // run consumes until stop is closed (then it waits for the attempts under way and writes their outcome), until ctx is done
 // (then it cancels them first), or until it can no longer write its progress.
 func (c *consumer) run(ctx context.Context, stop <-chan struct{}) error {
+	defer c.pulse.end()
 	done, err := c.claim(ctx)
 	if err != nil {
 		return err
 	}
 	c.seen = done.highest()
 	for _, gap := range done.gaps() {
-		c.holes.add(gap, 0) // of unfinished events, of late ones, and of ids never used: the first re-read tells
+		c.holes.add(gap) // of unfinished events, of late ones, and of ids never used: the first re-read tells
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var workers sync.WaitGroup
+	var workers, closing sync.WaitGroup
 	for range c.Concurrency {
-		workers.Go(func() { c.work(ctx) })
+		workers.Go(func() { c.work(ctx, &workers) })
 	}
-	err = c.consume(ctx, stop)
-	if err != nil {
+	closing.Go(func() { // at once, whatever the loop is at
+		select {
+		case <-stop:
+		case <-ctx.Done():
+		}
+		c.queue.close()
+	})
+	if err = c.consume(ctx, stop); err != nil {
 		cancel(err)
 	}
-	return errors.Join(err, c.finish(ctx, &workers))
+	err = errors.Join(err, c.finish(ctx, &workers, cancel))
+	cancel(nil)
+	closing.Wait()
+	return err
 }
 
 // finish waits for the workers and writes what they achieve meanwhile. It always waits, since nobody else would.
-func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup) error {
+func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup, cancel context.CancelCauseFunc) error {
 	c.queue.close()
 	idle := make(chan struct{})
 	go func() {
@@ -102,6 +116,7 @@ func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup) error {
 			if ctx.Err() == nil {
 				c.settle()
 				if err := c.write(ctx); err != nil && ctx.Err() == nil {
+					cancel(err)
 					<-idle
 					return err
 				}
@@ -113,7 +128,7 @@ func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup) error {
 			}
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
 			defer cancel()
-			if err := c.save(last, &c.unsaved); err != nil {
+			if _, err := c.save(last, &c.unsaved); err != nil {
 				c.logger.Debug("last progress not written, its events are delivered again", "error", err)
 			}
 			return nil
@@ -125,7 +140,8 @@ func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup) error {
 func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for !isClosed(stop) {
+		c.pulse.beat()
 		if err := c.step(ctx); err != nil {
 			if ctx.Err() != nil && !errors.Is(err, ErrFenced) {
 				return nil // stopped, not broken
@@ -145,10 +161,11 @@ func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
 		case <-c.queue.changed:
 		case <-c.wake:
 			c.more = true
-			c.holesDue = time.Time{}
+			c.holesDue = c.holesRead.Add(time.Duration(len(c.holes)) * perHole)
 		case <-timer.C:
 		}
 	}
+	return nil
 }
 
 // nextTimer says how long the loop may wait for the sake of its own dates.
@@ -169,9 +186,7 @@ func (c *consumer) nextTimer() (time.Duration, bool) {
 		if len(c.holes) > 0 {
 			sooner(c.holesDue)
 		}
-		if !c.retryDue.IsZero() {
-			sooner(c.retryDue)
-		}
+		sooner(c.retryDue)
 	}
 	return time.Until(due), !due.IsZero()
 }
@@ -202,7 +217,7 @@ func (c *consumer) step(ctx context.Context) error {
 			return err
 		}
 	}
-	if !c.retryDue.IsZero() && !time.Now().Before(c.retryDue) {
+	if !time.Now().Before(c.retryDue) {
 		return c.readRetries(ctx)
 	}
 	return nil
@@ -226,19 +241,19 @@ func (c *consumer) settle() int {
 	return len(results)
 }
 
-// fail decides what becomes of a failed attempt.
+// fail decides what becomes of a failed attempt. The log gets a line when failures begin, not one for each.
 func (c *consumer) fail(r result) {
 	f := failure{id: r.event.ID, attempt: r.event.Attempt, message: errorText(r.err)}
 	if f.attempt >= c.Retry.Attempts {
 		f.dead = true
 		c.counters.dead.Add(1)
-		c.logger.Error("event is a dead letter", "event_id", f.id, "attempts", f.attempt, "error", f.message)
+		c.episodes.dead.log(c.logger, hclog.Error, "event is a dead letter", "event_id", f.id, "attempts", f.attempt, "error", f.message)
 	} else {
 		f.retryIn = c.Retry.delay(f.attempt)
-		if due := time.Now().Add(f.retryIn); c.retryDue.IsZero() || due.Before(c.retryDue) {
+		if due := time.Now().Add(f.retryIn); due.Before(c.retryDue) {
 			c.retryDue = due
 		}
-		c.logger.Debug("attempt failed", "event_id", f.id, "attempt", f.attempt, "retry_in", f.retryIn, "error", f.message)
+		c.episodes.failed.log(c.logger, hclog.Warn, "handler fails", "event_id", f.id, "attempt", f.attempt, "retry_in", f.retryIn, "error", f.message)
 	}
 	c.unsaved.failed = append(c.unsaved.failed, f)
 }
@@ -248,10 +263,15 @@ func (c *consumer) write(ctx context.Context) error {
 	if c.unsaved.empty() {
 		return nil
 	}
-	err := persist(ctx, c.logger, "write progress", func(ctx context.Context) error { return c.save(ctx, &c.unsaved) })
+	var number int64
+	err := c.persist(ctx, "write progress", func(ctx context.Context) (err error) {
+		number, err = c.save(ctx, &c.unsaved)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	c.holes.limit(number)
 	c.unsaved = progress{done: c.unsaved.done[:0]}
 	c.savedLast = time.Now()
 	return nil

@@ -31,6 +31,8 @@ type cronJob struct {
 	now   func() time.Time
 	after func(time.Duration) <-chan time.Time
 
+	pulse pulse
+
 	mu     sync.Mutex // guards counts
 	counts CronStats
 }
@@ -79,18 +81,19 @@ func newCronJob(c Cron, pool *pgxpool.Pool, schema string, logger hclog.Logger) 
 
 // run starts the job's ticks for the leader of this term. It ends
 //
-//   - when stop is closed: no tick is begun any more, the one that runs may finish, and its outcome is written;
+//   - when Stopping is closed: no tick is begun any more, the one that runs may finish, and its outcome is written;
 //   - when ctx is done, before or after that: the tick that runs is cancelled, and waited for;
 //   - with ErrFenced when a newer leader has claimed the job, or with an error when the database has failed for persistFor.
 //
 // It returns nil in the first two cases. Nothing that it started runs any more then.
-func (j *cronJob) run(ctx context.Context, term int64, stop <-chan struct{}) error {
-	last, err := j.claim(ctx, term)
+func (j *cronJob) run(ctx context.Context, of Lead) error {
+	defer j.pulse.end()
+	last, err := j.claim(ctx, of.Term)
 	if err == nil {
 		runCtx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		lead := &cronTerm{cronJob: j, term: term, last: last}
-		err = lead.loop(runCtx, stop)
+		lead := &cronTerm{cronJob: j, term: of.Term, held: of.Held, last: last}
+		err = lead.loop(runCtx, of.Stopping)
 		cancel(err)
 		if lead.running != nil {
 			<-lead.done
@@ -139,6 +142,7 @@ func (j *cronJob) claim(ctx context.Context, term int64) (time.Time, error) {
 type cronTerm struct {
 	*cronJob
 	term int64
+	held func() bool // asked before each start; nil: always true
 
 	last    time.Time // the latest tick decided on
 	waiting []dueTick // to be started one after the other
@@ -152,6 +156,7 @@ type cronTerm struct {
 // loop returns nil when it has to stop. After ctx, a tick may then still be running.
 func (t *cronTerm) loop(ctx context.Context, stop <-chan struct{}) error {
 	for {
+		t.pulse.beat()
 		// What has ended comes before what is due, or else a process that was frozen would see an overlap that was none.
 		if isClosed(t.done) {
 			if err := t.finish(ctx); err != nil {
@@ -200,7 +205,7 @@ func (t *cronTerm) startDue(ctx context.Context) error {
 	if !latest.IsZero() {
 		t.last = latest
 	}
-	if t.running == nil || t.running.catchUp && t.Missed == MissedAll {
+	if t.running == nil || len(t.waiting) > 0 || t.running.catchUp && t.Missed == MissedAll {
 		t.waiting = append(t.waiting, due...)
 	} else {
 		for _, tick := range due {

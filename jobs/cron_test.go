@@ -136,7 +136,7 @@ func TestCronStopBeginsNothing(t *testing.T) {
 	job.now = func() time.Time { return c.epoch.Add(time.Minute) } // a tick is due
 	stopped := make(chan struct{})
 	close(stopped)
-	if err := job.run(t.Context(), 1, stopped); err != nil {
+	if err := job.run(t.Context(), Lead{Term: 1, Stopping: stopped}); err != nil {
 		t.Error(err)
 	}
 	c.wantRuns()

@@ -102,7 +102,7 @@ func (c *cronTest) lead(term int64) *cronTest {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	c.cancel = cancel
-	running.Go(func() { c.ended <- job.run(ctx, term, c.stop) })
+	running.Go(func() { c.ended <- job.run(ctx, Lead{Term: term, Stopping: c.stop}) })
 	c.t.Cleanup(func() {
 		cancel()
 		running.Wait()

@@ -104,7 +104,7 @@ func TestCronTakeovers(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		stopping, ended := make(chan struct{}), make(chan error, 1)
 		running.Go(func() {
-			ended <- job.run(ctx, term, stopping)
+			ended <- job.run(ctx, Lead{Term: term, Stopping: stopping})
 			cancel()
 		})
 		return sync.OnceFunc(func() { close(stopping) }), cancel, ended

@@ -12,6 +12,9 @@ var (
 
 // start writes the tick's row and then runs the tick, unless an earlier leader has started it.
 func (t *cronTerm) start(ctx context.Context, tick dueTick) error {
+	if t.held != nil && !t.held() {
+		return nil // the context is about to end, and the next leader finds the tick
+	}
 	mine := false
 	err := persist(ctx, t.logger, "record tick", func(ctx context.Context) (err error) {
 		mine, err = t.store.begin(ctx, tick.at, t.term)

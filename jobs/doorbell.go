@@ -30,6 +30,7 @@ const (
 type doorbell struct {
 	pool   *pgxpool.Pool
 	schema string
+	group  string
 	term   int64
 	logger hclog.Logger
 
@@ -67,8 +68,10 @@ func (d *doorbell) sleep(ctx context.Context, stop <-chan struct{}) (busy bool, 
 		timer    = time.NewTimer(backstop)
 		rings    int
 		window   time.Time
+		renew    = time.NewTicker(renewEvery)
 	)
 	defer timer.Stop()
+	defer renew.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -92,6 +95,10 @@ func (d *doorbell) sleep(ctx context.Context, stop <-chan struct{}) (busy bool, 
 			d.ring()
 			backstop = min(2*backstop, maxBackstop)
 			timer.Reset(backstop)
+		case <-renew.C:
+			if err := d.arm(ctx, true); err != nil {
+				return false, err
+			}
 		}
 	}
 }
@@ -126,11 +133,25 @@ func (d *doorbell) pollWhileBusy(ctx context.Context, stop <-chan struct{}) (don
 	}
 }
 
-const armDoorbell = `update pgsolo.doorbell set armed = $1, term = $2 where term <= $2`
+// The row of a group that is no more would keep producers ringing for ever: whoever is busy clears it. A leader that sleeps
+// renews its own more often, so a row that is cleared by mistake costs a poll's delay at the most.
+const (
+	armDoorbell = `insert into pgsolo.doorbell as d ("group", armed, term) values ($1, true, $2)
+		on conflict ("group") do update set armed = true, armed_at = now(), term = excluded.term where d.term <= excluded.term`
+
+	disarmDoorbell = `update pgsolo.doorbell set armed = false, term = case when "group" = $1 then $2 else term end
+		where "group" = $1 and term <= $2 or "group" <> $1 and armed and armed_at < now() - interval '10 minutes'`
+
+	renewEvery = time.Minute
+)
 
 func (d *doorbell) arm(ctx context.Context, armed bool) error {
+	statement := disarmDoorbell
+	if armed {
+		statement = armDoorbell
+	}
 	return persist(ctx, d.logger, "arm doorbell", func(ctx context.Context) error {
-		tag, err := d.pool.Exec(ctx, inSchema(armDoorbell, d.schema), armed, d.term)
+		tag, err := d.pool.Exec(ctx, inSchema(statement, d.schema), d.group, d.term)
 		if err == nil && tag.RowsAffected() == 0 {
 			return fmt.Errorf("doorbell: %w", ErrFenced)
 		}

@@ -1,10 +1,14 @@
 package jobs
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // hole is a run of ids below the highest one seen whose rows were not visible: their transactions still run, or rolled back.
-// Only a transaction with a number below horizon can fill it (0: not known yet), because an id is given out only to a
-// transaction that has its number, and the snapshot that showed the hole also showed a higher id.
+// Only a transaction with a number below horizon can fill it. An id is given out only to a transaction that has its number, so
+// any number given out after the read that showed the hole will do; 0 means that none is known yet. The xmax of that read's
+// snapshot would not: it is above the last number that has ended, not above the last that was given out.
 type hole struct {
 	span
 	horizon int64
@@ -13,10 +17,24 @@ type hole struct {
 // holes are the holes of one cursor, in order of their ids.
 type holes []hole
 
-func (h *holes) add(s span, horizon int64) {
+func (h *holes) add(s span) {
 	if s.lo < s.hi {
-		*h = append(*h, hole{s, horizon})
+		*h = append(*h, hole{s, 0})
 	}
+}
+
+// limit sets the horizon of the holes that have none.
+func (h holes) limit(horizon int64) {
+	for i := range h {
+		if h[i].horizon == 0 {
+			h[i].horizon = horizon
+		}
+	}
+}
+
+// unlimited says whether a hole has no horizon yet.
+func (h holes) unlimited() bool {
+	return slices.ContainsFunc(h, func(h hole) bool { return h.horizon == 0 })
 }
 
 // bounds returns the holes as two arrays for SQL.
@@ -28,10 +46,10 @@ func (h holes) bounds() (los, his []int64) {
 	return los, his
 }
 
-// settle takes in a re-read: the ids of the rows that it found, ascending, and the bounds of its snapshot. Where the read was
-// cut off by its limit, holes above the last id found were not read. Found ids leave their holes; what is left of a hole that
+// settle takes in a re-read: the ids of the rows that it found, ascending, and the xmin of its snapshot, below which every
+// transaction has ended. Where the read was cut off, holes above the last id found were not read. Found ids leave their holes; what is left of a hole that
 // nothing can fill any more is dropped and returned.
-func (h *holes) settle(found []int64, cutOff bool, xmin, xmax int64) (gone []span) {
+func (h *holes) settle(found []int64, cutOff bool, xmin int64) (gone []span) {
 	readUpTo := int64(math.MaxInt64)
 	if cutOff {
 		readUpTo = found[len(found)-1]
@@ -42,8 +60,6 @@ func (h *holes) settle(found []int64, cutOff bool, xmin, xmax int64) (gone []spa
 		case s.lo >= s.hi:
 		case horizon != 0 && horizon <= xmin: // every transaction that could have filled it had ended
 			gone = append(gone, s)
-		case horizon == 0:
-			left = append(left, hole{s, xmax})
 		default:
 			left = append(left, hole{s, horizon})
 		}

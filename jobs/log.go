@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,29 +19,27 @@ type row struct {
 	event Event
 }
 
-// page is the outcome of one read. xmin and xmax bound the snapshot that it was made with.
+// page is the outcome of one read.
 type page struct {
-	rows       []row
-	bytes      int
-	xmin, xmax int64
+	rows   []row
+	bytes  int
+	cutOff bool  // there may be more
+	xmin   int64 // of the snapshot, for a read of holes
 }
 
-// The snapshot's bounds come from the very statement that reads, so that they speak of just what it could see.
 const (
-	snapshotBounds = `(select pg_snapshot_xmin(pg_current_snapshot())::text::bigint) as xmin,
-		(select pg_snapshot_xmax(pg_current_snapshot())::text::bigint) as xmax`
-
 	selectNew = `select e.id, e.topic = $1, e.key, case when e.topic = $1 then e.payload end,
-			case when e.topic = $1 then e.headers end, e.created_at, ` + snapshotBounds + `
+			case when e.topic = $1 then e.headers end, e.created_at, 0::bigint
 		from pgsolo.event e
 		where e.id > $2
 		order by e.id
 		limit $3`
 
-	// The outer join keeps one row with the bounds where nothing was found.
+	// The snapshot's xmin comes from the very statement that reads, so that it speaks of just what that could see. The outer join
+	// keeps one row with it where nothing was found.
 	selectInHoles = `select e.id, e.topic = $1, e.key, case when e.topic = $1 then e.payload end,
-			case when e.topic = $1 then e.headers end, e.created_at, s.xmin, s.xmax
-		from (select ` + snapshotBounds + `) s left join (
+			case when e.topic = $1 then e.headers end, e.created_at, s.xmin
+		from (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin) s left join (
 			select e.*
 			from unnest($2::bigint[], $3::bigint[]) h (lo, hi)
 			join lateral (select * from pgsolo.event where id >= h.lo and id < h.hi) e on true
@@ -60,24 +59,35 @@ type eventLog struct {
 
 // after returns the next rows above id, at most limit.
 func (l *eventLog) after(ctx context.Context, id int64, limit int) (page, error) {
-	rows, err := l.pool.Query(ctx, inSchema(selectNew, l.schema), l.topic, id, limit)
+	return l.read(ctx, limit, selectNew, l.topic, id, limit)
+}
+
+// in returns the rows that have become visible in holes, at most limit.
+func (l *eventLog) in(ctx context.Context, h holes, limit int) (page, error) {
+	los, his := h.bounds()
+	return l.read(ctx, limit, selectInHoles, l.topic, los, his, limit)
+}
+
+const selectNumber = `select pg_current_xact_id()::text::bigint`
+
+// number returns a transaction number that has just been given out.
+func (l *eventLog) number(ctx context.Context) (n int64, err error) {
+	if err := l.pool.QueryRow(ctx, inSchema(selectNumber, l.schema)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("take a transaction number: %w", err)
+	}
+	return n, nil
+}
+
+// errPageFull ends a read of more than pageBytes. The connection is given up with it, which is cheaper than to receive the rest.
+var errPageFull = errors.New("page is full")
+
+func (l *eventLog) read(ctx context.Context, limit int, sql string, args ...any) (page, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rows, err := l.pool.Query(ctx, inSchema(sql, l.schema), args...)
 	if err != nil {
 		return page{}, fmt.Errorf("read events: %w", err)
 	}
-	return l.collect(rows)
-}
-
-// in returns the rows that have become visible in holes, at most limit, and the bounds even if there are none.
-func (l *eventLog) in(ctx context.Context, h holes, limit int) (page, error) {
-	los, his := h.bounds()
-	rows, err := l.pool.Query(ctx, inSchema(selectInHoles, l.schema), l.topic, los, his, limit)
-	if err != nil {
-		return page{}, fmt.Errorf("read late events: %w", err)
-	}
-	return l.collect(rows)
-}
-
-func (l *eventLog) collect(rows pgx.Rows) (page, error) {
 	var (
 		p                page
 		id               *int64
@@ -86,9 +96,13 @@ func (l *eventLog) collect(rows pgx.Rows) (page, error) {
 		payload, headers []byte
 		createdAt        *time.Time
 	)
-	_, err := pgx.ForEachRow(rows, []any{&id, &mine, &key, &payload, &headers, &createdAt, &p.xmin, &p.xmax}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &mine, &key, &payload, &headers, &createdAt, &p.xmin}, func() error {
 		if id == nil {
-			return nil // only the bounds
+			return nil // only the snapshot
+		}
+		if p.bytes > pageBytes {
+			cancel()
+			return errPageFull
 		}
 		r := row{id: *id, mine: *mine}
 		if r.mine {
@@ -108,9 +122,10 @@ func (l *eventLog) collect(rows pgx.Rows) (page, error) {
 		p.bytes += len(payload) + len(headers)
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errPageFull) {
 		return page{}, fmt.Errorf("read events: %w", err)
 	}
+	p.cutOff = err != nil || len(p.rows) == limit
 	return p, nil
 }
 

@@ -73,7 +73,7 @@ func lead(t testing.TB, pool *pgxpool.Pool, term int64, handlers ...Handler) *le
 	l := &leader{t: t, runner: runner, cancel: cancel, stop: sync.OnceFunc(func() { close(stopping) }), ended: make(chan error, 2)}
 	var running sync.WaitGroup
 	running.Go(func() { _ = listen.Run(listenCtx) })
-	running.Go(func() { l.ended <- runner.Run(ctx, term, stopping) })
+	running.Go(func() { l.ended <- runner.Run(ctx, Lead{Term: term, Stopping: stopping}) })
 	t.Cleanup(func() {
 		cancel(nil)
 		stopListening()

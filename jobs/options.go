@@ -14,6 +14,7 @@ type Options struct {
 	Pool *pgxpool.Pool
 
 	Schema   string // where Migrate made the tables; default "pgsolo"
+	Group    string // tells runners in one schema apart that run different handlers; default "main"
 	Handlers []Handler
 	Crons    []Cron
 
@@ -64,7 +65,7 @@ type Cron struct {
 	Timeout time.Duration // of one run; default 1 h
 
 	Missed           Missed        // default MissedOnce
-	StartingDeadline time.Duration // how late a missed tick may still start; default 1 h
+	StartingDeadline time.Duration // how late a missed tick, one more than 1 s late, may still start; default 1 h
 }
 
 // Missed says which of the ticks that passed while nobody led are made up for, among those within the starting deadline.
@@ -74,5 +75,5 @@ type Missed string
 const (
 	MissedSkip Missed = "skip" // none
 	MissedOnce Missed = "once" // the latest
-	MissedAll  Missed = "all"  // each, the oldest first, at most maxCatchUp of them
+	MissedAll  Missed = "all"  // each, the oldest first, one after the other, at most 1000 of them; what comes due meanwhile waits
 )

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +37,8 @@ const (
 		on conflict (handler) do update set term = excluded.term where c.term <= excluded.term
 		returning done`
 
-	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2`
+	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
+		returning pg_current_xact_id()::text::bigint`
 
 	advanceWithDeliveries = `with fence as (
 			update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
@@ -62,15 +64,15 @@ const (
 			where f.attempt = 1
 			on conflict (handler, event_id) do nothing
 		)
-		select from fence`
+		select pg_current_xact_id()::text::bigint from fence`
 )
 
 // claim makes this term the only one that may write the cursor, and returns what is done.
 func (c *consumer) claim(ctx context.Context) (done ranges, err error) {
-	err = persist(ctx, c.logger, "claim cursor", func(ctx context.Context) error {
+	err = c.persist(ctx, "claim cursor", func(ctx context.Context) error {
 		var encoded multirange
 		err := c.log.pool.QueryRow(ctx, inSchema(claimCursor, c.log.schema), c.Name, c.log.term).Scan(&encoded)
-		if err == pgx.ErrNoRows {
+		if errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("handler %q: %w", c.Name, ErrFenced)
 		}
 		done = decodeRanges(encoded)
@@ -79,23 +81,24 @@ func (c *consumer) claim(ctx context.Context) (done ranges, err error) {
 	return done, err
 }
 
-// save writes the progress. It may be repeated: a second write of the same progress changes nothing.
-func (c *consumer) save(ctx context.Context, p *progress) error {
-	base := []any{c.Name, c.log.term, p.done.encode()}
+// save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same progress
+// changes nothing.
+func (c *consumer) save(ctx context.Context, p *progress) (number int64, err error) {
+	args := []any{c.Name, c.log.term, p.done.encode()}
 	statement := advanceCursor
 	if len(p.succeeded) > 0 || len(p.failed) > 0 {
 		statement = advanceWithDeliveries
-		base = append(base, p.succeeded)
-		base = append(base, failureColumns(p.failed)...)
+		args = append(args, p.succeeded)
+		args = append(args, failureColumns(p.failed)...)
 	}
-	tag, err := c.log.pool.Exec(ctx, inSchema(statement, c.log.schema), base...)
+	err = c.log.pool.QueryRow(ctx, inSchema(statement, c.log.schema), args...).Scan(&number)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, fmt.Errorf("handler %q: %w", c.Name, ErrFenced)
+	}
 	if err != nil {
-		return fmt.Errorf("advance cursor of %q: %w", c.Name, err)
+		return 0, fmt.Errorf("advance cursor of %q: %w", c.Name, err)
 	}
-	if tag.RowsAffected() == 0 {
-		return fmt.Errorf("handler %q: %w", c.Name, ErrFenced)
-	}
-	return nil
+	return number, nil
 }
 
 func failureColumns(failures []failure) []any {

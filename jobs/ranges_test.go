@@ -53,41 +53,41 @@ func FuzzRanges(f *testing.F) {
 
 func TestSettleHoles(t *testing.T) {
 	for name, test := range map[string]struct {
-		holes      holes
-		found      []int64
-		cutOff     bool
-		xmin, xmax int64
-		left       holes
-		gone       []span
+		holes  holes
+		found  []int64
+		cutOff bool
+		xmin   int64
+		left   holes
+		gone   []span
 	}{
 		"nothing found, still fillable": {
-			holes: holes{{span{5, 8}, 100}}, xmin: 99, xmax: 120,
+			holes: holes{{span{5, 8}, 100}}, xmin: 99,
 			left: holes{{span{5, 8}, 100}},
 		},
 		"nothing found, nothing can fill it": {
-			holes: holes{{span{5, 8}, 100}}, xmin: 100, xmax: 120,
+			holes: holes{{span{5, 8}, 100}}, xmin: 100,
 			gone: []span{{5, 8}},
 		},
 		"found one in the middle": {
-			holes: holes{{span{5, 8}, 100}}, found: []int64{6}, xmin: 99, xmax: 120,
+			holes: holes{{span{5, 8}, 100}}, found: []int64{6}, xmin: 99,
 			left: holes{{span{5, 6}, 100}, {span{7, 8}, 100}},
 		},
 		"found one, the rest is gone": {
-			holes: holes{{span{5, 8}, 100}}, found: []int64{5}, xmin: 101, xmax: 120,
+			holes: holes{{span{5, 8}, 100}}, found: []int64{5}, xmin: 101,
 			gone: []span{{6, 8}},
 		},
-		"unknown horizon becomes that of the re-read, however old its snapshot": {
-			holes: holes{{span{5, 8}, 0}}, xmin: 120, xmax: 120,
-			left: holes{{span{5, 8}, 120}},
+		"nothing found, horizon not known": {
+			holes: holes{{span{5, 8}, 0}}, xmin: 120,
+			left: holes{{span{5, 8}, 0}},
 		},
 		"what the limit cut off stays as it was": {
-			holes: holes{{span{1, 4}, 0}, {span{5, 9}, 0}, {span{20, 22}, 7}}, found: []int64{1, 2, 3, 5, 6}, cutOff: true, xmin: 50, xmax: 60,
+			holes: holes{{span{1, 4}, 0}, {span{5, 9}, 0}, {span{20, 22}, 7}}, found: []int64{1, 2, 3, 5, 6}, cutOff: true, xmin: 50,
 			left: holes{{span{7, 9}, 0}, {span{20, 22}, 7}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := slices.Clone(test.holes)
-			gone := got.settle(test.found, test.cutOff, test.xmin, test.xmax)
+			gone := got.settle(test.found, test.cutOff, test.xmin)
 			if diff := cmp.Diff(test.left, got, cmp.AllowUnexported(span{}, hole{})); diff != "" {
 				t.Errorf("left: -want +got\n%s", diff)
 			}

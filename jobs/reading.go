@@ -6,21 +6,26 @@ import (
 )
 
 const (
-	// A page of the log is at first small, and doubles while it stays under pageBytes, so that events of any size are read in
-	// bounded memory and small ones in few round trips.
-	minPage   = 64
+	// A page of the log is at first small, and doubles while it stays under half of pageBytes, so that small events are read in
+	// few round trips. No page holds more than pageBytes and one event.
+	firstPage = 64
 	maxPage   = 4096
 	pageBytes = 4 << 20
 
-	// Holes are re-read at once when the doorbell rings, and otherwise at these intervals, doubling while nothing changes.
+	// Holes are re-read when the doorbell rings, and otherwise at these intervals, doubling while nothing changes. Many holes are
+	// re-read less often: each costs the server a look at the index.
 	minHoleWait = 2 * time.Millisecond
 	maxHoleWait = 250 * time.Millisecond
+	perHole     = 10 * time.Microsecond
+
+	// How often to look for deliveries that somebody else has set to be retried.
+	retryLook = 5 * time.Second
 )
 
 // readNew reads the next page above the highest id seen.
 func (c *consumer) readNew(ctx context.Context) error {
 	var p page
-	err := persist(ctx, c.logger, "read events", func(ctx context.Context) (err error) {
+	err := c.persist(ctx, "read events", func(ctx context.Context) (err error) {
 		p, err = c.log.after(ctx, c.seen, c.page)
 		return err
 	})
@@ -29,12 +34,12 @@ func (c *consumer) readNew(ctx context.Context) error {
 	}
 	for _, r := range p.rows {
 		if r.id > c.seen+1 {
-			c.holes.add(span{c.seen + 1, r.id}, p.xmax)
+			c.holes.add(span{c.seen + 1, r.id})
 			c.holeWait, c.holesDue = minHoleWait, time.Now().Add(minHoleWait)
 		}
 		c.seen = r.id
 	}
-	c.more = len(p.rows) == c.page
+	c.more = p.cutOff
 	c.deliver(p)
 	return nil
 }
@@ -42,31 +47,38 @@ func (c *consumer) readNew(ctx context.Context) error {
 // readHoles looks for rows that have become visible below the highest id seen.
 func (c *consumer) readHoles(ctx context.Context) error {
 	var p page
-	err := persist(ctx, c.logger, "read late events", func(ctx context.Context) (err error) {
+	err := c.persist(ctx, "read late events", func(ctx context.Context) (err error) {
+		if c.holes.unlimited() { // otherwise a write of progress has given them a horizon for nothing
+			horizon, err := c.log.number(ctx)
+			if err != nil {
+				return err
+			}
+			c.holes.limit(horizon)
+		}
 		p, err = c.log.in(ctx, c.holes, c.page)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	c.holesRead = time.Now()
 	found := make([]int64, len(p.rows))
 	for i, r := range p.rows {
 		found[i] = r.id
 	}
-	cutOff := len(p.rows) == c.page
-	gone := c.holes.settle(found, cutOff, p.xmin, p.xmax)
+	gone := c.holes.settle(found, p.cutOff, p.xmin)
 	for _, s := range gone {
 		c.unsaved.done.add(s)
 	}
 	switch {
-	case cutOff:
+	case p.cutOff:
 		c.holeWait = 0
 	case len(found)+len(gone) > 0:
 		c.holeWait = minHoleWait
 	default:
 		c.holeWait = min(max(minHoleWait, 2*c.holeWait), maxHoleWait)
 	}
-	c.holesDue = time.Now().Add(c.holeWait)
+	c.holesDue = c.holesRead.Add(c.holeWait)
 	c.deliver(p)
 	return nil
 }
@@ -78,12 +90,13 @@ func (c *consumer) readRetries(ctx context.Context) error {
 		taken = append(taken, id)
 	}
 	var due []delivery
-	err := persist(ctx, c.logger, "read retries", func(ctx context.Context) error {
-		rows, next, never, err := c.dueRetries(ctx, taken, minPage)
+	err := c.persist(ctx, "read retries", func(ctx context.Context) error {
+		rows, next, never, err := c.dueRetries(ctx, taken, min(c.page, firstPage))
 		due = rows
-		if c.retryDue = time.Now().Add(next); never {
-			c.retryDue = time.Time{}
+		if never || next > retryLook {
+			next = retryLook
 		}
+		c.retryDue = time.Now().Add(next)
 		return err
 	})
 	if err != nil {
@@ -110,8 +123,8 @@ func (c *consumer) deliver(p page) {
 	c.queue.push(deliveries)
 	switch {
 	case p.bytes > pageBytes:
-		c.page = max(minPage, c.page/2)
-	case len(p.rows) == c.page && p.bytes < pageBytes/2:
+		c.page = max(1, len(p.rows))
+	case p.cutOff && p.bytes < pageBytes/2:
 		c.page = min(maxPage, 2*c.page)
 	}
 }

@@ -26,6 +26,9 @@ func New(options Options) (*Runner, error) {
 	if options.Schema == "" {
 		options.Schema = DefaultSchema
 	}
+	if options.Group == "" {
+		options.Group = "main"
+	}
 	if !schemaName.MatchString(options.Schema) {
 		return nil, fmt.Errorf("jobs: Schema %q: want lower-case letters, digits and underscores, at most 40", options.Schema)
 	}
@@ -113,31 +116,41 @@ func (h Handler) withDefaults() (Handler, error) {
 	return h, nil
 }
 
-// Run runs everything for the leader of this term, and must not be called again before it has returned. It ends
+// Lead is what a Runner is told of a leadership.
+type Lead struct {
+	Term     int64           // the higher one is the newer one
+	Stopping <-chan struct{} // closed when it should hand over; nil: never
+	Held     func() bool     // asked right before a handler or job is called, which is not if false; nil: always true
+}
+
+// Run runs everything for one leader, and must not be called again before it has returned. It ends
 //
-//   - when stop is closed: nothing new is begun, what runs may finish, and its outcome is written;
+//   - when Stopping is closed: nothing new is begun, what runs may finish, and its outcome is written;
 //   - when ctx is done, before or after that: what runs is cancelled, and waited for;
 //   - with ErrFenced when a newer leader has claimed a cursor or a cron job;
-//   - with an error when the database has not answered for persistFor.
+//   - with an error when the database has not answered for 30 s.
 //
 // It returns nil in the first two cases. Whatever the case, nothing that it started runs any more.
-func (r *Runner) Run(ctx context.Context, term int64, stop <-chan struct{}) error {
+func (r *Runner) Run(ctx context.Context, lead Lead) error {
+	term, stop := lead.Term, lead.Stopping
 	group, groupCtx := errgroup.WithContext(ctx)
 	start := func(run func(context.Context) error) { group.Go(func() error { return run(groupCtx) }) }
 
+	for _, c := range r.consumers {
+		c.begin(lead) // before the doorbell can ring it
+	}
 	if len(r.consumers) > 0 {
 		start(func(ctx context.Context) error { return r.runDoorbell(ctx, term, stop) })
 	}
 	for _, h := range r.channels {
-		h.term = term
+		h.term, h.held = term, lead.Held
 		start(func(ctx context.Context) error { return r.runChannel(ctx, h, stop) })
 	}
 	for _, c := range r.consumers {
-		c.begin(term)
 		start(func(ctx context.Context) error { return c.run(ctx, stop) })
 	}
 	for _, job := range r.crons {
-		start(func(ctx context.Context) error { return job.run(ctx, term, stop) })
+		start(func(ctx context.Context) error { return job.run(ctx, lead) })
 	}
 	err := group.Wait()
 	if ctx.Err() != nil && !errors.Is(err, ErrFenced) {
@@ -171,7 +184,7 @@ func (r *Runner) runDoorbell(ctx context.Context, term int64, stop <-chan struct
 		return fmt.Errorf("subscribe to the doorbell: %w", err)
 	}
 	bell := &doorbell{
-		pool: r.options.Pool, schema: r.options.Schema, term: term, logger: r.options.Logger.Named("doorbell"),
+		pool: r.options.Pool, schema: r.options.Schema, group: r.options.Group, term: term, logger: r.options.Logger.Named("doorbell"),
 		subscription: subscription, ring: ring,
 		read: func() (sum int64) {
 			for _, c := range r.consumers {

@@ -55,8 +55,13 @@ func loadMigrations(schema string) ([]migration, error) {
 }
 
 const (
-	lockMigrations        = `select pg_advisory_xact_lock(hashtext('pgsolo migrate'))`
-	createSchema          = `create schema if not exists `
+	lockMigrations = `select pg_advisory_xact_lock(hashtext('pgsolo migrate'))`
+
+	// Not "create schema if not exists", which wants the privilege to create one even if it exists.
+	createSchema = `do $$ begin
+			if to_regnamespace('%[1]s') is null then create schema %[1]s; end if;
+		end $$`
+
 	createMigrationsTable = `create table if not exists pgsolo.jobs_migration (
 		name text primary key, checksum text not null, applied_at timestamptz not null default now())`
 	selectMigrations = `select name, checksum from pgsolo.jobs_migration`
@@ -75,14 +80,17 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 		return fmt.Errorf("load migrations: %w", err)
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, sql := range []string{lockMigrations, createSchema + schema, inSchema(createMigrationsTable, schema)} {
+		for _, sql := range []string{lockMigrations, fmt.Sprintf(createSchema, schema), inSchema(createMigrationsTable, schema)} {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return fmt.Errorf("prepare schema %q: %w", schema, err)
 			}
 		}
-		pending, err := pendingMigrations(ctx, tx, all, schema)
+		pending, newer, err := pendingMigrations(ctx, tx, all, schema)
 		if err != nil {
 			return err
+		}
+		if newer != "" {
+			return fmt.Errorf("%w: schema %q has migration %s of a newer version", ErrSchema, schema, newer)
 		}
 		for _, m := range pending {
 			if _, err := tx.Exec(ctx, m.sql); err != nil {
@@ -96,13 +104,14 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 	})
 }
 
-// CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are exactly of this version.
+// CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are of this version. Those of a
+// newer one pass: migrations keep what the version before uses, so that its replicas can go on while they are replaced.
 func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	all, err := loadMigrations(schema)
 	if err != nil {
 		return fmt.Errorf("load migrations: %w", err)
 	}
-	pending, err := pendingMigrations(ctx, conn, all, schema)
+	pending, _, err := pendingMigrations(ctx, conn, all, schema)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
 		return fmt.Errorf("%w: schema %q has no event log: migrate it", ErrSchema, schema)
 	}
@@ -117,13 +126,13 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 
 const undefinedTable = "42P01"
 
-// pendingMigrations returns those of all that are not applied yet.
+// pendingMigrations returns those of all that are not applied yet, and the name of one that is applied and not among them.
 func pendingMigrations(ctx context.Context, db interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}, all []migration, schema string) ([]migration, error) {
+}, all []migration, schema string) (pending []migration, newer string, err error) {
 	rows, err := db.Query(ctx, inSchema(selectMigrations, schema))
 	if err != nil {
-		return nil, fmt.Errorf("read applied migrations: %w", err)
+		return nil, "", fmt.Errorf("read applied migrations: %w", err)
 	}
 	applied := map[string]string{}
 	var name, checksum string
@@ -131,20 +140,19 @@ func pendingMigrations(ctx context.Context, db interface {
 		applied[name] = checksum
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read applied migrations: %w", err)
+		return nil, "", fmt.Errorf("read applied migrations: %w", err)
 	}
-	var pending []migration
 	for _, m := range all {
 		sum, ok := applied[m.name]
 		if !ok {
 			pending = append(pending, m)
 		} else if sum != m.checksum {
-			return nil, fmt.Errorf("%w: migration %s in schema %q differs from this version's", ErrSchema, m.name, schema)
+			return nil, "", fmt.Errorf("%w: migration %s in schema %q differs from this version's", ErrSchema, m.name, schema)
 		}
 		delete(applied, m.name)
 	}
 	for name := range applied {
-		return nil, fmt.Errorf("%w: schema %q has migration %s of a newer version", ErrSchema, schema, name)
+		newer = name
 	}
-	return pending, nil
+	return pending, newer, nil
 }

@@ -4,21 +4,36 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 )
 
-// work handles deliveries until the queue is closed or ctx is done.
-func (c *consumer) work(ctx context.Context) {
-	for {
-		d, ok := c.queue.next()
-		if !ok {
-			return
+// work handles deliveries until the queue is closed or ctx is done. A function that calls runtime.Goexit takes the goroutine with
+// it: that is a failed attempt, and another goroutine of workers goes on.
+func (c *consumer) work(ctx context.Context, workers *sync.WaitGroup) {
+	var (
+		d      delivery
+		inside bool
+	)
+	defer func() {
+		if inside {
+			c.counters.failed.Add(1)
+			c.queue.finish(result{d, errExited})
+			workers.Go(func() { c.work(ctx, workers) })
 		}
-		err, stopped := c.counters.attempt(ctx, c.Handler, d.event, c.logger)
+	}()
+	for {
+		var ok bool
+		if d, ok = c.queue.next(); !ok || c.held != nil && !c.held() {
+			return // what is not handled is delivered again
+		}
+		inside = true
+		err, stopped := c.counters.attempt(ctx, c.Handler, d.event, c.logger, &c.episodes)
+		inside = false
 		if stopped {
-			return // the event is delivered again
+			return
 		}
 		c.queue.finish(result{d, err})
 	}
@@ -31,7 +46,7 @@ type handlerCounters struct {
 
 // attempt hands one event to the handler, counts the outcome, and logs the stack of a panic. stopped is true where the
 // attempt failed because ctx ended: then it is not counted, for it was none.
-func (c *handlerCounters) attempt(ctx context.Context, h Handler, event Event, logger hclog.Logger) (err error, stopped bool) {
+func (c *handlerCounters) attempt(ctx context.Context, h Handler, event Event, logger hclog.Logger, episodes *episodes) (err error, stopped bool) {
 	c.inFlight.Add(1)
 	defer c.inFlight.Add(-1)
 	err = attempt(ctx, h.Timeout, func(ctx context.Context) error { return h.Handle(ctx, event) })
@@ -44,7 +59,7 @@ func (c *handlerCounters) attempt(ctx context.Context, h Handler, event Event, l
 	}
 	c.failed.Add(1)
 	if p, ok := errors.AsType[*panicError](err); ok {
-		logger.Error("handler panicked", "event_id", event.ID, "attempt", event.Attempt, "panic", p.value, "stack", string(p.stack))
+		episodes.panicked.log(logger, hclog.Error, "handler panicked", "event_id", event.ID, "attempt", event.Attempt, "panic", p.value, "stack", string(p.stack))
 	}
 	return err, false
 }

@@ -1,6 +1,6 @@
 -- The event log: append-only. An id is given out only after its transaction has its number (the case below keeps that
--- order), so that whoever sees an id also sees, in the same snapshot's xmax, every transaction that could hold a lower one.
--- The reader's rule for late commits rests on that: do not insert ids of your own, and leave the sequence's cache at 1.
+-- order), so that whoever sees an id knows that every transaction which could hold a lower one has a number already. The
+-- reader's rule for late commits rests on that: do not insert ids of your own, and leave the sequence's cache at 1.
 create sequence pgsolo.event_id_seq as bigint cache 1;
 
 create table pgsolo.event (
@@ -40,19 +40,19 @@ create table pgsolo.delivery (
 
 create index delivery_due on pgsolo.delivery (handler, next_at) where state = 'retry';
 
--- The doorbell: one row that tells producers whether the leader sleeps and wants to be rung. A producer that reads it while
--- the leader is awake sends no NOTIFY, which would make its commit wait for an instance-wide lock.
+-- The doorbell: a row for each group of handlers, that is for each election, tells producers whether its leader sleeps and wants
+-- to be rung. A producer that finds all of them awake sends no NOTIFY, which would make its commit wait for an instance-wide
+-- lock. armed_at tells the row of a group that is no more.
 create table pgsolo.doorbell (
-    only_row boolean primary key default true check (only_row),
-    armed    boolean not null default true,
-    term     bigint not null default 0 -- of the leader that may write it
+    "group"  text primary key,
+    armed    boolean not null,
+    armed_at timestamptz not null default now(),
+    term     bigint not null -- of the leader that may write it
 );
-
-insert into pgsolo.doorbell default values;
 
 create function pgsolo.ring() returns trigger language plpgsql security definer as $$
 begin
-    if (select armed from pgsolo.doorbell) then
+    if exists (select from pgsolo.doorbell where armed) then
         perform pg_catalog.pg_notify('pgsolo.event', '');
     end if;
     return null;

@@ -1,0 +1,51 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// stuckAfter is how long a loop may go without a sign before it counts as stuck. Each of them wakes at least every ten seconds,
+// and a try at the database takes at most persistTry.
+const stuckAfter = 20 * time.Second
+
+// pulse is the sign of life of one loop. The functions of handlers and cron jobs run beside the loops: a long one is no reason
+// to miss a beat.
+type pulse struct{ at atomic.Int64 } // Unix time in nanoseconds; 0: the loop does not run
+
+func (p *pulse) beat() { p.at.Store(time.Now().UnixNano()) }
+
+func (p *pulse) end() { p.at.Store(0) }
+
+func (p *pulse) check(what string) error {
+	at := p.at.Load()
+	if silent := time.Since(time.Unix(0, at)); at != 0 && silent > stuckAfter {
+		return fmt.Errorf("%s has not moved for %s", what, silent.Round(time.Second))
+	}
+	return nil
+}
+
+// Healthy says whether every loop of the runner has moved lately, while Run runs. A leader that it names should give up.
+func (r *Runner) Healthy() error {
+	for _, c := range r.consumers {
+		if err := c.pulse.check(fmt.Sprintf("the loop of handler %q", c.Name)); err != nil {
+			return err
+		}
+	}
+	for _, j := range r.crons {
+		if err := j.pulse.check(fmt.Sprintf("the loop of cron job %q", j.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// persist is persist, with a sign of life at each try.
+func (c *consumer) persist(ctx context.Context, what string, do func(context.Context) error) error {
+	return persist(ctx, c.logger, what, func(ctx context.Context) error {
+		c.pulse.beat()
+		return do(ctx)
+	})
+}
