@@ -9,9 +9,12 @@ postgres {
   schema = "pgsolo"                 # default: where `pgsolo migrate` makes the tables
 }
 
-election "main" {                   # replicas with the same name compete; default "main"
+# Several elections have a leader each, which may be different replicas: for handlers and cron jobs that need not run in one
+# process. Those that do not name one belong to the first.
+
+election "main" {                   # replicas compete under this name; default: one election, named "main"
   lease         = "5s"              # default; 1s to 1m: the server ends a leader that is silent this long
-  poll_interval = "900ms"           # default; below 1s: a standby waits in the server's lock queue this long per poll
+  poll_interval = "900ms"           # default; 10ms to below 1s: a standby waits in the server's lock queue this long per poll
   drain         = "20s"             # default; 0s or more: running work may finish this long after SIGTERM
 }
 
@@ -33,6 +36,7 @@ topic "orders" {}                   # durable: rows in the event log, each handl
 
 handler "print" {
   topic       = "orders"            # a declared topic
+  election    = "main"              # default: the first
   concurrency = 1                   # default: how many events at a time
   timeout     = "30s"               # default: of one attempt
 
@@ -73,6 +77,7 @@ handler "cache" {
 # idempotency_key.
 
 cron "heartbeat" {
+  election          = "main"        # default: the first
   schedule          = "*/5 * * * *" # five fields, six with seconds first, @daily and the like, or "@every 10s"
   time_zone         = "UTC"         # default
   missed            = "once"        # default; skip | once | all: what is made up for of the ticks while nobody led

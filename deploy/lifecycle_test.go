@@ -51,8 +51,11 @@ func serve(t *testing.T, status election.Status) string {
 		t.Fatal(err)
 	}
 	server := web.New(web.Options{
-		Status: func() election.Status { return status }, Jobs: func() jobs.Stats { return jobs.Stats{} },
-		Listener: func() listener.Stats { return listener.Stats{} }, Fresh: time.Minute, Logger: hclog.NewNullLogger(),
+		Elections: []web.Election{{
+			Status: func() election.Status { return status }, Stats: func() election.Stats { return election.Stats{} },
+			Jobs: func() jobs.Stats { return jobs.Stats{} }, Listener: func() listener.Stats { return listener.Stats{} },
+		}},
+		Fresh: time.Minute, Logger: hclog.NewNullLogger(),
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(socket) }()
@@ -78,7 +81,7 @@ func get(t *testing.T, url string) int {
 func TestTimesLeaveRoomForTheProgramsOwn(t *testing.T) {
 	m := setup(t)
 	pod := m.deployment.Spec.Template.Spec
-	election := m.config(t, pod).Election
+	election := m.config(t, pod).Elections[0]
 
 	const margin = 5 * time.Second
 	grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -82,6 +83,7 @@ func runReplica(text string) error {
 	defer stop()
 	return elector.Run(ctx, func(ctx context.Context, term election.Term) error {
 		m := &marker{file: file, holder: c.Holder, term: term, askHeld: c.AskHeld}
+		m.mark(begins)
 		if c.Work == "" {
 			m.work(ctx, c.Ignore)
 			return nil
@@ -146,6 +148,7 @@ type process struct {
 	t      *testing.T
 	holder string
 	cmd    *exec.Cmd
+	input  io.WriteCloser // its standard input; it ends when this closes
 	output *syncBuffer
 	ended  chan struct{} // closed when it has ended
 }
@@ -192,7 +195,7 @@ func (c *cluster) command() *process {
 	p.cmd.Env = append(os.Environ(), beReplica+"="+string(text))
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if _, err := p.cmd.StdinPipe(); err != nil {
+	if p.input, err = p.cmd.StdinPipe(); err != nil {
 		c.t.Fatal(err)
 	}
 	c.all = append(c.all, p)
@@ -208,7 +211,7 @@ func (p *process) follow() {
 	p.t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.ended
-		if p.t.Failed() || os.Getenv("SHOWOUT") != "" {
+		if p.t.Failed() {
 			p.t.Logf("output of %s:\n%s", p.holder, p.output)
 		}
 	})
@@ -260,6 +263,12 @@ func (p *process) backend() int {
 	return pid
 }
 
+// logs waits until the output contains a text.
+func (p *process) logs(text string) {
+	p.t.Helper()
+	eventually(p.t, p.holder+" to log "+text, func() bool { return strings.Contains(p.output.String(), text) })
+}
+
 // leader waits for the first mark of a term that follows the one given.
 func (c *cluster) leader(after int64) (*process, mark) {
 	c.t.Helper()
@@ -280,6 +289,17 @@ func (c *cluster) leader(after int64) (*process, mark) {
 	}
 	c.t.Fatalf("%q leads, and is none of ours", found.holder)
 	return nil, mark{}
+}
+
+// startAll starts n replicas, and waits until one leads and the others stand by.
+func (c *cluster) startAll(n int) (*process, mark) {
+	c.t.Helper()
+	for range n {
+		c.start()
+	}
+	leader, begun := c.leader(0)
+	c.standbys(n - 1)
+	return leader, begun
 }
 
 // marked waits for a mark of a term, of one kind, after a moment.
@@ -323,14 +343,16 @@ func (c *cluster) standbys(n int) {
 	})
 }
 
-// working waits until the leader's session that runs replicaConfig.Work is there.
-func (c *cluster) working(term int64) {
+// working waits for the leader's session that runs replicaConfig.Work, and returns its process id in the server.
+func (c *cluster) working(term int64) (pid int) {
 	c.t.Helper()
-	eventually(c.t, "the leader's own session", func() (there bool) {
-		c.query(`select exists (select from pg_stat_activity where datname = current_database() and application_name = $1 and query = $2)`,
-			[]any{fmt.Sprintf("pgsolo %s term %d", c.config.Name, term), c.config.Work}, &there)
-		return there
+	eventually(c.t, "the leader's own session", func() bool {
+		c.query(`select coalesce(max(pid), 0) from pg_stat_activity
+			where datname = current_database() and application_name = $1 and query = $2`,
+			[]any{fmt.Sprintf("pgsolo %s term %d", c.config.Name, term), c.config.Work}, &pid)
+		return pid != 0
 	})
+	return pid
 }
 
 // wantEnded checks what the history says of how a term ended.

@@ -51,11 +51,12 @@ func (m *marker) mark(kind string) {
 	}
 }
 
-// work makes marks until the context ends, or the leader should hand over, and then for as long as it ignores that.
+// work makes marks from the second on until the context ends, or the leader should hand over, and then for as long as it
+// ignores that.
 func (m *marker) work(ctx context.Context, ignore time.Duration) {
 	ticker := time.NewTicker(markInterval)
 	defer ticker.Stop()
-	for m.mark(begins); ctx.Err() == nil; m.mark(works) {
+	for ; ctx.Err() == nil; m.mark(works) {
 		select {
 		case <-ticker.C:
 			continue

@@ -30,7 +30,11 @@ type Options struct {
 	// application_name.
 	Config *pgx.ConnConfig
 
-	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. It starts anew with each
+	// SessionName, if set, is asked for the application_name of the session whenever channels change. Default: that of Config.
+	SessionName func() string
+
+	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. While nobody subscribes it does
+	// not give up, whatever the reason: such a session is there so that it need not be made when it is wanted. It starts anew with each
 	// session that is lost.
 	Patience time.Duration
 
@@ -123,6 +127,12 @@ func (l *Listener) Run(ctx context.Context) error {
 			}
 			return nil
 		}
+		if err != nil && l.unused() {
+			if !sleep(ctx, jitter(maxDelay)) {
+				return nil
+			}
+			continue
+		}
 		if err != nil {
 			if l.options.Unhealthy != nil {
 				l.options.Unhealthy(err)
@@ -168,7 +178,11 @@ func (l *Listener) open(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("connect listener (check the user, the password and the database): %w", err)
 		}
 		if cause == nil && ctx.Err() == nil {
-			l.logger.Warn("cannot connect, will retry", "patience", l.options.Patience, "error", err)
+			level := hclog.Warn
+			if l.unused() {
+				level = hclog.Debug
+			}
+			l.logger.Log(level, "cannot connect, will retry", "patience", l.options.Patience, "error", err)
 		}
 		if cause == nil || outage.Err() == nil { // the end of patience is not the reason for it
 			cause = err
@@ -177,6 +191,13 @@ func (l *Listener) open(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("connect listener within %s: %w", l.options.Patience, cause)
 		}
 	}
+}
+
+// unused says that nobody subscribes.
+func (l *Listener) unused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.subscriptions) == 0
 }
 
 // hopeless tells an answer that no retry changes: a wrong password, a user that may not log in, a missing database.

@@ -139,7 +139,7 @@ func TestTheEndOfPatienceIsNotTheCause(t *testing.T) {
 		return nil, ctx.Err()
 	}
 	b.options.Patience = 300 * time.Millisecond
-	ended, _ := b.run(b.listener())
+	ended, _ := b.run(b.wanted())
 	if err := awaitError(t, ended); !errors.Is(err, errGone) {
 		t.Errorf("Run returned %v", err)
 	}
@@ -160,7 +160,7 @@ func TestRefusalForGoodEndsRunAtOnce(t *testing.T) {
 			b.options.Patience = time.Hour
 			var calls []error // by Run's goroutine, which is awaited
 			b.options.Unhealthy = func(err error) { calls = append(calls, err) }
-			ended, _ := b.run(b.listener())
+			ended, _ := b.run(b.wanted())
 			err := awaitError(t, ended)
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "confidential") {
 				t.Errorf("Run returned %v", err)

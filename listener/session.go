@@ -57,7 +57,7 @@ func (l *Listener) connect(ctx context.Context) (*session, error) {
 	s := &session{conn: conn, timeout: l.timeout}
 	l.wantAll()
 	listen, _ := l.takeChanges()
-	if err := s.exec(ctx, prepareSession+listenStatements(listen, nil)); err != nil {
+	if err := s.exec(ctx, prepareSession+l.nameStatement()+listenStatements(listen, nil)); err != nil {
 		s.close()
 		return nil, fmt.Errorf("listen on %d channels: %w", len(listen), err)
 	}
@@ -70,7 +70,7 @@ func (l *Listener) connect(ctx context.Context) (*session, error) {
 func (l *Listener) serve(ctx context.Context, s *session) error {
 	for ctx.Err() == nil {
 		if listen, unlisten := l.takeChanges(); len(listen)+len(unlisten) > 0 {
-			if err := s.exec(ctx, listenStatements(listen, unlisten)); err != nil {
+			if err := s.exec(ctx, l.nameStatement()+listenStatements(listen, unlisten)); err != nil {
 				return fmt.Errorf("change channels: %w", err)
 			}
 			l.established(listen)
@@ -78,7 +78,9 @@ func (l *Listener) serve(ctx context.Context, s *session) error {
 		if err := l.wait(ctx, s); err != nil {
 			return fmt.Errorf("wait for notification: %w", err)
 		}
-		if time.Since(s.roundTrip) >= l.keepalive {
+		if time.Since(s.roundTrip) >= l.keepalive && l.unused() {
+			s.roundTrip = time.Now() // nobody would miss it
+		} else if time.Since(s.roundTrip) >= l.keepalive {
 			if err := s.exec(ctx, keepaliveQuery); err != nil {
 				return fmt.Errorf("ask for a sign of life: %w", err)
 			}
@@ -135,6 +137,14 @@ func (s *session) close() {
 	_ = s.conn.Close(ctx) // nobody can do anything about an error here
 	_ = s.conn.Conn().Close()
 	<-s.conn.CleanupDone()
+}
+
+// nameStatement sets the application_name.
+func (l *Listener) nameStatement() string {
+	if l.options.SessionName == nil {
+		return ""
+	}
+	return "set application_name = '" + strings.ReplaceAll(l.options.SessionName(), "'", "''") + "'; "
 }
 
 func listenStatements(listen, unlisten []string) string {

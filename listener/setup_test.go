@@ -52,6 +52,16 @@ func (b *bench) connect(config *pgx.ConnConfig) *pgx.Conn {
 	return conn
 }
 
+// wanted is a listener with a subscription: one that nobody wants never gives up.
+func (b *bench) wanted() *Listener {
+	b.t.Helper()
+	l := b.listener()
+	if _, err := l.Subscribe("c"); err != nil {
+		b.t.Fatal(err)
+	}
+	return l
+}
+
 func (b *bench) listener() *Listener {
 	b.t.Helper()
 	l, err := New(b.options)

@@ -39,14 +39,10 @@ Exit codes: 0 done, 1 error, 2 usage or configuration, 3 leadership lost or unhe
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
 			if withParent {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithCancel(ctx)
-				defer cancel()
 				go exitAtEOF(t.in)
 			}
-			return serve(ctx, cfg, newLogger(cfg.Log, t.err))
+			return serve(cmd.Context(), cfg, newLogger(cfg.Log, t.err))
 		},
 	}
 	configFlag(cmd, &path)
@@ -63,8 +59,8 @@ func exitAtEOF(in io.Reader) {
 
 // serve runs a replica until it ends or a signal ends it.
 func serve(ctx context.Context, cfg *config.Config, logger hclog.Logger) error {
-	if len(cfg.Handlers)+len(cfg.Crons) == 0 {
-		return &usageError{errors.New("the configuration has no handler and no cron job: there is nothing to run")}
+	if err := checkWork(cfg); err != nil {
+		return err
 	}
 	replica, err := app.New(app.Options{
 		Config: cfg, Logger: logger, Build: build(),
@@ -76,9 +72,24 @@ func serve(ctx context.Context, cfg *config.Config, logger hclog.Logger) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(ctx, logger, cfg.Election.Drain)
+	ctx, stop := untilSignal(ctx, logger, longestDrain(cfg))
 	defer stop()
 	return replica.Run(ctx)
+}
+
+// checkWork refuses a configuration with which a leader would have nothing to do.
+func checkWork(cfg *config.Config) error {
+	if handlers, crons := cfg.Work(); handlers+crons == 0 {
+		return &usageError{errors.New("the configuration has no handler and no cron job: there is nothing to run")}
+	}
+	return nil
+}
+
+func longestDrain(cfg *config.Config) (drain time.Duration) {
+	for _, e := range cfg.Elections {
+		drain = max(drain, e.Drain)
+	}
+	return drain
 }
 
 // untilSignal returns a context that the first SIGTERM or SIGINT ends. The second one, or the end of the time for a planned

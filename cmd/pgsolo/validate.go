@@ -20,8 +20,12 @@ func validateCommand(t terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(t.out, "%s is valid: election %q, %s, %s, %s.\n", path, cfg.Election.Name,
-				count(len(cfg.Topics), "topic"), count(len(cfg.Handlers), "handler"), count(len(cfg.Crons), "cron job"))
+			if err := checkWork(cfg); err != nil {
+				return err
+			}
+			handlers, crons := cfg.Work()
+			fmt.Fprintf(t.out, "%s is valid: %s, %s, %s, %s.\n", path, count(len(cfg.Elections), "election"),
+				count(len(cfg.Topics), "topic"), count(handlers, "handler"), count(crons, "cron job"))
 			return nil
 		},
 	}

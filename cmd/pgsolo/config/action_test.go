@@ -70,7 +70,7 @@ func TestEventExpressions(t *testing.T) {
 	defer config.CloseIdleConnections()
 	event := anEvent()
 	for range 2 {
-		if err := config.Handlers[0].Handle(t.Context(), event); err != nil {
+		if err := config.Elections[0].Handlers[0].Handle(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestTickExpressions(t *testing.T) {
 				env     = { CATCH_UP = run.catch_up }
 			}
 		}`)
-	if err := config.Crons[0].Run(t.Context(), aTick()); err != nil {
+	if err := config.Elections[0].Crons[0].Run(t.Context(), aTick()); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(out)
@@ -117,7 +117,7 @@ func TestActionLogger(t *testing.T) {
 		}`)
 	var log bytes.Buffer
 	config.ActionLogger = hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})
-	if err := config.Handlers[0].Handle(context.Background(), jobs.Event{Handler: "h", Channel: "c"}); err != nil {
+	if err := config.Elections[0].Handlers[0].Handle(context.Background(), jobs.Event{Handler: "h", Channel: "c"}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "a line") {
@@ -139,7 +139,7 @@ func TestEvaluationErrors(t *testing.T) {
 			config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nwebhook {\n"+test.arguments+"\n}\n}")
 			event := anEvent()
 			event.Payload, event.Headers = []byte(test.payload), nil
-			err := config.Handlers[0].Handle(t.Context(), event)
+			err := config.Elections[0].Handlers[0].Handle(t.Context(), event)
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("error = %v\nwant    %s", err, test.want)
 			}
@@ -165,7 +165,7 @@ func TestFileIsReadOnce(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("second\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := config.Handlers[0].Handle(t.Context(), jobs.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
+	if err := config.Elections[0].Handlers[0].Handle(t.Context(), jobs.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(out); err != nil || string(got) != "first-plain text" {

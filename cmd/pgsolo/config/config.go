@@ -12,14 +12,12 @@ import (
 
 // Config is a decoded configuration. Every default is filled in, except for HTTP.Advertise.
 type Config struct {
-	Postgres Postgres
-	Election Election
-	HTTP     HTTP
-	Log      Log
+	Postgres  Postgres
+	Elections []*Election // at least one, in the order of the file
+	HTTP      HTTP
+	Log       Log
 
-	Topics   []string       // declared topics, in the order of the file
-	Handlers []jobs.Handler // with Handle set to their action
-	Crons    []jobs.Cron    // with Run set to their action
+	Topics []string // declared topics, in the order of the file
 
 	// ActionLogger is what the actions of Handlers and Crons log to. Set it before the first of them runs, and not after;
 	// nil discards. It is not part of the file: the file says how to log, so the logger is made after loading.
@@ -38,12 +36,16 @@ type Postgres struct {
 	Schema string // default "pgsolo"
 }
 
-// Election says who competes for what.
+// Election says how replicas compete, and for what.
 type Election struct {
 	Name         string        // default "main"
 	Lease        time.Duration // 1 s to 1 min; default 5 s
-	PollInterval time.Duration // above 0 and below 1 s; default 900 ms
+	PollInterval time.Duration // 10 ms up to, not including, 1 s; default 900 ms
 	Drain        time.Duration // 0 or more; default 20 s
+
+	// What the leader of this election runs: the handlers and jobs that name it, and for the first one those that name none.
+	Handlers []jobs.Handler // with Handle set to their action
+	Crons    []jobs.Cron    // with Run set to their action
 }
 
 // HTTP says where to listen.
@@ -62,10 +64,13 @@ func defaults() *Config {
 	return &Config{
 		client:   webhook.NewClient(),
 		Postgres: Postgres{Schema: jobs.DefaultSchema},
-		Election: Election{Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second},
 		HTTP:     HTTP{Listen: ":8080"},
 		Log:      Log{Level: "info", Format: "text"},
 	}
+}
+
+func defaultElection(name string) *Election {
+	return &Election{Name: name, Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second}
 }
 
 func defaultHandler(name string) jobs.Handler {
@@ -81,4 +86,13 @@ func defaultCron(name string) jobs.Cron {
 		Name: name, Location: time.UTC, Timeout: time.Hour,
 		Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
 	}
+}
+
+// Work is how many handlers and cron jobs there are.
+func (c *Config) Work() (handlers, crons int) {
+	for _, e := range c.Elections {
+		handlers += len(e.Handlers)
+		crons += len(e.Crons)
+	}
+	return handlers, crons
 }

@@ -12,10 +12,14 @@ import (
 func (doc *document) cron(found *hclsyntax.Block) body {
 	job := defaultCron(label(found))
 	zone, missed := "UTC", string(job.Missed)
-	var chosen actions
+	var (
+		election string
+		chosen   actions
+	)
 	return body{
 		arguments: []argument{
 			{name: "schedule", required: true, example: `schedule = "*/5 * * * *"`, decode: doc.text(&job.Schedule, checkSchedule)},
+			{name: "election", decode: doc.text(&election, doc.checkElection)},
 			{name: "time_zone", decode: doc.text(&zone, checkZone)},
 			{name: "missed", decode: doc.text(&missed, oneOf(string(jobs.MissedSkip), string(jobs.MissedOnce), string(jobs.MissedAll)))},
 			{name: "starting_deadline", decode: doc.duration(&job.StartingDeadline, positive)},
@@ -36,7 +40,8 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 				}
 				return run(ctx, tick.Invocation())
 			}
-			doc.config.Crons = append(doc.config.Crons, job)
+			to := doc.electionOf(election)
+			to.Crons = append(to.Crons, job)
 		},
 	}
 }

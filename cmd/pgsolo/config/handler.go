@@ -20,12 +20,14 @@ func (doc *document) topic(found *hclsyntax.Block) body {
 
 func (doc *document) handler(found *hclsyntax.Block) body {
 	handler := defaultHandler(label(found))
+	var election string
 	retry := defaultRetry()
 	var chosen actions
 	grammar := body{
 		arguments: []argument{
 			{name: "topic", decode: doc.text(&handler.Topic, doc.checkTopic)},
 			{name: "channel", decode: doc.text(&handler.Channel, checkChannel)},
+			{name: "election", decode: doc.text(&election, doc.checkElection)},
 			{name: "concurrency", decode: doc.count(&handler.Concurrency)},
 			{name: "timeout", decode: doc.duration(&handler.Timeout, positive)},
 		},
@@ -47,7 +49,8 @@ func (doc *document) handler(found *hclsyntax.Block) body {
 			}
 			return run(ctx, event.Invocation())
 		}
-		doc.config.Handlers = append(doc.config.Handlers, handler)
+		to := doc.electionOf(election)
+		to.Handlers = append(to.Handlers, handler)
 	}
 	return grammar
 }

@@ -35,6 +35,7 @@ func Parse(filename string, src []byte, env func(string) (string, bool)) (*Confi
 		taken:   blockNames{},
 	}
 	doc.decode(root, fileStart(root), "the configuration", doc.grammar())
+	doc.electionOf("") // there is one, even for nothing
 	if diags.HasErrors() {
 		return nil, newError(file, src, diags)
 	}
@@ -88,11 +89,11 @@ type document struct {
 	taken  blockNames
 }
 
-// grammar lists the blocks of the file in the order in which they are decoded: topics before the handlers that name them.
+// grammar lists the blocks of the file in the order in which they are decoded: topics and elections before what names them.
 func (doc *document) grammar() body {
 	return body{blocks: []block{
 		{kind: "postgres", single: true, required: true, example: `postgres { url = env("DATABASE_URL") }`, open: doc.postgres},
-		{kind: "election", single: true, named: true, open: doc.election},
+		{kind: "election", named: true, open: doc.election},
 		{kind: "http", single: true, open: doc.http},
 		{kind: "log", single: true, open: doc.log},
 		{kind: "topic", named: true, open: doc.topic},

@@ -139,7 +139,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		config, err := Parse("config.hcl", src, testEnv)
 		if err == nil {
-			for _, handler := range config.Handlers {
+			for _, handler := range config.Elections[0].Handlers {
 				if handler.Name == "" || handler.Handle == nil || (handler.Topic == "") == (handler.Channel == "") {
 					t.Errorf("accepted the handler %+v", handler)
 				}

@@ -37,25 +37,27 @@ func TestReferenceDecodes(t *testing.T) {
 	retry := jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour}
 	want := &Config{
 		Postgres: Postgres{URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo"},
-		Election: Election{Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second},
 		HTTP:     HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
 		Log:      Log{Level: "info", Format: "text"},
 		Topics:   []string{"orders"},
-		Handlers: []jobs.Handler{
-			{Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry},
-			{Name: "receipt", Topic: "orders", Concurrency: 8, Timeout: 30 * time.Second, Retry: retry},
-			{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second},
-		},
-		Crons: []jobs.Cron{
-			{
-				Name: "heartbeat", Schedule: "*/5 * * * *", Location: time.UTC, Timeout: time.Hour,
-				Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+		Elections: []*Election{{
+			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second,
+			Handlers: []jobs.Handler{
+				{Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry},
+				{Name: "receipt", Topic: "orders", Concurrency: 8, Timeout: 30 * time.Second, Retry: retry},
+				{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second},
 			},
-			{
-				Name: "report", Schedule: "0 6 * * 1-5", Location: berlin, Timeout: 10 * time.Minute,
-				Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+			Crons: []jobs.Cron{
+				{
+					Name: "heartbeat", Schedule: "*/5 * * * *", Location: time.UTC, Timeout: time.Hour,
+					Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+				},
+				{
+					Name: "report", Schedule: "0 6 * * 1-5", Location: berlin, Timeout: 10 * time.Minute,
+					Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+				},
 			},
-		},
+		}},
 	}
 	if diff := cmp.Diff(want, got, compareOptions()...); diff != "" {
 		t.Errorf("decoded reference (-want +got):\n%s", diff)
@@ -84,7 +86,8 @@ func TestReferenceStatesDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	full.HTTP.Advertise = "" // its default is made later
-	full.Handlers, full.Crons = full.Handlers[:1], full.Crons[:1]
+	main := full.Elections[0]
+	main.Handlers, main.Crons = main.Handlers[:1], main.Crons[:1]
 	if diff := cmp.Diff(full, least, compareOptions()...); diff != "" {
 		t.Errorf("defaults (-reference +code):\n%s", diff)
 	}

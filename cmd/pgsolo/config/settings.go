@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -15,7 +17,7 @@ func (doc *document) postgres(*hclsyntax.Block) body {
 }
 
 func (doc *document) election(found *hclsyntax.Block) body {
-	to := &doc.config.Election
+	to := defaultElection(label(found))
 	return body{
 		arguments: []argument{
 			{name: "lease", decode: doc.duration(&to.Lease, checkLease)},
@@ -23,13 +25,43 @@ func (doc *document) election(found *hclsyntax.Block) body {
 			{name: "drain", decode: doc.duration(&to.Drain, notNegative)},
 		},
 		finish: func() {
-			to.Name = label(found)
+			if doc.taken.add(&doc.decoder, found) {
+				doc.config.Elections = append(doc.config.Elections, to)
+			}
 			if len(to.Name) > maxElectionBytes && len(to.Name) <= maxNameBytes { // checkLabels refuses longer ones
 				doc.report("Invalid name", found.LabelRanges[0],
 					"The name of an election has at most %d bytes, and this one has %d.", maxElectionBytes, len(to.Name))
 			}
 		},
 	}
+}
+
+// electionOf returns the election with a name, or the first one where it is empty; checkElection has refused unknown names.
+func (doc *document) electionOf(name string) *Election {
+	if len(doc.config.Elections) == 0 {
+		doc.config.Elections = append(doc.config.Elections, defaultElection("main"))
+	}
+	for _, election := range doc.config.Elections {
+		if election.Name == name {
+			return election
+		}
+	}
+	return doc.config.Elections[0]
+}
+
+// checkElection requires an election that exists.
+func (doc *document) checkElection(given text) string {
+	var names []string
+	for _, election := range doc.config.Elections {
+		names = append(names, election.Name)
+	}
+	if slices.Contains(names, given.value) {
+		return ""
+	}
+	if meant := nearest(given.value, names); meant != "" {
+		return fmt.Sprintf("%s is not an election. Did you mean %q?", given.shown(), meant)
+	}
+	return given.shown() + " is not an election." + given.hint("Add one: election %q {}", given.value)
 }
 
 // maxElectionBytes leaves room for the term in application_name.
@@ -43,8 +75,8 @@ func checkLease(lease time.Duration) string {
 }
 
 func checkPollInterval(interval time.Duration) string {
-	if interval <= 0 || interval >= time.Second {
-		return "The poll interval must be above zero and below 1s, which is PostgreSQL's deadlock_timeout: a longer wait is logged by the server."
+	if interval < 10*time.Millisecond || interval >= time.Second {
+		return "The poll interval must be at least 10ms, and below 1s, which is PostgreSQL's deadlock_timeout: a longer wait is logged by the server."
 	}
 	return ""
 }

@@ -58,10 +58,13 @@ func (d *decoder) count(to *int) func(*hclsyntax.Attribute) {
 			d.report("Wrong type", attr.Expr.Range(), "The argument %s is a number, not %s.", attr.Name, article(value.Type()))
 			return
 		}
-		if n, accuracy := number.AsBigFloat().Int64(); accuracy == big.Exact && n >= 1 && n <= 1<<31-1 {
+		if n, accuracy := number.AsBigFloat().Int64(); accuracy == big.Exact && n >= 1 && n <= maxCount {
 			*to = int(n)
 			return
 		}
-		d.report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number of at least 1.", attr.Name)
+		d.report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d.", attr.Name, maxCount)
 	}
 }
+
+// maxCount is more than anybody means by a concurrency or a number of attempts.
+const maxCount = 10_000

@@ -31,6 +31,10 @@ var (
 	masterStatus  = describe("leader_election_master_status", "1 if this replica leads the election, else 0.", "name")
 	term          = describe("pgsolo_election_term", "Term of the leader that this replica knows.", "name")
 	answerAge     = describe("pgsolo_database_answer_age_seconds", "Time since the database last answered the election session.", "name")
+	roundTrip     = describe("pgsolo_election_ping_round_trip_seconds", "Round trip of the leader's latest ping.", "name")
+	takeovers     = describe("pgsolo_election_takeovers_total", "Terms begun by this replica, by how the one before ended.", "name", "previous")
+	takeoverTime  = describe("pgsolo_election_takeover_seconds_total", "Time from the last sign of life of the leader before to the new term.", "name", "previous")
+	lost          = describe("pgsolo_election_lost_total", "Leaderships of this replica that were lost, by cause.", "name", "cause")
 	handled       = describe("pgsolo_handler_handled_total", "Events handled.", "handler")
 	failed        = describe("pgsolo_handler_failed_total", "Attempts that failed.", "handler")
 	dead          = describe("pgsolo_handler_dead_total", "Events that became dead letters.", "handler")
@@ -39,11 +43,11 @@ var (
 	cronRunning   = describe("pgsolo_cron_running", "1 while the job runs.", "job")
 	cronSuccess   = describe("pgsolo_cron_last_success_timestamp_seconds", "When the last successful run ended.", "job")
 	cronNext      = describe("pgsolo_cron_next_tick_timestamp_seconds", "The tick that is waited for.", "job")
-	connected     = describe("pgsolo_listener_connected", "1 while the LISTEN session is up.")
-	subscriptions = describe("pgsolo_listener_subscriptions", "Open subscriptions.")
-	received      = describe("pgsolo_listener_received_total", "Notifications received in this term.")
-	dropped       = describe("pgsolo_listener_dropped_total", "Messages that a full buffer lost in this term.")
-	reconnects    = describe("pgsolo_listener_reconnects_total", "Sessions after the first in this term.")
+	connected     = describe("pgsolo_listener_connected", "1 while the LISTEN session is up.", "name")
+	subscriptions = describe("pgsolo_listener_subscriptions", "Open subscriptions.", "name")
+	received      = describe("pgsolo_listener_received_total", "Notifications received.", "name")
+	dropped       = describe("pgsolo_listener_dropped_total", "Messages that a full buffer lost.", "name")
+	reconnects    = describe("pgsolo_listener_reconnects_total", "Sessions after the first.", "name")
 	buildInfo     = describe("pgsolo_build_info", "Always 1.", "version", "revision", "go")
 )
 
@@ -61,14 +65,37 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		send(desc, prometheus.CounterValue, value, labels...)
 	}
 
-	status := c.options.Status()
-	gauge(masterStatus, oneIf(status.Role == election.Leader), status.Election)
-	gauge(term, float64(status.Term.Number), status.Election)
-	if !status.SeenAt.IsZero() {
-		gauge(answerAge, time.Since(status.SeenAt).Seconds(), status.Election)
+	for _, e := range c.options.Elections {
+		c.collectElection(e, gauge, counter)
+		c.collectWork(e, gauge, counter)
 	}
+	build := c.options.Build
+	gauge(buildInfo, 1, build.Version, build.Revision, build.Go)
+}
 
-	stats := c.options.Jobs()
+// set sends one value.
+type set func(desc *prometheus.Desc, value float64, labels ...string)
+
+func (c *collector) collectElection(e Election, gauge, counter set) {
+	status, stats := e.Status(), e.Stats()
+	name := status.Election
+	gauge(masterStatus, oneIf(status.Role == election.Leader), name)
+	gauge(term, float64(status.Term.Number), name)
+	if !status.SeenAt.IsZero() {
+		gauge(answerAge, time.Since(status.SeenAt).Seconds(), name)
+	}
+	gauge(roundTrip, stats.PingRoundTrip.Seconds(), name)
+	for previous, t := range stats.Takeovers {
+		counter(takeovers, float64(t.Count), name, previous)
+		counter(takeoverTime, t.Total.Seconds(), name, previous)
+	}
+	for cause, n := range stats.Lost {
+		counter(lost, float64(n), name, cause)
+	}
+}
+
+func (c *collector) collectWork(e Election, gauge, counter set) {
+	stats := e.Jobs()
 	for _, h := range stats.Handlers {
 		counter(handled, float64(h.Handled), h.Name)
 		counter(failed, float64(h.Failed), h.Name)
@@ -89,15 +116,12 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 
-	listener := c.options.Listener()
-	gauge(connected, oneIf(listener.Connected))
-	gauge(subscriptions, float64(listener.Subscriptions))
-	counter(received, float64(listener.Received))
-	counter(dropped, float64(listener.Dropped))
-	counter(reconnects, float64(listener.Reconnects))
-
-	build := c.options.Build
-	gauge(buildInfo, 1, build.Version, build.Revision, build.Go)
+	name, listener := e.Status().Election, e.Listener()
+	gauge(connected, oneIf(listener.Connected), name)
+	gauge(subscriptions, float64(listener.Subscriptions), name)
+	counter(received, float64(listener.Received), name)
+	counter(dropped, float64(listener.Dropped), name)
+	counter(reconnects, float64(listener.Reconnects), name)
 }
 
 func oneIf(yes bool) float64 {

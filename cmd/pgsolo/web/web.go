@@ -26,12 +26,18 @@ type Build struct {
 
 // Options are where the answers come from. All are required.
 type Options struct {
+	Elections []Election // at least one
+	Build     Build
+	Fresh     time.Duration // how long after the database's last answer a replica counts as ready
+	Logger    hclog.Logger
+}
+
+// Election is one that this replica takes part in, and what it runs as its leader.
+type Election struct {
 	Status   func() election.Status
+	Stats    func() election.Stats
 	Jobs     func() jobs.Stats
 	Listener func() listener.Stats
-	Build    Build
-	Fresh    time.Duration // how long after the database's last answer a replica counts as ready
-	Logger   hclog.Logger
 }
 
 // Server answers.
@@ -44,10 +50,10 @@ type Server struct {
 func New(options Options) *Server {
 	s := &Server{options: options}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", s.check(live))
-	mux.HandleFunc("GET /readyz", s.check(ready(options.Fresh)))
-	mux.HandleFunc("GET /leader", s.check(inRole(election.Leader)))
-	mux.HandleFunc("GET /standby", s.check(inRole(election.Standby)))
+	mux.HandleFunc("GET /livez", s.check(everywhere(live)))
+	mux.HandleFunc("GET /readyz", s.check(everywhere(ready(options.Fresh))))
+	mux.HandleFunc("GET /leader", s.check(named(inRole(election.Leader))))
+	mux.HandleFunc("GET /standby", s.check(named(inRole(election.Standby))))
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(options), promhttp.HandlerOpts{}))
 	s.server = http.Server{
@@ -76,16 +82,52 @@ func (s *Server) Shutdown() {
 }
 
 // check answers 200 or 503, with the reason in the body.
-func (s *Server) check(is func(election.Status, time.Time) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) check(is func(*http.Request, []election.Status) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		if err := is(s.options.Status(), time.Now()); err != nil {
+		if err := is(r, s.statuses()); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprintln(w, err)
 			return
 		}
 		fmt.Fprintln(w, "ok")
+	}
+}
+
+func (s *Server) statuses() []election.Status {
+	var all []election.Status
+	for _, e := range s.options.Elections {
+		all = append(all, e.Status())
+	}
+	return all
+}
+
+// condition is what a check asks of one election.
+type condition func(election.Status, time.Time) error
+
+// everywhere asks it of every election.
+func everywhere(is condition) func(*http.Request, []election.Status) error {
+	return func(_ *http.Request, all []election.Status) error {
+		for _, status := range all {
+			if err := is(status, time.Now()); err != nil {
+				return fmt.Errorf("election %q: %w", status.Election, err)
+			}
+		}
+		return nil
+	}
+}
+
+// named asks it of the election that the query names, or else of the first.
+func named(is condition) func(*http.Request, []election.Status) error {
+	return func(r *http.Request, all []election.Status) error {
+		name := r.URL.Query().Get("election")
+		for _, status := range all {
+			if name == "" || status.Election == name {
+				return is(status, time.Now())
+			}
+		}
+		return fmt.Errorf("there is no election %q", name)
 	}
 }
 
@@ -96,7 +138,7 @@ func live(status election.Status, now time.Time) error {
 	return nil
 }
 
-func ready(fresh time.Duration) func(election.Status, time.Time) error {
+func ready(fresh time.Duration) condition {
 	return func(status election.Status, now time.Time) error {
 		switch {
 		case status.SeenAt.IsZero():
@@ -110,7 +152,7 @@ func ready(fresh time.Duration) func(election.Status, time.Time) error {
 	}
 }
 
-func inRole(want election.Role) func(election.Status, time.Time) error {
+func inRole(want election.Role) condition {
 	return func(status election.Status, _ time.Time) error {
 		if status.Role != want {
 			return fmt.Errorf("%s, not %s", status.Role, want)
@@ -119,8 +161,8 @@ func inRole(want election.Role) func(election.Status, time.Time) error {
 	}
 }
 
-// statusBody is the answer of /v1/status. Holder, address, since and term are the leader's.
-type statusBody struct {
+// electionBody is one election in the answer of /v1/status. Holder, address, since and term are the leader's.
+type electionBody struct {
 	Election string        `json:"election"`
 	Role     election.Role `json:"role"`
 	Term     int64         `json:"term"`
@@ -129,21 +171,31 @@ type statusBody struct {
 	Address  string        `json:"address,omitempty"`
 	Since    *time.Time    `json:"since,omitempty"`
 	SeenAt   *time.Time    `json:"seen_at,omitempty"`
-	Build    Build         `json:"build"`
+}
+
+// statusBody is the first election, and all of them.
+type statusBody struct {
+	electionBody
+	Elections []electionBody `json:"elections"`
+	Build     Build          `json:"build"`
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	status := s.options.Status()
-	body := statusBody{
-		Election: status.Election, Role: status.Role, Term: status.Term.Number, Timeline: status.Term.Timeline,
-		Holder: status.Holder, Address: status.Address, Build: s.options.Build,
+	body := statusBody{Build: s.options.Build}
+	for _, status := range s.statuses() {
+		e := electionBody{
+			Election: status.Election, Role: status.Role, Term: status.Term.Number, Timeline: status.Term.Timeline,
+			Holder: status.Holder, Address: status.Address,
+		}
+		if status.Term.Number > 0 {
+			e.Since = &status.Since
+		}
+		if !status.SeenAt.IsZero() {
+			e.SeenAt = &status.SeenAt
+		}
+		body.Elections = append(body.Elections, e)
 	}
-	if status.Term.Number > 0 {
-		body.Since = &status.Since
-	}
-	if !status.SeenAt.IsZero() {
-		body.SeenAt = &status.SeenAt
-	}
+	body.electionBody = body.Elections[0]
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	encoder := json.NewEncoder(w)

@@ -27,15 +27,20 @@ func setup(t *testing.T) (*Server, *election.Status) {
 	t.Helper()
 	status := &election.Status{Election: "main", Role: election.Outside}
 	return New(Options{
-		Status: func() election.Status { return *status },
-		Jobs: func() jobs.Stats {
-			return jobs.Stats{
-				Handlers: []jobs.HandlerStats{{Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4}},
-				Crons:    []jobs.CronStats{{Name: "c", Succeeded: 5, Running: true, Next: time.Unix(100, 0)}},
-			}
-		},
-		Listener: func() listener.Stats { return listener.Stats{Connected: true, Received: 9} },
-		Build:    Build{Version: "v1", Go: "go1"}, Fresh: 5 * time.Second, Logger: hclog.NewNullLogger(),
+		Elections: []Election{{
+			Status: func() election.Status { return *status },
+			Stats: func() election.Stats {
+				return election.Stats{Lost: map[string]int64{"silence": 2}, Takeovers: map[string]election.Takeover{"fenced": {Count: 6}}}
+			},
+			Jobs: func() jobs.Stats {
+				return jobs.Stats{
+					Handlers: []jobs.HandlerStats{{Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4}},
+					Crons:    []jobs.CronStats{{Name: "c", Succeeded: 5, Running: true, Next: time.Unix(100, 0)}},
+				}
+			},
+			Listener: func() listener.Stats { return listener.Stats{Connected: true, Received: 9} },
+		}},
+		Build: Build{Version: "v1", Go: "go1"}, Fresh: 5 * time.Second, Logger: hclog.NewNullLogger(),
 	}), status
 }
 
@@ -103,7 +108,9 @@ func TestMetrics(t *testing.T) {
 		`pgsolo_handler_in_flight{handler="h"} 4`,
 		`pgsolo_cron_ticks_total{job="c",outcome="ok"} 5`,
 		`pgsolo_cron_running{job="c"} 1`,
-		`pgsolo_listener_received_total 9`,
+		`pgsolo_listener_received_total{name="main"} 9`,
+		`pgsolo_election_lost_total{cause="silence",name="main"} 2`,
+		`pgsolo_election_takeovers_total{name="main",previous="fenced"} 6`,
 		`pgsolo_build_info{go="go1",revision="",version="v1"} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {

@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/listener"
+)
+
+// candidate is this replica in one election: the elector, and what it needs to lead. Its sessions are opened while it stands
+// by, so that it can take over when the server accepts no more.
+type candidate struct {
+	config   *config.Election
+	elector  *election.Elector
+	runner   *jobs.Runner
+	listener *listener.Listener
+	pool     *pgxpool.Pool
+
+	mu   sync.Mutex // guards name
+	name string     // the application_name of its sessions
+}
+
+// newCandidate connects to nothing yet, but for the pool, which begins to.
+func newCandidate(of *config.Election, options Options, group *election.Group, address string) (*candidate, error) {
+	logger := options.Logger
+	if len(options.Config.Elections) > 1 {
+		logger = logger.With("election", of.Name)
+	}
+	c := &candidate{config: of}
+	c.rename("pgsolo " + of.Name + " standby")
+	base, err := pgxpool.ParseConfig(options.Config.Postgres.URL)
+	if err != nil {
+		return nil, fmt.Errorf("postgres url: %w", err) // pgx keeps the password out of it
+	}
+	schema := options.Config.Postgres.Schema
+	c.elector, err = election.New(election.Options{
+		Config: base.ConnConfig, Schema: schema, Name: of.Name, Address: address,
+		Lease: of.Lease, PollInterval: of.PollInterval, Drain: of.Drain,
+		Unhealthy: options.Unhealthy, Healthy: c.healthy, Group: group, Logger: logger.Named("election"),
+		Check: func(ctx context.Context, conn *pgx.Conn) error { return jobs.CheckSchema(ctx, conn, schema) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.listener, err = listener.New(listener.Options{Config: base.ConnConfig, SessionName: c.sessionName, Logger: logger.Named("listener")})
+	if err != nil {
+		return nil, err
+	}
+	if c.pool, err = c.newPool(base); err != nil {
+		return nil, err
+	}
+	c.runner, err = newRunner(c, schema, logger)
+	if err != nil {
+		c.pool.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// newRunner returns nil for an election for which there is nothing to run: this replica leads it all the same.
+func newRunner(c *candidate, schema string, logger hclog.Logger) (*jobs.Runner, error) {
+	if len(c.config.Handlers)+len(c.config.Crons) == 0 {
+		return nil, nil
+	}
+	return jobs.New(jobs.Options{
+		Pool: c.pool, Schema: schema, Group: c.config.Name, Handlers: c.config.Handlers, Crons: c.config.Crons,
+		Subscribe: c.subscribe, Logger: logger.Named("jobs"),
+	})
+}
+
+// prepareWork overrides what a role or a database may set, and makes the server look after the client twice a second while a
+// statement runs: one whose leader was killed does not run on. Not as parameters of the start, which a pooler refuses.
+const prepareWork = `set client_connection_check_interval = 500; set statement_timeout = 0; set lock_timeout = 0;
+	set idle_session_timeout = 0; set default_transaction_read_only = off; set default_transaction_isolation = 'read committed'`
+
+// newPool keeps one session open from the beginning. Sessions are not renewed by age: there might be none to be had.
+func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
+	config.MinConns = 1
+	config.MaxConns = int32(min(max(4, len(c.config.Handlers)+len(c.config.Crons)+1), 16))
+	config.HealthCheckPeriod = 5 * time.Second
+	config.MaxConnLifetime = 10 * 365 * 24 * time.Hour
+	config.ConnConfig.ConnectTimeout = 5 * time.Second
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, prepareWork)
+		return err
+	}
+	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		const key = "application_name"
+		name, known := c.sessionName(), conn.PgConn().CustomData()
+		if known[key] == name {
+			return true, nil
+		}
+		_, err := conn.Exec(ctx, `select set_config('application_name', $1, false)`, name)
+		known[key] = name
+		return err == nil, nil // another session, if this one is broken
+	}
+	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
+func (c *candidate) close() { c.pool.Close() }
+
+func (c *candidate) rename(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.name = name
+}
+
+func (c *candidate) sessionName() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.name
+}
+
+func (c *candidate) healthy() error {
+	if c.runner == nil {
+		return nil
+	}
+	return c.runner.Healthy()
+}
+
+// lead is what the leader does.
+func (c *candidate) lead(ctx context.Context, term election.Term) error {
+	c.rename(term.Session)
+	if c.runner == nil {
+		select {
+		case <-term.Stopping:
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	err := c.runner.Run(ctx, jobs.Lead{Term: term.Number, Stopping: term.Stopping, Held: term.Held})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
+	}
+	return nil
+}
+
+// listen runs the LISTEN session.
+func (c *candidate) listen(ctx context.Context) error {
+	if err := c.listener.Run(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
+	}
+	return nil
+}
+
+// subscribe lends the runner a subscription.
+func (c *candidate) subscribe(channel string) (jobs.Subscription, error) {
+	s, err := c.listener.Subscribe(channel)
+	if err != nil {
+		return jobs.Subscription{}, err
+	}
+	return jobs.Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}, nil
+}
+
+func (c *candidate) stats() (stats jobs.Stats) {
+	if c.runner != nil {
+		stats = c.runner.Stats()
+	}
+	return stats
+}
+
+// ErrUnhealthy means that this replica led and could not go on, although it had not lost the leadership.
+var ErrUnhealthy = errors.New("the leader cannot go on")
