@@ -39,6 +39,9 @@ const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 5 * time.Second
 
+	// steady is how long a session must have lasted for the next failure to be a new one, which begins with a short backoff.
+	steady = 10 * time.Second
+
 	// slack is what a loop may be late by before it counts as hung.
 	slack = 5 * time.Second
 )
@@ -57,6 +60,7 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 	defer e.status.update(func(s *Status) { s.Role, s.AliveUntil = Outside, time.Time{} })
 	backoff := minBackoff
 	for {
+		began := time.Now()
 		won, err := e.win(ctx)
 		if err == nil {
 			again, err := e.reign(ctx, won, lead)
@@ -72,7 +76,7 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 		if hopeless(err) {
 			return err
 		}
-		if !e.down {
+		if time.Since(began) > steady {
 			backoff = minBackoff
 		}
 		e.unreachable(err)

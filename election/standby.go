@@ -79,8 +79,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // standingBy notes that the database answered.
 func (e *Elector) standingBy(row leaderRow) {
-	if e.status.read().Role != Standby {
+	switch before := e.status.read(); {
+	case before.Role != Standby:
 		e.logger.Info("standing by", "leader", row.holder, "term", row.term.Number)
+	case before.Term.Number != row.term.Number:
+		e.logger.Info("another replica leads now", "leader", row.holder, "term", row.term.Number, "before", before.Holder)
 	}
 	e.down = false
 	e.status.saw(Standby, row)

@@ -20,7 +20,8 @@ func devCommand(t terminal) *cobra.Command {
 		Use:   "dev",
 		Short: "Run one replica with a PostgreSQL of its own",
 		Long: `Run one replica with a private PostgreSQL, migrated, whatever the configuration says of the
-database; env("DATABASE_URL") is that of the private one. The server ends with the program.`,
+database; env("DATABASE_URL") is that of the private one. It logs at level debug, which shows
+each event and what commands print. The server ends with the program.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// The configuration first: its mistakes should not wait for a database. Its connection string comes later.
@@ -91,6 +92,9 @@ func loadForDev(path, url string) (*config.Config, error) {
 		return nil, err
 	}
 	cfg.Postgres.URL = url
+	if cfg.Log.Level != "trace" {
+		cfg.Log.Level = "debug" // a developer wants to see each event
+	}
 	return cfg, nil
 }
 

@@ -67,8 +67,9 @@ func run(args []string, t terminal) int {
 // report shows an error to a person: mistakes in the configuration with their source, anything else in a line.
 func report(err error, to *os.File) {
 	var wrongConfig *config.Error
+	var logged *loggedError
 	switch {
-	case err == nil:
+	case err == nil, errors.As(err, &logged):
 	case errors.As(err, &wrongConfig):
 		if err := wrongConfig.Write(to, 0, colour(to)); err != nil {
 			fmt.Fprintln(to, "pgsolo:", err)

@@ -149,8 +149,8 @@ func TestDatabaseOutOfReach(t *testing.T) {
 		want   string
 	}{
 		"password": {func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "hunter2") }, "password authentication failed"},
-		"database": {func(u *url.URL) { u.Path = "/absent" }, `database "absent" does not exist`},
-		"schema":   {func(u *url.URL) { u.Path = "/template1" }, "migrate it"},
+		"database": {func(u *url.URL) { u.Path = "/absent" }, `absent\" does not exist`},
+		"schema":   {func(u *url.URL) { u.Path = "/template1" }, "run 'pgsolo migrate'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, err := url.Parse(address)

@@ -6,14 +6,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/app"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
 )
 
 // forcedEnd is how long after the drain the program may take to end; then it exits whatever still runs.
@@ -72,10 +76,36 @@ func serve(ctx context.Context, cfg *config.Config, logger hclog.Logger) error {
 	if err != nil {
 		return err
 	}
+	handlers, crons := cfg.Work()
+	logger.Info("starting", "version", build().Version, "elections", len(cfg.Elections), "handlers", handlers, "cron_jobs", crons)
 	ctx, stop := untilSignal(ctx, logger, longestDrain(cfg))
 	defer stop()
-	return replica.Run(ctx)
+	if err := replica.Run(ctx); err != nil {
+		logger.Error("ended", append([]any{"error", err, "exit_code", exitCodeOf(err)}, remedy(err)...)...)
+		return &loggedError{err}
+	}
+	logger.Info("ended")
+	return nil
 }
+
+// remedy is what a person can do, for the log.
+func remedy(err error) []any {
+	pgErr, refused := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case errors.Is(err, election.ErrSchema), errors.Is(err, jobs.ErrSchema):
+		return []any{"remedy", "run 'pgsolo migrate' with this version"}
+	case refused && (strings.HasPrefix(pgErr.Code, "28") || pgErr.Code == "3D000"):
+		return []any{"remedy", "check the user, the password and the database of postgres.url"}
+	case refused && pgErr.Code == "42501":
+		return []any{"remedy", "let the role of postgres.url use pgsolo's schema, or let it run 'pgsolo migrate'"}
+	}
+	return nil
+}
+
+// loggedError has been logged, where a person who reads logs in their format finds it: it is not printed again.
+type loggedError struct{ error }
+
+func (e *loggedError) Unwrap() error { return e.error }
 
 // checkWork refuses a configuration with which a leader would have nothing to do.
 func checkWork(cfg *config.Config) error {

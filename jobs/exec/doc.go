@@ -6,8 +6,7 @@
 // environment has three layers, and the later one wins:
 //
 //   - what this process itself inherited, without every variable that begins with PGSOLO_. So DATABASE_URL and the like
-//     are passed on, as a service's child expects, while the token of pgsolo's own HTTP API and the facts of an outer
-//     command are not. To withhold another variable, set it to the empty string in Env.
+//     are passed on, as a service's child expects, while settings of pgsolo's own and the facts of an outer command are not. To withhold another variable, set it to the empty string in Env.
 //   - Command.Env
 //   - PGSOLO_NAME, PGSOLO_IDEMPOTENCY_KEY (absent where there is none), PGSOLO_ATTEMPT, PGSOLO_TERM, one variable for each fact
 //     of the invocation (PGSOLO_EVENT_ID, PGSOLO_TOPIC, PGSOLO_CHANNEL, PGSOLO_KEY, PGSOLO_CREATED_AT for an event;

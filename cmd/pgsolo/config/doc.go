@@ -13,7 +13,8 @@
 //
 // What it does not guarantee:
 //
-//   - It connects to nothing. Whether a database, a URL, a program or a folder exists is found out by those who use it.
+//   - It connects to nothing. Whether a database or a URL exists is found out by those who use it. The program and the folder of
+//     a command that depends on no event must be there.
 //   - The fields of an event's payload are unknown when the file is loaded. An expression that expects a field that an
 //     event does not have fails as an attempt at that event.
 //   - Strings in expressions are normalized to Unicode NFC, as HCL does it. An action's body is the payload as it was

@@ -71,6 +71,9 @@ type takeover struct {
 func Run(ctx context.Context, options Options) error {
 	fmt.Fprintln(options.Out, "Starting PostgreSQL …")
 	server, err := privatepg.Start(ctx, privatepg.Options{Progress: options.Out})
+	if ctx.Err() != nil {
+		return nil // stopped before it began
+	}
 	if err != nil {
 		return err
 	}
@@ -201,7 +204,9 @@ func (d *demo) watch(ctx context.Context, conn *pgx.Conn, fail func(error)) {
 			fail(err)
 			return
 		}
-		d.screen.draw(d.snapshot())
+		if d.screen.due() {
+			d.screen.draw(d.snapshot())
+		}
 		select {
 		case <-ctx.Done():
 			return

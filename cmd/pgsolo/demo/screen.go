@@ -19,27 +19,30 @@ type screen struct {
 	live     bool
 	begun    time.Time
 	drawn    time.Time
-	lines    int // on the terminal, from the last drawing
-	reported int // takeovers
+	told     time.Time // the last line of figures
+	lines    int       // on the terminal, from the last drawing
+	reported int       // takeovers
 }
 
 func newScreen(out io.Writer, live bool) *screen {
 	return &screen{out: out, live: live, begun: time.Now()}
 }
 
+// due says whether it is time for the next picture.
+func (s *screen) due() bool { return time.Since(s.drawn) >= redrawEvery }
+
 func (s *screen) draw(now snapshot) {
+	s.drawn = time.Now()
 	if s.live {
-		if time.Since(s.drawn) >= redrawEvery {
-			s.redraw(now)
-		}
+		s.redraw(now)
 		return
 	}
 	for _, t := range now.takeovers[s.reported:] {
 		s.reported++
 		fmt.Fprintf(s.out, "%6.1fs  leader killed; term %d leads after %s\n", time.Since(s.begun).Seconds(), t.term, milliseconds(t.untilTerm))
 	}
-	if time.Since(s.drawn) >= reportEvery {
-		s.drawn = time.Now()
+	if now.leader.term > 0 && time.Since(s.told) >= reportEvery {
+		s.told = time.Now()
 		fmt.Fprintf(s.out, "%6.1fs  term %d, leader pid %d; events %d inserted, %d handled, %d lost; cron ticks %d run, %d doubled, %d missed; %d overlaps\n",
 			time.Since(s.begun).Seconds(), now.leader.term, now.leader.pid, now.inserted, now.inserted-now.missing, now.lost,
 			now.witness.ticks, now.witness.doubled, now.missed, now.witness.overlaps)
@@ -61,7 +64,6 @@ const (
 )
 
 func (s *screen) redraw(now snapshot) {
-	s.drawn = time.Now()
 	var b strings.Builder
 	if s.lines > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", s.lines) // up to the first line of the last picture
