@@ -3,6 +3,7 @@ package election
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -158,7 +159,7 @@ func (e *Elector) unreachable(err error) {
 	e.status.update(func(s *Status) { s.Role = Outside })
 	if !e.down {
 		e.down = true
-		e.logger.Warn("the database cannot be used, trying again", "error", err)
+		e.logger.Warn("the database cannot be used, trying again", "error", strings.Join(strings.Fields(err.Error()), " "))
 	}
 }
 

@@ -161,7 +161,7 @@ func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
 		case <-c.queue.changed:
 		case <-c.wake:
 			c.more = true
-			c.holesDue = c.holesRead.Add(time.Duration(len(c.holes)) * perHole)
+			c.holesDue = c.holesRead.Add(time.Duration(min(len(c.holes), maxHoles)) * perHole)
 		case <-timer.C:
 		}
 	}

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -14,7 +15,7 @@ type hole struct {
 	horizon int64
 }
 
-// holes are the holes of one cursor, in order of their ids.
+// holes are the holes of one cursor, in any order but for settle and bounds.
 type holes []hole
 
 func (h *holes) add(s span) {
@@ -35,6 +36,16 @@ func (h holes) limit(horizon int64) {
 // unlimited says whether a hole has no horizon yet.
 func (h holes) unlimited() bool {
 	return slices.ContainsFunc(h, func(h hole) bool { return h.horizon == 0 })
+}
+
+// take removes at most n holes, and returns them in order of their ids. What is put back later comes last, so that all get
+// their turn.
+func (h *holes) take(n int) holes {
+	n = min(n, len(*h))
+	taken := slices.Clone((*h)[:n])
+	*h = (*h)[n:]
+	slices.SortFunc(taken, func(a, b hole) int { return cmp.Compare(a.lo, b.lo) })
+	return taken
 }
 
 // bounds returns the holes as two arrays for SQL.

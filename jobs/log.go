@@ -36,13 +36,14 @@ const (
 		limit $3`
 
 	// The snapshot's xmin comes from the very statement that reads, so that it speaks of just what that could see. The outer join
-	// keeps one row with it where nothing was found.
+	// keeps one row with it where nothing was found. The inner order and limit make each hole a look at the index: without them
+	// the planner, which knows nothing of the holes, may read the whole table for each.
 	selectInHoles = `select e.id, e.topic = $1, e.key, case when e.topic = $1 then e.payload end,
 			case when e.topic = $1 then e.headers end, e.created_at, s.xmin
 		from (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin) s left join (
 			select e.*
 			from unnest($2::bigint[], $3::bigint[]) h (lo, hi)
-			join lateral (select * from pgsolo.event where id >= h.lo and id < h.hi) e on true
+			join lateral (select * from pgsolo.event where id >= h.lo and id < h.hi order by id limit $4) e on true
 			order by e.id
 			limit $4
 		) e on true

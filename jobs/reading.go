@@ -17,6 +17,7 @@ const (
 	minHoleWait = 2 * time.Millisecond
 	maxHoleWait = 250 * time.Millisecond
 	perHole     = 10 * time.Microsecond
+	maxHoles    = 1000 // in one read
 
 	// How often to look for deliveries that somebody else has set to be retried.
 	retryLook = 5 * time.Second
@@ -46,19 +47,21 @@ func (c *consumer) readNew(ctx context.Context) error {
 
 // readHoles looks for rows that have become visible below the highest id seen.
 func (c *consumer) readHoles(ctx context.Context) error {
+	batch := c.holes.take(maxHoles)
 	var p page
 	err := c.persist(ctx, "read late events", func(ctx context.Context) (err error) {
-		if c.holes.unlimited() { // otherwise a write of progress has given them a horizon for nothing
+		if batch.unlimited() { // otherwise a write of progress has given them a horizon for nothing
 			horizon, err := c.log.number(ctx)
 			if err != nil {
 				return err
 			}
-			c.holes.limit(horizon)
+			batch.limit(horizon)
 		}
-		p, err = c.log.in(ctx, c.holes, c.page)
+		p, err = c.log.in(ctx, batch, c.page)
 		return err
 	})
 	if err != nil {
+		c.holes = append(c.holes, batch...)
 		return err
 	}
 	c.holesRead = time.Now()
@@ -66,7 +69,8 @@ func (c *consumer) readHoles(ctx context.Context) error {
 	for i, r := range p.rows {
 		found[i] = r.id
 	}
-	gone := c.holes.settle(found, p.cutOff, p.xmin)
+	gone := batch.settle(found, p.cutOff, p.xmin)
+	c.holes = append(c.holes, batch...)
 	for _, s := range gone {
 		c.unsaved.done.add(s)
 	}

@@ -107,7 +107,7 @@ To see it work, without anything else installed:  pgsolo demo`,
 		return &usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(t), devCommand(t), demoCommand(t), migrateCommand(t), validateCommand(t), versionCommand(t))
+	root.AddCommand(runCommand(t), devCommand(t), demoCommand(t), benchCommand(t), migrateCommand(t), validateCommand(t), versionCommand(t))
 	return root
 }
 

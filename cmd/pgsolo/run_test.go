@@ -76,7 +76,10 @@ cron "endless" {
 	eventually(t, "the job to begin", func() bool { _, err := os.Stat(filepath.Join(folder, "begun")); return err == nil })
 	p.signal(syscall.SIGINT)
 	eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
-	p.signal(syscall.SIGINT)
+	eventually(t, "the second signal to end it", func() bool { // one that follows at once counts as the same
+		_ = p.cmd.Process.Signal(syscall.SIGINT)
+		return isClosed(p.ended)
+	})
 	if code := p.exit(); code != exitError {
 		t.Errorf("exit code %d, want %d", code, exitError)
 	}
@@ -235,4 +238,13 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	}
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	return conn
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

@@ -23,6 +23,10 @@ import (
 // forcedEnd is how long after the drain the program may take to end; then it exits whatever still runs.
 const forcedEnd = 10 * time.Second
 
+// sameSignal is how soon after the first a signal counts as the same one: timeout(1) and others send it to the process and to its
+// group.
+const sameSignal = 50 * time.Millisecond
+
 func runCommand(t terminal) *cobra.Command {
 	var (
 		path       string
@@ -81,7 +85,7 @@ func serve(ctx context.Context, cfg *config.Config, logger hclog.Logger) error {
 	ctx, stop := untilSignal(ctx, logger, longestDrain(cfg))
 	defer stop()
 	if err := replica.Run(ctx); err != nil {
-		logger.Error("ended", append([]any{"error", err, "exit_code", exitCodeOf(err)}, remedy(err)...)...)
+		logger.Error("ended", append([]any{"error", strings.Join(strings.Fields(err.Error()), " "), "exit_code", exitCodeOf(err)}, remedy(err)...)...)
 		return &loggedError{err}
 	}
 	logger.Info("ended")
@@ -139,15 +143,21 @@ func untilSignal(ctx context.Context, logger hclog.Logger, drain time.Duration) 
 		case <-done:
 			return
 		}
-		select {
-		case s := <-signals:
-			logger.Warn("exiting at once", "signal", s.String())
-		case <-time.After(drain + forcedEnd):
-			logger.Error("exiting at once: something has not stopped", "after", drain+forcedEnd)
-		case <-done:
-			return
+		first, end := time.Now(), time.After(drain+forcedEnd)
+		for {
+			select {
+			case s := <-signals:
+				if time.Since(first) < sameSignal {
+					continue
+				}
+				logger.Warn("exiting at once", "signal", s.String())
+			case <-end:
+				logger.Error("exiting at once: something has not stopped", "after", drain+forcedEnd)
+			case <-done:
+				return
+			}
+			os.Exit(exitError)
 		}
-		os.Exit(exitError)
 	}()
 	return ctx, func() {
 		signal.Stop(signals)

@@ -9,7 +9,7 @@ create table pgsolo.event (
     key        text,
     payload    jsonb not null default 'null',
     headers    jsonb not null default '{}' check (jsonb_typeof(headers) = 'object'),
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now() check (isfinite(created_at))
 );
 
 alter sequence pgsolo.event_id_seq owned by pgsolo.event.id;
@@ -50,9 +50,12 @@ create table pgsolo.doorbell (
     term     bigint not null -- of the leader that may write it
 );
 
+-- A transaction that is to be prepared for two-phase commit must not ring: set pgsolo.ring = off in it. The leader finds its
+-- events with the next poll.
 create function pgsolo.ring() returns trigger language plpgsql security definer as $$
 begin
-    if exists (select from pgsolo.doorbell where armed) then
+    if coalesce(pg_catalog.current_setting('pgsolo.ring', true), '') <> 'off'
+        and exists (select from pgsolo.doorbell where armed) then
         perform pg_catalog.pg_notify('pgsolo.event', '');
     end if;
     return null;

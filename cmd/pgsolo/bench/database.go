@@ -1,0 +1,98 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+// ownName is the application_name of the bench's own sessions, which are not counted.
+const ownName = "pgsolo bench"
+
+// database is where a run works.
+type database struct {
+	url    string
+	name   string
+	admin  *pgx.Conn
+	server *privatepg.Server // nil where the server was given
+}
+
+// serverSettings of the private server: commits are flushed to disk as in production, and nothing happens by itself that would be
+// taken for the work of a standby.
+func serverSettings() map[string]string {
+	return map[string]string{
+		"fsync": "on", "full_page_writes": "on",
+		"autovacuum": "off", "checkpoint_timeout": "1h",
+		"logging_collector": "on", // so that the server can tell how long its log is
+	}
+}
+
+// openDatabase makes a database on the server that was given, or on a private one.
+func openDatabase(ctx context.Context, options Options, p *progress) (d *database, err error) {
+	d = &database{url: options.URL, name: "pgsolo_bench_" + strings.ToLower(rand.Text()[:10])}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if d.url == "" {
+		p.say("Starting PostgreSQL …")
+		if d.server, err = privatepg.Start(ctx, privatepg.Options{Progress: options.Progress, Settings: serverSettings()}); err != nil {
+			return d, err
+		}
+		d.url = d.server.URL("postgres")
+	}
+	config, err := pgx.ParseConfig(d.url)
+	if err != nil {
+		return d, fmt.Errorf("server URL: %w", err) // pgx keeps the password out of it
+	}
+	config.RuntimeParams["application_name"] = ownName
+	if d.admin, err = pgx.ConnectConfig(ctx, config); err != nil {
+		return d, err
+	}
+	if d.url, err = withDatabase(d.url, d.name); err != nil {
+		return d, err
+	}
+	if _, err = d.admin.Exec(ctx, "create database "+d.name); err != nil {
+		return d, fmt.Errorf("create a database for the bench: %w", err)
+	}
+	return d, nil
+}
+
+// withDatabase returns the URL of another database on the same server.
+func withDatabase(server, name string) (string, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme == "" {
+		return "", errors.New("--url: want a URL such as postgres://user@host/database") // err would show the password
+	}
+	query := u.Query()
+	query.Del("dbname")
+	query.Del("database")
+	u.Path, u.RawQuery = "/"+name, query.Encode()
+	return u.String(), nil
+}
+
+// close drops the database, whoever is connected to it, and stops a private server.
+func (d *database) close(ctx context.Context) error {
+	var err error
+	if d.server != nil {
+		if d.admin != nil {
+			_ = d.admin.Close(ctx)
+		}
+		return d.server.Stop()
+	}
+	if d.admin == nil {
+		return nil
+	}
+	if _, err = d.admin.Exec(ctx, "drop database if exists "+d.name+" with (force)"); err != nil {
+		err = fmt.Errorf("drop the bench's database: %w", err)
+	}
+	return errors.Join(err, d.admin.Close(ctx))
+}

@@ -1,0 +1,23 @@
+// Package bench measures pgsolo on the machine at hand: real processes against a real PostgreSQL, which it starts unless it is
+// given one.
+//
+// Each figure that has a floor stands beside it. The floor is what PostgreSQL alone takes for the same thing. It is measured in
+// the same run, in turn with pgsolo's own samples, so that what slows the machine slows both. The ratio of their medians carries
+// over to another machine; the figures themselves do not.
+//
+// # Guaranteed
+//
+//   - What is killed, frozen or told to stop is a process of its own, and so is its successor.
+//   - Before each sample every other process waits in the lock's queue, and nothing is starting.
+//   - The bench works in a database of its own, with a random name, and drops it.
+//   - Its processes end with it, also when it is killed.
+//   - The private PostgreSQL flushes its commits to disk, as one in production does.
+//
+// # Not guaranteed
+//
+//   - A bench that is killed with kill -9 leaves its database behind on a server that it was given.
+//   - Times between two processes are read from the machine's clock. One that is set during a sample spoils it.
+//   - The transactions, transaction ids and log of a standby are the server's, less what the bench does itself. On a server that
+//     works for others too, or vacuums meanwhile, they are too high.
+//   - Clients and server share one machine. There is no network between them.
+package bench

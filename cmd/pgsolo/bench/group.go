@@ -1,0 +1,76 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"time"
+)
+
+// group is a number of processes of which one leads.
+type group struct {
+	*run
+	pause   time.Duration // before a sample: up to this, so that it falls anywhere between two pings
+	floor   bool          // they compete for the floor's lock
+	members []*child
+}
+
+// shortPause is enough where pings make no difference.
+const shortPause = 20 * time.Millisecond
+
+// awaitQueue waits until that many of them are in the lock's queue.
+func (g *group) awaitQueue(ctx context.Context, standbys int) error {
+	const countQueue = `select count(*) from pg_locks where locktype = 'advisory' and not granted
+		and database = (select oid from pg_database where datname = $1) and (classid = $2::bigint::oid) = $3`
+	return g.complaint(await(ctx, "the standbys to queue", func(ctx context.Context) (bool, error) {
+		var queued int
+		err := g.admin.QueryRow(ctx, countQueue, g.own.Config().Database, floorClass, g.floor).Scan(&queued)
+		return queued == standbys, err
+	}))
+}
+
+// signal sends a signal after the pause, and returns when.
+func (g *group) signal(ctx context.Context, to *child, signal os.Signal) (time.Time, error) {
+	select {
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
+	case <-time.After(rand.N(g.pause)):
+	}
+	began := time.Now()
+	if err := to.cmd.Process.Signal(signal); err != nil {
+		return began, g.complaint(fmt.Errorf("signal the leader: %w", err))
+	}
+	return began, nil
+}
+
+// remove kills a member that leads no more: it may be frozen, or on its way out.
+func (g *group) remove(old *child) {
+	old.kill()
+	g.members = slices.DeleteFunc(g.members, func(c *child) bool { return c == old })
+}
+
+// complaint adds to an error what the members wrote to their standard error.
+func (g *group) complaint(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, m := range g.members {
+		if text := m.says.String(); text != "" {
+			err = errors.Join(err, errors.New(text))
+		}
+	}
+	return err
+}
+
+// close kills everyone.
+func (g *group) close() {
+	for _, m := range g.members {
+		_ = m.cmd.Process.Kill()
+	}
+	for _, m := range g.members {
+		m.kill()
+	}
+}

@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// ring is a number of competitors, one of which leads. A sample ends the leader; then another one leads, and a new one joins.
+type ring struct {
+	group
+	args   []string
+	leader *child
+	marks  chan mark // from the members' goroutines; never closed
+}
+
+// mark says that a member leads.
+type mark struct {
+	member *child
+	at     time.Time
+}
+
+// newRing starts n competitors, and returns when one leads and the others queue. The caller closes it.
+func (r *run) newRing(ctx context.Context, n int, pause time.Duration, args ...string) (*ring, error) {
+	g := &ring{
+		group: group{run: r, pause: pause, floor: slices.Contains(args, "--floor")},
+		args:  append([]string{"bench", "competitor"}, args...),
+		marks: make(chan mark, n),
+	}
+	if err := g.begin(ctx, n); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// newFloor starts three sessions in pg_advisory_lock.
+func (r *run) newFloor(ctx context.Context) (*ring, error) {
+	return r.newRing(ctx, 3, shortPause, "--floor")
+}
+
+func (g *ring) begin(ctx context.Context, n int) error {
+	for range n {
+		if err := g.join(); err != nil {
+			return err
+		}
+	}
+	if _, err := g.next(ctx); err != nil {
+		return err
+	}
+	return g.awaitQueue(ctx, len(g.members)-1)
+}
+
+func (g *ring) join() error {
+	member, err := g.start(func(c *child, line string) {
+		if at, ok := readMark(line); ok {
+			g.marks <- mark{c, at}
+		}
+	}, nil, nil, g.args...)
+	if err == nil {
+		g.members = append(g.members, member)
+	}
+	return err
+}
+
+// next waits for the next leader.
+func (g *ring) next(ctx context.Context) (mark, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("nobody has led for %s", patience))
+	defer cancel()
+	select {
+	case m := <-g.marks:
+		g.leader = m.member
+		return m, nil
+	case <-ctx.Done():
+		return mark{}, g.complaint(context.Cause(ctx))
+	}
+}
+
+// depose ends the leader with a signal, and returns how long it took until another one led.
+func (g *ring) depose(ctx context.Context, signal os.Signal) (time.Duration, error) {
+	old := g.leader
+	began, err := g.signal(ctx, old, signal)
+	if err != nil {
+		return 0, err
+	}
+	m, err := g.next(ctx)
+	if err != nil {
+		return 0, err
+	}
+	g.remove(old)
+	if err := g.join(); err != nil {
+		return 0, err
+	}
+	return m.at.Sub(began), g.awaitQueue(ctx, len(g.members)-1)
+}

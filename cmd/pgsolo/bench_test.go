@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/bench"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+// A bench with few samples yields every figure. It brings its own PostgreSQL.
+func TestBenchElection(t *testing.T) {
+	p := start(t, nil, "bench", "election", "--quick", "-n", "2", "-o", "json")
+	if code := p.exit(); code != exitDone {
+		t.Fatalf("exit code %d, want %d whether or not the goals are met", code, exitDone)
+	}
+	want := []string{"standby_connections", "standby_election_connections", "standby_transactions", "standby_xids", "standby_log"}
+	if _, err := os.Stat("/proc/self/status"); err == nil {
+		want = append(want, "standby_memory")
+	}
+	want = append(want, "kill_to_lead", "kill_to_lead_10_standbys", "kill_to_event", "handover_to_lead", "handover_to_event", "freeze_to_lead")
+	var got []string
+	for line := range strings.Lines(p.log.String()) {
+		if !strings.HasPrefix(line, "{") { // progress
+			continue
+		}
+		var f bench.Figure
+		decoder := json.NewDecoder(strings.NewReader(line))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&f); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		got = append(got, f.Figure)
+		if f.N < 1 || f.Min < 0 || f.Min > f.Median || f.Median > f.P99 || f.P99 > f.Max {
+			t.Errorf("out of order: %s", line)
+		}
+		switch wantFloor := strings.Contains(f.Figure, "_to_") && f.Figure != "freeze_to_lead"; {
+		case wantFloor != (f.Floor != nil && f.Ratio != nil):
+			t.Errorf("floor, %v wanted: %s", wantFloor, line)
+		case f.Figure == "freeze_to_lead" && f.Min < 700:
+			t.Errorf("a leader was frozen, and another one led before its lease was over: %s", line)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("figures (-want +got):\n%s", diff)
+	}
+}
+
+// On a server that it was given, an interrupted bench leaves neither its database nor a session.
+func TestInterruptedBenchLeavesNothing(t *testing.T) {
+	url := privatepg.Database(t)
+	conn := connect(t, url)
+	p := start(t, nil, "bench", "election", "--quick", "--url", url)
+	const selectDatabases = `select count(*) from pg_database where datname like 'pgsolo\_bench\_%'`
+	databases := func() (n int) {
+		if err := conn.QueryRow(t.Context(), selectDatabases).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	eventually(t, "kills", func() bool { return strings.Contains(p.log.String(), "kill_to_lead") })
+	if n := databases(); n != 1 {
+		t.Errorf("%d databases of a bench, want 1", n)
+	}
+	p.signal(os.Interrupt)
+	if code := p.exit(); code != exitError {
+		t.Errorf("exit code %d, want %d", code, exitError)
+	}
+	mustContain(t, p.log.String(), "interrupted")
+	if n := databases(); n != 0 {
+		t.Error("the bench's database is there after it")
+	}
+}
+
+func TestBenchUsage(t *testing.T) {
+	for _, args := range [][]string{
+		{"bench", "nothing"}, {"bench", "election", "-n", "0"}, {"bench", "election", "-o", "xml"},
+	} {
+		if code := start(t, nil, args...).exit(); code != exitUsage {
+			t.Errorf("%v: exit code %d, want %d", args, code, exitUsage)
+		}
+	}
+}
