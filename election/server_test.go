@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -60,19 +59,20 @@ func TestServerStopsAndReturns(t *testing.T) {
 func TestConnectionLimitAtTakeover(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, privatepg.Options{})
-	url, err := url.Parse(server.URL("postgres"))
+	to, err := url.Parse(server.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The limit of a role can be lowered below what is there, so that no connection becomes free with the leader's end.
-	admin := connect(t, url.String())
-	if _, err := admin.Exec(t.Context(), `create role app login;
+	password, _ := to.User.Password()
+	admin := connect(t, to.String())
+	if _, err := admin.Exec(t.Context(), `create role app login password '`+password+`';
 		grant usage on schema pgsolo to app;
 		grant select, insert, update, delete on all tables in schema pgsolo to app`); err != nil {
 		t.Fatal(err)
 	}
-	c := setupCluster(t, url.String())
-	c.config.URL = strings.Replace(url.String(), "postgres@", "app@", 1)
+	to.User = url.UserPassword("app", password)
+	c := setupCluster(t, to.String())
 	leader, begun := c.startAll(2)
 	limit := func(n int) {
 		if _, err := admin.Exec(t.Context(), `alter role app connection limit `+strconv.Itoa(n)); err != nil {
@@ -128,12 +128,13 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 	url := privatepg.Database(t)
 	before := goleak.IgnoreCurrent()
 	conn := connect(t, url)
+	long := func(o *election.Options) { o.Lease = time.Minute } // the server would end a session that is left when it has passed
 	for cycle := range 50 {
-		leader := setup(t, url)
+		leader := setup(t, url, long)
 		if term := within(t, "leader", leader.leading); term.Number != int64(cycle+1) {
 			t.Fatalf("term %d in cycle %d", term.Number, cycle)
 		}
-		standby := setup(t, url)
+		standby := setup(t, url, long)
 		eventually(t, "standby", func() bool { return standby.elector.Status().Role == election.Standby })
 		for _, r := range []*replica{standby, leader} {
 			r.stop()
@@ -143,6 +144,7 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 			r.ended <- nil
 		}
 	}
+	stopped := time.Now()
 	eventually(t, "the last session to end", func() bool {
 		var sessions, locks int
 		if err := conn.QueryRow(t.Context(), `select (select count(*) from pg_stat_activity
@@ -154,6 +156,9 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 		}
 		return sessions == 0 && locks == 0
 	})
+	if took := time.Since(stopped); took > 2*time.Second {
+		t.Errorf("the last session ended after %s: the garbage collector has closed it", took)
+	}
 	if err := goleak.Find(before); err != nil {
 		t.Error(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -37,6 +38,8 @@ type setting struct {
 // standby at the head of the queue inherits the lock.
 func leaseSettings(lease time.Duration) []setting {
 	ms := strconv.FormatInt(lease.Milliseconds(), 10)
+	// Not sooner than the lease: the end of the session must not come before the leader's own.
+	probes := strconv.Itoa(max(3, int(math.Ceil(lease.Seconds()))))
 	return []setting{
 		{"idle_session_timeout", ms, true},                        // a leader that no longer pings
 		{"client_connection_check_interval", "500", true},         // a waiter whose client went away
@@ -47,7 +50,7 @@ func leaseSettings(lease time.Duration) []setting {
 		{"lock_timeout", "0", true},                               // only a poll has one, and sets it itself
 		{"tcp_keepalives_idle", "1", false},                       // a dead peer with nothing in flight
 		{"tcp_keepalives_interval", "1", false},                   //
-		{"tcp_keepalives_count", "3", false},                      //
+		{"tcp_keepalives_count", probes, false},                   //
 		{"tcp_user_timeout", ms, false},                           // a dead peer with data in flight
 	}
 }
@@ -74,9 +77,9 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 	config := o.Config.Copy()
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["application_name"] = name
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connect(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+		return nil, err
 	}
 	s := &session{conn: conn, schema: o.Schema, election: o.Name}
 	if err := s.setUp(ctx, o); err != nil {
@@ -87,9 +90,6 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 }
 
 func (s *session) setUp(ctx context.Context, o Options) error {
-	if err := checkVersion(s.conn.PgConn().ParameterStatus("server_version")); err != nil {
-		return err
-	}
 	if err := s.applySettings(ctx, leaseSettings(o.Lease), o.Logger); err != nil {
 		return err
 	}

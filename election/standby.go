@@ -12,15 +12,22 @@ import (
 const (
 	campaign = `select pgsolo.campaign($1, $2, $3)`
 
-	// pinged_at is when the holder of the lock was last heard, by the server's clock; room is how many sessions of leaders, the
-	// present one's above all, there are.
+	// The holder of the lock: its process, its name, whether that is one that only sessions of this election have, and when it was
+	// last heard by the server's clock. Everybody may see an application_name. The database is named because copies of one share
+	// their oids. The count is of the sessions of leaders.
 	selectLeader = `select l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''), coalesce(l.since, 'epoch'), l.clean,
-			(select max(a.state_change) from pg_locks k join pg_stat_activity a using (pid)
-				where k.locktype = 'advisory' and k.classid = 'pgsolo.leader'::regclass and k.objid = l.lock_id and k.objsubid = 2
-					and k.granted and k.database = a.datid and k.pid <> pg_backend_pid()),
+			coalesce(h.pid, 0), coalesce(h.application_name, ''), coalesce(h.ours, false), h.state_change,
 			(select count(*) from pg_stat_activity where datname = current_database() and starts_with(application_name, $2)),
 			clock_timestamp()
-		from pgsolo.leader l where l.election = $1`
+		from pgsolo.leader l left join lateral (
+			select a.pid, a.application_name, a.state_change, starts_with(a.application_name, $3) as ours
+			from pg_locks k join pg_stat_activity a using (pid)
+			where k.locktype = 'advisory' and k.classid = 'pgsolo.leader'::regclass and k.objid = l.lock_id and k.objsubid = 2
+				and k.granted and k.pid <> pg_backend_pid()
+				and k.database = (select oid from pg_database where datname = current_database())
+			limit 1 -- strangers may share the lock
+		) h on true
+		where l.election = $1`
 )
 
 // leaderRow is the row of pgsolo.leader, and what the server knows of the leader's sessions.
@@ -29,13 +36,24 @@ type leaderRow struct {
 	holder, address string
 	since           time.Time
 	clean           bool
-	pingedAt        *time.Time // nil: nobody holds the lock, or the server does not say
+	lock            lockHolder
 	room            int
 	readAt          time.Time // by the server's clock
 }
 
-// stand polls until the lock is this session's. It returns the last row that was read, with the time of the last ping of the
-// leader before.
+// lockHolder is the session that holds the lock. Zero: there is none, or it is this session.
+type lockHolder struct {
+	pid     int32
+	name    string     // application_name
+	ours    bool       // it is of this election
+	heardAt *time.Time // by the server's clock; nil: the server does not say
+}
+
+// stranger says whether the session is none of this election's.
+func (h lockHolder) stranger() bool { return h.pid != 0 && !h.ours }
+
+// stand polls until the lock is this session's. It returns the last row that was read, with the session that held the
+// lock before.
 func (e *Elector) stand(ctx context.Context, s *session) (leaderRow, error) {
 	row, err := e.sitOut(ctx, s)
 	for won := false; err == nil && !won; {
@@ -47,10 +65,10 @@ func (e *Elector) stand(ctx context.Context, s *session) (leaderRow, error) {
 			}
 			wait = time.Millisecond // a look, rather than a place in the queue
 		}
-		pingedAt := row.pingedAt
-		won, row, err = s.poll(ctx, e.sessionName("term "), wait, e.options.Lease)
-		if row.pingedAt == nil {
-			row.pingedAt = pingedAt
+		lock := row.lock
+		won, row, err = s.poll(ctx, e.sessionName, wait, e.options.Lease)
+		if row.lock.pid == 0 {
+			row.lock = lock
 		}
 		if won && !e.options.Group.take(yielded) {
 			won, err = false, s.release(ctx)
@@ -77,16 +95,28 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// standingBy notes that the database answered.
+// standingBy notes that the database answered. A stranger counts when two reads in a row find it: a pooler that resets a leader's
+// session clears its name an instant before it frees the lock.
 func (e *Elector) standingBy(row leaderRow) {
+	role := Standby
+	if row.lock.stranger() && row.lock.pid == e.stranger {
+		role = Outside
+	}
 	switch before := e.status.read(); {
+	case role == Outside && !e.blocked:
+		e.logger.Error("another application holds the lock of this election: nobody can lead until that session lets it go",
+			"process", row.lock.pid, "application_name", row.lock.name)
+	case role == Outside:
 	case before.Role != Standby:
 		e.logger.Info("standing by", "leader", row.holder, "term", row.term.Number)
 	case before.Term.Number != row.term.Number:
 		e.logger.Info("another replica leads now", "leader", row.holder, "term", row.term.Number, "before", before.Holder)
 	}
-	e.down = false
-	e.status.saw(Standby, row)
+	e.down, e.blocked, e.stranger = false, role == Outside, 0
+	if row.lock.stranger() {
+		e.stranger = row.lock.pid
+	}
+	e.status.saw(role, row)
 	e.status.busyFor(e.options.PollInterval + e.options.Lease + slack)
 }
 
@@ -96,22 +126,22 @@ const sitOutPoll = 50 * time.Millisecond
 // sitOut reads the leader row, and if this process has just stepped down, waits until another leads, or a lease has passed
 // without one.
 func (e *Elector) sitOut(ctx context.Context, s *session) (leaderRow, error) {
-	row, err := s.leader(ctx, e.sessionName("term "))
+	row, err := s.leader(ctx, e.sessionName)
 	for err == nil && row.term.Number == e.steppedDown && time.Now().Before(e.sitsOutUntil) {
 		e.standingBy(row)
 		if err := sleep(ctx, sitOutPoll); err != nil {
 			return row, err
 		}
-		row, err = s.leader(ctx, e.sessionName("term "))
+		row, err = s.leader(ctx, e.sessionName)
 	}
 	return row, err
 }
 
-// leader reads the leader row.
-func (s *session) leader(ctx context.Context, room string) (leaderRow, error) {
+// leader reads the leader row. name tells what the sessions of this election are called.
+func (s *session) leader(ctx context.Context, name func(string) string) (leaderRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	row, err := scanLeader(s.conn.QueryRow(ctx, inSchema(selectLeader, s.schema), s.election, room))
+	row, err := scanLeader(s.conn.QueryRow(ctx, inSchema(selectLeader, s.schema), s.election, name("term "), name("")))
 	if err != nil {
 		return row, fmt.Errorf("read the leader row: %w", err)
 	}
@@ -119,13 +149,14 @@ func (s *session) leader(ctx context.Context, room string) (leaderRow, error) {
 }
 
 func scanLeader(r pgx.Row) (row leaderRow, err error) {
-	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.holder, &row.address, &row.since, &row.clean, &row.pingedAt, &row.room, &row.readAt)
+	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.holder, &row.address, &row.since, &row.clean,
+		&row.lock.pid, &row.lock.name, &row.lock.ours, &row.lock.heardAt, &row.room, &row.readAt)
 	return row, err
 }
 
 // poll waits in the server's queue for the lock, for as long as wait, and reads the leader row, in one round trip. When ctx ends
 // it asks the server to cancel the wait, rather than leave a dead waiter in the queue.
-func (s *session) poll(ctx context.Context, room string, wait, grace time.Duration) (won bool, row leaderRow, err error) {
+func (s *session) poll(ctx context.Context, name func(string) string, wait, grace time.Duration) (won bool, row leaderRow, err error) {
 	var cancelling sync.WaitGroup
 	cancelling.Add(1)
 	stop := context.AfterFunc(ctx, func() {
@@ -146,7 +177,7 @@ func (s *session) poll(ctx context.Context, room string, wait, grace time.Durati
 	batch.Queue(inSchema(campaign, s.schema), s.classID, s.lockID, wait.Milliseconds()).QueryRow(func(r pgx.Row) error {
 		return r.Scan(&won)
 	})
-	batch.Queue(inSchema(selectLeader, s.schema), s.election, room).QueryRow(func(r pgx.Row) (err error) {
+	batch.Queue(inSchema(selectLeader, s.schema), s.election, name("term "), name("")).QueryRow(func(r pgx.Row) (err error) {
 		row, err = scanLeader(r)
 		return err
 	})
