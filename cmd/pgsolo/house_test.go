@@ -72,13 +72,29 @@ func TestREADMEAgreesWithCI(t *testing.T) {
 	}
 }
 
-// Every path in the README's table of HTTP is served, and the other way round. See also the package's doc.go.
+// Every path that is served is in the README's table.
 func TestREADMENamesEveryPath(t *testing.T) {
 	readme, source := read(t, "../../README.md"), read(t, "web/web.go")
 	for _, match := range regexp.MustCompile(`"GET (/[^"]*)"`).FindAllStringSubmatch(source, -1) {
 		if !strings.Contains(readme, "`"+match[1]+"`") {
 			t.Errorf("the README does not name %s", match[1])
 		}
+	}
+}
+
+// Two packages that must not know each other keep their migrations in the same way. What differs is what they are about.
+func TestMigrationsAreKeptAlike(t *testing.T) {
+	same := func(text string) string {
+		for _, pair := range [][2]string{
+			{"package jobs", "package election"}, {"jobs_migration", "election_migration"},
+			{"event log schema", "election schema"}, {"no event log", "no leader table"},
+		} {
+			text = strings.ReplaceAll(text, pair[0], pair[1])
+		}
+		return text
+	}
+	if same(read(t, "../../jobs/schema.go")) != same(read(t, "../../election/schema.go")) {
+		t.Error("jobs/schema.go and election/schema.go differ")
 	}
 }
 

@@ -23,7 +23,7 @@ type witness struct {
 
 	mu      sync.Mutex // guards all below
 	events  map[int64]int
-	ticks   int
+	ticks   map[string]int // by scheduled time
 	highest int64          // term heard of
 	killed  map[int64]bool // terms whose leader is dead: what it had sent may be read late
 }
@@ -38,7 +38,7 @@ func (w *witness) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	if id, err := strconv.ParseInt(r.Header.Get("Pgsolo-Event-Id"), 10, 64); err == nil {
 		w.events[id]++
 	} else {
-		w.ticks++
+		w.ticks[r.Header.Get("Pgsolo-Scheduled-At")]++
 	}
 	if term < w.highest && !w.killed[term] {
 		w.t.Errorf("term %d works while term %d has begun", term, w.highest)
@@ -49,7 +49,7 @@ func (w *witness) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 func (w *witness) tickCount() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.ticks
+	return len(w.ticks)
 }
 
 // Three replicas, and the leader is killed again and again while events are inserted and a job runs every second: another one
@@ -61,7 +61,7 @@ func TestKilledLeaders(t *testing.T) {
 		kills = n
 	}
 	url := privatepg.Database(t)
-	seen := &witness{t: t, events: map[int64]int{}, killed: map[int64]bool{}}
+	seen := &witness{t: t, events: map[int64]int{}, ticks: map[string]int{}, killed: map[int64]bool{}}
 	receiver := httptest.NewServer(seen)
 	t.Cleanup(receiver.Close)
 	path := configure(t, url, fmt.Sprintf(`
@@ -144,6 +144,11 @@ cron "c" {
 	}
 	if ticks != seconds {
 		t.Errorf("%d ticks in %d seconds", ticks, seconds)
+	}
+	for at, starts := range seen.ticks {
+		if starts > 1 {
+			t.Errorf("the tick of %s was started %d times", at, starts)
+		}
 	}
 }
 

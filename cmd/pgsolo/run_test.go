@@ -230,6 +230,14 @@ func TestDev(t *testing.T) {
 	mustContain(t, p.log.String(), "psql 'postgres", "insert into pgsolo.event (topic, payload) values ('t'")
 }
 
+func TestDemo(t *testing.T) {
+	p := start(t, nil, "demo", "--for", "4s")
+	if code := p.exit(); code != exitDone {
+		t.Errorf("exit code %d, want %d", code, exitDone)
+	}
+	mustContain(t, p.log.String(), "leader killed; term 2 leads after", "Summary", " 0 lost", " 0 doubled, 0 missed", " 0 overlaps")
+}
+
 func connect(t *testing.T, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

@@ -38,7 +38,7 @@ var current *suite
 
 // Main runs the tests of a package, for its TestMain:
 //
-//	func TestMain(m *testing.M) { os.Exit(privatepg.Main(m, jobs.MigrateURL)) }
+//	func TestMain(m *testing.M) { os.Exit(privatepg.Main(m, migrate)) }
 //
 // The first call of Database starts a server, and runs the migrations once, on a template database; they must not leave a
 // connection open. PGSOLO_TEST_URL names a server to use instead: the tests make and drop databases with random names on
@@ -135,7 +135,7 @@ func (s *suite) prepare(ctx context.Context) error {
 		}
 		s.server = server
 		if server.major >= 15 {
-			// The other strategy, wal_log, takes half as long again on a server that need not sync (16 ms against 11 ms).
+			// The other strategy, wal_log, takes half as long again on a server that need not sync.
 			// The user's server keeps its default: file_copy makes it write a checkpoint.
 			s.strategy = ` strategy file_copy`
 		}
