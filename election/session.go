@@ -2,10 +2,14 @@ package election
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,16 +31,17 @@ type session struct {
 	lockID   int32
 }
 
-// setting is one that the server must enforce.
+// setting is one of the session's.
 type setting struct {
 	name  string
 	value string // in the unit of pg_settings
 	vital bool   // without it the lease is not one
 }
 
-// leaseSettings make the server end a session that has gone silent. They are in force before the session queues, because a dead
+// sessionSettings make the server end a session that has gone silent. They are in force before the session queues, because a dead
 // standby at the head of the queue inherits the lock.
-func leaseSettings(lease time.Duration) []setting {
+
+func sessionSettings(lease time.Duration) []setting {
 	ms := strconv.FormatInt(lease.Milliseconds(), 10)
 	// Not sooner than the lease: the end of the session must not come before the leader's own.
 	probes := strconv.Itoa(max(3, int(math.Ceil(lease.Seconds()))))
@@ -57,7 +62,18 @@ func leaseSettings(lease time.Duration) []setting {
 }
 
 const (
-	setSettings = `select set_config(name, value, false) from unnest($1::text[], $2::text[]) as s (name, value)`
+	// Each by itself: where the server does not know or allow one, the others are set all the same, and what is missing is found by
+	// asking.
+	setSettings = `do $$
+		declare s record;
+		begin
+			for s in select * from json_each_text('%s') loop
+				begin
+					perform set_config(s.key, s.value, false);
+				exception when others then null;
+				end;
+			end loop;
+		end $$`
 
 	// current_setting asks the socket for the tcp settings; pg_settings has plain numbers for the others.
 	showSettings = `select name, case when name like 'tcp%' then current_setting(name) else setting end
@@ -91,7 +107,7 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 }
 
 func (s *session) setUp(ctx context.Context, o Options) error {
-	if err := s.applySettings(ctx, leaseSettings(o.Lease), o.Logger); err != nil {
+	if err := s.applySettings(ctx, sessionSettings(o.Lease), o.Logger); err != nil {
 		return err
 	}
 	var recovering bool
@@ -150,14 +166,18 @@ func checkVersion(version string) error {
 
 // applySettings sets and then verifies, since a pooler or a managed service may swallow a SET.
 func (s *session) applySettings(ctx context.Context, settings []setting, logger hclog.Logger) error {
-	names, values := make([]string, len(settings)), make([]string, len(settings))
-	for i, setting := range settings {
-		names[i], values[i] = setting.name, setting.value
+	values := map[string]string{}
+	for _, setting := range settings {
+		values[setting.name] = setting.value
 	}
-	if _, err := s.conn.Exec(ctx, setSettings, names, values); err != nil {
+	text, err := json.Marshal(values) // of names and numbers of ours: nothing to quote
+	if err != nil {
 		return fmt.Errorf("set up the session: %w", err)
 	}
-	rows, err := s.conn.Query(ctx, showSettings, names)
+	if _, err := s.conn.Exec(ctx, fmt.Sprintf(setSettings, text)); err != nil {
+		return fmt.Errorf("set up the session: %w", err)
+	}
+	rows, err := s.conn.Query(ctx, showSettings, slices.Collect(maps.Keys(values)))
 	if err != nil {
 		return fmt.Errorf("verify the session's settings: %w", err)
 	}
@@ -166,15 +186,20 @@ func (s *session) applySettings(ctx context.Context, settings []setting, logger 
 	if _, err := pgx.ForEachRow(rows, []any{&name, &value}, func() error { inForce[name] = value; return nil }); err != nil {
 		return fmt.Errorf("verify the session's settings: %w", err)
 	}
+	var missing []string
 	for _, setting := range settings {
 		if inForce[setting.name] == setting.value {
 			continue
 		}
 		if setting.vital {
-			return &refusal{fmt.Errorf("the server did not take %s = %s (it has %q): is there a pooler in between? connect directly",
-				setting.name, setting.value, inForce[setting.name])}
+			return &refusal{fmt.Errorf("the server did not take %s = %s (it has %q), without which there is no lease: connect directly, "+
+				"to a server that allows it", setting.name, setting.value, inForce[setting.name])}
 		}
-		logger.Debug("a protection is not in force on this connection", "setting", setting.name, "has", inForce[setting.name])
+		missing = append(missing, setting.name)
+	}
+	if len(missing) > 0 {
+		logger.Info("these settings are not in force on this connection, as with a unix socket: a peer that is cut off is noticed later",
+			"settings", strings.Join(missing, " "))
 	}
 	return nil
 }

@@ -91,20 +91,29 @@ func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 	config.MaxConnLifetime = 10 * 365 * 24 * time.Hour
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, prepareWork)
-		return err
+		if _, err := conn.Exec(ctx, prepareWork); err != nil {
+			return err
+		}
+		return c.nameSession(ctx, conn)
 	}
 	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
-		const key = "application_name"
-		name, known := c.sessionName(), conn.PgConn().CustomData()
-		if known[key] == name {
-			return true, nil
-		}
-		_, err := conn.Exec(ctx, `select set_config('application_name', $1, false)`, name)
-		known[key] = name
-		return err == nil, nil // another session, if this one is broken
+		return c.nameSession(ctx, conn) == nil, nil // another session, if this one is broken
 	}
 	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
+// nameSession gives a session of the pool its present name, if it has another one.
+func (c *candidate) nameSession(ctx context.Context, conn *pgx.Conn) error {
+	const key = "application_name"
+	name, known := c.sessionName(), conn.PgConn().CustomData()
+	if known[key] == name {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, `select set_config('application_name', $1, false)`, name); err != nil {
+		return fmt.Errorf("name session: %w", err)
+	}
+	known[key] = name
+	return nil
 }
 
 func (c *candidate) close() { c.pool.Close() }

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+// A standby has opened what it needs to lead: it takes over, and handles events, when the server accepts no more connections.
+func TestTakeoverAtTheConnectionLimit(t *testing.T) {
+	server := privatepg.TestServer(t, privatepg.Options{TCP: true})
+	admin := server.URL("postgres")
+	conn := connect(t, admin)
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`create role app login password 'app'; create schema pgsolo authorization app`)
+	u, err := url.Parse(admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("app", "app")
+	if err := migrate(t.Context(), u.String(), "pgsolo"); err != nil { // without the right to create a schema
+		t.Fatal(err)
+	}
+	path := configure(t, u.String(), `
+topic "t" {}
+handler "h" {
+  topic = "t"
+  exec { command = ["true"] }
+}`)
+	leader := start(t, nil, "run", "-c", path)
+	eventually(t, "leader", func() bool { return leader.is("/leader") })
+	standby := start(t, nil, "run", "-c", path)
+	eventually(t, "the standby's three sessions", func() (ready bool) {
+		if err := conn.QueryRow(t.Context(), `select count(*) = 3 from pg_stat_activity where application_name = 'pgsolo main standby'`).Scan(&ready); err != nil {
+			t.Fatal(err)
+		}
+		return ready
+	})
+	exec(`alter role app connection limit 0`)
+	leader.kill()
+	eventually(t, "the standby to lead", func() bool { return standby.is("/leader") })
+	exec(`insert into pgsolo.event (topic) values ('t')`)
+	eventually(t, "the event to be done", func() (done bool) {
+		if err := conn.QueryRow(t.Context(), `select coalesce(bool_and(done @> 1::bigint), false) from pgsolo.cursor`).Scan(&done); err != nil {
+			t.Fatal(err)
+		}
+		return done
+	})
+	var named int
+	if err := conn.QueryRow(t.Context(), `select count(*) from pg_stat_activity where application_name like 'pgsolo main term %'`).Scan(&named); err != nil {
+		t.Fatal(err)
+	}
+	if named != 3 {
+		t.Errorf("%d sessions bear the leader's term, want 3", named)
+	}
+}
