@@ -24,6 +24,7 @@ const (
 	insertEvery  = 10 * time.Millisecond
 	watchEvery   = 10 * time.Millisecond
 	settleWithin = 15 * time.Second // for what is under way when the demo ends
+	firstLeader  = 30 * time.Second
 )
 
 // Options are all required but For.
@@ -44,6 +45,7 @@ type demo struct {
 	witness  *witness
 	replicas []*replica
 	screen   *screen
+	led      chan struct{} // closed by observe when there is a first leader
 
 	mu        sync.Mutex // guards all below
 	inserted  []int64
@@ -78,7 +80,7 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	defer server.Stop()
-	d := &demo{options: options, url: server.URL("postgres")}
+	d := &demo{options: options, url: server.URL("postgres"), led: make(chan struct{})}
 	if err := options.Migrate(ctx, d.url); err != nil {
 		return err
 	}
@@ -121,15 +123,18 @@ func (d *demo) run(ctx context.Context) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if d.options.For > 0 {
-		timer := time.AfterFunc(d.options.For, func() { cancel(nil) })
-		defer timer.Stop()
-	}
 	var acting, watching sync.WaitGroup
 	watchCtx, stopWatching := context.WithCancel(lasting)
 	defer watching.Wait()
 	defer stopWatching()
 	watching.Go(func() { d.watch(watchCtx, watch, cancel) })
+	if err := d.await(ctx, failed); err != nil {
+		return err
+	}
+	if d.options.For > 0 {
+		timer := time.AfterFunc(d.options.For, func() { cancel(nil) })
+		defer timer.Stop()
+	}
 	acting.Go(func() { d.produce(ctx, produce, cancel) })
 	acting.Go(func() { d.killLeaders(ctx) })
 	select {
@@ -145,6 +150,19 @@ func (d *demo) run(ctx context.Context) error {
 	stopWatching()
 	watching.Wait()
 	return d.judge()
+}
+
+// await waits for the first leader.
+func (d *demo) await(ctx context.Context, failed <-chan error) error {
+	select {
+	case <-d.led:
+	case <-ctx.Done():
+	case err := <-failed:
+		return err
+	case <-time.After(firstLeader):
+		return fmt.Errorf("no replica leads after %s", firstLeader)
+	}
+	return nil
 }
 
 // produce inserts an event at a time.
@@ -236,6 +254,9 @@ func (d *demo) observe(ctx context.Context, conn *pgx.Conn) error {
 	if now.term > d.leader.term && !d.killedAt.IsZero() {
 		d.takeovers = append(d.takeovers, takeover{term: now.term, killedAt: d.killedAt, untilTerm: now.since.Sub(d.killedAt)})
 		d.killedAt = time.Time{}
+	}
+	if d.leader.term == 0 {
+		close(d.led)
 	}
 	d.leader, d.cutOff = now, cutOff
 	if n := len(d.takeovers); n > 0 && d.takeovers[n-1].untilHandle == 0 {

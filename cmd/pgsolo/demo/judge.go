@@ -89,7 +89,11 @@ func summarize(takeovers []takeover) string {
 
 func median(values []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 0 {
+		return (sorted[middle-1] + sorted[middle]) / 2
+	}
+	return sorted[middle]
 }
 
 func milliseconds(d time.Duration) string {

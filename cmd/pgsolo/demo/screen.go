@@ -79,7 +79,7 @@ func (s *screen) redraw(now snapshot) {
 func (s *screen) picture(now snapshot) []string {
 	lines := []string{
 		"",
-		fmt.Sprintf("%spgsolo demo%s  %d replicas, one PostgreSQL, kill -9 of the leader every %s. Ctrl-C ends it.  %s%s%s",
+		fmt.Sprintf("%spgsolo demo%s  %d replicas, kill -9 of the leader every %s, Ctrl-C ends it   %s%s%s",
 			bold, plain, len(now.replicas), killEvery, dim, time.Since(s.begun).Round(time.Second), plain),
 		"",
 	}
@@ -91,7 +91,7 @@ func (s *screen) picture(now snapshot) []string {
 		fmt.Sprintf("  events      %d inserted   %d handled   %d lost", now.inserted, now.inserted-now.missing, now.lost),
 		fmt.Sprintf("  cron ticks  %d run   %d doubled   %d missed", now.witness.ticks, now.witness.doubled, now.missed),
 		fmt.Sprintf("  leaders     term %d   %d overlaps", now.leader.term, now.witness.overlaps),
-		fmt.Sprintf("  takeovers   %s", list(now.takeovers, 8)),
+		fmt.Sprintf("  takeovers   %s", list(now.takeovers, 6)),
 	)
 }
 
