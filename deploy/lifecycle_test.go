@@ -54,8 +54,9 @@ func serve(t *testing.T, status election.Status) string {
 		Elections: []web.Election{{
 			Status: func() election.Status { return status }, Stats: func() election.Stats { return election.Stats{} },
 			Jobs: func() jobs.Stats { return jobs.Stats{} }, Listener: func() listener.Stats { return listener.Stats{} },
+			Fresh: time.Minute,
 		}},
-		Fresh: time.Minute, Logger: hclog.NewNullLogger(),
+		Logger: hclog.NewNullLogger(),
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(socket) }()

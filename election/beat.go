@@ -90,8 +90,13 @@ func (r *reign) ping(ctx context.Context) error {
 	return nil
 }
 
-// extend moves every limit, unless one has been reached.
+// extend moves every limit, unless one has been reached: whoever asked Term.Held may have acted upon it, even if the timer that
+// belongs to it has not fired yet.
 func (r *reign) extend(sent time.Time) {
+	if !r.term.proof.valid() {
+		r.lose(r.silence())
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lost != nil {

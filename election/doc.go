@@ -23,10 +23,11 @@
 //
 // # What it guarantees
 //
-//   - Terms rise: every leadership has a greater number than all before it in the same database.
+//   - Terms rise: every leadership has a greater number than all before it in the same schema, whatever the election.
 //   - While the leader's clock runs at the server's pace, a leader that is cut off from the server, whichever way, has had its
 //     context cancelled, and been told to end its process, before the server lets another one in.
-//   - No session of an earlier term lives in the database when the next leader begins.
+//   - When a leader that did not resign is followed, its sessions have ended, as far as they bear its term. One that the server
+//     cannot end, or that belongs to a role which this one may not end, is named in the log as an error and not waited for.
 //   - A planned stop is written down and frees the lock only after lead has returned.
 //   - A leader that makes no progress (Options.Healthy) loses the leadership like one that is cut off.
 //   - A database that cannot be reached is waited for; a standby never ends because of it. A hot standby of PostgreSQL is waited
@@ -38,8 +39,8 @@
 //
 //   - Effects outside the database. When something else than the lease ends the lock session, an administrator, or a proxy that
 //     drops connections, of a leader that has no other session, the successor may begin before the old leader has heard of it:
-//     milliseconds, or up to 0.6 of the lease where the end does not reach it. A process that was frozen (SIGSTOP, a paused
-//     machine) past its lease runs on for an instant when it wakes. Ask Term.Held right before an effect, or hand Term.Number
+//     milliseconds, or up to 0.6 of the lease where the end does not reach it. A process that was frozen (SIGSTOP) past
+//     its lease runs on for an instant when it wakes. Ask Term.Held right before an effect, or hand Term.Number
 //     to what you change and let it refuse lower ones.
 //   - When a replica is promoted while the old primary lives, both have a leader: locks are not replicated. Use synchronous
 //     replication, or fence with Term.Timeline first and then Term.Number.

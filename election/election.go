@@ -151,6 +151,10 @@ func (e *Elector) succeed(ctx context.Context, s *session, before leaderRow) (vi
 	if !before.clean && before.lock.ours && before.lock.heardAt != nil {
 		silence = row.since.Sub(*before.lock.heardAt)
 	}
+	if before.term.Number == 0 {
+		e.logger.Info("leading, the first ever", "term", row.term.Number, "timeline", row.term.Timeline)
+		return victory{s, row, proved}, nil
+	}
 	e.counters.tookOver(ended, silence)
 	e.logger.Info("leading", "term", row.term.Number, "timeline", row.term.Timeline,
 		"previous_leader", before.holder, "previous_term", ended, "silent_for", silence.Round(time.Millisecond))

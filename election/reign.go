@@ -55,14 +55,13 @@ func (e *Elector) reign(ctx context.Context, won victory, lead func(context.Cont
 	r.term.proof = newProof()
 	r.term.proof.extend(proved.Add(e.part(cancelAt)))
 	defer context.AfterFunc(ctx, func() { r.stop(false) })()
+	e.status.saw(Leader, row)
 	r.cutoff = time.AfterFunc(time.Until(proved.Add(e.part(cancelAt))), func() {
 		r.lose(r.silence())
 	})
 	defer r.cutoff.Stop()
 	r.watchdog = time.AfterFunc(time.Until(proved.Add(e.part(exitAt))), r.end)
 	defer r.watchdog.Stop()
-
-	e.status.saw(Leader, row)
 
 	beating, stopBeating := context.WithCancel(lasting)
 	var beat sync.WaitGroup
@@ -85,7 +84,8 @@ func (r *reign) stop(steppedDown bool) {
 		r.steppedDown = steppedDown
 		r.mu.Unlock()
 		close(r.stopping)
-		time.AfterFunc(r.options.Drain, func() { r.cancel(context.Canceled) })
+		drain := time.AfterFunc(r.options.Drain, func() { r.cancel(context.Canceled) })
+		context.AfterFunc(r.ctx, func() { drain.Stop() }) // the end of the reign cancels it
 	})
 }
 

@@ -2,8 +2,12 @@ package election
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -21,8 +25,9 @@ const (
 
 	countRoom = `select count(*), clock_timestamp() >= $2 from pg_stat_activity where ` + inRoom
 
-	emptyRoom = `select count(*) filter (where told and pid <> $2)
-		from (select pid, pg_terminate_backend(pid) as told from pg_stat_activity where ` + inRoom + ` offset 0) s`
+	listRoom = `select pid from pg_stat_activity where ` + inRoom
+
+	terminate = `select pg_terminate_backend($1)`
 )
 
 // clearRoom waits until no session of an earlier leader is left, and at the deadline, on the server's clock, ends those that
@@ -44,11 +49,8 @@ func (e *Elector) clearRoom(ctx context.Context, s *session, holder int32, deadl
 		case left == 0:
 			return ended, nil
 		case late && until.IsZero():
-			if err := s.conn.QueryRow(ctx, emptyRoom, prefix, holder).Scan(&ended); err != nil {
-				return ended, fmt.Errorf("end sessions of the previous leader: %w", err)
-			}
-			if ended > 0 {
-				e.logger.Warn("ended sessions that the previous leader left", "sessions", ended)
+			if ended, err = e.emptyRoom(ctx, s, prefix, holder); err != nil {
+				return ended, err
 			}
 			until, wait = time.Now().Add(terminateTime), minRoomWait
 		case late && time.Now().After(until):
@@ -59,4 +61,33 @@ func (e *Elector) clearRoom(ctx context.Context, s *session, holder int32, deadl
 			return ended, err
 		}
 	}
+}
+
+// emptyRoom ends the sessions in the room. One that it may not end, of another role, it names in the log.
+func (e *Elector) emptyRoom(ctx context.Context, s *session, prefix string, holder int32) (ended int, err error) {
+	rows, err := s.conn.Query(ctx, listRoom, prefix)
+	if err != nil {
+		return 0, fmt.Errorf("list sessions of the previous leader: %w", err)
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return 0, fmt.Errorf("list sessions of the previous leader: %w", err)
+	}
+	for _, pid := range pids {
+		_, err := s.conn.Exec(ctx, terminate, pid)
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+			e.logger.Error("may not end a session that bears the name of the previous leader", "process", pid, "error", pgErr.Message)
+			continue
+		}
+		if err != nil {
+			return ended, fmt.Errorf("end a session of the previous leader: %w", err)
+		}
+		if pid != holder {
+			ended++
+		}
+	}
+	if ended > 0 {
+		e.logger.Warn("ended sessions that the previous leader left", "sessions", ended)
+	}
+	return ended, nil
 }

@@ -40,7 +40,6 @@ type setting struct {
 
 // sessionSettings make the server end a session that has gone silent. They are in force before the session queues, because a dead
 // standby at the head of the queue inherits the lock.
-
 func sessionSettings(lease time.Duration) []setting {
 	ms := strconv.FormatInt(lease.Milliseconds(), 10)
 	// Not sooner than the lease: the end of the session must not come before the leader's own.
@@ -149,8 +148,10 @@ func (s *session) rehearse(ctx context.Context) error {
 	if _, err := s.conn.Exec(ctx, inSchema(resign, s.schema), nowhere, 0, 0, ""); err != nil {
 		return fmt.Errorf("rehearse the end of a term: %w", err)
 	}
-	if _, err := s.conn.Prepare(ctx, unlock, unlock); err != nil {
-		return fmt.Errorf("prepare to free the lock: %w", err)
+	for _, statement := range []string{lockTerms, countRoom, unlock} {
+		if _, err := s.conn.Prepare(ctx, statement, statement); err != nil {
+			return fmt.Errorf("prepare what a takeover needs: %w", err)
+		}
 	}
 	return nil
 }

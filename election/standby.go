@@ -65,10 +65,10 @@ func (e *Elector) stand(ctx context.Context, s *session) (leaderRow, error) {
 			}
 			wait = time.Millisecond // a look, rather than a place in the queue
 		}
-		lock := row.lock
+		before := row
 		won, row, err = s.poll(ctx, e.sessionName, wait, e.options.Lease)
-		if row.lock.pid == 0 {
-			row.lock = lock
+		if row.lock.pid == 0 && row.term.Number == before.term.Number {
+			row.lock = before.lock
 		}
 		if won && !e.options.Group.take(yielded) {
 			won, err = false, s.release(ctx)

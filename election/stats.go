@@ -18,7 +18,6 @@ type Stats struct {
 type Takeover struct {
 	Count int64
 	Total time.Duration // from the last sign of life of the leader before to the next term, where that is known
-	Last  time.Duration
 }
 
 // counters are the Stats that the loop writes.
@@ -49,7 +48,7 @@ func (c *counters) tookOver(ended string, silence time.Duration) {
 		c.stats.Takeovers = map[string]Takeover{}
 	}
 	t := c.stats.Takeovers[ended]
-	c.stats.Takeovers[ended] = Takeover{t.Count + 1, t.Total + silence, silence}
+	c.stats.Takeovers[ended] = Takeover{t.Count + 1, t.Total + silence}
 }
 
 func (c *counters) lost(reason error) {

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -20,13 +21,17 @@ type channelHandler struct {
 
 // run handles until stop is closed (then it waits for the attempts under way), until ctx is done (then it cancels them), or
 // until the subscription ends.
-func (h *channelHandler) run(ctx context.Context, stop <-chan struct{}, subscription Subscription) {
+func (h *channelHandler) run(ctx context.Context, stop <-chan struct{}, subscription Subscription) error {
 	defer subscription.Close()
 	var workers sync.WaitGroup
 	for range h.Concurrency {
 		workers.Go(func() { h.work(ctx, stop, subscription) })
 	}
 	workers.Wait()
+	if ctx.Err() != nil || isClosed(stop) {
+		return nil
+	}
+	return fmt.Errorf("handler %q: channel %q has no LISTEN session any more", h.Name, h.Channel)
 }
 
 func (h *channelHandler) work(ctx context.Context, stop <-chan struct{}, subscription Subscription) {
@@ -39,7 +44,7 @@ func (h *channelHandler) work(ctx context.Context, stop <-chan struct{}, subscri
 		case <-subscription.Missed:
 			h.episodes.missed.log(h.logger, hclog.Warn, "messages may have been missed: a plain channel has no copy of them", "channel", h.Channel)
 		case payload, ok := <-subscription.Messages:
-			if !ok || h.held != nil && !h.held() {
+			if !ok || isClosed(stop) || h.held != nil && !h.held() {
 				return
 			}
 			h.handle(ctx, payload)

@@ -104,6 +104,7 @@ func (c *consumer) run(ctx context.Context, stop <-chan struct{}) error {
 
 // finish waits for the workers and writes what they achieve meanwhile. It always waits, since nobody else would.
 func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup, cancel context.CancelCauseFunc) error {
+	c.pulse.end() // from here on the drain is what bounds it
 	c.queue.close()
 	idle := make(chan struct{})
 	go func() {

@@ -113,14 +113,14 @@ func (j *cronJob) claim(ctx context.Context, term int64) (time.Time, error) {
 		claimed claimedJob
 		ended   int64
 	)
-	err := persist(ctx, j.logger, "claim job", func(ctx context.Context) (err error) {
+	err := j.persist(ctx, "claim job", func(ctx context.Context) (err error) {
 		claimed, err = j.store.claim(ctx, j.schedule.String(), term)
 		return err
 	})
 	if err != nil {
 		return time.Time{}, err
 	}
-	err = persist(ctx, j.logger, "end runs of earlier leaders", func(ctx context.Context) (err error) {
+	err = j.persist(ctx, "end runs of earlier leaders", func(ctx context.Context) (err error) {
 		ended, err = j.store.interrupt(ctx, term)
 		return err
 	})
@@ -156,7 +156,11 @@ type cronTerm struct {
 // loop returns nil when it has to stop. After ctx, a tick may then still be running.
 func (t *cronTerm) loop(ctx context.Context, stop <-chan struct{}) error {
 	for {
-		t.pulse.beat()
+		if isClosed(stop) {
+			t.pulse.end() // from here on the drain is what bounds it
+		} else {
+			t.pulse.beat()
+		}
 		// What has ended comes before what is due, or else a process that was frozen would see an overlap that was none.
 		if isClosed(t.done) {
 			if err := t.finish(ctx); err != nil {

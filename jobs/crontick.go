@@ -16,7 +16,7 @@ func (t *cronTerm) start(ctx context.Context, tick dueTick) error {
 		return nil // the context is about to end, and the next leader finds the tick
 	}
 	mine := false
-	err := persist(ctx, t.logger, "record tick", func(ctx context.Context) (err error) {
+	err := t.persist(ctx, "record tick", func(ctx context.Context) (err error) {
 		mine, err = t.store.begin(ctx, tick.at, t.term)
 		return err
 	})
@@ -44,7 +44,7 @@ func (t *cronTerm) start(ctx context.Context, tick dueTick) error {
 
 // skip records that the tick came due during another one.
 func (t *cronTerm) skip(ctx context.Context, tick dueTick) error {
-	err := persist(ctx, t.logger, "record skipped tick", func(ctx context.Context) error {
+	err := t.persist(ctx, "record skipped tick", func(ctx context.Context) error {
 		return t.store.skip(ctx, tick.at, t.term, errOverlap.Error())
 	})
 	if err != nil {
@@ -62,7 +62,7 @@ func (t *cronTerm) finish(ctx context.Context) error {
 	result := t.conclude(ctx, tick, t.failure)
 	write := func(ctx context.Context) error { return t.store.finish(ctx, tick.at, t.term, result) }
 	if ctx.Err() == nil {
-		err := persist(ctx, t.logger, "record outcome", write)
+		err := t.persist(ctx, "record outcome", write)
 		if err == nil || ctx.Err() == nil {
 			return err
 		}

@@ -42,10 +42,20 @@ func (r *Runner) Healthy() error {
 	return nil
 }
 
-// persist is persist, with a sign of life at each try.
-func (c *consumer) persist(ctx context.Context, what string, do func(context.Context) error) error {
-	return persist(ctx, c.logger, what, func(ctx context.Context) error {
-		c.pulse.beat()
+// during makes each try of a step at the database a sign of life, unless the loop has ended.
+func (p *pulse) during(do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if p.at.Load() != 0 {
+			p.beat()
+		}
 		return do(ctx)
-	})
+	}
+}
+
+func (c *consumer) persist(ctx context.Context, what string, do func(context.Context) error) error {
+	return persist(ctx, c.logger, what, c.pulse.during(do))
+}
+
+func (j *cronJob) persist(ctx context.Context, what string, do func(context.Context) error) error {
+	return persist(ctx, j.logger, what, j.pulse.during(do))
 }

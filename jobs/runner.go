@@ -13,8 +13,8 @@ import (
 // Runner runs handlers and cron jobs for one leader at a time.
 type Runner struct {
 	options   Options
-	consumers []*consumer       // a new set for each Run
-	channels  []*channelHandler // likewise
+	consumers []*consumer
+	channels  []*channelHandler
 	crons     []*cronJob
 }
 
@@ -164,8 +164,7 @@ func (r *Runner) runChannel(ctx context.Context, h *channelHandler, stop <-chan 
 	if err != nil {
 		return fmt.Errorf("subscribe handler %q to channel %q: %w", h.Name, h.Channel, err)
 	}
-	h.run(ctx, stop, subscription)
-	return nil
+	return h.run(ctx, stop, subscription)
 }
 
 // runDoorbell runs what wakes the consumers.

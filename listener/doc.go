@@ -18,7 +18,8 @@
 //   - Two subscriptions to one channel cost one LISTEN, and closing the last one costs one UNLISTEN. Both take effect at once,
 //     while the session waits: the wait is interrupted. Changes that gather meanwhile share one round trip.
 //   - Delivery never blocks. A slow subscriber loses its own messages and delays neither the session nor its neighbours.
-//   - A session that no longer answers, such as one behind a half-open socket, is given up within ten seconds: every five
+//   - A session that somebody listens on and that no longer answers, such as one behind a half-open socket, is given up within
+//     ten seconds: every five
 //     seconds without a round trip it is asked for one, and each statement has five seconds to come back.
 //
 // # What it does not guarantee

@@ -30,7 +30,8 @@ type Options struct {
 	// application_name.
 	Config *pgx.ConnConfig
 
-	// SessionName, if set, is asked for the application_name of the session whenever channels change. Default: that of Config.
+	// SessionName, if set, is asked for the application_name of the session whenever channels change, and after Rename. Default:
+	// that of Config.
 	SessionName func() string
 
 	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. While nobody subscribes it does
@@ -74,6 +75,8 @@ type Listener struct {
 	subscriptions map[string][]*Subscription // by channel; no entry without a subscription
 	listening     map[string]bool            // channels on which LISTEN is in force and stays so
 	changed       map[string]bool            // channels whose LISTEN or UNLISTEN may be due
+	rename        bool                       // a new application_name is due
+	wantedSince   time.Time                  // when the first of the present subscriptions was made
 	stats         Stats                      // all but Channels and Subscriptions
 }
 
@@ -127,7 +130,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			}
 			return nil
 		}
-		if err != nil && l.unused() {
+		if err != nil && l.patient(err) {
 			if !sleep(ctx, jitter(maxDelay)) {
 				return nil
 			}
@@ -191,6 +194,21 @@ func (l *Listener) open(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("connect listener within %s: %w", l.options.Patience, cause)
 		}
 	}
+}
+
+// Rename makes the session take the name that SessionName now gives. It may be called at any time and does not wait.
+func (l *Listener) Rename() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rename = true
+	l.wakeLocked()
+}
+
+// patient says whether to go on after a failure to connect: nobody subscribes, or not for as long as Patience yet.
+func (l *Listener) patient(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.subscriptions) == 0 || !hopeless(err) && time.Since(l.wantedSince) < l.options.Patience
 }
 
 // unused says that nobody subscribes.

@@ -28,6 +28,7 @@ func (l *Listener) end() {
 	}
 	clear(l.subscriptions)
 	clear(l.changed)
+	l.stats.Connected = false
 }
 
 // wakeLocked makes Run look at the changed channels now.
@@ -37,9 +38,9 @@ func (l *Listener) wakeLocked() {
 	}
 }
 
-// takeChanges returns the channels that a LISTEN and an UNLISTEN are due for. A channel to be left counts as left from
+// takeChanges returns the channels that a LISTEN and an UNLISTEN are due for, and whether a new name is. A channel to be left counts as left from
 // here on, so that whoever subscribes to it meanwhile asks for a LISTEN of its own.
-func (l *Listener) takeChanges() (listen, unlisten []string) {
+func (l *Listener) takeChanges() (listen, unlisten []string, rename bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for channel := range l.changed {
@@ -53,7 +54,8 @@ func (l *Listener) takeChanges() (listen, unlisten []string) {
 		}
 	}
 	clear(l.changed)
-	return listen, unlisten
+	rename, l.rename = l.rename, false
+	return listen, unlisten, rename
 }
 
 // established notes that LISTEN is in force and tells the subscriptions. One that was closed meanwhile has left its channel

@@ -56,7 +56,7 @@ func (l *Listener) connect(ctx context.Context) (*session, error) {
 
 	s := &session{conn: conn, timeout: l.timeout}
 	l.wantAll()
-	listen, _ := l.takeChanges()
+	listen, _, _ := l.takeChanges()
 	if err := s.exec(ctx, prepareSession+l.nameStatement()+listenStatements(listen, nil)); err != nil {
 		s.close()
 		return nil, fmt.Errorf("listen on %d channels: %w", len(listen), err)
@@ -69,7 +69,7 @@ func (l *Listener) connect(ctx context.Context) (*session, error) {
 // serve keeps LISTEN in line with the subscriptions and delivers until the session is lost or ctx is done.
 func (l *Listener) serve(ctx context.Context, s *session) error {
 	for ctx.Err() == nil {
-		if listen, unlisten := l.takeChanges(); len(listen)+len(unlisten) > 0 {
+		if listen, unlisten, rename := l.takeChanges(); len(listen)+len(unlisten) > 0 || rename {
 			if err := s.exec(ctx, l.nameStatement()+listenStatements(listen, unlisten)); err != nil {
 				return fmt.Errorf("change channels: %w", err)
 			}
@@ -97,7 +97,7 @@ func (l *Listener) wait(ctx context.Context, s *session) error {
 
 	l.mu.Lock()
 	l.interrupt = cancel
-	if len(l.changed) > 0 { // since takeChanges: nobody could interrupt then
+	if len(l.changed) > 0 || l.rename { // since takeChanges: nobody could interrupt then
 		cancel()
 	}
 	l.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -46,6 +47,9 @@ func (l *Listener) Subscribe(channel string) (*Subscription, error) {
 	defer l.mu.Unlock()
 	if l.ended {
 		return nil, fmt.Errorf("subscribe to channel %q: %w", channel, ErrEnded)
+	}
+	if len(l.subscriptions) == 0 {
+		l.wantedSince = time.Now()
 	}
 	l.subscriptions[channel] = append(l.subscriptions[channel], s)
 	if l.listening[channel] {

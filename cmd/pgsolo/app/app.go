@@ -30,6 +30,7 @@ type App struct {
 	socket     net.Listener
 	server     *web.Server
 	candidates []*candidate
+	unhealthy  func(error)
 }
 
 // New checks everything that can be checked without the database, and opens the HTTP socket. Run closes it.
@@ -38,14 +39,13 @@ func New(options Options) (*App, error) {
 		options.Logger = hclog.NewNullLogger()
 	}
 	options.Config.ActionLogger = options.Logger.Named("action")
-	a := &App{config: options.Config, logger: options.Logger}
+	a := &App{config: options.Config, logger: options.Logger, unhealthy: options.Unhealthy}
 	var err error
 	if a.socket, err = net.Listen("tcp", a.config.HTTP.Listen); err != nil {
 		return nil, fmt.Errorf("open the HTTP address of http.listen: %w", err)
 	}
 	group := &election.Group{}
 	var served []web.Election
-	fresh := time.Duration(0)
 	for _, of := range a.config.Elections {
 		c, err := newCandidate(of, options, group, a.advertised())
 		if err != nil {
@@ -55,10 +55,10 @@ func New(options Options) (*App, error) {
 		a.candidates = append(a.candidates, c)
 		served = append(served, web.Election{
 			Status: c.elector.Status, Stats: c.elector.Stats, Jobs: c.stats, Listener: c.listener.Stats,
+			Fresh: of.Lease + of.PollInterval,
 		})
-		fresh = max(fresh, of.Lease+of.PollInterval)
 	}
-	a.server = web.New(web.Options{Elections: served, Build: options.Build, Fresh: fresh, Logger: options.Logger.Named("http")})
+	a.server = web.New(web.Options{Elections: served, Build: options.Build, Logger: options.Logger.Named("http")})
 	return a, nil
 }
 
@@ -92,8 +92,21 @@ func (a *App) advertised() string {
 func (a *App) Run(ctx context.Context) error {
 	defer a.close()
 	var group run.Group
+	var forced *time.Timer
+	defer func() { forced.Stop() }() // somebody has been interrupted by then
 	electing, stopElecting := context.WithCancel(ctx)
 	defer stopElecting()
+	// The first to be interrupted, whatever has ended, one of several leaderships for example: the rest may drain, and must then
+	// have ended too.
+	interrupted := make(chan struct{})
+	group.Add(func() error { <-interrupted; return nil }, func(error) {
+		limit := a.longestDrain() + stopTime
+		forced = time.AfterFunc(limit, func() {
+			a.unhealthy(fmt.Errorf("%w: something has not stopped within %s", ErrUnhealthy, limit))
+		})
+		stopElecting()
+		close(interrupted)
+	})
 	var elected []chan struct{}
 	for _, c := range a.candidates {
 		done := make(chan struct{})
@@ -101,9 +114,9 @@ func (a *App) Run(ctx context.Context) error {
 		group.Add(func() error {
 			defer close(done)
 			return c.elector.Run(electing, c.lead)
-		}, func(error) { stopElecting() })
+		}, func(error) {})
 	}
-	// The others serve the leaderships: they end when those have, which the drain and the watchdog bound.
+	// The others serve the leaderships: they end when those have.
 	for _, c := range a.candidates {
 		listening, stopListening := context.WithCancel(context.WithoutCancel(ctx))
 		group.Add(func() error { return c.listen(listening) }, func(error) {
@@ -117,6 +130,16 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	a.logger.Info("serving HTTP", "address", a.Addr().String())
 	return group.Run()
+}
+
+// stopTime is how long after the drain everything may take to end. It is longer than what whoever sends a signal is told to wait.
+const stopTime = 15 * time.Second
+
+func (a *App) longestDrain() (drain time.Duration) {
+	for _, of := range a.config.Elections {
+		drain = max(drain, of.Drain)
+	}
+	return drain
 }
 
 func wait(all []chan struct{}) {

@@ -26,8 +26,10 @@ type candidate struct {
 	listener *listener.Listener
 	pool     *pgxpool.Pool
 
+	standby string // the application_name of its sessions while it does not lead
+
 	mu   sync.Mutex // guards name
-	name string     // the application_name of its sessions
+	name string     // the application_name that they have, or are to get
 }
 
 // newCandidate connects to nothing yet, but for the pool, which begins to.
@@ -36,8 +38,8 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	if len(options.Config.Elections) > 1 {
 		logger = logger.With("election", of.Name)
 	}
-	c := &candidate{config: of}
-	c.rename("pgsolo " + of.Name + " standby")
+	c := &candidate{config: of, standby: "pgsolo " + of.Name + " standby"}
+	c.name = c.standby
 	base, err := pgxpool.ParseConfig(options.Config.Postgres.URL)
 	if err != nil {
 		return nil, fmt.Errorf("postgres url: %w", err) // pgx keeps the password out of it
@@ -137,9 +139,15 @@ func (c *candidate) healthy() error {
 	return c.runner.Healthy()
 }
 
-// lead is what the leader does.
+// lead is what the leader does. Afterwards no session bears the term any more: a later leader's successor would take it for one
+// that was left behind.
 func (c *candidate) lead(ctx context.Context, term election.Term) error {
 	c.rename(term.Session)
+	defer func() {
+		c.rename(c.standby)
+		c.pool.Reset()
+		c.listener.Rename()
+	}()
 	if c.runner == nil {
 		select {
 		case <-term.Stopping:

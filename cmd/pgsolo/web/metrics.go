@@ -84,7 +84,9 @@ func (c *collector) collectElection(e Election, gauge, counter set) {
 	if !status.SeenAt.IsZero() {
 		gauge(answerAge, time.Since(status.SeenAt).Seconds(), name)
 	}
-	gauge(roundTrip, stats.PingRoundTrip.Seconds(), name)
+	if status.Role == election.Leader {
+		gauge(roundTrip, stats.PingRoundTrip.Seconds(), name)
+	}
 	for previous, t := range stats.Takeovers {
 		counter(takeovers, float64(t.Count), name, previous)
 		counter(takeoverTime, t.Total.Seconds(), name, previous)

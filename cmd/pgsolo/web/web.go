@@ -28,7 +28,6 @@ type Build struct {
 type Options struct {
 	Elections []Election // at least one
 	Build     Build
-	Fresh     time.Duration // how long after the database's last answer a replica counts as ready
 	Logger    hclog.Logger
 }
 
@@ -38,6 +37,7 @@ type Election struct {
 	Stats    func() election.Stats
 	Jobs     func() jobs.Stats
 	Listener func() listener.Stats
+	Fresh    time.Duration // how long after the database's last answer this replica counts as ready
 }
 
 // Server answers.
@@ -50,10 +50,10 @@ type Server struct {
 func New(options Options) *Server {
 	s := &Server{options: options}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", s.check(everywhere(live)))
-	mux.HandleFunc("GET /readyz", s.check(everywhere(ready(options.Fresh))))
-	mux.HandleFunc("GET /leader", s.check(named(inRole(election.Leader))))
-	mux.HandleFunc("GET /standby", s.check(named(inRole(election.Standby))))
+	mux.HandleFunc("GET /livez", s.check(s.live))
+	mux.HandleFunc("GET /readyz", s.check(s.ready))
+	mux.HandleFunc("GET /leader", s.check(s.inRole(election.Leader)))
+	mux.HandleFunc("GET /standby", s.check(s.inRole(election.Standby)))
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(options), promhttp.HandlerOpts{}))
 	s.server = http.Server{
@@ -82,11 +82,11 @@ func (s *Server) Shutdown() {
 }
 
 // check answers 200 or 503, with the reason in the body.
-func (s *Server) check(is func(*http.Request, []election.Status) error) http.HandlerFunc {
+func (s *Server) check(is func(*http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		if err := is(r, s.statuses()); err != nil {
+		if err := is(r); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprintln(w, err)
 			return
@@ -95,69 +95,48 @@ func (s *Server) check(is func(*http.Request, []election.Status) error) http.Han
 	}
 }
 
-func (s *Server) statuses() []election.Status {
-	var all []election.Status
+// live and ready ask every election.
+func (s *Server) live(*http.Request) error {
 	for _, e := range s.options.Elections {
-		all = append(all, e.Status())
-	}
-	return all
-}
-
-// condition is what a check asks of one election.
-type condition func(election.Status, time.Time) error
-
-// everywhere asks it of every election.
-func everywhere(is condition) func(*http.Request, []election.Status) error {
-	return func(_ *http.Request, all []election.Status) error {
-		for _, status := range all {
-			if err := is(status, time.Now()); err != nil {
-				return fmt.Errorf("election %q: %w", status.Election, err)
-			}
+		status := e.Status()
+		if due := status.AliveUntil; !due.IsZero() && time.Now().After(due) {
+			return fmt.Errorf("the loop of election %q should have reported %s ago", status.Election, ago(due))
 		}
-		return nil
-	}
-}
-
-// named asks it of the election that the query names, or else of the first.
-func named(is condition) func(*http.Request, []election.Status) error {
-	return func(r *http.Request, all []election.Status) error {
-		name := r.URL.Query().Get("election")
-		for _, status := range all {
-			if name == "" || status.Election == name {
-				return is(status, time.Now())
-			}
-		}
-		return fmt.Errorf("there is no election %q", name)
-	}
-}
-
-func live(status election.Status, now time.Time) error {
-	if due := status.AliveUntil; !due.IsZero() && now.After(due) {
-		return fmt.Errorf("the election loop should have reported %s ago", now.Sub(due).Round(time.Millisecond))
 	}
 	return nil
 }
 
-func ready(fresh time.Duration) condition {
-	return func(status election.Status, now time.Time) error {
-		switch {
+func (s *Server) ready(*http.Request) error {
+	for _, e := range s.options.Elections {
+		switch status := e.Status(); {
 		case status.SeenAt.IsZero():
-			return errors.New("the database has not answered yet")
-		case now.Sub(status.SeenAt) > fresh:
-			return fmt.Errorf("the database has not answered for %s", now.Sub(status.SeenAt).Round(time.Millisecond))
+			return fmt.Errorf("election %q: the database has not answered yet", status.Election)
+		case time.Since(status.SeenAt) > e.Fresh:
+			return fmt.Errorf("election %q: the database has not answered for %s", status.Election, ago(status.SeenAt))
 		case status.Role == election.Outside:
-			return errors.New("neither leader nor standby")
+			return fmt.Errorf("election %q: neither leader nor standby", status.Election)
 		}
-		return nil
 	}
+	return nil
 }
 
-func inRole(want election.Role) condition {
-	return func(status election.Status, _ time.Time) error {
-		if status.Role != want {
-			return fmt.Errorf("%s, not %s", status.Role, want)
+func ago(t time.Time) time.Duration { return time.Since(t).Round(time.Millisecond) }
+
+// inRole asks the election that the query names, or else the first.
+func (s *Server) inRole(want election.Role) func(*http.Request) error {
+	return func(r *http.Request) error {
+		name := r.URL.Query().Get("election")
+		for _, e := range s.options.Elections {
+			status := e.Status()
+			if name != "" && status.Election != name {
+				continue
+			}
+			if status.Role != want {
+				return fmt.Errorf("%s, not %s", status.Role, want)
+			}
+			return nil
 		}
-		return nil
+		return fmt.Errorf("there is no election %q", name)
 	}
 }
 
@@ -182,7 +161,8 @@ type statusBody struct {
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	body := statusBody{Build: s.options.Build}
-	for _, status := range s.statuses() {
+	for _, of := range s.options.Elections {
+		status := of.Status()
 		e := electionBody{
 			Election: status.Election, Role: status.Role, Term: status.Term.Number, Timeline: status.Term.Timeline,
 			Holder: status.Holder, Address: status.Address,

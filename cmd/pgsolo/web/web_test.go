@@ -39,8 +39,9 @@ func setup(t *testing.T) (*Server, *election.Status) {
 				}
 			},
 			Listener: func() listener.Stats { return listener.Stats{Connected: true, Received: 9} },
+			Fresh:    5 * time.Second,
 		}},
-		Build: Build{Version: "v1", Go: "go1"}, Fresh: 5 * time.Second, Logger: hclog.NewNullLogger(),
+		Build: Build{Version: "v1", Go: "go1"}, Logger: hclog.NewNullLogger(),
 	}), status
 }
 
