@@ -2,6 +2,7 @@ package election
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -146,6 +147,9 @@ func (e *Elector) succeed(ctx context.Context, s *session, before leaderRow) (vi
 	row, err := s.promote(ctx, e.options, ended)
 	if err != nil {
 		return victory{}, err
+	}
+	if took := time.Since(proved); took > e.part(cancelAt)/2 {
+		return victory{}, fmt.Errorf("beginning term %d took %s, which leaves too little of the lease", row.term.Number, took.Round(time.Millisecond))
 	}
 	var silence time.Duration
 	if !before.clean && before.lock.ours && before.lock.heardAt != nil {

@@ -198,6 +198,22 @@ func TestRefused(t *testing.T) {
 	}
 	r.ended <- nil
 
+	locked := true // a server that does not answer in time is no refusal
+	r = setup(t, url, func(o *election.Options) {
+		o.Check = func(ctx context.Context, conn *pgx.Conn) error {
+			if locked {
+				locked = false
+				_, err := conn.Exec(ctx, `set statement_timeout = 1; select pg_sleep(1)`)
+				return err
+			}
+			return nil
+		}
+	})
+	within(t, "leader, at the second try", r.leading)
+	r.stop()
+	within(t, "end", r.ended)
+	r.ended <- nil
+
 	wrong := errors.New("not this database")
 	r = setup(t, url, func(o *election.Options) { o.Check = func(context.Context, *pgx.Conn) error { return wrong } })
 	if err := within(t, "refusal", r.ended); !errors.Is(err, wrong) {

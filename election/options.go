@@ -45,8 +45,8 @@ type Options struct {
 	// Group ties this elector to those of other elections in the same process. Default: none.
 	Group *Group
 
-	// Check is called with each new session, before it queues for the lock. An error of it ends Run, unless the session broke
-	// meanwhile: then it is retried like any other. Default: none.
+	// Check is called with each new session, before it queues for the lock. An error of it ends Run, unless it is one of the
+	// connection or the server, which is retried like any other. Default: none.
 	Check func(ctx context.Context, conn *pgx.Conn) error
 
 	Logger hclog.Logger // default: none

@@ -29,7 +29,7 @@ func connectAs(t *testing.T, url, name string) *pgx.Conn {
 		t.Fatal(err)
 	}
 	config.RuntimeParams["application_name"] = name
-	conn, err := pgx.ConnectConfig(t.Context(), config)
+	conn, err := pgx.ConnectConfig(context.Background(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,22 @@ func TestStepDown(t *testing.T) {
 	within(t, "second leader", second.leading)
 	eventually(t, "first to stand by", func() bool { return first.elector.Status().Role == election.Standby })
 
-	if _, err := connect(t, url).Exec(t.Context(), `select pgsolo.step_down('main')`); err != nil {
+	// By a role that may do just that.
+	ops := connect(t, url)
+	role := pgx.Identifier{"ops_of_" + ops.Config().Database}.Sanitize()
+	if _, err := ops.Exec(t.Context(), `create role `+role+`; grant usage on schema pgsolo to `+role+`; set role `+role); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := connectAs(t, url, "").Exec(context.Background(), `drop owned by `+role+`; drop role `+role); err != nil {
+			t.Error(err)
+		}
+	})
+	const ask = `select pgsolo.step_down('main')`
+	if _, err := ops.Exec(t.Context(), ask); err == nil {
+		t.Error("a role without the right may ask the leader to step down")
+	}
+	if _, err := ops.Exec(t.Context(), `reset role; grant execute on function pgsolo.step_down to `+role+`; set role `+role+`; `+ask); err != nil {
 		t.Fatal(err)
 	}
 	within(t, "first leader again", first.leading)

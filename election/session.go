@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // oldestServer is the first major version with every setting of the lease.
@@ -120,10 +121,8 @@ func (s *session) setUp(ctx context.Context, o Options) error {
 		return err
 	}
 	if o.Check != nil {
-		if err := o.Check(ctx, s.conn); err != nil && !s.conn.IsClosed() {
-			return &refusal{err}
-		} else if err != nil {
-			return err
+		if err := o.Check(ctx, s.conn); err != nil {
+			return s.judge(err)
 		}
 	}
 	if _, err := s.conn.Exec(ctx, inSchema(ensureElection, s.schema), s.election); err != nil {
@@ -135,6 +134,15 @@ func (s *session) setUp(ctx context.Context, o Options) error {
 	}
 	s.classID = int32(uint32(class)) // the same 32 bits: an oid has no sign, the lock's key has one
 	return s.rehearse(ctx)
+}
+
+// judge makes an error of Options.Check final, unless it is one of the connection or of the server.
+func (s *session) judge(err error) error {
+	_, answered := errors.AsType[*pgconn.PgError](err)
+	if answered || s.conn.IsClosed() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &refusal{err}
 }
 
 // rehearse runs what begins and ends a term, for an election that does not exist, and so changes nothing and takes no transaction

@@ -13,6 +13,7 @@ type Term struct {
 
 	// Session is the application_name that every other session of the leader has to bear. The successor of a leader that did not
 	// resign waits for the end of these sessions, and ends them if need be.
+	// A process that goes on after lead has returned, as after a StepDown, has to close or rename them before.
 	Session string
 
 	// Stopping is closed when the leader should hand over: it begins nothing new, finishes what runs, and returns. Its context

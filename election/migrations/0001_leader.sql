@@ -53,6 +53,9 @@ end
 $$;
 
 -- Asks the leader to hand over to another replica. It returns the term that is to end, or null where there is no such election.
-create function pgsolo.step_down(election text) returns bigint language sql as $$
-    update pgsolo.leader l set step_down = l.term where l.election = step_down.election returning l.term;
+-- A role needs no right but to execute it; to begin with only the owner may.
+create function pgsolo.step_down(election text) returns bigint language sql security definer as $$
+    update pgsolo.leader l set step_down = l.term where l.election operator(pg_catalog.=) step_down.election returning l.term;
 $$;
+
+revoke execute on function pgsolo.step_down from public;
