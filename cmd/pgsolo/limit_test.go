@@ -52,11 +52,10 @@ handler "h" {
 		}
 		return done
 	})
-	var named int
-	if err := conn.QueryRow(t.Context(), `select count(*) from pg_stat_activity where application_name like 'pgsolo main term %'`).Scan(&named); err != nil {
-		t.Fatal(err)
-	}
-	if named != 3 {
-		t.Errorf("%d sessions bear the leader's term, want 3", named)
-	}
+	eventually(t, "its sessions to bear the term", func() (named bool) {
+		if err := conn.QueryRow(t.Context(), `select count(*) = 3 from pg_stat_activity where application_name = 'pgsolo main term 2'`).Scan(&named); err != nil {
+			t.Fatal(err)
+		}
+		return named
+	})
 }
