@@ -13,7 +13,7 @@ import (
 const (
 	// How often the successor looks whether the room is clear: at first soon, since the sessions of a killed process end within
 	// milliseconds, then less often.
-	minRoomWait = time.Millisecond
+	minRoomWait = 200 * time.Microsecond
 	maxRoomWait = 50 * time.Millisecond
 
 	// How long sessions that have been told to end may take.

@@ -93,10 +93,12 @@ func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 	config.MaxConnLifetime = 10 * 365 * 24 * time.Hour
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		if _, err := conn.Exec(ctx, prepareWork); err != nil {
-			return err
+		name := c.sessionName() // of letters and digits, as election and configuration allow them: nothing to quote
+		if _, err := conn.Exec(ctx, prepareWork+"; set application_name = '"+name+"'"); err != nil {
+			return fmt.Errorf("prepare session: %w", err)
 		}
-		return c.nameSession(ctx, conn)
+		conn.PgConn().CustomData()[nameKey] = name
+		return nil
 	}
 	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		return c.nameSession(ctx, conn) == nil, nil // another session, if this one is broken
@@ -104,17 +106,19 @@ func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
+// nameKey is where a session of the pool keeps its name.
+const nameKey = "application_name"
+
 // nameSession gives a session of the pool its present name, if it has another one.
 func (c *candidate) nameSession(ctx context.Context, conn *pgx.Conn) error {
-	const key = "application_name"
 	name, known := c.sessionName(), conn.PgConn().CustomData()
-	if known[key] == name {
+	if known[nameKey] == name {
 		return nil
 	}
 	if _, err := conn.Exec(ctx, `select set_config('application_name', $1, false)`, name); err != nil {
 		return fmt.Errorf("name session: %w", err)
 	}
-	known[key] = name
+	known[nameKey] = name
 	return nil
 }
 
