@@ -21,7 +21,7 @@ type Elector struct {
 	down         bool      // the database was out of reach at the last try
 	stranger     int32     // the process of the session that held the lock at the last read and should not; 0: none
 	blocked      bool      // by that session
-	steppedDown  int64     // the term that this process handed over when it was asked to
+	handedOver   int64     // the term that this process handed over when it was asked to
 	sitsOutUntil time.Time // when it may queue again, even if nobody else leads
 }
 
@@ -71,7 +71,7 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 			if !again {
 				return err
 			}
-			e.steppedDown, e.sitsOutUntil = won.row.term.Number, time.Now().Add(e.options.Lease)
+			e.handedOver, e.sitsOutUntil = won.row.term.Number, time.Now().Add(e.options.Lease)
 			continue
 		}
 		if ctx.Err() != nil {

@@ -127,7 +127,7 @@ const sitOutPoll = 50 * time.Millisecond
 // without one.
 func (e *Elector) sitOut(ctx context.Context, s *session) (leaderRow, error) {
 	row, err := s.leader(ctx, e.sessionName)
-	for err == nil && row.term.Number == e.steppedDown && time.Now().Before(e.sitsOutUntil) {
+	for err == nil && row.term.Number == e.handedOver && time.Now().Before(e.sitsOutUntil) {
 		e.standingBy(row)
 		if err := sleep(ctx, sitOutPoll); err != nil {
 			return row, err

@@ -1,8 +1,6 @@
 package jobs
 
-import (
-	"testing"
-)
+import "testing"
 
 // Thousands of rolled-back ids that an open transaction keeps from being settled do not delay new events.
 func TestManyHolesDelayNothing(t *testing.T) {
@@ -34,22 +32,5 @@ func TestManyHolesDelayNothing(t *testing.T) {
 	eventually(t, "the holes to be settled", func() bool {
 		return value[bool](t, pool, `select done = int8multirange(int8range(1, (select max(id) + 1 from pgsolo.event))) from pgsolo.cursor`)
 	})
-	l.quit()
-}
-
-func TestTwoPhaseCommitNeedsASilentBell(t *testing.T) {
-	pool := setup(t)
-	if value[string](t, pool, `show max_prepared_transactions`) == "0" {
-		t.Log("prepared transactions are off on this server: only the silence is tested")
-	}
-	handler, events := recorder("h", "t")
-	l := lead(t, pool, 1, handler)
-	tx := begin(t, pool)
-	value[string](t, tx, `select set_config('pgsolo.ring', 'off', true)`)
-	id := emit(t, tx, "t", `1`)
-	commit(t, tx)
-	if got := within(t, "an event that did not ring", events); got.ID != id {
-		t.Fatalf("got event %d, want %d", got.ID, id)
-	}
 	l.quit()
 }

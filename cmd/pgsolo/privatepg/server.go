@@ -37,7 +37,7 @@ type Options struct {
 	TCP bool
 
 	// Memory keeps temporary data on a memory file system where the machine has one with 2 GB to spare. Databases are then
-	// copied four times as fast (11 ms against 50 ms).
+	// copied several times as fast.
 	Memory bool
 
 	// CacheDir keeps downloaded programs. Default: pgsolo below the user's cache folder, and /var/cache/pgsolo for root.

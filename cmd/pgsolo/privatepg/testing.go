@@ -135,7 +135,7 @@ func (s *suite) prepare(ctx context.Context) error {
 		}
 		s.server = server
 		if server.major >= 15 {
-			// The other strategy, wal_log, takes half as long again on a server that need not sync.
+			// The other strategy, wal_log, takes longer on a server that need not sync.
 			// The user's server keeps its default: file_copy makes it write a checkpoint.
 			s.strategy = ` strategy file_copy`
 		}
