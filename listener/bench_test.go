@@ -2,18 +2,20 @@ package listener
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 )
 
-// BenchmarkDelivery sends bursts to a bare WaitForNotification loop and to one subscription in turn, and takes the time from the
-// first message of a burst to its last. The ratio is the subscription's rate over that of the bare loop.
+// BenchmarkDelivery sends transactions of notifications to a bare WaitForNotification loop, to one subscription and to ten of one
+// channel in turn, and takes the time from the beginning of the sending until everybody has the last one. The ratios are the
+// rates over that of the bare loop; with ten subscriptions each notification counts once.
 func BenchmarkDelivery(b *testing.B) {
-	const burst = 20000
+	const burst, transactions = 10_000, 10
 	fixture := setup(b)
-	fixture.options.Buffer = burst
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	fixture.options.Buffer = burst * transactions
+	ctx := context.Background()
 
 	conn := fixture.connect(fixture.conn.Config())
 	if _, err := conn.Exec(ctx, `listen bare`); err != nil {
@@ -21,51 +23,51 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 	l := fixture.listener()
 	fixture.run(l)
-	s := fixture.established(l, "subscribed")
-
-	var bare, delivered time.Duration
-	for b.Loop() {
-		bare += fixture.timeBurst("bare", burst, func() error {
-			_, err := conn.WaitForNotification(ctx)
-			return err
-		})
-		delivered += fixture.timeBurst("subscribed", burst, func() error {
-			<-s.Messages()
-			return nil
-		})
+	one := []*Subscription{fixture.established(l, "one")}
+	var ten []*Subscription
+	for range 10 {
+		ten = append(ten, fixture.established(l, "ten"))
 	}
-	rate := func(took time.Duration) float64 { return float64(b.N) * (burst - 1) / took.Seconds() }
-	b.ReportMetric(rate(delivered), "delivered/s")
-	b.ReportMetric(rate(bare), "bare/s")
-	b.ReportMetric(rate(delivered)/rate(bare), "ratio")
+
+	took := map[string]time.Duration{}
+	send := func(channel string, receivers ...func()) {
+		var done sync.WaitGroup
+		for _, receive := range receivers {
+			done.Go(func() {
+				for range burst * transactions {
+					receive()
+				}
+			})
+		}
+		began := time.Now()
+		for range transactions {
+			fixture.exec(`select pg_notify($1, n::text || repeat('x', 64)) from generate_series(1, $2) n`, channel, burst)
+		}
+		done.Wait()
+		took[channel] += time.Since(began)
+	}
+	reading := func(subscriptions []*Subscription) (receivers []func()) {
+		for _, s := range subscriptions {
+			receivers = append(receivers, func() { <-s.Messages() })
+		}
+		return receivers
+	}
+	for b.Loop() {
+		send("bare", func() {
+			if _, err := conn.WaitForNotification(ctx); err != nil {
+				b.Error(err)
+			}
+		})
+		send("one", reading(one)...)
+		send("ten", reading(ten)...)
+	}
+	rate := func(channel string) float64 { return float64(b.N) * burst * transactions / took[channel].Seconds() }
+	b.ReportMetric(rate("bare"), "bare/s")
+	for _, channel := range []string{"one", "ten"} {
+		b.ReportMetric(rate(channel), channel+"/s")
+		b.ReportMetric(rate(channel)/rate("bare"), fmt.Sprintf("ratio-%s", channel))
+	}
 	if dropped := l.Stats().Dropped; dropped > 0 {
 		b.Errorf("dropped %d messages", dropped)
 	}
-}
-
-// timeBurst sends a burst in one transaction while another goroutine receives it, and returns the time that the messages
-// after the first took to arrive.
-func (b *bench) timeBurst(channel string, burst int, receive func() error) time.Duration {
-	const sendBurst = `select pg_notify($1, n::text || repeat('x', 64)) from generate_series(1, $2) n`
-	var took time.Duration
-	done := make(chan error, 1)
-	go func() {
-		var start time.Time
-		for i := range burst {
-			if err := receive(); err != nil {
-				done <- err
-				return
-			}
-			if i == 0 {
-				start = time.Now()
-			}
-		}
-		took = time.Since(start)
-		done <- nil
-	}()
-	b.exec(sendBurst, channel, burst)
-	if err := awaitError(b.t, done); err != nil {
-		b.t.Fatal(err)
-	}
-	return took
 }

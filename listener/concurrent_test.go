@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 )
 
 // Each of several goroutines subscribes to one of a few shared channels, sends itself a message once it is established, and
@@ -78,23 +77,5 @@ func TestCloseRacesWithTheEndOfRun(t *testing.T) {
 		if _, open := <-s.Messages(); open {
 			t.Error("a subscription is still open")
 		}
-	}
-}
-
-// A change that comes after the session looked for changes and before it waits interrupts nothing, so the wait has to look.
-func TestChangeJustBeforeTheWaitIsSeen(t *testing.T) {
-	b := setup(t)
-	l := b.listener()
-	session, err := l.open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer session.close()
-	session.roundTrip = time.Now().Add(time.Hour) // no keepalive ends the wait
-	b.subscribe(l, "c")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := l.wait(ctx, session); err != nil || ctx.Err() != nil {
-		t.Errorf("the wait ended with %v, %v", err, ctx.Err())
 	}
 }

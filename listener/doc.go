@@ -3,9 +3,9 @@
 //
 //	subscribe ──► wanted channels ──┐
 //	                                ▼
-//	connect ──► LISTEN on all ──► wait ──► deliver to each subscription's buffer
+//	connect ──► LISTEN on all ──► probe ──► deliver to each subscription's buffer
 //	   ▲                            │
-//	   └── back off ◄── session lost┘
+//	   └── back off ◄── session lost, or deaf
 //
 // # What it guarantees
 //
@@ -15,24 +15,30 @@
 //   - Whatever may have been lost is announced: Missed receives after each reconnect, once LISTEN is in force again on every
 //     channel, and when the subscription's own buffer overflowed. A consumer that re-reads its durable source upon each
 //     value of Missed, and once after Established, overlooks nothing.
-//   - Two subscriptions to one channel cost one LISTEN, and closing the last one costs one UNLISTEN. Both take effect at once,
-//     while the session waits: the wait is interrupted. Changes that gather meanwhile share one round trip.
+//   - Two subscriptions to one channel cost one LISTEN, and closing the last one costs one UNLISTEN. Both take effect at once:
+//     the session is written to while it is read from. Changes that gather meanwhile share one round trip.
 //   - Delivery never blocks. A slow subscriber loses its own messages and delays neither the session nor its neighbours.
-//   - A session that somebody listens on and that no longer answers, such as one behind a half-open socket, is given up within
-//     ten seconds: every five
-//     seconds without a round trip it is asked for one, and each statement has five seconds to come back.
+//   - A session on which somebody listens and that has become deaf is replaced within twice Options.ProbeInterval, ten seconds by
+//     default: a half-open socket, a route that swallows packets, a backend that answers and does not deliver, a session that
+//     a pooler exchanged or reset. For that a NOTIFY to a private channel has to come back, and pg_listening_channels has to agree.
+//   - A hot standby and a pooler that shares sessions are named, with the remedy.
 //
 // # What it does not guarantee
 //
 //   - Delivery. NOTIFY is at most once: what is sent while the session is down is gone, and Missed says only that
 //     something may be. Nothing is kept for a subscription before it is established.
 //   - That messages of different channels keep their order for a consumer that reads several subscriptions.
-//   - That a backend which answers also delivers. A pooler in transaction mode answers and does not, so Options.Config must
-//     lead to PostgreSQL directly.
+//   - That a pooler is recognized which shares sessions and yet passes the server's own process id through. PgBouncer does not.
+//
+// # What it costs
+//
+// One session. While somebody subscribes, each probe is one transaction, which takes a transaction id and writes nothing that is
+// waited for; while nobody does, nothing at all.
 //
 // # Concurrency
 //
-// Run owns the connection and is the only one to use it. Subscribe, Close and Stats may be called from any goroutine. One
+// Run's goroutine connects, sends statements, probes and logs. A second one, which belongs to the session, receives and delivers; it
+// ends with the session, before Run goes on. Subscribe, Close, Rename and Stats may be called from any goroutine. One
 // lock, Listener.mu, guards the registry of subscriptions; every send to and every close of their channels happens under
 // it, so that no message meets a closed channel. It is never held over I/O, a callback or a line of the log.
 package listener

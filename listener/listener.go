@@ -20,6 +20,14 @@ const (
 	maxDelay   = 2 * time.Second
 )
 
+const (
+	// queueWarning is the usage of the notification queue that is worth a warning. PostgreSQL itself warns whoever sends, from one half on.
+	queueWarning = 0.1
+
+	// unhealthyWait is how long Run waits for Options.Unhealthy to return.
+	unhealthyWait = time.Second
+)
+
 // ErrEnded is what Subscribe and Run return after Run has ended.
 var ErrEnded = errors.New("the listener has ended")
 
@@ -39,10 +47,14 @@ type Options struct {
 	// session that is lost.
 	Patience time.Duration
 
-	// Unhealthy is called at most once, with the error that Run is about to return: when Patience is exhausted, or at once
-	// when the server refuses the user, the password or the database. Run calls it and waits for it, so it must not block
-	// and must not wait for Run. Default: none.
+	// Unhealthy is called at most once, in a goroutine of its own, with the error that Run is about to return: when Patience is
+	// exhausted, or at once when the server refuses the user, the password or the database, or a pooler shares its sessions. Run
+	// returns when it has, or after a second. Default: none.
 	Unhealthy func(error)
+
+	// ProbeInterval is how often the session has to prove that it delivers, and how long each proof may take: one that is deaf
+	// is replaced within twice as long. Default 5 s.
+	ProbeInterval time.Duration
 
 	Buffer int          // messages kept for each subscription until they are read; default 256
 	Logger hclog.Logger // default: none
@@ -50,33 +62,36 @@ type Options struct {
 
 // Stats are counters since New, and the state of the moment.
 type Stats struct {
-	Connected     bool   // a session is up, with LISTEN in force on every channel subscribed before it
-	Channels      int    // channels with at least one subscription
-	Subscriptions int    // open subscriptions
-	Received      uint64 // notifications that the server sent
-	Dropped       uint64 // messages that found a subscription's buffer full, counted for each subscription
-	Reconnects    uint64 // sessions after the first
+	Connected      bool          // a session is up, with LISTEN in force on every channel subscribed before it
+	Channels       int           // channels with at least one subscription
+	Subscriptions  int           // open subscriptions
+	Received       uint64        // notifications that the server sent, without probes
+	Dropped        uint64        // messages that found a subscription's buffer full, counted for each subscription
+	Reconnects     uint64        // sessions after the first
+	ProbeRoundTrip time.Duration // of the latest probe that came back; 0 before the first
+	QueueUsage     float64       // of the server's notification queue at the latest probe, from 0 to 1
 }
 
 // Listener is one LISTEN session and its subscriptions. Create it with New.
 type Listener struct {
 	options Options
 	logger  hclog.Logger
+	wake    chan struct{} // capacity 1: there is something for Run to do
 
-	// How often the session is asked for a round trip, and how long each may take.
-	keepalive time.Duration
-	timeout   time.Duration
+	// Only Run's goroutine uses these.
+	queueWarning float64
+	queueFills   bool // it has warned of it
 
 	mu            sync.Mutex                 // guards all below, the fields of each Subscription that say so, and their channels
 	started       bool                       // Run was called
 	ended         bool                       // Run has returned or is about to
 	sessions      uint64                     // how many there have been
-	interrupt     func()                     // ends the wait that Run sits in; nil while it does not wait
 	subscriptions map[string][]*Subscription // by channel; no entry without a subscription
 	listening     map[string]bool            // channels on which LISTEN is in force and stays so
 	changed       map[string]bool            // channels whose LISTEN or UNLISTEN may be due
 	rename        bool                       // a new application_name is due
 	wantedSince   time.Time                  // when the first of the present subscriptions was made
+	episodes      []episode                  // to be logged by Run's goroutine
 	stats         Stats                      // all but Channels and Subscriptions
 }
 
@@ -89,11 +104,16 @@ func New(options Options) (*Listener, error) {
 		return nil, errors.New("listener options: Config must come from pgx.ParseConfig")
 	case options.Patience < 0:
 		return nil, fmt.Errorf("listener options: Patience is %s; it must not be negative", options.Patience)
+	case options.ProbeInterval < 0:
+		return nil, fmt.Errorf("listener options: ProbeInterval is %s; it must not be negative", options.ProbeInterval)
 	case options.Buffer < 0:
 		return nil, fmt.Errorf("listener options: Buffer is %d; it must not be negative", options.Buffer)
 	}
 	if options.Patience == 0 {
 		options.Patience = 30 * time.Second
+	}
+	if options.ProbeInterval == 0 {
+		options.ProbeInterval = 5 * time.Second
 	}
 	if options.Buffer == 0 {
 		options.Buffer = 256
@@ -105,8 +125,8 @@ func New(options Options) (*Listener, error) {
 	return &Listener{
 		options:       options,
 		logger:        options.Logger,
-		keepalive:     5 * time.Second,
-		timeout:       5 * time.Second,
+		wake:          make(chan struct{}, 1),
+		queueWarning:  queueWarning,
 		subscriptions: make(map[string][]*Subscription),
 		listening:     make(map[string]bool),
 		changed:       make(map[string]bool),
@@ -137,9 +157,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			continue
 		}
 		if err != nil {
-			if l.options.Unhealthy != nil {
-				l.options.Unhealthy(err)
-			}
+			l.unhealthy(err)
 			return err
 		}
 		err = l.serve(ctx, session)
@@ -152,6 +170,22 @@ func (l *Listener) Run(ctx context.Context) error {
 		if !sleep(ctx, jitter(firstDelay)) { // even a session that is lost as soon as it is made causes no busy loop
 			return nil
 		}
+	}
+}
+
+// unhealthy calls Options.Unhealthy, and does not hang with it.
+func (l *Listener) unhealthy(err error) {
+	if l.options.Unhealthy == nil {
+		return
+	}
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		l.options.Unhealthy(err)
+	}()
+	select {
+	case <-returned:
+	case <-time.After(unhealthyWait):
 	}
 }
 
@@ -178,7 +212,7 @@ func (l *Listener) open(ctx context.Context) (*session, error) {
 			return session, nil
 		}
 		if hopeless(err) {
-			return nil, fmt.Errorf("connect listener (check the user, the password and the database): %w", err)
+			return nil, fmt.Errorf("connect listener: %w", err)
 		}
 		if cause == nil && ctx.Err() == nil {
 			level := hclog.Warn
@@ -201,7 +235,7 @@ func (l *Listener) Rename() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rename = true
-	l.wakeLocked()
+	l.wakeRun()
 }
 
 // patient says whether to go on after a failure to connect: nobody subscribes, or not for as long as Patience yet.
@@ -218,8 +252,11 @@ func (l *Listener) unused() bool {
 	return len(l.subscriptions) == 0
 }
 
-// hopeless tells an answer that no retry changes: a wrong password, a user that may not log in, a missing database.
+// hopeless tells an answer that no retry changes: a wrong password, a user that may not log in, a missing database, a pooler.
 func hopeless(err error) bool {
+	if errors.Is(err, ErrPooler) {
+		return true
+	}
 	refusal, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (refusal.Code == "28P01" || refusal.Code == "28000" || refusal.Code == "3D000")
 }

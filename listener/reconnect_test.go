@@ -197,8 +197,8 @@ func refusePassword(t *testing.T, config *pgx.ConnConfig) {
 func TestHalfOpenSocketIsFound(t *testing.T) {
 	b := setup(t)
 	cut := newCut(b)
+	b.options.ProbeInterval = 100 * time.Millisecond
 	l := b.listener()
-	l.keepalive, l.timeout = 50*time.Millisecond, 100*time.Millisecond
 	b.run(l)
 	s := b.established(l, "c")
 

@@ -1,6 +1,9 @@
 package listener
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // start lets Run in once.
 func (l *Listener) start() error {
@@ -31,11 +34,19 @@ func (l *Listener) end() {
 	l.stats.Connected = false
 }
 
-// wakeLocked makes Run look at the changed channels now.
-func (l *Listener) wakeLocked() {
-	if l.interrupt != nil {
-		l.interrupt()
+// wakeRun makes Run look at what has changed. It does not block.
+func (l *Listener) wakeRun() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it is about to look
 	}
+}
+
+// proven notes a probe that came back.
+func (l *Listener) proven(roundTrip time.Duration, usage float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.ProbeRoundTrip, l.stats.QueueUsage = roundTrip, usage
 }
 
 // takeChanges returns the channels that a LISTEN and an UNLISTEN are due for, and whether a new name is. A channel to be left counts as left from
@@ -112,27 +123,48 @@ func (l *Listener) disconnected() {
 	clear(l.listening)
 }
 
-// deliver hands one notification to each subscription of its channel. Only Run's goroutine calls it.
+// episode is worth a line in the log: a subscriber fell behind, or caught up after it did.
+type episode struct {
+	channel    string
+	overflowed bool
+	dropped    uint64 // while it was behind
+}
+
+// deliver hands one notification to each subscription of its channel. Only the session's receiving goroutine calls it, so that
+// it leaves the log, which may block, to Run's.
 func (l *Listener) deliver(channel, payload string) {
-	var changes []bufferChange
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.stats.Received++
 	for _, s := range l.subscriptions[channel] {
-		change, dropped := s.offerLocked(payload)
-		if dropped {
+		if !s.offerLocked(payload) {
 			l.stats.Dropped++
 		}
-		if change != (bufferChange{}) {
-			changes = append(changes, change)
-		}
 	}
-	l.mu.Unlock()
+}
 
-	for _, change := range changes {
-		if change.overflowed {
-			l.logger.Warn("subscriber is slow, dropping its messages", "channel", channel, "buffer", l.options.Buffer)
+// maxEpisodes bounds what gathers while Run's goroutine is held up.
+const maxEpisodes = 1000
+
+// noteLocked leaves an episode to Run's goroutine.
+func (l *Listener) noteLocked(e episode) {
+	if len(l.episodes) < maxEpisodes {
+		l.episodes = append(l.episodes, e)
+	}
+	l.wakeRun()
+}
+
+// logEpisodes logs what deliver has noted.
+func (l *Listener) logEpisodes() {
+	l.mu.Lock()
+	episodes := l.episodes
+	l.episodes = nil
+	l.mu.Unlock()
+	for _, e := range episodes {
+		if e.overflowed {
+			l.logger.Warn("subscriber is slow, dropping its messages", "channel", e.channel, "buffer", l.options.Buffer)
 		} else {
-			l.logger.Info("subscriber keeps up again", "channel", channel, "dropped", change.dropped)
+			l.logger.Info("subscriber keeps up again", "channel", e.channel, "dropped", e.dropped)
 		}
 	}
 }

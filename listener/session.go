@@ -2,15 +2,16 @@ package listener
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 const (
@@ -18,142 +19,156 @@ const (
 	closeTimeout   = time.Second     // for saying goodbye; the socket is closed in any case
 )
 
-// prepareSession overrides what a role or a database may set: a session that only waits must not be ended for that.
-const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; `
-
-const keepaliveQuery = `select 1`
-
-// session is one connection. Only Run's goroutine uses it.
+// session is one connection, taken over from pgx as soon as the server has let it in. It is used in both directions at once:
+// a goroutine of its own receives and delivers without pause, while Run's goroutine sends statements, one at a time. So no wait
+// for notifications has to be interrupted when a channel changes, and no notification waits for a statement.
 type session struct {
-	conn      *pgconn.PgConn
-	timeout   time.Duration
-	roundTrip time.Time // when the server last answered a statement
+	conn     net.Conn
+	frontend *pgproto3.Frontend // its sending half belongs to Run's goroutine, its receiving half to receive
+	pid      uint32             // as the server, or a pooler in its place, has said at the start
+	logger   hclog.Logger
+	timeout  time.Duration // for the answer to a statement, while nothing else comes
+
+	arrived atomic.Uint64 // notifications so far
+	replies chan reply    // from receive; capacity 1, since one statement is under way at most
+	echoes  chan string   // payloads of probes that came back; capacity 1
+	ended   chan struct{} // closed by receive at its end
+	err     error         // why it ended; may be read once ended is closed
+
+	// Only Run's goroutine uses these.
+	probe       string // the private channel of the probes
+	probes      uint64
+	listens     bool // the session listens on it: somebody subscribed once
+	probeFailed bool // the latest probe could not be sent, for a reason that is not the session's
+	fingerprint fingerprint
 }
 
-// connect makes one attempt at a session with LISTEN in force on every channel.
-func (l *Listener) connect(ctx context.Context) (*session, error) {
+// reply is the server's answer to one statement or several that were sent together.
+type reply struct {
+	row []string // the last one, null as ""
+	err error
+}
+
+// dial makes one attempt at a connection and begins to receive.
+func (l *Listener) dial(ctx context.Context) (*session, error) {
 	config := l.options.Config.Copy()
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["client_encoding"] = "UTF8" // names and payloads are Go strings, whatever the database's encoding
-	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { l.deliver(n.Channel, n.Payload) }
-
-	// When pgx gives up a broken connection, it dials once more to cancel the statement, for up to 15 s. A session that only
-	// LISTENs has nothing to cancel, and close would have to wait for it.
-	var dialed atomic.Bool
-	dial := config.DialFunc
-	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if dialed.Load() {
-			return nil, errors.New("a listener sends no cancel requests")
-		}
-		return dial(ctx, network, address)
-	}
-
 	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
 		return nil, err
 	}
-	dialed.Store(true)
-
-	s := &session{conn: conn, timeout: l.timeout}
-	l.wantAll()
-	listen, _, _ := l.takeChanges()
-	if err := s.exec(ctx, prepareSession+l.nameStatement()+listenStatements(listen, nil)); err != nil {
-		s.close()
-		return nil, fmt.Errorf("listen on %d channels: %w", len(listen), err)
+	hijacked, err := conn.Hijack()
+	if err != nil {
+		_ = conn.Close(ctx)
+		return nil, fmt.Errorf("take over the connection: %w", err)
 	}
-	reconnect := l.connected(listen)
-	l.logger.Info("session established", "channels", len(listen), "reconnect", reconnect, "pid", conn.PID())
+	s := &session{
+		conn: hijacked.Conn, frontend: hijacked.Frontend, pid: hijacked.PID, logger: l.logger, timeout: l.options.ProbeInterval,
+		replies: make(chan reply, 1), echoes: make(chan string, 1), ended: make(chan struct{}),
+		probe: newProbeChannel(),
+	}
+	go s.receive(l.deliver)
 	return s, nil
 }
 
-// serve keeps LISTEN in line with the subscriptions and delivers until the session is lost or ctx is done.
-func (l *Listener) serve(ctx context.Context, s *session) error {
-	for ctx.Err() == nil {
-		if listen, unlisten, rename := l.takeChanges(); len(listen)+len(unlisten) > 0 || rename {
-			if err := s.exec(ctx, l.nameStatement()+listenStatements(listen, unlisten)); err != nil {
-				return fmt.Errorf("change channels: %w", err)
+// receive takes in whatever the server sends until the connection ends. close waits for it.
+func (s *session) receive(deliver func(channel, payload string)) {
+	defer close(s.ended)
+	var r reply
+	for {
+		message, err := s.frontend.Receive()
+		if err != nil {
+			s.err = err
+			if r.err != nil { // the server has said why
+				s.err = r.err
 			}
-			l.established(listen)
+			return
 		}
-		if err := l.wait(ctx, s); err != nil {
-			return fmt.Errorf("wait for notification: %w", err)
-		}
-		if time.Since(s.roundTrip) >= l.keepalive && l.unused() {
-			s.roundTrip = time.Now() // nobody would miss it
-		} else if time.Since(s.roundTrip) >= l.keepalive {
-			if err := s.exec(ctx, keepaliveQuery); err != nil {
-				return fmt.Errorf("ask for a sign of life: %w", err)
+		switch message := message.(type) {
+		case *pgproto3.NotificationResponse:
+			s.arrived.Add(1)
+			if message.Channel != s.probe {
+				deliver(message.Channel, message.Payload)
+				continue
 			}
+			select {
+			case s.echoes <- message.Payload:
+			default: // nobody waits for it
+			}
+		case *pgproto3.DataRow:
+			r.row = r.row[:0:0]
+			for _, value := range message.Values {
+				r.row = append(r.row, string(value))
+			}
+		case *pgproto3.ErrorResponse:
+			r.err = pgconn.ErrorResponseToPgError(message)
+		case *pgproto3.NoticeResponse:
+			s.logger.Debug("notice of the server", "severity", message.Severity, "message", message.Message)
+		case *pgproto3.ReadyForQuery:
+			select {
+			case s.replies <- r:
+			default:
+				s.err = errors.New("the server answers statements that were not sent")
+				return
+			}
+			r = reply{}
 		}
 	}
-	return nil
 }
 
-// wait delivers until a channel changes, a keepalive is due, ctx is done or the session is lost; only the last is an error.
-// To end the wait by its context leaves the connection usable, other than with a statement.
-func (l *Listener) wait(ctx context.Context, s *session) error {
-	ctx, cancel := context.WithDeadline(ctx, s.roundTrip.Add(l.keepalive))
-	defer cancel()
-
-	l.mu.Lock()
-	l.interrupt = cancel
-	if len(l.changed) > 0 || l.rename { // since takeChanges: nobody could interrupt then
-		cancel()
+// exec runs statements in one round trip and returns the last row. A *pgconn.PgError may leave the session alive, no other error does.
+func (s *session) exec(ctx context.Context, statements string) ([]string, error) {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
+		return nil, fmt.Errorf("send: %w", err)
 	}
-	l.mu.Unlock()
-
-	var err error
-	for err == nil {
-		err = s.conn.WaitForNotification(ctx) // delivers through OnNotification
+	s.frontend.SendQuery(&pgproto3.Query{String: statements})
+	if err := s.frontend.Flush(); err != nil {
+		return nil, fmt.Errorf("send: %w", err)
 	}
-
-	l.mu.Lock()
-	l.interrupt = nil
-	l.mu.Unlock()
-
-	if ctx.Err() != nil && !s.conn.IsClosed() {
-		return nil
+	r, err := waitFor(ctx, s, s.replies, "an answer")
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return r.row, r.err
 }
 
-// exec runs statements in one round trip and one transaction. An error of any kind ends the session: pgx closes it at the
-// deadline, and after a refusal it is unknown which LISTEN is in force.
-func (s *session) exec(ctx context.Context, statements string) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	if _, err := s.conn.Exec(ctx, statements).ReadAll(); err != nil {
-		return err
+// waitFor waits for what the receiving goroutine passes on. It gives up once nothing at all has come for the session's timeout:
+// a long queue of notifications may lie before what it waits for.
+func waitFor[T any](ctx context.Context, s *session, from <-chan T, what string) (value T, err error) {
+	timer := time.NewTimer(s.timeout)
+	defer timer.Stop()
+	for before := s.arrived.Load(); ; before = s.arrived.Load() {
+		select {
+		case value = <-from:
+			return value, nil
+		case <-ctx.Done():
+			return value, ctx.Err()
+		case <-s.ended:
+			select { // it came together with the end
+			case value = <-from:
+				return value, nil
+			default:
+				return value, s.err
+			}
+		case <-timer.C:
+			if s.arrived.Load() == before {
+				return value, fmt.Errorf("%s has not come within %s", what, s.timeout)
+			}
+			timer.Reset(s.timeout)
+		}
 	}
-	s.roundTrip = time.Now()
-	return nil
 }
 
-// close says goodbye if the connection still works, closes it, and waits for the goroutine with which pgx clears up a
-// connection that broke.
+// close says goodbye if the connection still takes it, closes it, and waits for the receiving goroutine.
 func (s *session) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = s.conn.Close(ctx) // nobody can do anything about an error here
-	_ = s.conn.Conn().Close()
-	<-s.conn.CleanupDone()
-}
-
-// nameStatement sets the application_name.
-func (l *Listener) nameStatement() string {
-	if l.options.SessionName == nil {
-		return ""
+	_ = s.conn.SetWriteDeadline(time.Now().Add(closeTimeout)) // nobody can do anything about an error here
+	s.frontend.Send(&pgproto3.Terminate{})
+	_ = s.frontend.Flush()
+	conn := s.conn
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn = encrypted.NetConn() // whose Close would write once more, for up to five seconds
 	}
-	return "set application_name = '" + strings.ReplaceAll(l.options.SessionName(), "'", "''") + "'; "
-}
-
-func listenStatements(listen, unlisten []string) string {
-	var statements strings.Builder
-	for _, channel := range listen {
-		statements.WriteString("listen " + pgx.Identifier{channel}.Sanitize() + ";")
-	}
-	for _, channel := range unlisten {
-		statements.WriteString("unlisten " + pgx.Identifier{channel}.Sanitize() + ";")
-	}
-	return statements.String()
+	_ = conn.Close()
+	<-s.ended
 }

@@ -57,7 +57,7 @@ func (l *Listener) Subscribe(channel string) (*Subscription, error) {
 		return s, nil
 	}
 	l.changed[channel] = true
-	l.wakeLocked()
+	l.wakeRun()
 	return s, nil
 }
 
@@ -103,7 +103,7 @@ func (s *Subscription) Close() {
 	}
 	delete(l.subscriptions, s.channel)
 	l.changed[s.channel] = true
-	l.wakeLocked()
+	l.wakeRun()
 }
 
 func (s *Subscription) endLocked() {
@@ -126,26 +126,22 @@ func (s *Subscription) missLocked() {
 	}
 }
 
-// bufferChange is worth a line in the log: a subscriber fell behind, or caught up after it did. Zero: neither.
-type bufferChange struct {
-	overflowed bool
-	dropped    uint64 // while it was behind
-}
-
-// offerLocked puts the payload into the buffer or drops it. An episode of drops lasts until the subscriber has emptied its
-// buffer, so that one which reads a message now and then does not begin a new episode each time.
-func (s *Subscription) offerLocked(payload string) (change bufferChange, dropped bool) {
+// offerLocked puts the payload into the buffer, or drops it and returns false. An episode of drops lasts until the subscriber
+// has emptied its buffer, so that one which reads a message now and then does not begin a new episode each time.
+func (s *Subscription) offerLocked(payload string) bool {
 	if s.dropped > 0 && len(s.messages) == 0 {
-		change.dropped = s.dropped
+		s.listener.noteLocked(episode{channel: s.channel, dropped: s.dropped})
 		s.dropped = 0
 	}
 	select {
 	case s.messages <- payload:
-		return change, false
+		return true
 	default:
 	}
-	change.overflowed = s.dropped == 0
+	if s.dropped == 0 {
+		s.listener.noteLocked(episode{channel: s.channel, overflowed: true})
+	}
 	s.dropped++
 	s.missLocked()
-	return change, true
+	return false
 }

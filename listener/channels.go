@@ -1,0 +1,148 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// prepareSession overrides what a role or a database may set: a session that only waits must not be ended for that, and none of
+// its statements takes long. The server for its part gives up a client that is gone: until then the backend would hold the
+// place in the notification queue that everybody's NOTIFY needs in the end. The last statement tells whether a pooler is in between.
+const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; set lock_timeout = '2s';
+	set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s';
+	select pg_backend_pid()`
+
+// readOnly is the SQLSTATE with which a hot standby refuses LISTEN.
+const readOnly = "25006"
+
+// ErrHotStandby is the cause where the server is a hot standby, on which LISTEN does not exist. Run keeps trying: it may be
+// promoted, or another host of the configuration may be.
+var ErrHotStandby = errors.New("the server is a hot standby, which cannot LISTEN; connect to the primary " +
+	"(with several hosts, target_session_attrs=read-write finds it)")
+
+// connect makes one attempt at a session with LISTEN in force on every channel, that has proven to deliver if it has any.
+func (l *Listener) connect(ctx context.Context) (_ *session, err error) {
+	s, err := l.dialUnshared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	l.wantAll()
+	listen, _, _ := l.takeChanges()
+	if err := l.change(ctx, s, listen, nil, true); err != nil {
+		return nil, err
+	}
+	if s.listens {
+		if err := l.prove(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	reconnect := l.connected(listen)
+	l.logger.Info("session established", "channels", len(listen), "reconnect", reconnect, "pid", s.pid)
+	return s, nil
+}
+
+// dialUnshared returns a session that has one of the server's to itself, prepared.
+func (l *Listener) dialUnshared(ctx context.Context) (*session, error) {
+	for proven := false; ; proven = true {
+		s, err := l.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		row, err := s.exec(ctx, prepareSession)
+		if err != nil {
+			s.close()
+			return nil, fmt.Errorf("prepare session: %w", err)
+		}
+		if len(row) == 1 && row[0] == fmt.Sprint(s.pid) || proven {
+			return s, nil
+		}
+		err = s.refuseSharing(ctx)
+		s.close() // it has served its purpose
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// serve keeps LISTEN in line with the subscriptions and proves the session until it is lost or ctx is done.
+func (l *Listener) serve(ctx context.Context, s *session) error {
+	probe := time.NewTicker(l.options.ProbeInterval)
+	defer probe.Stop()
+	for {
+		l.logEpisodes()
+		if listen, unlisten, rename := l.takeChanges(); len(listen)+len(unlisten) > 0 || rename {
+			first := !s.listens
+			if err := l.change(ctx, s, listen, unlisten, rename); err != nil {
+				return err
+			}
+			l.established(listen)
+			if first && s.listens {
+				if err := l.prove(ctx, s); err != nil {
+					return err
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.ended:
+			return fmt.Errorf("wait for notification: %w", s.err)
+		case <-l.wake:
+		case <-probe.C:
+			if l.unused() { // nobody would miss it
+				continue
+			}
+			if err := l.prove(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// change brings LISTEN and the session's name up to date in one round trip and one transaction. The channel of the probes
+// comes with the first one that somebody subscribes to. After an error it is unknown which LISTEN is in force, so it ends the session.
+func (l *Listener) change(ctx context.Context, s *session, listen, unlisten []string, rename bool) error {
+	all := listen
+	if len(listen) > 0 && !s.listens {
+		all = append([]string{s.probe}, listen...)
+	}
+	var statements strings.Builder
+	if rename && l.options.SessionName != nil {
+		statements.WriteString("set application_name = '" + strings.ReplaceAll(l.options.SessionName(), "'", "''") + "'; ")
+	}
+	for _, channel := range all {
+		statements.WriteString("listen " + pgx.Identifier{channel}.Sanitize() + ";")
+	}
+	for _, channel := range unlisten {
+		statements.WriteString("unlisten " + pgx.Identifier{channel}.Sanitize() + ";")
+	}
+	if statements.Len() == 0 {
+		return nil
+	}
+	_, err := s.exec(ctx, statements.String())
+	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok && refusal.Code == readOnly {
+		return ErrHotStandby
+	}
+	if err != nil {
+		return fmt.Errorf("listen on %d channels more, and leave %d: %w", len(listen), len(unlisten), err)
+	}
+	s.listens = s.listens || len(all) > 0
+	for _, channel := range all {
+		s.fingerprint.add(channel)
+	}
+	for _, channel := range unlisten {
+		s.fingerprint.remove(channel)
+	}
+	return nil
+}
