@@ -26,15 +26,17 @@ func (e *timeoutError) Error() string {
 // attempt calls do with a context that ends after timeout. A panic becomes a *panicError; an error after the time was up is
 // wrapped in a *timeoutError. It returns when do returns: a function that ignores its context holds its worker.
 func attempt(ctx context.Context, timeout time.Duration, do func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, &timeoutError{timeout})
-	defer cancel()
+	a := newAttemptContext(ctx, time.Now(), timeout)
+	defer a.finish()
 	defer func() {
 		if value := recover(); value != nil {
 			err = &panicError{value, debug.Stack()}
 		}
 	}()
-	err = do(ctx)
-	if late, ok := context.Cause(ctx).(*timeoutError); ok && err != nil {
+	if err = do(a); err == nil {
+		return nil
+	}
+	if late, ok := context.Cause(a).(*timeoutError); ok {
 		return fmt.Errorf("%w: %w", late, err)
 	}
 	return err

@@ -9,19 +9,16 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-const (
-	// How often progress over events of other topics, which nobody waits for, is written.
-	idleSave = time.Second
-
-	// How long a last write of progress may take once the leader has to stop at once.
-	lastSave = 200 * time.Millisecond
-)
-
 // consumer brings the events of one topic to one handler.
+//
+// Its loop, one goroutine, owns the state below. Beside the loop run the workers, who see the queue and the counters; at most one
+// read, ahead of the workers; and at most one write of progress, while the next one gathers. Reads and writes are goroutines
+// that the loop starts with copies of what they need, and that end by sending their outcome to the loop.
 type consumer struct {
 	Handler
-	log      *eventLog
+	log      *eventLog // shared with the other handlers of the topic
 	logger   hclog.Logger
+	term     int64
 	queue    *queue
 	wake     chan struct{} // capacity 1: there may be something to read
 	counters handlerCounters
@@ -31,19 +28,29 @@ type consumer struct {
 	state
 }
 
-// state is what the consumer knows in one term. Only its run touches it; the workers see just the queue and the counters.
+// state is what the consumer's loop knows in one term.
 type state struct {
-	page      int // the limit of the next read
 	more      bool
+	rung      int64 // how often the doorbell had rung when the consumer woke
 	seen      int64 // the highest id read
 	holes     holes
 	holeWait  time.Duration
 	holesDue  time.Time
 	holesRead time.Time
-	retrying  map[int64]struct{} // deliveries that are in the queue
+	retrying  map[int64]struct{} // deliveries that are in the queue, or whose outcome is not written yet
 	retryDue  time.Time
-	unsaved   progress
-	savedLast time.Time
+
+	reading bool         // one is under way
+	lastNew bool         // the last one was for new events
+	read    chan outcome // capacity 1, so that the sender never waits
+
+	saving
+}
+
+// outcome is how a step at the database ended. apply takes it into the state.
+type outcome struct {
+	err   error
+	apply func()
 }
 
 func newConsumer(h Handler, log *eventLog, logger hclog.Logger) *consumer {
@@ -52,20 +59,16 @@ func newConsumer(h Handler, log *eventLog, logger hclog.Logger) *consumer {
 
 // begin sets the consumer up for a leader's term.
 func (c *consumer) begin(lead Lead) {
-	c.log.term, c.held = lead.Term, lead.Held
+	c.term, c.held = lead.Term, lead.Held
 	c.queue = newQueue()
 	c.state = state{
-		page: firstPage, more: true, holeWait: minHoleWait, retrying: map[int64]struct{}{}, retryDue: time.Now(),
+		more: true, holeWait: minHoleWait, retrying: map[int64]struct{}{}, retryDue: time.Now(), read: make(chan outcome, 1),
+		saving: saving{wrote: make(chan outcome, 1)},
 	}
 }
 
 // ring makes the consumer read again, soon.
-func (c *consumer) ring() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
+func (c *consumer) ring() { signal(c.wake) }
 
 // run consumes until stop is closed (then it waits for the attempts under way and writes their outcome), until ctx is done
 // (then it cancels them first), or until it can no longer write its progress.
@@ -102,71 +105,90 @@ func (c *consumer) run(ctx context.Context, stop <-chan struct{}) error {
 	return err
 }
 
-// finish waits for the workers and writes what they achieve meanwhile. It always waits, since nobody else would.
-func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup, cancel context.CancelCauseFunc) error {
-	c.pulse.end() // from here on the drain is what bounds it
-	c.queue.close()
-	idle := make(chan struct{})
-	go func() {
-		workers.Wait()
-		close(idle)
-	}()
-	for {
-		select {
-		case <-c.queue.changed:
-			if ctx.Err() == nil {
-				c.settle()
-				if err := c.write(ctx); err != nil && ctx.Err() == nil {
-					cancel(err)
-					<-idle
-					return err
-				}
-			}
-		case <-idle:
-			c.settle()
-			if ctx.Err() == nil {
-				return c.write(ctx)
-			}
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
-			defer cancel()
-			if _, err := c.save(last, &c.unsaved); err != nil {
-				c.logger.Debug("last progress not written, its events are delivered again", "error", err)
-			}
-			return nil
-		}
-	}
-}
-
 // consume is the loop: take results, write progress, read more, wait.
 func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
+	reading, stopReading := context.WithCancel(ctx)
+	defer c.joinRead()
+	defer stopReading()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !isClosed(stop) {
 		c.pulse.beat()
-		if err := c.step(ctx); err != nil {
-			if ctx.Err() != nil && !errors.Is(err, ErrFenced) {
-				return nil // stopped, not broken
-			}
-			return err
-		}
+		c.step(ctx, reading)
 		if wait, ok := c.nextTimer(); ok {
 			timer.Reset(wait)
 		} else {
 			timer.Stop()
 		}
+		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-stop:
 			return nil
-		case <-c.queue.changed:
+		case <-c.changed():
+		case <-c.queue.low:
 		case <-c.wake:
-			c.more = true
+			c.more, c.rung = true, c.log.rings.Load()
 			c.holesDue = c.holesRead.Add(time.Duration(min(len(c.holes), maxHoles)) * perHole)
+		case o := <-c.read:
+			c.reading = false
+			if err = o.err; err == nil {
+				o.apply()
+			}
+		case o := <-c.wrote:
+			err = c.written(o)
 		case <-timer.C:
+		}
+		if err != nil {
+			if ctx.Err() != nil && !errors.Is(err, ErrFenced) {
+				return nil // stopped, not broken
+			}
+			return err
 		}
 	}
 	return nil
+}
+
+// joinRead waits for the read under way, and forgets what it brings.
+func (c *consumer) joinRead() {
+	if c.reading {
+		<-c.read
+		c.reading = false
+	}
+}
+
+// finish waits for the workers and writes what they achieve meanwhile. It always waits, since nobody else would.
+func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup, cancel context.CancelCauseFunc) (err error) {
+	c.pulse.end() // from here on the drain is what bounds it
+	c.queue.close()
+	left := make(chan struct{})
+	go func() {
+		workers.Wait()
+		close(left)
+	}()
+	for gone := false; ; {
+		c.settle()
+		if ctx.Err() == nil && c.writing == nil && !c.unsaved.empty() {
+			c.startWrite(ctx)
+		}
+		if gone && c.writing == nil {
+			if ctx.Err() != nil && err == nil {
+				c.saveLast(ctx)
+			}
+			return err
+		}
+		select {
+		case <-c.changed():
+		case o := <-c.wrote:
+			if failed := c.written(o); failed != nil && ctx.Err() == nil {
+				err = failed
+				cancel(err)
+			}
+		case <-left:
+			gone, left = true, nil
+		}
+	}
 }
 
 // nextTimer says how long the loop may wait for the sake of its own dates.
@@ -177,10 +199,10 @@ func (c *consumer) nextTimer() (time.Duration, bool) {
 			due = t
 		}
 	}
-	if !c.unsaved.empty() {
-		sooner(c.savedLast.Add(idleSave))
+	if c.writing == nil && !c.unsaved.empty() {
+		sooner(c.writeDue())
 	}
-	if c.hasRoom() { // otherwise results come in first
+	if !c.reading && c.hasRoom() { // otherwise results come in first
 		if c.more {
 			sooner(time.Now())
 		}
@@ -192,88 +214,30 @@ func (c *consumer) nextTimer() (time.Duration, bool) {
 	return time.Until(due), !due.IsZero()
 }
 
-// hasRoom is false while the workers have enough to do.
+// hasRoom is false while the workers have more than a page to do. It wakes the loop when they have less.
 func (c *consumer) hasRoom() bool {
-	return c.queue.length() <= c.page/2
+	return c.queue.hasRoom(c.log.pageLimit())
 }
 
-// step does whatever there is to do now.
-func (c *consumer) step(ctx context.Context) error {
-	results := c.settle()
-	if results > 0 || !c.unsaved.empty() && time.Since(c.savedLast) >= idleSave {
-		if err := c.write(ctx); err != nil {
-			return err
-		}
+// step begins whatever there is to do now: reads under the context reading, writes under ctx.
+func (c *consumer) step(ctx, reading context.Context) {
+	c.settle()
+	if c.writing == nil && !c.unsaved.empty() && !time.Now().Before(c.writeDue()) {
+		c.startWrite(ctx)
 	}
-	if !c.hasRoom() {
-		return nil
+	if c.reading || !c.hasRoom() {
+		return
 	}
-	if c.more {
-		if err := c.readNew(ctx); err != nil {
-			return err
-		}
+	// New events come first, but not twice while something else is due.
+	now := time.Now()
+	holesDue := len(c.holes) > 0 && !now.Before(c.holesDue)
+	retriesDue := !now.Before(c.retryDue)
+	switch {
+	case c.more && !(c.lastNew && (holesDue || retriesDue)):
+		c.startNew(reading)
+	case retriesDue:
+		c.startRetries(reading)
+	case holesDue:
+		c.startHoles(reading)
 	}
-	if len(c.holes) > 0 && !time.Now().Before(c.holesDue) {
-		if err := c.readHoles(ctx); err != nil {
-			return err
-		}
-	}
-	if !time.Now().Before(c.retryDue) {
-		return c.readRetries(ctx)
-	}
-	return nil
-}
-
-// settle turns the results that have come in into progress to be written, and returns how many there were.
-func (c *consumer) settle() int {
-	results := c.queue.take()
-	for _, r := range results {
-		id := r.event.ID
-		delete(c.retrying, id)
-		if !r.retry {
-			c.unsaved.done.add(span{id, id + 1})
-		}
-		if r.err != nil {
-			c.fail(r)
-		} else if r.retry {
-			c.unsaved.succeeded = append(c.unsaved.succeeded, id)
-		}
-	}
-	return len(results)
-}
-
-// fail decides what becomes of a failed attempt. The log gets a line when failures begin, not one for each.
-func (c *consumer) fail(r result) {
-	f := failure{id: r.event.ID, attempt: r.event.Attempt, message: errorText(r.err)}
-	if f.attempt >= c.Retry.Attempts {
-		f.dead = true
-		c.counters.dead.Add(1)
-		c.episodes.dead.log(c.logger, hclog.Error, "event is a dead letter", "event_id", f.id, "attempts", f.attempt, "error", f.message)
-	} else {
-		f.retryIn = c.Retry.delay(f.attempt)
-		if due := time.Now().Add(f.retryIn); due.Before(c.retryDue) {
-			c.retryDue = due
-		}
-		c.episodes.failed.log(c.logger, hclog.Warn, "handler fails", "event_id", f.id, "attempt", f.attempt, "retry_in", f.retryIn, "error", f.message)
-	}
-	c.unsaved.failed = append(c.unsaved.failed, f)
-}
-
-// write saves the progress so far and starts anew.
-func (c *consumer) write(ctx context.Context) error {
-	if c.unsaved.empty() {
-		return nil
-	}
-	var number int64
-	err := c.persist(ctx, "write progress", func(ctx context.Context) (err error) {
-		number, err = c.save(ctx, &c.unsaved)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	c.holes.limit(number)
-	c.unsaved = progress{done: c.unsaved.done[:0]}
-	c.savedLast = time.Now()
-	return nil
 }

@@ -18,7 +18,7 @@ type Event struct {
 	Topic   string            // empty for a plain NOTIFY
 	Channel string            // empty for a row of the log
 	Key     string            // the producer's key; empty where it gave none
-	Headers map[string]string // never nil for a row of the log
+	Headers map[string]string // nil where the producer gave none
 
 	// Payload is the jsonb of the row as PostgreSQL prints it, or the bytes of a plain NOTIFY as they were sent.
 	Payload   []byte

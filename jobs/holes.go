@@ -8,8 +8,9 @@ import (
 
 // hole is a run of ids below the highest one seen whose rows were not visible: their transactions still run, or rolled back.
 // Only a transaction with a number below horizon can fill it. An id is given out only to a transaction that has its number, so
-// any number given out after the read that showed the hole will do; 0 means that none is known yet. The xmax of that read's
-// snapshot would not: it is above the last number that has ended, not above the last that was given out.
+// any number given out after the read that showed the hole will do; 0 means that none is known yet, and awaiting that a write
+// under way will bring one. The xmax of that read's snapshot would not do: it is above the last number that has ended, not above the
+// last that was given out.
 type hole struct {
 	span
 	horizon int64
@@ -24,10 +25,25 @@ func (h *holes) add(s span) {
 	}
 }
 
+// awaiting is the horizon of a hole that takes that of the write under way, which began after the read that showed the hole.
+const awaiting = -1
+
 // limit sets the horizon of the holes that have none.
 func (h holes) limit(horizon int64) {
 	for i := range h {
-		if h[i].horizon == 0 {
+		if h[i].horizon <= 0 {
+			h[i].horizon = horizon
+		}
+	}
+}
+
+// await marks the holes that have no horizon for limitAwaiting.
+func (h holes) await() { h.limit(awaiting) }
+
+// limitAwaiting sets the horizon of the holes that were there at the last call of await.
+func (h holes) limitAwaiting(horizon int64) {
+	for i := range h {
+		if h[i].horizon == awaiting {
 			h[i].horizon = horizon
 		}
 	}
@@ -35,7 +51,7 @@ func (h holes) limit(horizon int64) {
 
 // unlimited says whether a hole has no horizon yet.
 func (h holes) unlimited() bool {
-	return slices.ContainsFunc(h, func(h hole) bool { return h.horizon == 0 })
+	return slices.ContainsFunc(h, func(h hole) bool { return h.horizon <= 0 })
 }
 
 // take removes at most n holes, and returns them in order of their ids. What is put back later comes last, so that all get
@@ -69,7 +85,7 @@ func (h *holes) settle(found []int64, cutOff bool, xmin int64) (gone []span) {
 	keep := func(s span, horizon int64) {
 		switch {
 		case s.lo >= s.hi:
-		case horizon != 0 && horizon <= xmin: // every transaction that could have filled it had ended
+		case horizon > 0 && horizon <= xmin: // every transaction that could have filled it had ended
 			gone = append(gone, s)
 		default:
 			left = append(left, hole{s, horizon})

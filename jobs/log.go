@@ -2,34 +2,18 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// row is what a read of the log brings for each id. Rows of other topics come without their contents: their ids count, because
-// only then is a missing id a hole.
-type row struct {
-	id    int64
-	mine  bool
-	event Event
-}
-
-// page is the outcome of one read.
-type page struct {
-	rows   []row
-	bytes  int
-	cutOff bool  // there may be more
-	xmin   int64 // of the snapshot, for a read of holes
-}
-
+// Rows of other topics come without their contents: no payload in the answer means another topic, since the column is never null.
 const (
-	selectNew = `select e.id, e.topic = $1, e.key, case when e.topic = $1 then e.payload end,
-			case when e.topic = $1 then e.headers end, e.created_at, 0::bigint
+	selectNew = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
+			e.key, e.created_at
 		from pgsolo.event e
 		where e.id > $2
 		order by e.id
@@ -38,8 +22,8 @@ const (
 	// The snapshot's xmin comes from the very statement that reads, so that it speaks of just what that could see. The outer join
 	// keeps one row with it where nothing was found. The inner order and limit make each hole a look at the index: without them
 	// the planner, which knows nothing of the holes, may read the whole table for each.
-	selectInHoles = `select e.id, e.topic = $1, e.key, case when e.topic = $1 then e.payload end,
-			case when e.topic = $1 then e.headers end, e.created_at, s.xmin
+	selectInHoles = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
+			e.key, e.created_at, s.xmin
 		from (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin) s left join (
 			select e.*
 			from unnest($2::bigint[], $3::bigint[]) h (lo, hi)
@@ -50,29 +34,50 @@ const (
 		order by e.id`
 )
 
-// eventLog reads pgsolo.event for one handler.
-type eventLog struct {
-	pool           *pgxpool.Pool
-	schema         string
-	handler, topic string
-	term           int64
+// The columns of both statements, and how they are asked for: numbers and times in binary, jsonb as the text that it is sent as
+// either way. Of selectNew's answer xmin is not a part.
+const (
+	columnID = iota
+	columnPayload
+	columnHeaders
+	columnKey
+	columnCreatedAt
+	columnXmin
+)
+
+// logReader reads the rows of one topic from pgsolo.event. It has no state, and may be used by any goroutine.
+type logReader struct {
+	pool   *pgxpool.Pool
+	schema string
+	topic  string
+	mode   pgx.QueryExecMode
+}
+
+func newLogReader(pool *pgxpool.Pool, schema, topic string) logReader {
+	mode := pool.Config().ConnConfig.DefaultQueryExecMode
+	if mode == pgx.QueryExecModeSimpleProtocol {
+		mode = pgx.QueryExecModeExec // the simple protocol knows no binary
+	}
+	return logReader{pool, schema, topic, mode}
 }
 
 // after returns the next rows above id, at most limit.
-func (l *eventLog) after(ctx context.Context, id int64, limit int) (page, error) {
-	return l.read(ctx, limit, selectNew, l.topic, id, limit)
+func (l *logReader) after(ctx context.Context, id int64, limit, expected int) (*page, error) {
+	return l.read(ctx, page{after: id, records: make([]record, 0, expected)}, limit, selectNew,
+		pgx.QueryResultFormats{1, 0, 0, 1, 1}, l.topic, id, limit)
 }
 
 // in returns the rows that have become visible in holes, at most limit.
-func (l *eventLog) in(ctx context.Context, h holes, limit int) (page, error) {
+func (l *logReader) in(ctx context.Context, h holes, limit int) (*page, error) {
 	los, his := h.bounds()
-	return l.read(ctx, limit, selectInHoles, l.topic, los, his, limit)
+	return l.read(ctx, page{}, limit, selectInHoles,
+		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1}, l.topic, los, his, limit)
 }
 
 const selectNumber = `select pg_current_xact_id()::text::bigint`
 
 // number returns a transaction number that has just been given out.
-func (l *eventLog) number(ctx context.Context) (n int64, err error) {
+func (l *logReader) number(ctx context.Context) (n int64, err error) {
 	if err := l.pool.QueryRow(ctx, inSchema(selectNumber, l.schema)).Scan(&n); err != nil {
 		return 0, fmt.Errorf("take a transaction number: %w", err)
 	}
@@ -82,70 +87,63 @@ func (l *eventLog) number(ctx context.Context) (n int64, err error) {
 // errPageFull ends a read of more than pageBytes. The connection is given up with it, which is cheaper than to receive the rest.
 var errPageFull = errors.New("page is full")
 
-func (l *eventLog) read(ctx context.Context, limit int, sql string, args ...any) (page, error) {
+func (l *logReader) read(ctx context.Context, p page, limit int, sql string, formats pgx.QueryResultFormats, args ...any) (*page, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rows, err := l.pool.Query(ctx, inSchema(sql, l.schema), args...)
+	rows, err := l.pool.Query(ctx, inSchema(sql, l.schema), append([]any{l.mode, formats}, args...)...)
 	if err != nil {
-		return page{}, fmt.Errorf("read events: %w", err)
+		return nil, fmt.Errorf("read events: %w", err)
 	}
-	var (
-		p                page
-		id               *int64
-		mine             *bool
-		key              *string
-		payload, headers []byte
-		createdAt        *time.Time
-	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &mine, &key, &payload, &headers, &createdAt, &p.xmin}, func() error {
-		if id == nil {
-			return nil // only the snapshot
-		}
-		if p.bytes > pageBytes {
+	var values arena
+	for err == nil && rows.Next() {
+		if err = p.add(rows.RawValues(), l.topic, &values); err != nil {
 			cancel()
-			return errPageFull
 		}
-		r := row{id: *id, mine: *mine}
-		if r.mine {
-			decoded, err := decodeHeaders(headers)
-			if err != nil {
-				return fmt.Errorf("event %d: %w", *id, err)
-			}
-			r.event = Event{
-				Handler: l.handler, ID: *id, Topic: l.topic, Headers: decoded, Payload: payload, CreatedAt: *createdAt,
-				Attempt: 1, Term: l.term,
-			}
-			if key != nil {
-				r.event.Key = *key
-			}
-		}
-		p.rows = append(p.rows, r)
-		p.bytes += len(payload) + len(headers)
-		return nil
-	})
-	if err != nil && !errors.Is(err, errPageFull) {
-		return page{}, fmt.Errorf("read events: %w", err)
 	}
-	p.cutOff = err != nil || len(p.rows) == limit
-	return p, nil
+	rows.Close()
+	if err == nil {
+		err = rows.Err()
+	}
+	if err != nil && !errors.Is(err, errPageFull) {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	p.cutOff = err != nil || p.rows == limit
+	return &p, nil
 }
 
-// decodeHeaders keeps strings as they are and everything else as its JSON.
-func decodeHeaders(text []byte) (map[string]string, error) {
-	headers := map[string]string{}
-	if len(text) <= len("{}") {
-		return headers, nil
+// add takes in one row of the answer, whose bytes last only until the next one.
+func (p *page) add(row [][]byte, topic string, values *arena) error {
+	if len(row) > columnXmin {
+		p.xmin = int64(binary.BigEndian.Uint64(row[columnXmin]))
 	}
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return nil, fmt.Errorf("decode headers: %w", err)
+	if row[columnID] == nil {
+		return nil // only the snapshot
 	}
-	for name, value := range raw {
-		var s string
-		if json.Unmarshal(value, &s) != nil {
-			s = string(value)
-		}
-		headers[name] = s
+	if p.bytes > pageBytes {
+		return errPageFull
 	}
-	return headers, nil
+	id := int64(binary.BigEndian.Uint64(row[columnID]))
+	p.rows++
+	p.present.add(span{id, id + 1})
+	payload, headers, key := row[columnPayload], row[columnHeaders], row[columnKey]
+	if payload == nil {
+		p.foreign.add(span{id, id + 1})
+		return nil
+	}
+	r := record{id: id, topic: topic, payload: values.bytes(payload), createdAt: microseconds(row[columnCreatedAt])}
+	if len(headers) > len("{}") {
+		r.headers = values.bytes(headers)
+	}
+	if len(key) > 0 {
+		r.key = values.string(key)
+	}
+	p.records = append(p.records, r)
+	p.bytes += len(payload) + len(headers) + len(key)
+	return nil
+}
+
+// microseconds turns a timestamptz, which counts from the year 2000, into Unix time.
+func microseconds(timestamptz []byte) int64 {
+	const year2000 = 946_684_800_000_000
+	return year2000 + int64(binary.BigEndian.Uint64(timestamptz))
 }

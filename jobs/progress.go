@@ -29,6 +29,15 @@ func (p *progress) empty() bool {
 	return len(p.done) == 0 && len(p.succeeded) == 0 && len(p.failed) == 0
 }
 
+// add puts later progress on top.
+func (p *progress) add(later *progress) {
+	for _, s := range later.done {
+		p.done.add(s)
+	}
+	p.succeeded = append(p.succeeded, later.succeeded...)
+	p.failed = append(p.failed, later.failed...)
+}
+
 // Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it before or
 // after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens either.
 const (
@@ -71,7 +80,7 @@ const (
 func (c *consumer) claim(ctx context.Context) (done ranges, err error) {
 	err = c.persist(ctx, "claim cursor", func(ctx context.Context) error {
 		var encoded multirange
-		err := c.log.pool.QueryRow(ctx, inSchema(claimCursor, c.log.schema), c.Name, c.log.term).Scan(&encoded)
+		err := c.log.pool.QueryRow(ctx, inSchema(claimCursor, c.log.schema), c.Name, c.term).Scan(&encoded)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("handler %q: %w", c.Name, ErrFenced)
 		}
@@ -84,7 +93,7 @@ func (c *consumer) claim(ctx context.Context) (done ranges, err error) {
 // save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same progress
 // changes nothing.
 func (c *consumer) save(ctx context.Context, p *progress) (number int64, err error) {
-	args := []any{c.Name, c.log.term, p.done.encode()}
+	args := []any{c.Name, c.term, p.done.encode()}
 	statement := advanceCursor
 	if len(p.succeeded) > 0 || len(p.failed) > 0 {
 		statement = advanceWithDeliveries
@@ -116,51 +125,52 @@ func failureColumns(failures []failure) []any {
 	return []any{ids, attempts, dead, retryMs, messages}
 }
 
-const selectDue = `select d.event_id, d.topic, d.key, d.payload, d.headers, d.created_at, d.attempt + 1
-	from pgsolo.delivery d
-	where d.handler = $1 and d.state = 'retry' and d.next_at <= clock_timestamp() and d.event_id <> all($2::bigint[])
-	order by d.next_at
-	limit $3`
+// The outer join keeps one row, with the time until the next delivery is due, where none is due yet.
+const selectDue = `select n.seconds, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text, d.created_at, d.attempt + 1
+	from (
+		select extract(epoch from min(next_at) - clock_timestamp())::float8 as seconds from pgsolo.delivery
+		where handler = $1 and state = 'retry' and event_id <> all($2::bigint[])
+	) n left join (
+		select * from pgsolo.delivery
+		where handler = $1 and state = 'retry' and next_at <= clock_timestamp() and event_id <> all($2::bigint[])
+		order by next_at
+		limit $3
+	) d on true
+	order by d.next_at`
 
-const selectNextDue = `select extract(epoch from min(d.next_at) - clock_timestamp())::float8
-	from pgsolo.delivery d
-	where d.handler = $1 and d.state = 'retry' and d.event_id <> all($2::bigint[])`
-
-// dueRetries returns the deliveries whose next attempt is due, except those already taken, and how long until the next one
-// after them; never is true where there is none.
-func (c *consumer) dueRetries(ctx context.Context, taken []int64, limit int) (due []delivery, next time.Duration, never bool, err error) {
-	rows, err := c.log.pool.Query(ctx, inSchema(selectDue, c.log.schema), c.Name, taken, limit)
+// dueRetries returns the deliveries whose next attempt is due, except those already taken, and how long until it is worth looking
+// again: at once where there were some.
+func (c *consumer) dueRetries(ctx context.Context, taken []int64) (due []delivery, next time.Duration, err error) {
+	rows, err := c.log.pool.Query(ctx, inSchema(selectDue, c.log.schema), c.Name, taken, retryPage)
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("read due retries: %w", err)
+		return nil, 0, fmt.Errorf("read due retries: %w", err)
 	}
-	due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (delivery, error) {
-		var (
-			event   = Event{Handler: c.Name, Term: c.log.term}
-			key     *string
-			headers []byte
-		)
-		err := row.Scan(&event.ID, &event.Topic, &key, &event.Payload, &headers, &event.CreatedAt, &event.Attempt)
-		if err != nil {
-			return delivery{}, err
+	var (
+		seconds          *float64
+		id               *int64
+		topic, key       *string
+		payload, headers []byte
+		createdAt        *time.Time
+		attempt          *int
+	)
+	_, err = pgx.ForEachRow(rows, []any{&seconds, &id, &topic, &key, &payload, &headers, &createdAt, &attempt}, func() error {
+		if id == nil {
+			return nil
 		}
+		r := &record{id: *id, topic: *topic, payload: payload, headers: headers, createdAt: createdAt.UnixMicro()}
 		if key != nil {
-			event.Key = *key
+			r.key = *key
 		}
-		event.Headers, err = decodeHeaders(headers)
-		return delivery{event: event, retry: true}, err
+		due = append(due, delivery{record: r, attempt: *attempt, retry: true})
+		return nil
 	})
-	if err != nil {
-		return nil, 0, false, fmt.Errorf("read due retries: %w", err)
+	switch {
+	case err != nil:
+		return nil, 0, fmt.Errorf("read due retries: %w", err)
+	case len(due) > 0:
+		return due, 0, nil
+	case seconds == nil:
+		return nil, retryLook, nil
 	}
-	for _, d := range due {
-		taken = append(taken, d.event.ID)
-	}
-	var seconds *float64
-	if err := c.log.pool.QueryRow(ctx, inSchema(selectNextDue, c.log.schema), c.Name, taken).Scan(&seconds); err != nil {
-		return nil, 0, false, fmt.Errorf("read next retry: %w", err)
-	}
-	if seconds == nil {
-		return due, 0, true, nil
-	}
-	return due, max(0, time.Duration(*seconds*float64(time.Second))), false, nil
+	return nil, max(0, time.Duration(*seconds*float64(time.Second))), nil
 }

@@ -42,11 +42,12 @@ func (r *Runner) Healthy() error {
 	return nil
 }
 
-// during makes each try of a step at the database a sign of life, unless the loop has ended.
+// during makes each try of a step at the database a sign of life, unless the loop has ended, or ends at this moment: the step may
+// run beside it.
 func (p *pulse) during(do func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if p.at.Load() != 0 {
-			p.beat()
+		if at := p.at.Load(); at != 0 {
+			p.at.CompareAndSwap(at, time.Now().UnixNano())
 		}
 		return do(ctx)
 	}

@@ -59,6 +59,35 @@ func (r ranges) highest() int64 {
 	return r[len(r)-1].hi - 1
 }
 
+// size returns how many ids the set has.
+func (r ranges) size() int {
+	n := int64(0)
+	for _, s := range r {
+		n += s.hi - s.lo
+	}
+	return int(n)
+}
+
+// above returns the part of the set above id. It may share memory with the set.
+func (r ranges) above(id int64) ranges {
+	first := sort.Search(len(r), func(i int) bool { return r[i].hi > id+1 })
+	if first == len(r) || r[first].lo > id {
+		return r[first:]
+	}
+	return append(ranges{{id + 1, r[first].hi}}, r[first+1:]...)
+}
+
+// ids lists the set.
+func (r ranges) ids() []int64 {
+	ids := make([]int64, 0, r.size())
+	for _, s := range r {
+		for id := s.lo; id < s.hi; id++ {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // multirange is PostgreSQL's int8multirange.
 type multirange = pgtype.Multirange[pgtype.Range[pgtype.Int8]]
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -16,6 +17,8 @@ type Runner struct {
 	consumers []*consumer
 	channels  []*channelHandler
 	crons     []*cronJob
+	logs      map[string]*eventLog // by topic
+	rings     atomic.Int64         // of the doorbell, counted before the consumers are woken
 }
 
 // New checks the options. Its errors name the handler or cron job and the field.
@@ -38,7 +41,7 @@ func New(options Options) (*Runner, error) {
 	if options.Logger == nil {
 		options.Logger = hclog.NewNullLogger()
 	}
-	r := &Runner{options: options}
+	r := &Runner{options: options, logs: map[string]*eventLog{}}
 	names := map[string]bool{}
 	for i := range options.Handlers {
 		h, err := options.Handlers[i].withDefaults()
@@ -52,9 +55,7 @@ func New(options Options) (*Runner, error) {
 		logger := options.Logger.Named("handler").With("handler", h.Name)
 		switch {
 		case h.Topic != "":
-			r.consumers = append(r.consumers, newConsumer(h, &eventLog{
-				pool: options.Pool, schema: options.Schema, handler: h.Name, topic: h.Topic,
-			}, logger))
+			r.consumers = append(r.consumers, newConsumer(h, r.log(h.Topic), logger))
 		case options.Subscribe == nil:
 			return nil, fmt.Errorf("jobs: handler %q: Channel needs Options.Subscribe", h.Name)
 		default:
@@ -74,6 +75,17 @@ func New(options Options) (*Runner, error) {
 		r.crons = append(r.crons, job)
 	}
 	return r, nil
+}
+
+// log returns what the handlers of a topic share, for another one of them.
+func (r *Runner) log(topic string) *eventLog {
+	log, ok := r.logs[topic]
+	if !ok {
+		log = newEventLog(newLogReader(r.options.Pool, r.options.Schema, topic), &r.rings)
+		r.logs[topic] = log
+	}
+	log.readers++
+	return log
 }
 
 func (h Handler) withDefaults() (Handler, error) {
@@ -136,6 +148,9 @@ func (r *Runner) Run(ctx context.Context, lead Lead) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	start := func(run func(context.Context) error) { group.Go(func() error { return run(groupCtx) }) }
 
+	for _, log := range r.logs {
+		log.begin()
+	}
 	for _, c := range r.consumers {
 		c.begin(lead) // before the doorbell can ring it
 	}
@@ -170,6 +185,7 @@ func (r *Runner) runChannel(ctx context.Context, h *channelHandler, stop <-chan 
 // runDoorbell runs what wakes the consumers.
 func (r *Runner) runDoorbell(ctx context.Context, term int64, stop <-chan struct{}) error {
 	ring := func() {
+		r.rings.Add(1)
 		for _, c := range r.consumers {
 			c.ring()
 		}

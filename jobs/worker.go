@@ -14,29 +14,48 @@ import (
 // it: that is a failed attempt, and another goroutine of workers goes on.
 func (c *consumer) work(ctx context.Context, workers *sync.WaitGroup) {
 	var (
-		d      delivery
-		inside bool
+		payloads arena // the worker's own
+		inside   bool
 	)
+	d, ok := c.queue.next()
 	defer func() {
 		if inside {
 			c.counters.failed.Add(1)
-			c.queue.finish(result{d, errExited})
+			c.queue.fail(d, errExited)
 			workers.Go(func() { c.work(ctx, workers) })
 		}
 	}()
-	for {
-		var ok bool
-		if d, ok = c.queue.next(); !ok || c.held != nil && !c.held() {
-			return // what is not handled is delivered again
+	for ok && (c.held == nil || c.held()) { // what is not handled is delivered again
+		event, err := c.event(d, &payloads)
+		var stopped bool
+		if err != nil {
+			c.counters.failed.Add(1)
+		} else {
+			inside = true
+			err, stopped = c.counters.attempt(ctx, &c.Handler, event, c.logger, &c.episodes)
+			inside = false
 		}
-		inside = true
-		err, stopped := c.counters.attempt(ctx, c.Handler, d.event, c.logger, &c.episodes)
-		inside = false
-		if stopped {
+		switch {
+		case stopped:
 			return
+		case err != nil:
+			c.queue.fail(d, err)
+			d, ok = c.queue.next()
+		default:
+			d, ok = c.queue.succeed(d)
 		}
-		c.queue.finish(result{d, err})
 	}
+}
+
+// event makes the event of a delivery. Where other handlers may have the same record, the payload is a copy, so that each may do
+// with its own what it likes.
+func (c *consumer) event(d delivery, payloads *arena) (Event, error) {
+	event, err := d.record.event()
+	event.Handler, event.Attempt, event.Term = c.Name, d.attempt, c.term
+	if c.log.shared() && !d.retry {
+		event.Payload = payloads.bytes(event.Payload)
+	}
+	return event, err
 }
 
 // handlerCounters count what became of the events of one handler.
@@ -46,7 +65,7 @@ type handlerCounters struct {
 
 // attempt hands one event to the handler, counts the outcome, and logs the stack of a panic. stopped is true where the
 // attempt failed because ctx ended: then it is not counted, for it was none.
-func (c *handlerCounters) attempt(ctx context.Context, h Handler, event Event, logger hclog.Logger, episodes *episodes) (err error, stopped bool) {
+func (c *handlerCounters) attempt(ctx context.Context, h *Handler, event Event, logger hclog.Logger, episodes *episodes) (err error, stopped bool) {
 	c.inFlight.Add(1)
 	defer c.inFlight.Add(-1)
 	err = attempt(ctx, h.Timeout, func(ctx context.Context) error { return h.Handle(ctx, event) })

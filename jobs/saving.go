@@ -1,0 +1,140 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+const (
+	// While deliveries wait, results are gathered for so long before they are written. As soon as nothing waits, they are written at
+	// once.
+	gather = 5 * time.Millisecond
+
+	// How often progress over events of other topics, which nobody waits for, is written.
+	idleSave = time.Second
+
+	// How long a last write of progress may take once the leader has to stop at once.
+	lastSave = 200 * time.Millisecond
+)
+
+// saving is the part of the consumer's state that is about progress. An event is in unsaved.done only after its result is there,
+// and forgotten only after a write that has it was committed.
+type saving struct {
+	unsaved   progress
+	results   bool         // unsaved has some, and not only ids of other topics
+	busy      bool         // deliveries waited when the latest results were taken
+	writing   *progress    // under way; nil: none
+	wrote     chan outcome // capacity 1, so that the sender never waits
+	writeTime time.Time    // when the latest write began
+	taken     results      // memory to be used again
+}
+
+// changed is the queue's channel while the loop wants to hear of results: it does not while it knows of some that it has yet to
+// write, or the workers would wake it for each event.
+func (c *consumer) changed() <-chan struct{} {
+	if c.writing != nil || c.results {
+		return nil
+	}
+	return c.queue.changed
+}
+
+// writeDue is when the unsaved progress is to be written.
+func (c *consumer) writeDue() time.Time {
+	switch {
+	case c.results && !c.busy:
+		return time.Time{}
+	case c.results:
+		return c.writeTime.Add(gather)
+	default:
+		return c.writeTime.Add(idleSave)
+	}
+}
+
+// settle turns the results that have come in into progress to be written.
+func (c *consumer) settle() {
+	c.taken, c.busy = c.queue.take(c.taken)
+	if c.taken.count == 0 {
+		return
+	}
+	c.results = true
+	for _, s := range c.taken.done {
+		c.unsaved.done.add(s)
+	}
+	for _, r := range c.taken.others {
+		id := r.record.id
+		if !r.retry {
+			c.unsaved.done.add(span{id, id + 1})
+		}
+		if r.err != nil {
+			c.fail(r)
+		} else {
+			c.unsaved.succeeded = append(c.unsaved.succeeded, id)
+		}
+	}
+}
+
+// fail decides what becomes of a failed attempt. The log gets a line when failures begin, not one for each.
+func (c *consumer) fail(r result) {
+	f := failure{id: r.record.id, attempt: r.attempt, message: errorText(r.err)}
+	if f.attempt >= c.Retry.Attempts {
+		f.dead = true
+		c.counters.dead.Add(1)
+		c.episodes.dead.log(c.logger, hclog.Error, "event is a dead letter", "event_id", f.id, "attempts", f.attempt, "error", f.message)
+	} else {
+		f.retryIn = c.Retry.delay(f.attempt)
+		c.episodes.failed.log(c.logger, hclog.Warn, "handler fails", "event_id", f.id, "attempt", f.attempt, "retry_in", f.retryIn, "error", f.message)
+	}
+	c.unsaved.failed = append(c.unsaved.failed, f)
+}
+
+// startWrite begins to save the progress so far, and gathers anew. The transaction's number will be given out after this moment, so
+// that the holes known by now may take it for their horizon; those that a read shows while the write is under way may not.
+func (c *consumer) startWrite(ctx context.Context) {
+	p := c.unsaved
+	c.writing, c.unsaved, c.results, c.writeTime = &p, progress{}, false, time.Now()
+	c.holes.await()
+	go func() {
+		var number int64
+		err := c.persist(ctx, "write progress", func(ctx context.Context) (err error) {
+			number, err = c.save(ctx, &p)
+			return err
+		})
+		c.wrote <- outcome{err, func() { c.holes.limitAwaiting(number) }}
+	}()
+}
+
+// written takes in the outcome of a write. What may not have been written is unsaved again.
+func (c *consumer) written(o outcome) error {
+	p := c.writing
+	c.writing = nil
+	if o.err != nil {
+		p.add(&c.unsaved)
+		c.unsaved = *p
+		return o.err
+	}
+	o.apply()
+	for _, id := range p.succeeded {
+		delete(c.retrying, id)
+	}
+	for _, f := range p.failed { // their rows are there now
+		delete(c.retrying, f.id)
+		if due := time.Now().Add(f.retryIn); !f.dead && due.Before(c.retryDue) {
+			c.retryDue = due
+		}
+	}
+	return nil
+}
+
+// saveLast is the one try that a leader has which must stop at once.
+func (c *consumer) saveLast(ctx context.Context) {
+	if c.unsaved.empty() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
+	defer cancel()
+	if _, err := c.save(ctx, &c.unsaved); err != nil {
+		c.logger.Debug("last progress not written, its events are delivered again", "error", err)
+	}
+}
