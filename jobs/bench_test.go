@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -97,6 +98,22 @@ func benchmarkBacklog(b *testing.B, pool *pgxpool.Pool, events int64, handlers i
 	b.ReportMetric(n/floor.Seconds(), "floor/s")
 	b.ReportMetric(floor.Seconds()/took.Seconds(), "of-floor")
 	b.ReportMetric(float64(allocs)/n/float64(handlers), "allocs/event")
+	b.ReportMetric(residentPeak(b), "resident-MB")
+}
+
+// residentPeak is the most memory that this process, PostgreSQL not included, has taken so far; 0 where the system does not tell.
+func residentPeak(b *testing.B) float64 {
+	b.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, line, _ := strings.Cut(string(status), "VmHWM:")
+	var kB float64
+	if _, err := fmt.Sscan(line, &kB); err != nil {
+		b.Fatal(err)
+	}
+	return kB / 1024
 }
 
 func bareLoop(b *testing.B, pool *pgxpool.Pool, events int64) {

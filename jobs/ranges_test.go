@@ -45,6 +45,20 @@ func FuzzRanges(f *testing.F) {
 				t.Fatalf("%v: %d is neither in the set nor in a gap", set, id)
 			}
 		}
+		for id := int64(0); id <= set.highest()+1; id++ {
+			var above []int64
+			for _, other := range set.ids() {
+				if other > id {
+					above = append(above, other)
+				}
+			}
+			if part := set.above(id); !slices.Equal(part.ids(), above) || part.size() != len(above) {
+				t.Fatalf("%v above %d: %v", set, id, part)
+			}
+		}
+		if len(set.ids()) != len(want) {
+			t.Fatalf("%v: ids %v", set, set.ids())
+		}
 		if diff := cmp.Diff(set, decodeRanges(set.encode()), cmp.AllowUnexported(span{})); diff != "" {
 			t.Fatalf("encoded and back: -want +got\n%s", diff)
 		}
