@@ -23,10 +23,15 @@ func (e *timeoutError) Error() string {
 	return fmt.Sprintf("not done within its timeout of %s", e.timeout)
 }
 
-// attempt calls do with a context that ends after timeout. A panic becomes a *panicError; an error after the time was up is
+// attempt makes a single one.
+func attempt(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
+	return newAttempts(ctx, timeout).attempt(do)
+}
+
+// attempt calls do with a context that ends after the timeout. A panic becomes a *panicError; an error after the time was up is
 // wrapped in a *timeoutError. It returns when do returns: a function that ignores its context holds its worker.
-func attempt(ctx context.Context, timeout time.Duration, do func(context.Context) error) (err error) {
-	a := newAttemptContext(ctx, time.Now(), timeout)
+func (of *attempts) attempt(do func(context.Context) error) (err error) {
+	a := of.newContext()
 	defer a.finish()
 	defer func() {
 		if value := recover(); value != nil {

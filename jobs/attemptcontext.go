@@ -6,24 +6,39 @@ import (
 	"time"
 )
 
+// attempts are what the attempts of one worker have in common.
+type attempts struct {
+	ctx     context.Context
+	timeout time.Duration
+	began   time.Time // of the first: the time since then is cheaper to take than the time, and half its size
+}
+
+func newAttempts(ctx context.Context, timeout time.Duration) *attempts {
+	return &attempts{ctx, timeout, time.Now()}
+}
+
 // attemptContext is the context of one attempt: it ends at its deadline, with its parent, or when the attempt is over. Most
 // handlers of small events never wait for it, so the timer and the registration with the parent, which cost more than all the
-// rest of an attempt, are made by the standard library when somebody first asks for more than whether it has ended.
+// rest of an attempt, are made by the standard library when somebody first asks for more than whether it has ended. It is
+// small because one is allocated for each attempt: a handler may keep it for as long as it likes.
 //
 // Only the worker that made it calls finish. All else may be called from any goroutine, also after finish.
 type attemptContext struct {
-	parent   context.Context
-	deadline time.Time
-	timeout  time.Duration
+	of  *attempts
+	due time.Duration // since of.began
 
 	mu       sync.Mutex // guards all below
-	full     context.Context
-	cancel   context.CancelFunc // of full
+	full     *fullContext
 	finished bool
 }
 
-func newAttemptContext(parent context.Context, now time.Time, timeout time.Duration) *attemptContext {
-	return &attemptContext{parent: parent, deadline: now.Add(timeout), timeout: timeout}
+type fullContext struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+func (of *attempts) newContext() *attemptContext {
+	return &attemptContext{of: of, due: time.Since(of.began) + of.timeout}
 }
 
 // complete returns the standard library's context for the attempt, and makes it if need be. Once it exists every answer comes
@@ -31,15 +46,21 @@ func newAttemptContext(parent context.Context, now time.Time, timeout time.Durat
 func (a *attemptContext) complete() context.Context {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case a.full != nil:
-	case a.finished: // before its deadline, as far as anybody asked
-		a.full, a.cancel = context.WithCancel(a.parent)
-		a.cancel()
-	default:
-		a.full, a.cancel = context.WithDeadlineCause(a.parent, a.deadline, &timeoutError{a.timeout})
+	if a.full != nil {
+		return a.full.Context
 	}
-	return a.full
+	var (
+		ctx    context.Context
+		cancel context.CancelFunc
+	)
+	if a.finished { // before its deadline, as far as anybody asked
+		ctx, cancel = context.WithCancel(a.of.ctx)
+		cancel()
+	} else {
+		ctx, cancel = context.WithDeadlineCause(a.of.ctx, a.deadline(), &timeoutError{a.of.timeout})
+	}
+	a.full = &fullContext{ctx, cancel}
+	return ctx
 }
 
 // finish ends the context, and with it those derived from it, and lets go of the timer and the parent.
@@ -47,16 +68,18 @@ func (a *attemptContext) finish() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.finished = true
-	if a.cancel != nil {
-		a.cancel()
+	if a.full != nil {
+		a.full.cancel()
 	}
 }
 
+func (a *attemptContext) deadline() time.Time { return a.of.began.Add(a.due) }
+
 func (a *attemptContext) Deadline() (time.Time, bool) {
-	if sooner, ok := a.parent.Deadline(); ok && sooner.Before(a.deadline) {
+	if sooner, ok := a.of.ctx.Deadline(); ok && sooner.Before(a.deadline()) {
 		return sooner, true
 	}
-	return a.deadline, true
+	return a.deadline(), true
 }
 
 func (a *attemptContext) Done() <-chan struct{} { return a.complete().Done() }
@@ -69,7 +92,7 @@ func (a *attemptContext) Err() error {
 	a.mu.Lock()
 	untouched := a.full == nil && !a.finished
 	a.mu.Unlock()
-	if untouched && a.parent.Err() == nil && time.Now().Before(a.deadline) {
+	if untouched && a.of.ctx.Err() == nil && time.Since(a.of.began) < a.due {
 		return nil
 	}
 	return a.complete().Err()

@@ -91,7 +91,7 @@ func TestAttemptContextIsLikeTheStandardLibrarys(t *testing.T) {
 					return ctx, cancel
 				})
 				got := run(func(parent context.Context) (context.Context, func()) {
-					a := newAttemptContext(parent, time.Now(), timeout)
+					a := newAttempts(parent, timeout).newContext()
 					return a, a.finish
 				})
 				if diff := cmp.Diff(want, got); diff != "" {
@@ -109,7 +109,7 @@ func TestWhatIsDerivedEndsWithTheAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, "value"))
 		defer cancel()
-		a := newAttemptContext(parent, time.Now(), time.Minute)
+		a := newAttempts(parent, time.Minute).newContext()
 		child, stop := context.WithCancel(a)
 		defer stop()
 		timed, stopTimed := context.WithTimeout(context.WithValue(a, key{}, "own"), time.Hour)
@@ -121,7 +121,7 @@ func TestWhatIsDerivedEndsWithTheAttempt(t *testing.T) {
 		if a.Value(key{}) != "value" || timed.Value(key{}) != "own" {
 			t.Error("a value is missing")
 		}
-		if deadline, _ := timed.Deadline(); !deadline.Equal(a.deadline) {
+		if deadline, _ := timed.Deadline(); !deadline.Equal(a.deadline()) {
 			t.Errorf("a derived deadline is %s, later than the attempt's", deadline)
 		}
 		synctest.Wait()
@@ -161,7 +161,7 @@ func (r *registry) AfterFunc(func()) func() bool {
 
 func TestAttemptLetsGoOfItsParent(t *testing.T) {
 	parent := &registry{Context: context.Background()}
-	a := newAttemptContext(parent, time.Now(), time.Hour)
+	a := newAttempts(parent, time.Hour).newContext()
 	if a.Err(); parent.waiting != 0 {
 		t.Error("registered with its parent although nobody waits")
 	}
@@ -175,7 +175,7 @@ func TestAttemptLetsGoOfItsParent(t *testing.T) {
 	if a.Done(); parent.waiting != 0 {
 		t.Error("registered after the end")
 	}
-	late := newAttemptContext(parent, time.Now(), time.Hour)
+	late := newAttempts(parent, time.Hour).newContext()
 	late.finish()
 	if <-late.Done(); parent.waiting != 0 {
 		t.Error("registered by a question after the end")
@@ -186,7 +186,7 @@ func TestAttemptContextFromManyGoroutines(t *testing.T) {
 	parent, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 200 {
-		a := newAttemptContext(parent, time.Now(), time.Hour)
+		a := newAttempts(parent, time.Hour).newContext()
 		var asking sync.WaitGroup
 		for range 4 {
 			asking.Go(func() {
@@ -206,8 +206,9 @@ func TestAttemptContextFromManyGoroutines(t *testing.T) {
 func TestAttemptAllocatesItsContextOnly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	attempts := newAttempts(ctx, time.Minute)
 	if n := testing.AllocsPerRun(1000, func() {
-		_ = attempt(ctx, time.Minute, func(ctx context.Context) error { return ctx.Err() })
+		_ = attempts.attempt(func(ctx context.Context) error { return ctx.Err() })
 	}); n > 1 {
 		t.Errorf("%.1f allocations for each attempt, want 1", n)
 	}

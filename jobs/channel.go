@@ -56,7 +56,7 @@ func (h *channelHandler) handle(ctx context.Context, payload string) {
 	event := Event{
 		Handler: h.Name, Channel: h.Channel, Payload: []byte(payload), CreatedAt: time.Now(), Attempt: 1, Term: h.term,
 	}
-	if err, stopped := h.counters.attempt(ctx, &h.Handler, event, h.logger, &h.episodes); err != nil && !stopped {
+	if err, stopped := h.counters.attempt(newAttempts(ctx, h.Timeout), h.Handle, event, h.logger, &h.episodes); err != nil && !stopped {
 		h.episodes.failed.log(h.logger, hclog.Warn, "message not handled, and not retried", "channel", h.Channel, "error", errorText(err))
 	}
 }

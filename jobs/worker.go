@@ -14,6 +14,7 @@ import (
 // it: that is a failed attempt, and another goroutine of workers goes on.
 func (c *consumer) work(ctx context.Context, workers *sync.WaitGroup) {
 	var (
+		attempts = newAttempts(ctx, c.Timeout)
 		payloads arena // the worker's own
 		inside   bool
 	)
@@ -32,7 +33,7 @@ func (c *consumer) work(ctx context.Context, workers *sync.WaitGroup) {
 			c.counters.failed.Add(1)
 		} else {
 			inside = true
-			err, stopped = c.counters.attempt(ctx, &c.Handler, event, c.logger, &c.episodes)
+			err, stopped = c.counters.attempt(attempts, c.Handle, event, c.logger, &c.episodes)
 			inside = false
 		}
 		switch {
@@ -64,12 +65,12 @@ type handlerCounters struct {
 }
 
 // attempt hands one event to the handler, counts the outcome, and logs the stack of a panic. stopped is true where the
-// attempt failed because ctx ended: then it is not counted, for it was none.
-func (c *handlerCounters) attempt(ctx context.Context, h *Handler, event Event, logger hclog.Logger, episodes *episodes) (err error, stopped bool) {
+// attempt failed because the leader has to stop: then it is not counted, for it was none.
+func (c *handlerCounters) attempt(of *attempts, handle HandleFunc, event Event, logger hclog.Logger, episodes *episodes) (err error, stopped bool) {
 	c.inFlight.Add(1)
 	defer c.inFlight.Add(-1)
-	err = attempt(ctx, h.Timeout, func(ctx context.Context) error { return h.Handle(ctx, event) })
-	if err != nil && ctx.Err() != nil {
+	err = of.attempt(func(ctx context.Context) error { return handle(ctx, event) })
+	if err != nil && of.ctx.Err() != nil {
 		return err, true
 	}
 	if err == nil {
