@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Event is one delivery of a row of the event log, or of a plain NOTIFY, to one handler.
@@ -40,6 +42,29 @@ func (e Event) IdempotencyKey() string {
 // HandleFunc handles one event. A nil error means that the event is done for this handler. Any other error, and a panic,
 // is a failed attempt. It must return soon after ctx is done: then its time is up or the leader has to stop.
 type HandleFunc func(ctx context.Context, event Event) error
+
+// HandleTxFunc handles one event in the transaction that marks it done, on the handler's own connection: what it writes with tx happens
+// exactly once, whatever fails in between. It must not end tx. A failed attempt undoes what it wrote, and nothing else.
+type HandleTxFunc func(ctx context.Context, tx pgx.Tx, event Event) error
+
+// RetryAfter makes a handler's error ask for the next attempt after wait, instead of the backoff. The attempt counts.
+func RetryAfter(wait time.Duration, err error) error { return &retryAfterError{max(0, wait), err} }
+
+// Discard makes a handler's error final: the event is a dead letter at once.
+func Discard(err error) error { return &discardError{err} }
+
+type retryAfterError struct {
+	wait time.Duration
+	err  error
+}
+
+func (e *retryAfterError) Error() string { return e.err.Error() }
+func (e *retryAfterError) Unwrap() error { return e.err }
+
+type discardError struct{ err error }
+
+func (e *discardError) Error() string { return e.err.Error() }
+func (e *discardError) Unwrap() error { return e.err }
 
 // JSON makes a HandleFunc of a function that wants its payload decoded. A payload that does not decode is a failed attempt
 // and names the handler and the position.

@@ -18,8 +18,13 @@ type Options struct {
 	Handlers []Handler
 	Crons    []Cron
 
+	// Topics are those whose events are kept for a limited time, and those that producers may use although no handler here has
+	// them. Events of any other topic are refused from the first term on, unless another group knows it or one of the topics is "*".
+	Topics []Topic
+
 	// Subscribe connects a channel of NOTIFY with the runner: the doorbell of the event log, and each channel that a
-	// handler names. Without it the log is read by polling alone, and handlers on channels are refused.
+	// handler names. Without it the log is read by polling alone, at intervals from 5 ms to 1 s, producers send no NOTIFY, and handlers on
+	// channels are refused.
 	Subscribe func(channel string) (Subscription, error)
 
 	Logger hclog.Logger // default: none
@@ -32,27 +37,100 @@ type Subscription struct {
 	Close    func()
 }
 
+// Topic is a part of the event log.
+type Topic struct {
+	Name string // "*": every topic that is not named; with it any topic is accepted
+
+	// Retention is how long after its creation an event is kept; default: for ever. It is kept longer while a handler of its topic has not
+	// finished it.
+	Retention time.Duration
+}
+
 // Handler names a function and the events that it gets.
 type Handler struct {
 	Name string // unique among handlers: its cursor is kept under this name
 
 	// Exactly one of Topic and Channel is set. Topic: rows of the event log, at least once. Channel: plain NOTIFY, at most
-	// once, never retried.
+	// once, never retried; of the fields below only Handle, Concurrency, Timeout, When and Rate apply to it.
 	Topic   string
 	Channel string
 
-	Handle      HandleFunc
-	Concurrency int           // how many events it handles at a time; default 1
+	// Exactly one of Handle and HandleTx is set.
+	Handle   HandleFunc
+	HandleTx HandleTxFunc
+
+	// Batch is how many events at most share one transaction of HandleTx, each in a savepoint of its own; default 1. They are
+	// handled one after the other; a batch is never waited for.
+	Batch int
+
+	Concurrency int           // how many events, or batches, it handles at a time; default 1
 	Timeout     time.Duration // of one attempt; default 30 s
-	Retry       Retry
+
+	Start  Start                     // where a new handler begins; default StartEarliest
+	When   func(Event) (bool, error) // which events it gets; default all. An error is a failed attempt
+	Order  Order                     // default OrderNone
+	OnDead OnDead                    // with OrderKey; default OnDeadContinue
+
+	Rate    Rate    // default: as fast as they come
+	Retry   Retry   // of events that failed
+	Breaker Breaker // default: none
+}
+
+// Start says where a handler begins that has no cursor yet.
+type Start string
+
+// The places to begin.
+const (
+	StartEarliest Start = "earliest" // with the oldest event that the log still has
+	StartLatest   Start = "latest"   // with the events that are emitted from then on
+)
+
+// Order says which events of a handler exclude one another.
+type Order string
+
+// The orders.
+const (
+	OrderNone Order = "none"
+
+	// OrderKey: events with one key are handled one at a time, in the order in which their transactions committed as far as one began after
+	// the other had ended, else in that of their ids. While one waits for a retry, the later ones of its key wait behind it. Events without a
+	// key are in no order.
+	OrderKey Order = "key"
+)
+
+// OnDead says what a dead letter means for the later events of its key.
+type OnDead string
+
+// What a dead letter may mean.
+const (
+	OnDeadContinue OnDead = "continue"  // nothing
+	OnDeadBlockKey OnDead = "block_key" // they wait until it is replayed with success, or discarded
+)
+
+// Rate bounds how often attempts begin: at most Events in any Per, spread evenly, over all workers of the handler. The zero Rate
+// bounds nothing.
+type Rate struct {
+	Events int
+	Per    time.Duration // default 1 s
 }
 
 // Retry says what happens to an event whose attempt failed: the n-th retry waits min(MaxBackoff, Backoff * 2^(n-1)), give or
-// take a tenth; after the last attempt the event is a dead letter.
+// take Jitter; after the last attempt the event is a dead letter. What the handler's error asks for comes first: see RetryAfter
+// and Discard.
 type Retry struct {
 	Attempts   int           // in all, the first included; default 10
 	Backoff    time.Duration // default 1 s
 	MaxBackoff time.Duration // default 1 h
+	Jitter     float64       // a fraction of the wait, below 1; default 0.1, negative for none
+}
+
+// Breaker pauses a handler whose target is down, instead of trying every event against it. After Failures failed attempts in
+// a row nothing is attempted for Pause; then one event is. If it fails too, the pause doubles, up to MaxPause; if it does not, the
+// handler goes on. The zero Breaker never pauses.
+type Breaker struct {
+	Failures int           // 0: no breaker
+	Pause    time.Duration // default 1 s
+	MaxPause time.Duration // default 1 min
 }
 
 // Cron names a function and the times at which it runs.
