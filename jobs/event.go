@@ -22,7 +22,8 @@ type Event struct {
 	Key     string            // the producer's key; empty where it gave none
 	Headers map[string]string // nil where the producer gave none
 
-	// Payload is the jsonb of the row as PostgreSQL prints it, or the bytes of a plain NOTIFY as they were sent.
+	// Payload is the jsonb of the row as PostgreSQL prints it, or the bytes of a plain NOTIFY as they were sent. The handler may
+	// change it. It lies in one piece of memory with up to 64 kB of others: what is to be kept for long is better copied.
 	Payload   []byte
 	CreatedAt time.Time // when the producer's transaction began, by the server's clock; for a NOTIFY, when it arrived
 

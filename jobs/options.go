@@ -9,8 +9,8 @@ import (
 
 // Options say what a Runner runs. Pool and one handler or cron job are required; New names the field that is wrong.
 type Options struct {
-	// Pool serves the runner's own statements: each handler uses at most one connection at a time, and so does each cron
-	// job while it writes a tick.
+	// Pool serves the runner's own statements: each handler uses at most two connections at a time, one to read ahead and one to
+	// write progress, and each cron job one while it writes a tick. Where there are fewer, they take turns.
 	Pool *pgxpool.Pool
 
 	Schema   string // where Migrate made the tables; default "pgsolo"

@@ -23,7 +23,11 @@ func TestArena(t *testing.T) {
 		want = append(want, value)
 		got = append(got, a.bytes(value))
 		strings = append(strings, a.string(value))
-		_ = append(got[i], "overwritten"...)
+	}
+	for i := range got {
+		if appended := append(got[i], "overwrites?"...); len(appended) != len(want[i])+len("overwrites?") {
+			t.Fatal("not appended")
+		}
 	}
 	for i := range want {
 		if !bytes.Equal(got[i], want[i]) || strings[i] != string(want[i]) {

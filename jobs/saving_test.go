@@ -2,8 +2,10 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
@@ -69,10 +71,13 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `insert into pgsolo.cursor (handler, term) values ('h', 1)`); err != nil {
 		t.Fatal(err)
 	}
-	c := newConsumer(Handler{Name: "h", Retry: Retry{Attempts: 3}}, newEventLog(newLogReader(pool, DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
+	retry := Retry{Attempts: 3, Backoff: time.Millisecond, MaxBackoff: time.Millisecond}
+	c := newConsumer(Handler{Name: "h", Retry: retry}, newEventLog(newLogReader(pool, DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
 	c.begin(Lead{Term: 1})
 	c.retrying[5] = struct{}{}
+	c.retryDue = time.Now().Add(retryLook)
 	c.queue.fail(delivery{&record{id: 5}, 2, true}, nil) // has succeeded, but for waiting for the next
+	c.queue.fail(delivery{&record{id: 6}, 1, false}, errors.New("fails"))
 	c.settle()
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -81,13 +86,16 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 		retrying int
 	}{{cancelled, 1}, {t.Context(), 0}} {
 		c.startWrite(step.ctx)
-		if len(c.retrying) != 1 {
-			t.Error("forgotten before it is written")
+		if len(c.retrying) != 1 || time.Until(c.retryDue) < retryLook/2 {
+			t.Error("a delivery is looked for before it is written")
 		}
 		err := c.written(within(t, "the write", c.wrote))
 		if (err != nil) != (step.ctx.Err() != nil) || len(c.retrying) != step.retrying || c.unsaved.empty() == (err != nil) {
 			t.Errorf("written: %v; in hand: %v; unsaved: %+v", err, c.retrying, c.unsaved)
 		}
+	}
+	if time.Until(c.retryDue) > time.Second {
+		t.Error("the retry is not looked for when it is due")
 	}
 }
 
@@ -97,18 +105,84 @@ func TestLoopIsNotWokenForEachEvent(t *testing.T) {
 	c.begin(Lead{})
 	records := []record{{id: 1}, {id: 2}, {id: 3}}
 	c.queue.push(records)
-	d, _ := c.queue.next()
-	d, _ = c.queue.succeed(d)
-	d, _ = c.queue.succeed(d)
+	first, _ := c.queue.next()
+	second, _ := c.queue.succeed(first)
+	third, _ := c.queue.succeed(second)
 	within(t, "the first result", c.changed())
 	if len(c.queue.changed) != 0 {
 		t.Error("told twice")
 	}
-	c.settle()
-	if c.changed() != nil || !c.busy && len(c.queue.waiting) > c.queue.head {
+	if c.settle(); c.changed() != nil {
 		t.Error("listens although it has something to write")
 	}
-	if diff := cmp.Diff(ranges{{1, 3}}, c.unsaved.done, cmp.AllowUnexported(span{})); diff != "" || d.record.id != 3 {
+	if diff := cmp.Diff(ranges{{1, 3}}, c.unsaved.done, cmp.AllowUnexported(span{})); diff != "" || third.record.id != 3 {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// Results are gathered while more are to come, and only then.
+func TestWhenProgressIsWritten(t *testing.T) {
+	c := newConsumer(Handler{Name: "h"}, newEventLog(logReader{}, new(atomic.Int64)), hclog.NewNullLogger())
+	c.begin(Lead{})
+	c.writeTime = time.Now()
+	c.deliver(&page{rows: 3, records: []record{{id: 1}, {id: 2}}, foreign: ranges{{3, 4}}})
+	expect := func(want time.Time) {
+		t.Helper()
+		if c.settle(); c.unsaved.empty() || !c.writeDue().Equal(want) {
+			t.Errorf("%+v is to be written at %s, want %s", c.unsaved, c.writeDue(), want)
+		}
+	}
+	expect(c.writeTime.Add(idleSave))
+	first, _ := c.queue.next()
+	c.queue.fail(first, nil)
+	expect(c.writeTime.Add(gather))
+	if _, ok := c.queue.next(); !ok {
+		t.Fatal("no second one")
+	}
+	expect(time.Time{}) // nothing waits any more, although one is still being handled
+}
+
+// The loop is told when the workers have taken so much that it should read on.
+func TestLowQueue(t *testing.T) {
+	q := newQueue()
+	q.push([]record{{id: 1}, {id: 2}, {id: 3}})
+	if q.hasRoom(1) {
+		t.Error("there is room although three wait")
+	}
+	for _, low := range []int{0, 1} {
+		if q.next(); len(q.low) != low {
+			t.Errorf("told %d times, want %d", len(q.low), low)
+		}
+	}
+	if !q.hasRoom(1) {
+		t.Error("there is no room although one waits")
+	}
+}
+
+// New events come first, but however many there are, holes and retries get their turn.
+func TestReadsTakeTurns(t *testing.T) {
+	c := newConsumer(Handler{Name: "h"}, newEventLog(newLogReader(setup(t), DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
+	c.begin(Lead{Term: 1})
+	c.holes.add(span{1, 2})
+	c.seen = 2
+	for i, lastNew := range []bool{true, false, true, false} {
+		c.more = true
+		if i > 1 {
+			c.retryDue = time.Now().Add(time.Hour)
+		}
+		c.step(t.Context(), t.Context())
+		if c.lastNew != lastNew {
+			t.Errorf("step %d reads new events: %t, want %t", i, c.lastNew, lastNew)
+		}
+		o := within(t, "the read", c.read)
+		if o.err != nil {
+			t.Fatal(o.err)
+		}
+		c.reading = false
+		o.apply()
+		c.holesDue = time.Time{}
+		if i == 1 && time.Until(c.retryDue) < retryLook/2 {
+			t.Errorf("looks for retries again in %s, although there are none", time.Until(c.retryDue))
+		}
 	}
 }

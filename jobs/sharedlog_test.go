@@ -229,8 +229,8 @@ func TestHandlersDoNotDisturbEachOther(t *testing.T) {
 					t.Errorf("event %d: key %q, payload %q, headers %v", e.ID, e.Key, e.Payload, e.Headers)
 				}
 				clear(e.Payload)
-				_ = append(e.Payload, "and the next one's bytes"...)
-				e.Headers["n"] = "mine"
+				e.Payload = append(e.Payload, "and the next one's"...)
+				e.Headers["n"] = string(e.Payload)
 				return nil
 			}
 			var list []Handler
