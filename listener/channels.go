@@ -14,9 +14,17 @@ import (
 // prepareSession overrides what a role or a database may set: a session that only waits must not be ended for that, and none of
 // its statements takes long. The server for its part gives up a client that is gone: until then the backend would hold the
 // place in the notification queue that everybody's NOTIFY needs in the end. The last statement tells whether a pooler is in between.
-const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; set lock_timeout = '2s';
-	set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s';
+const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; set lock_timeout = %d;
+	set standard_conforming_strings = on; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s';
 	select pg_backend_pid()`
+
+// lockTimeout is how long a statement may wait for a lock: NOTIFY needs one, and has to say in time that somebody else keeps it.
+func lockTimeout(answer time.Duration) time.Duration {
+	return max(time.Millisecond, min(2*time.Second, answer/2))
+}
+
+// maxUnproven is how many changes of its channels a new session makes at most before it proves that it delivers.
+const maxUnproven = 8
 
 // readOnly is the SQLSTATE with which a hot standby refuses LISTEN.
 const readOnly = "25006"
@@ -59,7 +67,7 @@ func (l *Listener) dialUnshared(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		row, err := s.exec(ctx, prepareSession)
+		row, err := s.exec(ctx, fmt.Sprintf(prepareSession, lockTimeout(s.timeout).Milliseconds()))
 		if err != nil {
 			s.close()
 			return nil, fmt.Errorf("prepare session: %w", err)
@@ -82,15 +90,15 @@ func (l *Listener) serve(ctx context.Context, s *session) error {
 	for {
 		l.logEpisodes()
 		if listen, unlisten, rename := l.takeChanges(); len(listen)+len(unlisten) > 0 || rename {
-			first := !s.listens
 			if err := l.change(ctx, s, listen, unlisten, rename); err != nil {
 				return err
 			}
 			l.established(listen)
-			if first && s.listens {
-				if err := l.prove(ctx, s); err != nil {
-					return err
-				}
+		}
+		// A session that has not delivered yet proves it at once, but lets what gathered during its first change come first.
+		if s.listens && !s.proven && (len(l.wake) == 0 || s.changes > maxUnproven) {
+			if err := l.prove(ctx, s); err != nil {
+				return err
 			}
 		}
 		select {
@@ -119,7 +127,7 @@ func (l *Listener) change(ctx context.Context, s *session, listen, unlisten []st
 	}
 	var statements strings.Builder
 	if rename && l.options.SessionName != nil {
-		statements.WriteString("set application_name = '" + strings.ReplaceAll(l.options.SessionName(), "'", "''") + "'; ")
+		statements.WriteString("set application_name = " + quoteName(l.options.SessionName()) + "; ")
 	}
 	for _, channel := range all {
 		statements.WriteString("listen " + pgx.Identifier{channel}.Sanitize() + ";")
@@ -138,11 +146,19 @@ func (l *Listener) change(ctx context.Context, s *session, listen, unlisten []st
 		return fmt.Errorf("listen on %d channels more, and leave %d: %w", len(listen), len(unlisten), err)
 	}
 	s.listens = s.listens || len(all) > 0
-	for _, channel := range all {
-		s.fingerprint.add(channel)
-	}
-	for _, channel := range unlisten {
-		s.fingerprint.remove(channel)
-	}
+	s.channels += len(all) - len(unlisten)
+	s.names = ""
+	s.changes++
 	return nil
+}
+
+// quoteName makes a literal of a session's name. PostgreSQL keeps printable ASCII of it alone, and refuses the statement for some of the rest.
+func quoteName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, name)
+	return "'" + strings.ReplaceAll(name, "'", "''") + "'"
 }

@@ -6,20 +6,26 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
-// Each of several goroutines subscribes to one of a few shared channels, sends itself a message once it is established, and
+// Each of a hundred goroutines subscribes to one of a few shared channels, sends itself a message once it is established, and
 // closes: what is established must hold however the others come and go.
 func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
-	const goroutines, rounds, channels = 8, 60, 3
+	const goroutines, rounds, channels, senders = 100, 8, 20, 8
 	b := setup(t)
 	b.options.Buffer = goroutines * rounds
 	l := b.listener()
 	b.run(l)
 
+	connections := make(chan *pgx.Conn, senders)
+	for range senders {
+		connections <- b.connect(b.conn.Config())
+	}
 	var wg sync.WaitGroup
 	for g := range goroutines {
-		conn := b.connect(b.conn.Config())
 		wg.Go(func() {
 			for round := range rounds {
 				channel, payload := fmt.Sprint("c", rand.IntN(channels)), fmt.Sprintf("%d/%d", g, round)
@@ -33,11 +39,16 @@ func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
 					continue
 				}
 				<-s.Established()
-				if _, err := conn.Exec(context.Background(), `select pg_notify($1, $2)`, channel, payload); err != nil {
+				conn := <-connections
+				err = Notify(context.Background(), conn, channel, payload)
+				connections <- conn
+				if err != nil {
 					t.Error(err)
 					return
 				}
-				for receive(t, s) != payload {
+				if !comes(s, payload) {
+					t.Errorf("channel %q: %q has not come", channel, payload)
+					return
 				}
 				s.Close()
 				l.Stats()
@@ -52,6 +63,21 @@ func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
 	})
 	if stats := l.Stats(); stats.Dropped != 0 || stats.Reconnects != 0 {
 		t.Errorf("stats are %+v", stats)
+	}
+}
+
+// comes says whether the payload is among the next messages.
+func comes(s *Subscription, payload string) bool {
+	timeout := time.After(patience)
+	for {
+		select {
+		case got, open := <-s.Messages():
+			if got == payload || !open {
+				return open
+			}
+		case <-timeout:
+			return false
+		}
 	}
 }
 

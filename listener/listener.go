@@ -56,7 +56,7 @@ type Options struct {
 	// is replaced within twice as long. Default 5 s.
 	ProbeInterval time.Duration
 
-	Buffer int          // messages kept for each subscription until they are read; default 256
+	Buffer int          // messages kept for each subscription until they are read; default 64
 	Logger hclog.Logger // default: none
 }
 
@@ -116,7 +116,7 @@ func New(options Options) (*Listener, error) {
 		options.ProbeInterval = 5 * time.Second
 	}
 	if options.Buffer == 0 {
-		options.Buffer = 256
+		options.Buffer = 64
 	}
 	if options.Logger == nil {
 		options.Logger = hclog.NewNullLogger()

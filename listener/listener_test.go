@@ -27,7 +27,7 @@ func TestNewNamesTheWrongField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.options.Patience != 30*time.Second || l.options.Buffer != 256 || l.options.Config == config {
+	if l.options.Patience != 30*time.Second || l.options.Buffer != 64 || l.options.Config == config {
 		t.Errorf("the defaults are %+v", l.options)
 	}
 }

@@ -20,6 +20,7 @@ const (
 	sharingWait    = time.Second
 
 	idleSessionTimeout = "57P05"
+	serverLost         = "08P01" // what PgBouncer says in its place
 )
 
 // refuseSharing is asked of a session whose process is not the one that answered the start of the connection, so that something
@@ -35,7 +36,7 @@ func (s *session) refuseSharing(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.ended:
-		if refusal, ok := errors.AsType[*pgconn.PgError](s.err); ok && refusal.Code == idleSessionTimeout {
+		if refusal, ok := errors.AsType[*pgconn.PgError](s.err); ok && (refusal.Code == idleSessionTimeout || refusal.Code == serverLost) {
 			return nil
 		}
 		return fmt.Errorf("probe the pooler: %w", s.err)

@@ -97,6 +97,7 @@ func TestBriefOutageIsNotUnhealthy(t *testing.T) {
 }
 
 func TestUnhealthyOnceWhenPatienceIsExhausted(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	gate := newGate(b)
 	var calls []error // by Run's goroutine, which is awaited
@@ -128,6 +129,7 @@ func TestUnhealthyOnceWhenPatienceIsExhausted(t *testing.T) {
 
 // Patience may end in the middle of an attempt. The error then names what went wrong before, not that time was up.
 func TestTheEndOfPatienceIsNotTheCause(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	var dials atomic.Int64
 	b.options.Config.Fallbacks = nil
@@ -195,6 +197,7 @@ func refusePassword(t *testing.T, config *pgx.ConnConfig) {
 }
 
 func TestHalfOpenSocketIsFound(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	cut := newCut(b)
 	b.options.ProbeInterval = 100 * time.Millisecond

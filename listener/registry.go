@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"bytes"
 	"errors"
 	"time"
 )
@@ -65,7 +66,7 @@ func (l *Listener) takeChanges() (listen, unlisten []string, rename bool) {
 		}
 	}
 	clear(l.changed)
-	rename, l.rename = l.rename, false
+	rename, l.rename = l.rename || len(listen)+len(unlisten) > 0, false
 	return listen, unlisten, rename
 }
 
@@ -130,16 +131,25 @@ type episode struct {
 	dropped    uint64 // while it was behind
 }
 
-// deliver hands one notification to each subscription of its channel. Only the session's receiving goroutine calls it, so that
-// it leaves the log, which may block, to Run's.
-func (l *Listener) deliver(channel, payload string) {
+// deliver hands notifications to the subscriptions of their channels, as many of one channel as follow one another to one
+// subscription after the other. Only the session's receiving goroutine calls it, so that it leaves the log, which may block, to Run's.
+func (l *Listener) deliver(batch []notification) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stats.Received++
-	for _, s := range l.subscriptions[channel] {
-		if !s.offerLocked(payload) {
-			l.stats.Dropped++
+	l.stats.Received += uint64(len(batch))
+	for len(batch) > 0 {
+		n := 1
+		for n < len(batch) && bytes.Equal(batch[n].channel, batch[0].channel) {
+			n++
 		}
+		for _, s := range l.subscriptions[string(batch[0].channel)] {
+			for i := range batch[:n] {
+				if !s.offerLocked(batch[i].payload) {
+					l.stats.Dropped++
+				}
+			}
+		}
+		batch = batch[n:]
 	}
 }
 

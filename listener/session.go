@@ -1,11 +1,13 @@
 package listener
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -17,19 +19,26 @@ import (
 const (
 	connectTimeout = 5 * time.Second // for each host of the configuration
 	closeTimeout   = time.Second     // for saying goodbye; the socket is closed in any case
+
+	// floodTimeouts is how many of the session's timeouts an answer may take while notifications come in ahead of it.
+	floodTimeouts = 10
+
+	readBuffer = 64 << 10
+	maxBatch   = 256 // notifications delivered together
 )
 
 // session is one connection, taken over from pgx as soon as the server has let it in. It is used in both directions at once:
 // a goroutine of its own receives and delivers without pause, while Run's goroutine sends statements, one at a time. So no wait
 // for notifications has to be interrupted when a channel changes, and no notification waits for a statement.
 type session struct {
-	conn     net.Conn
-	frontend *pgproto3.Frontend // its sending half belongs to Run's goroutine, its receiving half to receive
-	pid      uint32             // as the server, or a pooler in its place, has said at the start
-	logger   hclog.Logger
-	timeout  time.Duration // for the answer to a statement, while nothing else comes
+	conn    net.Conn
+	in      *bufio.Reader // belongs to receive
+	pid     uint32        // as the server, or a pooler in its place, has said at the start
+	logger  hclog.Logger
+	timeout time.Duration // for the answer to a statement, while nothing else comes
 
 	arrived atomic.Uint64 // notifications so far
+	probes  atomic.Uint64 // sent so far, by Run's goroutine; the number is the payload
 	replies chan reply    // from receive; capacity 1, since one statement is under way at most
 	echoes  chan string   // payloads of probes that came back; capacity 1
 	ended   chan struct{} // closed by receive at its end
@@ -37,10 +46,12 @@ type session struct {
 
 	// Only Run's goroutine uses these.
 	probe       string // the private channel of the probes
-	probes      uint64
-	listens     bool // the session listens on it: somebody subscribed once
-	probeFailed bool // the latest probe could not be sent, for a reason that is not the session's
-	fingerprint fingerprint
+	listens     bool   // the session listens on it: somebody subscribed once
+	proven      bool   // it has delivered, or a probe could not be sent
+	probeFailed bool   // the latest probe could not be sent, for a reason that is not the session's
+	channels    int    // on how many it listens
+	names       string // the server's fingerprint of their names; empty while not known since the latest change
+	changes     int
 }
 
 // reply is the server's answer to one statement or several that were sent together.
@@ -64,20 +75,39 @@ func (l *Listener) dial(ctx context.Context) (*session, error) {
 		return nil, fmt.Errorf("take over the connection: %w", err)
 	}
 	s := &session{
-		conn: hijacked.Conn, frontend: hijacked.Frontend, pid: hijacked.PID, logger: l.logger, timeout: l.options.ProbeInterval,
+		conn: hijacked.Conn, in: bufio.NewReaderSize(hijacked.Conn, readBuffer), pid: hijacked.PID, logger: l.logger,
+		timeout: l.options.ProbeInterval,
 		replies: make(chan reply, 1), echoes: make(chan string, 1), ended: make(chan struct{}),
 		probe: newProbeChannel(),
+	}
+	for hijacked.Frontend.ReadBufferLen() > 0 { // nothing but a notice can have come after the server was ready
+		if _, err := hijacked.Frontend.Receive(); err != nil {
+			_ = hijacked.Conn.Close()
+			return nil, fmt.Errorf("take over the connection: %w", err)
+		}
 	}
 	go s.receive(l.deliver)
 	return s, nil
 }
 
-// receive takes in whatever the server sends until the connection ends. close waits for it.
-func (s *session) receive(deliver func(channel, payload string)) {
+// receive takes in whatever the server sends until the connection ends. close waits for it. Notifications that are there already
+// are delivered together: ten subscribers of one channel then get in each other's way less often.
+func (s *session) receive(deliver func([]notification)) {
 	defer close(s.ended)
 	var r reply
+	batch := make([]notification, 0, maxBatch)
 	for {
-		message, err := s.frontend.Receive()
+		kind, body, err := s.message()
+		if err == nil && kind == typeNotification {
+			batch, err = s.notified(batch, body)
+		} else if err == nil {
+			err = s.answered(kind, body, &r)
+		}
+		if len(batch) > 0 && (len(batch) == maxBatch || err != nil || !s.another(typeNotification)) {
+			deliver(batch)
+			clear(batch)
+			batch = batch[:0]
+		}
 		if err != nil {
 			s.err = err
 			if r.err != nil { // the server has said why
@@ -85,36 +115,62 @@ func (s *session) receive(deliver func(channel, payload string)) {
 			}
 			return
 		}
-		switch message := message.(type) {
-		case *pgproto3.NotificationResponse:
-			s.arrived.Add(1)
-			if message.Channel != s.probe {
-				deliver(message.Channel, message.Payload)
-				continue
-			}
-			select {
-			case s.echoes <- message.Payload:
-			default: // nobody waits for it
-			}
-		case *pgproto3.DataRow:
-			r.row = r.row[:0:0]
-			for _, value := range message.Values {
-				r.row = append(r.row, string(value))
-			}
-		case *pgproto3.ErrorResponse:
-			r.err = pgconn.ErrorResponseToPgError(message)
-		case *pgproto3.NoticeResponse:
-			s.logger.Debug("notice of the server", "severity", message.Severity, "message", message.Message)
-		case *pgproto3.ReadyForQuery:
-			select {
-			case s.replies <- r:
-			default:
-				s.err = errors.New("the server answers statements that were not sent")
-				return
-			}
-			r = reply{}
+	}
+}
+
+// notified adds a notification to the batch, unless it is a probe that came back.
+func (s *session) notified(batch []notification, body []byte) ([]notification, error) {
+	channel, payload, err := decodeNotification(body)
+	if err != nil {
+		return batch, err
+	}
+	s.arrived.Add(1)
+	if string(channel) != s.probe {
+		return append(batch, notification{channel, string(payload)}), nil
+	}
+	if string(payload) != strconv.FormatUint(s.probes.Load(), 10) {
+		return batch, nil // a stranger's
+	}
+	select {
+	case s.echoes <- string(payload):
+	default: // it is there already
+	}
+	return batch, nil
+}
+
+// answered takes in a part of the answer to a statement, or what the server says without being asked.
+func (s *session) answered(kind byte, body []byte, r *reply) error {
+	switch kind {
+	case typeDataRow:
+		var row pgproto3.DataRow
+		if err := row.Decode(body); err != nil {
+			return fmt.Errorf("receive: %w", err)
+		}
+		r.row = nil
+		for _, value := range row.Values {
+			r.row = append(r.row, string(value))
+		}
+	case typeErrorResponse:
+		var refusal pgproto3.ErrorResponse
+		if err := refusal.Decode(body); err != nil {
+			return fmt.Errorf("receive: %w", err)
+		}
+		r.err = pgconn.ErrorResponseToPgError(&refusal)
+	case typeNoticeResponse:
+		var notice pgproto3.NoticeResponse
+		if err := notice.Decode(body); err != nil {
+			return fmt.Errorf("receive: %w", err)
+		}
+		s.logger.Debug("notice of the server", "severity", notice.Severity, "message", notice.Message)
+	case typeReadyForQuery:
+		select {
+		case s.replies <- *r:
+			*r = reply{}
+		default:
+			return errors.New("the server answers statements that were not sent")
 		}
 	}
+	return nil
 }
 
 // exec runs statements in one round trip and returns the last row. A *pgconn.PgError may leave the session alive, no other error does.
@@ -122,23 +178,22 @@ func (s *session) exec(ctx context.Context, statements string) ([]string, error)
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return nil, fmt.Errorf("send: %w", err)
 	}
-	s.frontend.SendQuery(&pgproto3.Query{String: statements})
-	if err := s.frontend.Flush(); err != nil {
-		return nil, fmt.Errorf("send: %w", err)
+	if err := s.send(&pgproto3.Query{String: statements}); err != nil {
+		return nil, err
 	}
-	r, err := waitFor(ctx, s, s.replies, "an answer")
+	r, err := waitFor(ctx, s, s.replies, "an answer", floodTimeouts)
 	if err != nil {
 		return nil, err
 	}
 	return r.row, r.err
 }
 
-// waitFor waits for what the receiving goroutine passes on. It gives up once nothing at all has come for the session's timeout:
-// a long queue of notifications may lie before what it waits for.
-func waitFor[T any](ctx context.Context, s *session, from <-chan T, what string) (value T, err error) {
+// waitFor waits for what the receiving goroutine passes on. It gives up once nothing at all has come for the session's timeout,
+// and after the given number of them in any case: a long queue of notifications may lie before what it waits for.
+func waitFor[T any](ctx context.Context, s *session, from <-chan T, what string, timeouts int) (value T, err error) {
 	timer := time.NewTimer(s.timeout)
 	defer timer.Stop()
-	for before := s.arrived.Load(); ; before = s.arrived.Load() {
+	for before, n := s.arrived.Load(), 1; ; before, n = s.arrived.Load(), n+1 {
 		select {
 		case value = <-from:
 			return value, nil
@@ -152,8 +207,8 @@ func waitFor[T any](ctx context.Context, s *session, from <-chan T, what string)
 				return value, s.err
 			}
 		case <-timer.C:
-			if s.arrived.Load() == before {
-				return value, fmt.Errorf("%s has not come within %s", what, s.timeout)
+			if s.arrived.Load() == before || n >= timeouts {
+				return value, fmt.Errorf("%s has not come within %s", what, time.Duration(n)*s.timeout)
 			}
 			timer.Reset(s.timeout)
 		}
@@ -163,8 +218,7 @@ func waitFor[T any](ctx context.Context, s *session, from <-chan T, what string)
 // close says goodbye if the connection still takes it, closes it, and waits for the receiving goroutine.
 func (s *session) close() {
 	_ = s.conn.SetWriteDeadline(time.Now().Add(closeTimeout)) // nobody can do anything about an error here
-	s.frontend.Send(&pgproto3.Terminate{})
-	_ = s.frontend.Flush()
+	_ = s.send(&pgproto3.Terminate{})
 	conn := s.conn
 	if encrypted, ok := conn.(*tls.Conn); ok {
 		conn = encrypted.NetConn() // whose Close would write once more, for up to five seconds

@@ -3,6 +3,7 @@ package listener
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"strings"
 	"sync"
@@ -15,10 +16,19 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// patience is how long a test waits for something that must happen.
-const patience = 20 * time.Second
+const (
+	patience = 20 * time.Second // how long a test waits for something that must happen
+	tardy    = 10 * time.Second // how much later than it should a busy machine may be; what never happens is later still
+)
 
-func TestMain(m *testing.M) { os.Exit(privatepg.Main(m)) }
+// The tests wait, rather than work, so that more of them may run at once than there are processors.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(privatepg.Main(m))
+}
 
 // bench is a database, a connection beside the listener's, and the options of a listener on that database.
 type bench struct {
@@ -30,7 +40,13 @@ type bench struct {
 
 func setup(t testing.TB) *bench {
 	t.Helper()
-	config, err := pgx.ParseConfig(privatepg.Database(t))
+	return setupOn(t, privatepg.Database(t))
+}
+
+// setupOn is setup on a database that the test has made.
+func setupOn(t testing.TB, database string) *bench {
+	t.Helper()
+	config, err := pgx.ParseConfig(database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +54,7 @@ func setup(t testing.TB) *bench {
 	b.conn = b.connect(config)
 	config = config.Copy()
 	config.RuntimeParams["application_name"] = "the listener"
-	b.options = Options{Config: config, Logger: hclog.New(&hclog.LoggerOptions{Output: b.log, Level: hclog.Debug})}
+	b.options = Options{Config: config, Logger: b.log.logger()}
 	return b
 }
 
@@ -120,11 +136,7 @@ func (b *bench) exec(sql string, arguments ...any) {
 func (b *bench) backends() int {
 	b.t.Helper()
 	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`
-	var count int
-	if err := b.conn.QueryRow(context.Background(), countSessions).Scan(&count); err != nil {
-		b.t.Fatal(err)
-	}
-	return count
+	return value[int](b.t, b.conn, countSessions)
 }
 
 // lastStatement is what the listener's session executed last, and when.
@@ -141,6 +153,15 @@ func (b *bench) lastStatement() (statement string, at time.Time) {
 func (b *bench) terminate() {
 	b.t.Helper()
 	b.exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`)
+}
+
+// value returns the only column of the only row.
+func value[T any](t testing.TB, conn *pgx.Conn, sql string, arguments ...any) (v T) {
+	t.Helper()
+	if err := conn.QueryRow(context.Background(), sql, arguments...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return v
 }
 
 // receive returns the next message.
@@ -205,8 +226,35 @@ func (l *logBuffer) Write(line []byte) (int, error) {
 	return l.buffer.Write(line)
 }
 
+func (l *logBuffer) logger() hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Output: l, Level: hclog.Debug})
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
+}
+
 func (l *logBuffer) count(message string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Count(l.buffer.String(), message)
+}
+
+// blockingLog blocks at the first warning until release is closed.
+type blockingLog struct{ reached, release chan struct{} }
+
+func (l *blockingLog) logger() hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Output: l, Level: hclog.Warn})
+}
+
+func (l *blockingLog) Write(line []byte) (int, error) {
+	select {
+	case <-l.release:
+	default:
+		close(l.reached)
+		<-l.release
+	}
+	return len(line), nil
 }

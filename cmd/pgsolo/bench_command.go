@@ -64,7 +64,7 @@ func oneBenchCommand(t terminal, b bench.Bench) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&options.URL, "url", "", "use this server, in a database of the bench's own (default: a private server)")
-	flags.IntVarP(&options.N, "samples", "n", 0, "samples of the main figures; the others have half as many (default 100; 5 if --quick)")
+	flags.IntVarP(&options.N, "samples", "n", 0, "samples of the main figures; the others have a part or a multiple of it (default 100; 5 if --quick)")
 	flags.BoolVar(&options.Quick, "quick", false, "take seconds, not minutes")
 	flags.StringVarP(&output, "output", "o", "table", "table or json: one object per figure and line")
 	flags.BoolVar(&options.Strict, "strict", false, "exit with code 1 if a goal is not met")

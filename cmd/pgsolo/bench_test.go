@@ -12,18 +12,13 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// A bench with few samples yields every figure. It brings its own PostgreSQL.
-func TestBenchElection(t *testing.T) {
-	p := start(t, nil, "bench", "election", "--quick", "-n", "2", "-o", "json")
+// figures runs a bench with few samples, which brings its own PostgreSQL, and returns what it found.
+func figures(t *testing.T, name string) (all []bench.Figure) {
+	t.Helper()
+	p := start(t, nil, "bench", name, "--quick", "-n", "2", "-o", "json")
 	if code := p.exit(); code != exitDone {
 		t.Fatalf("exit code %d, want %d whether or not the goals are met", code, exitDone)
 	}
-	want := []string{"standby_connections", "standby_election_connections", "standby_transactions", "standby_xids", "standby_log"}
-	if _, err := os.Stat("/proc/self/status"); err == nil {
-		want = append(want, "standby_memory")
-	}
-	want = append(want, "kill_to_lead", "kill_to_lead_10_standbys", "kill_to_event", "handover_to_lead", "handover_to_event", "freeze_to_lead")
-	var got []string
 	for line := range strings.Lines(p.log.String()) {
 		if !strings.HasPrefix(line, "{") { // progress
 			continue
@@ -34,18 +29,57 @@ func TestBenchElection(t *testing.T) {
 		if err := decoder.Decode(&f); err != nil {
 			t.Fatalf("%v in %s", err, line)
 		}
-		got = append(got, f.Figure)
 		if f.N < 1 || f.Min < 0 || f.Min > f.Median || f.Median > f.P99 || f.P99 > f.Max {
 			t.Errorf("out of order: %s", line)
 		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func names(all []bench.Figure) (names []string) {
+	for _, f := range all {
+		names = append(names, f.Figure)
+	}
+	return names
+}
+
+func TestBenchElection(t *testing.T) {
+	want := []string{"standby_connections", "standby_election_connections", "standby_transactions", "standby_xids", "standby_log"}
+	if _, err := os.Stat("/proc/self/status"); err == nil {
+		want = append(want, "standby_memory")
+	}
+	want = append(want, "kill_to_lead", "kill_to_lead_10_standbys", "kill_to_event", "handover_to_lead", "handover_to_event", "freeze_to_lead")
+	got := figures(t, "election")
+	for _, f := range got {
 		switch wantFloor := strings.Contains(f.Figure, "_to_") && f.Figure != "freeze_to_lead"; {
 		case wantFloor != (f.Floor != nil && f.Ratio != nil):
-			t.Errorf("floor, %v wanted: %s", wantFloor, line)
+			t.Errorf("floor, %v wanted: %+v", wantFloor, f)
 		case f.Figure == "freeze_to_lead" && f.Min < 700:
-			t.Errorf("a leader was frozen, and another one led before its lease was over: %s", line)
+			t.Errorf("a leader was frozen, and another one led before its lease was over: %+v", f)
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, names(got)); diff != "" {
+		t.Errorf("figures (-want +got):\n%s", diff)
+	}
+}
+
+func TestBenchListener(t *testing.T) {
+	want := []string{"delivery_1_subscriber", "delivery_10_subscribers", "latency", "subscribe_1000", "probe", "idle_transactions"}
+	if _, err := os.Stat("/proc/self/schedstat"); err == nil {
+		want = append(want, "idle_server_cpu")
+	}
+	want = append(want, "idle_client_cpu")
+	got := figures(t, "listener")
+	for _, f := range got {
+		if f.Floor == nil || f.Ratio == nil || *f.Floor <= 0 || *f.Ratio <= 0 {
+			t.Errorf("no floor: %+v", f)
+		}
+		if f.Figure == "idle_transactions" && (f.Median < 4 || f.Median > 12) { // four probes, each with its delivery
+			t.Errorf("not the transactions of the probes: %+v", f)
+		}
+	}
+	if diff := cmp.Diff(want, names(got)); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
 }

@@ -25,6 +25,7 @@ type Bench struct {
 func All() []Bench {
 	return []Bench{
 		{"election", "From the end of a leader to its successor, and what a standby costs", electionFigures, measureElection},
+		{"listener", "Delivery, latency and channels of a LISTEN session, beside a bare one", listenerFigures, measureListener},
 	}
 }
 
@@ -55,18 +56,22 @@ type sizes struct {
 	main     int           // samples of the main figures
 	others   int           // samples of the others
 	freezes  int           // samples that take a lease each
+	bursts   int           // samples of 100,000 notifications each
+	notifies int           // samples of one notification each
+	phases   int           // samples of an idle listener, each some seconds
 	standbys int           // in the figure with many
 	watch    time.Duration // how long a standby is watched
 }
 
 func (o Options) sizes() sizes {
-	s := sizes{main: 100, others: 50, freezes: 5, standbys: 50, watch: 10 * time.Second}
+	s := sizes{main: 100, others: 50, freezes: 5, phases: 3, standbys: 50, watch: 10 * time.Second}
 	if o.Quick {
-		s = sizes{main: 5, others: 3, freezes: 1, standbys: 10, watch: 3 * time.Second}
+		s = sizes{main: 5, others: 3, freezes: 1, phases: 1, standbys: 10, watch: 3 * time.Second}
 	}
 	if o.N > 0 {
-		s.main, s.others, s.freezes = o.N, (o.N+1)/2, min(s.freezes, o.N)
+		s.main, s.others, s.freezes, s.phases = o.N, (o.N+1)/2, min(s.freezes, o.N), min(s.phases, o.N)
 	}
+	s.bursts, s.notifies = max(1, s.main/14), 5*s.main
 	return s
 }
 

@@ -1,9 +1,9 @@
-// Package bench measures pgsolo on the machine at hand: real processes against a real PostgreSQL, which it starts unless it is
-// given one.
+// Package bench measures pgsolo on the machine at hand: real processes and sessions against a real PostgreSQL, which it starts
+// unless it is given one.
 //
-// Each figure that has a floor stands beside it. The floor is what PostgreSQL alone takes for the same thing. It is measured in
-// the same run, in turn with pgsolo's own samples, so that what slows the machine slows both. The ratio of their medians carries
-// over to another machine; the figures themselves do not.
+// Each figure that has a floor stands beside it. The floor is what PostgreSQL, or pgx, alone takes for the same thing. It is
+// measured in the same run, in turn with pgsolo's own samples, so that what slows the machine slows both. The ratio of their
+// medians carries over to another machine; the figures themselves do not.
 //
 // # Guaranteed
 //
@@ -19,5 +19,7 @@
 //   - Times between two processes are read from the machine's clock. One that is set during a sample spoils it.
 //   - The transactions, transaction ids and log of a standby are the server's, less what the bench does itself. On a server that
 //     works for others too, or vacuums meanwhile, they are too high.
+//   - Who sends notifications, the listener and the bare connection share the bench's process, and the server's processes wake for
+//     each other's notifications. That slows both alike.
 //   - Clients and server share one machine. There is no network between them.
 package bench

@@ -42,7 +42,7 @@ func measureElection(ctx context.Context, r *run) error {
 	}
 	defer floor.close()
 
-	kill := []limit{{"ratio", 2}, {"p99", 25}}
+	kill := []limit{atMost("ratio", 2), atMost("p99", 25)}
 	many := fmt.Sprintf("kill_to_lead_%d_standbys", r.sizes.standbys)
 	if err := r.measureRing(ctx, "kill_to_lead", 3, r.sizes.main, syscall.SIGKILL, floor, kill...); err != nil {
 		return err
@@ -50,13 +50,13 @@ func measureElection(ctx context.Context, r *run) error {
 	if err := r.measureRing(ctx, many, 1+r.sizes.standbys, r.sizes.main, syscall.SIGKILL, floor, kill...); err != nil {
 		return err
 	}
-	if err := r.measureProgram(ctx, "kill_to_event", syscall.SIGKILL, floor, limit{"median", 20}); err != nil {
+	if err := r.measureProgram(ctx, "kill_to_event", syscall.SIGKILL, floor, atMost("median", 20)); err != nil {
 		return err
 	}
-	if err := r.measureRing(ctx, "handover_to_lead", 3, r.sizes.others, syscall.SIGTERM, floor, limit{"median", 10}); err != nil {
+	if err := r.measureRing(ctx, "handover_to_lead", 3, r.sizes.others, syscall.SIGTERM, floor, atMost("median", 10)); err != nil {
 		return err
 	}
-	if err := r.measureProgram(ctx, "handover_to_event", syscall.SIGTERM, floor, limit{"median", 20}); err != nil {
+	if err := r.measureProgram(ctx, "handover_to_event", syscall.SIGTERM, floor, atMost("median", 20)); err != nil {
 		return err
 	}
 	return r.measureFreeze(ctx)
@@ -129,5 +129,5 @@ func (r *run) measureFreeze(ctx context.Context) error {
 		return err
 	}
 	most := freezeLease + ping + 100*time.Millisecond
-	return r.report(newFigure(figure, "ms", milliseconds(samples), nil, limit{"max", float64(most.Milliseconds())}))
+	return r.report(newFigure(figure, "ms", milliseconds(samples), nil, atMost("max", float64(most.Milliseconds()))))
 }

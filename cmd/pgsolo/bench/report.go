@@ -25,10 +25,17 @@ type Figure struct {
 	Met    bool     `json:"met"`   // true where there is no goal
 }
 
-// limit is one condition of a goal: that which is at most so much.
+// limit is one condition of a goal: that which is at most so much, or at least.
 type limit struct {
 	which string // "median", "p99", "max" or "ratio"
-	most  float64
+	bound float64
+	least bool
+}
+
+func atMost(which string, bound float64) limit { return limit{which: which, bound: bound} }
+
+func atLeast(which string, bound float64) limit {
+	return limit{which: which, bound: bound, least: true}
 }
 
 // newFigure summarizes samples, of which there is at least one. The floor may have none.
@@ -46,13 +53,18 @@ func newFigure(name, unit string, samples, floor []float64, goal ...limit) Figur
 	f.Met = true
 	var words []string
 	for _, l := range goal {
-		words = append(words, fmt.Sprintf("%s ≤ %s", l.which, number(l.most)))
-		f.Met = f.Met && f.value(l.which) <= l.most
+		sign, met := "≤", f.value(l.which) <= l.bound
+		if l.least {
+			sign, met = "≥", f.value(l.which) >= l.bound
+		}
+		words = append(words, fmt.Sprintf("%s %s %s", l.which, sign, number(l.bound)))
+		f.Met = f.Met && met
 	}
 	f.Goal = strings.Join(words, ", ")
 	return f
 }
 
+// value is NaN, which meets no goal, where there is none.
 func (f Figure) value(which string) float64 {
 	switch which {
 	case "median":
@@ -66,7 +78,7 @@ func (f Figure) value(which string) float64 {
 			return *f.Ratio
 		}
 	}
-	return math.Inf(1)
+	return math.NaN()
 }
 
 // quantile takes the nearest rank.

@@ -20,18 +20,36 @@ func TestFigure(t *testing.T) {
 			Figure{Figure: "f", Unit: "ms", N: 100, Min: 1, Median: 50, P99: 99, Max: 100, Met: true},
 		},
 		"one sample": {
-			newFigure("f", "ms", []float64{7}, nil, limit{"max", 7}),
+			newFigure("f", "ms", []float64{7}, nil, atMost("max", 7)),
 			Figure{Figure: "f", Unit: "ms", N: 1, Min: 7, Median: 7, P99: 7, Max: 7, Goal: "max ≤ 7", Met: true},
 		},
 		"floor": {
-			newFigure("f", "ms", hundred, []float64{30, 25, 20}, limit{"ratio", 2}, limit{"p99", 99}),
+			newFigure("f", "ms", hundred, []float64{30, 25, 20}, atMost("ratio", 2), atMost("p99", 99)),
 			Figure{
 				Figure: "f", Unit: "ms", N: 100, Min: 1, Median: 50, P99: 99, Max: 100, Floor: &floor, Ratio: &ratio,
 				Goal: "ratio ≤ 2, p99 ≤ 99", Met: true,
 			},
 		},
+		"more is better": {
+			newFigure("f", "1/s", hundred, []float64{25}, atLeast("ratio", 2)),
+			Figure{
+				Figure: "f", Unit: "1/s", N: 100, Min: 1, Median: 50, P99: 99, Max: 100, Floor: &floor, Ratio: &ratio,
+				Goal: "ratio ≥ 2", Met: true,
+			},
+		},
+		"too little": {
+			newFigure("f", "1/s", hundred, []float64{25}, atLeast("ratio", 2.1)),
+			Figure{
+				Figure: "f", Unit: "1/s", N: 100, Min: 1, Median: 50, P99: 99, Max: 100, Floor: &floor, Ratio: &ratio,
+				Goal: "ratio ≥ 2.1",
+			},
+		},
+		"a goal for a floor that is not there": {
+			newFigure("f", "1/s", []float64{1}, nil, atLeast("ratio", 0)),
+			Figure{Figure: "f", Unit: "1/s", N: 1, Min: 1, Median: 1, P99: 1, Max: 1, Goal: "ratio ≥ 0"},
+		},
 		"the second half of the goal is missed": {
-			newFigure("f", "ms", hundred, []float64{25}, limit{"ratio", 2}, limit{"p99", 98.5}),
+			newFigure("f", "ms", hundred, []float64{25}, atMost("ratio", 2), atMost("p99", 98.5)),
 			Figure{
 				Figure: "f", Unit: "ms", N: 100, Min: 1, Median: 50, P99: 99, Max: 100, Floor: &floor, Ratio: &ratio,
 				Goal: "ratio ≤ 2, p99 ≤ 98.5",
@@ -46,7 +64,7 @@ func TestFigure(t *testing.T) {
 
 func TestOutput(t *testing.T) {
 	figures := []Figure{
-		newFigure("slow", "ms", []float64{3, 1, 2}, []float64{1.5}, limit{"ratio", 1}),
+		newFigure("slow", "ms", []float64{3, 1, 2}, []float64{1.5}, atMost("ratio", 1)),
 		newFigure("free", "", []float64{0}, nil),
 	}
 	for name, test := range map[string]struct {

@@ -151,16 +151,16 @@ func (r *run) reportStandby(costs []cost, pid int) error {
 	rate := float64(to.transactions-from.transactions) / to.at.Sub(from.at).Seconds()
 	figures := []Figure{
 		newFigure("standby_connections", "", connections, nil),
-		newFigure("standby_election_connections", "", queued, nil, limit{"max", 1}),
-		newFigure("standby_transactions", "1/s", []float64{rate}, nil, limit{"max", 1.2}),
-		newFigure("standby_xids", "", []float64{float64(last.xid - first.xid)}, nil, limit{"max", 0}),
+		newFigure("standby_election_connections", "", queued, nil, atMost("max", 1)),
+		newFigure("standby_transactions", "1/s", []float64{rate}, nil, atMost("max", 1.2)),
+		newFigure("standby_xids", "", []float64{float64(last.xid - first.xid)}, nil, atMost("max", 0)),
 	}
 	if first.log != nil && last.log != nil {
 		written := []float64{float64(*last.log - *first.log)}
-		figures = append(figures, newFigure("standby_log", "bytes", written, nil, limit{"max", 0}))
+		figures = append(figures, newFigure("standby_log", "bytes", written, nil, atMost("max", 0)))
 	}
 	if resident, ok := residentMemory(pid); ok {
-		figures = append(figures, newFigure("standby_memory", "MB", []float64{resident}, nil, limit{"max", 25}))
+		figures = append(figures, newFigure("standby_memory", "MB", []float64{resident}, nil, atMost("max", 25)))
 	}
 	for _, f := range figures {
 		if err := r.report(f); err != nil {

@@ -44,10 +44,13 @@ var (
 	cronSuccess   = describe("pgsolo_cron_last_success_timestamp_seconds", "When the last successful run ended.", "job")
 	cronNext      = describe("pgsolo_cron_next_tick_timestamp_seconds", "The tick that is waited for.", "job")
 	connected     = describe("pgsolo_listener_connected", "1 while the LISTEN session is up.", "name")
+	channels      = describe("pgsolo_listener_channels", "Channels with a subscription.", "name")
 	subscriptions = describe("pgsolo_listener_subscriptions", "Open subscriptions.", "name")
-	received      = describe("pgsolo_listener_received_total", "Notifications received.", "name")
-	dropped       = describe("pgsolo_listener_dropped_total", "Messages that a full buffer lost.", "name")
-	reconnects    = describe("pgsolo_listener_reconnects_total", "Sessions after the first.", "name")
+	received      = describe("pgsolo_listener_received_total", "Notifications received, without probes.", "name")
+	dropped       = describe("pgsolo_listener_dropped_total", "Messages that a full buffer lost, counted for each subscription.", "name")
+	reconnects    = describe("pgsolo_listener_reconnects_total", "LISTEN sessions after the first.", "name")
+	probeTrip     = describe("pgsolo_listener_probe_round_trip_seconds", "Time of the latest probe, from its NOTIFY until it came back.", "name")
+	queueUsage    = describe("pgsolo_listener_queue_usage_ratio", "How full the server's notification queue was at the latest probe, from 0 to 1.", "name")
 	buildInfo     = describe("pgsolo_build_info", "Always 1.", "version", "revision", "go")
 )
 
@@ -120,10 +123,15 @@ func (c *collector) collectWork(e Election, gauge, counter set) {
 
 	name, listener := e.Status().Election, e.Listener()
 	gauge(connected, oneIf(listener.Connected), name)
+	gauge(channels, float64(listener.Channels), name)
 	gauge(subscriptions, float64(listener.Subscriptions), name)
 	counter(received, float64(listener.Received), name)
 	counter(dropped, float64(listener.Dropped), name)
 	counter(reconnects, float64(listener.Reconnects), name)
+	if listener.ProbeRoundTrip > 0 { // there was a probe
+		gauge(probeTrip, listener.ProbeRoundTrip.Seconds(), name)
+		gauge(queueUsage, listener.QueueUsage, name)
+	}
 }
 
 func oneIf(yes bool) float64 {

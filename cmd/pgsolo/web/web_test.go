@@ -25,6 +25,11 @@ func TestMain(m *testing.M) {
 // setup serves a status that the test can change.
 func setup(t *testing.T) (*Server, *election.Status) {
 	t.Helper()
+	return serving(t, new(listener.Stats))
+}
+
+func serving(t *testing.T, listening *listener.Stats) (*Server, *election.Status) {
+	t.Helper()
 	status := &election.Status{Election: "main", Role: election.Outside}
 	return New(Options{
 		Elections: []Election{{
@@ -38,7 +43,7 @@ func setup(t *testing.T) (*Server, *election.Status) {
 					Crons:    []jobs.CronStats{{Name: "c", Succeeded: 5, Running: true, Next: time.Unix(100, 0)}},
 				}
 			},
-			Listener: func() listener.Stats { return listener.Stats{Connected: true, Received: 9} },
+			Listener: func() listener.Stats { return *listening },
 			Fresh:    5 * time.Second,
 		}},
 		Build: Build{Version: "v1", Go: "go1"}, Logger: hclog.NewNullLogger(),
@@ -100,7 +105,11 @@ func TestStatus(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	s, status := setup(t)
+	listening := &listener.Stats{
+		Connected: true, Channels: 2, Subscriptions: 3, Received: 9, Dropped: 4, Reconnects: 1,
+		ProbeRoundTrip: 5 * time.Millisecond, QueueUsage: 0.25,
+	}
+	s, status := serving(t, listening)
 	status.Role = election.Leader
 	text := get(s, "/metrics").Body.String()
 	for _, line := range []string{
@@ -109,7 +118,14 @@ func TestMetrics(t *testing.T) {
 		`pgsolo_handler_in_flight{handler="h"} 4`,
 		`pgsolo_cron_ticks_total{job="c",outcome="ok"} 5`,
 		`pgsolo_cron_running{job="c"} 1`,
+		`pgsolo_listener_connected{name="main"} 1`,
+		`pgsolo_listener_channels{name="main"} 2`,
+		`pgsolo_listener_subscriptions{name="main"} 3`,
 		`pgsolo_listener_received_total{name="main"} 9`,
+		`pgsolo_listener_dropped_total{name="main"} 4`,
+		`pgsolo_listener_reconnects_total{name="main"} 1`,
+		`pgsolo_listener_probe_round_trip_seconds{name="main"} 0.005`,
+		`pgsolo_listener_queue_usage_ratio{name="main"} 0.25`,
 		`pgsolo_election_lost_total{cause="silence",name="main"} 2`,
 		`pgsolo_election_takeovers_total{name="main",previous="fenced"} 6`,
 		`pgsolo_build_info{go="go1",revision="",version="v1"} 1`,
@@ -120,6 +136,10 @@ func TestMetrics(t *testing.T) {
 	}
 	if strings.Contains(text, "cron_last_success") {
 		t.Error("a job that never succeeded has a time of success")
+	}
+	*listening = listener.Stats{}
+	if text := get(s, "/metrics").Body.String(); strings.Contains(text, "probe_round_trip") || strings.Contains(text, "queue_usage") {
+		t.Error("before the first probe there is something of one")
 	}
 }
 

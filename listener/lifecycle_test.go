@@ -1,0 +1,132 @@
+package listener
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// A context that is done before Run begins ends it without an attempt, and ends the subscriptions.
+func TestRunWithCancelledContext(t *testing.T) {
+	b := setup(t)
+	gate := newGate(b)
+	gate.shut()
+	l := b.listener()
+	s := b.subscribe(l, "c")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Run(ctx); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	await(t, s.Established(), "established at the end")
+	if _, open := <-s.Messages(); open {
+		t.Error("the subscription is still open")
+	}
+	if b.log.String() != "" {
+		t.Errorf("an end that was asked for is logged:\n%s", b.log)
+	}
+}
+
+// A server that accepts the connection and says nothing holds up neither Subscribe and Close nor the end of Run.
+func TestSilentServer(t *testing.T) {
+	b := setup(t)
+	dialed := make(chan struct{}, 100)
+	b.options.Config.TLSConfig, b.options.Config.Fallbacks = nil, nil
+	b.options.Config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		t.Cleanup(func() { _ = far.Close() })
+		dialed <- struct{}{}
+		return near, nil
+	}
+	l := b.listener()
+	ended, stop := b.run(l)
+	s := b.subscribe(l, "c")
+	await(t, dialed, "an attempt")
+	s.Close()
+	await(t, s.Established(), "established upon Close")
+	other := b.subscribe(l, "d")
+	l.Rename()
+	stop()
+	if err := awaitError(t, ended); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	await(t, other.Established(), "established at the end")
+}
+
+// Whatever a statement of the session waits for, the end of Run does not wait for it: each is held up on its way in turn.
+func TestEndWhileAStatementIsUnderWay(t *testing.T) {
+	for n := range 5 { // preparing, LISTEN, its probe; another LISTEN, the next probe
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.options.ProbeInterval = 200 * time.Millisecond
+			p := newProxy(b)
+			held, release := make(chan struct{}), make(chan struct{})
+			var mu sync.Mutex
+			statements := 0
+			p.alter(func(_ *link, m packet) []packet {
+				if m.query() != "" {
+					mu.Lock()
+					this := statements
+					statements++
+					mu.Unlock()
+					if this == n {
+						close(held)
+						<-release
+					}
+				}
+				return pass(m)
+			})
+			l := b.listener()
+			s := b.subscribe(l, "c")
+			ended, stop := b.run(l)
+			if n >= 3 {
+				await(t, s.Established(), "established")
+				b.subscribe(l, "d")
+			}
+			await(t, held, fmt.Sprint("statement ", n))
+			stop()
+			if err := awaitError(t, ended); err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+			close(release)
+			if n := b.log.count("session lost"); n != 0 {
+				t.Errorf("an end that was asked for is logged as a loss:\n%s", b.log)
+			}
+		})
+	}
+}
+
+// Fifty listeners come and go, and are cut off meanwhile. No session and no goroutine is left.
+func TestCyclesLeaveNothing(t *testing.T) {
+	b := setup(t)
+	before := goleak.IgnoreCurrent()
+	for n := range 50 {
+		l := b.listener()
+		s := b.subscribe(l, "c")
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run(ctx) }()
+		switch n % 3 {
+		case 0:
+			await(t, s.Established(), "established")
+		case 1:
+			await(t, s.Established(), "established")
+			b.terminate()
+		}
+		cancel()
+		if err := awaitError(t, ended); err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+		s.Close()
+	}
+	eventually(t, "no session left", func() bool { return b.backends() == 0 })
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+}

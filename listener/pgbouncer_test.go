@@ -1,0 +1,80 @@
+package listener
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A pooler that shares sessions is named, whoever else uses it and however small its pool is, and ends Run at once.
+func TestPoolerThatSharesSessions(t *testing.T) {
+	for name, settings := range map[string][]string{
+		"transaction mode":                {"pool_mode = transaction"},
+		"statement mode":                  {"pool_mode = statement"},
+		"transaction mode, one session":   {"pool_mode = transaction", "default_pool_size = 1"},
+		"transaction mode, reset as well": {"pool_mode = transaction", "server_reset_query_always = 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.through(pool(t, b, settings...))
+			b.options.Patience = time.Hour
+			called := make(chan error, 2)
+			b.options.Unhealthy = func(err error) { called <- err }
+			l := b.wanted()
+			ended, _ := b.run(l)
+			err := awaitError(t, ended)
+			if !errors.Is(err, ErrPooler) || !strings.Contains(err.Error(), "connect to PostgreSQL directly") {
+				t.Errorf("Run returned %v", err)
+			}
+			if len(called) != 1 || !errors.Is(<-called, ErrPooler) {
+				t.Errorf("unhealthy was called %d times", len(called))
+			}
+			if stats := l.Stats(); stats.Connected || b.log.count("session established") != 0 {
+				t.Errorf("it has listened: %+v\n%s", stats, b.log)
+			}
+		})
+	}
+}
+
+// In session mode the pooler gives a session to one client at a time, which may LISTEN.
+func TestPoolerInSessionMode(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.through(pool(t, b, "pool_mode = session", "default_pool_size = 2"))
+	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
+	b.options.ProbeInterval = time.Second
+	l := b.listener()
+	b.run(l)
+	s := b.established(l, "c")
+	b.notify("c", "first")
+	if got := receive(t, s); got != "first" {
+		t.Errorf("received %q", got)
+	}
+	probed := l.Stats().ProbeRoundTrip
+	eventually(t, "another probe", func() bool { return l.Stats().ProbeRoundTrip != probed })
+	for range 2 {
+		b.terminate()
+		await(t, s.Missed(), "missed")
+		b.notify("c", "again")
+		if got := receive(t, s); got != "again" {
+			t.Errorf("received %q", got)
+		}
+	}
+	if stats := l.Stats(); stats.Reconnects < 2 {
+		t.Errorf("stats are %+v", stats)
+	}
+}
+
+// through leads the listener to another place than the test's own connection.
+func (b *bench) through(database string) {
+	b.t.Helper()
+	config, err := pgx.ParseConfig(database)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.options.Config = config
+}
