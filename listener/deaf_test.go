@@ -18,7 +18,7 @@ func TestDeafSessionIsReplaced(t *testing.T) {
 		busy   bool                         // try it beside traffic, too
 	}{
 		"delivers nothing":        {without(func(m packet) bool { return m.channel() != "" }), "does not deliver", false},
-		"delivers no probe":       {without(func(m packet) bool { return strings.HasPrefix(m.channel(), "pgsolo probe") }), "does not deliver", true},
+		"delivers no probe":       {without(packet.echoes), "does not deliver", true},
 		"answers nothing":         {without(func(m packet) bool { return m.fromServer && m.channel() == "" }), noAnswer, true},
 		"hears nothing":           {without(func(m packet) bool { return !m.fromServer }), noAnswer, true},
 		"has lost a channel":      {before(`unlisten "c";`), "listens on 2 channels that are not the 3 asked for", false},
@@ -159,7 +159,7 @@ func TestSwallowedListenIsFound(t *testing.T) {
 func TestDeafFromTheStart(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.ProbeInterval, b.options.Patience = 50*time.Millisecond, 500*time.Millisecond
+	b.options.ProbeInterval, b.options.Patience = 300*time.Millisecond, 2*time.Second
 	p := newProxy(b)
 	p.alter(func(_ *link, m packet) []packet {
 		if m.channel() != "" {
@@ -222,7 +222,7 @@ func TestStrangerOnTheProbeChannel(t *testing.T) {
 	var mu sync.Mutex // guards probe
 	p := newProxy(b)
 	p.alter(func(_ *link, m packet) []packet {
-		if strings.HasPrefix(m.channel(), "pgsolo probe") {
+		if m.echoes() {
 			mu.Lock()
 			probe = m.channel()
 			mu.Unlock()

@@ -117,7 +117,9 @@ func TestCyclesLeaveNothing(t *testing.T) {
 			await(t, s.Established(), "established")
 		case 1:
 			await(t, s.Established(), "established")
-			b.terminate()
+			if n < 25 { // the server ends all sessions of this name, and so would end those that are left
+				b.terminate()
+			}
 		}
 		cancel()
 		if err := awaitError(t, ended); err != nil {

@@ -34,8 +34,7 @@ var ErrEnded = errors.New("the listener has ended")
 // Options say where a Listener connects and when it gives up. Config is required; New names the field that is wrong.
 type Options struct {
 	// Config leads to PostgreSQL directly, not through a pooler in transaction mode. It comes from pgx.ParseConfig. New
-	// copies it; the copy gets an OnNotification, a connect timeout and a client encoding of its own. The caller sets
-	// application_name.
+	// copies it; the copy gets a connect timeout and a client encoding of its own. The caller sets application_name.
 	Config *pgx.ConnConfig
 
 	// SessionName, if set, is asked for the application_name of the session whenever channels change, and after Rename. Default:

@@ -43,7 +43,8 @@ func TestNotifyPayloads(t *testing.T) {
 		t.Error("PostgreSQL takes 8,000 bytes; then MaxPayload is too low")
 	}
 	for _, payload := range []string{"a\x00b", "\xff"} {
-		if err := Notify(t.Context(), b.conn, "c", payload); err == nil || !strings.Contains(err.Error(), "UTF-8") || !strings.Contains(err.Error(), "base64") {
+		err := Notify(t.Context(), b.conn, "c", payload)
+		if err == nil || !strings.Contains(err.Error(), "UTF-8") || !strings.Contains(err.Error(), "base64") {
 			t.Errorf("payload %q: %v", payload, err)
 		}
 	}
@@ -111,7 +112,9 @@ func (r refusing) Exec(context.Context, string, ...any) (pgconn.CommandTag, erro
 
 var oddNames = []string{
 	"lower", "UPPER", "MixedCase", "with space", ` `, `"`, `""`, `a"; unlisten *; --`, `it's`, `back\slash`, "new\nline", "\r", "\t", "\x01",
-	"select", "*", "a.b", "$1", "%s", "ünïcödé", "🐘", "👩‍👩‍👧‍👦", "\u200b", "e\u0301", "é", "ı", "İ", "￿", strings.Repeat("x", 63), strings.Repeat("é", 31) + "x",
+	"select", "*", "a.b", "$1", "%s", "ünïcödé", "🐘", "👩‍👩‍👧‍👦",
+	"\u200b", "e\u0301", "é", "ı", "İ", "￿",
+	strings.Repeat("x", 63), strings.Repeat("é", 31) + "x",
 	strings.Repeat("🐘", 15) + "abc", strings.Repeat(`"`, 63),
 }
 

@@ -54,6 +54,9 @@ func (l *Listener) prove(ctx context.Context, s *session) error {
 		return fmt.Errorf("probe session: %w", err)
 	}
 	l.proven(time.Since(sent), usage)
+	if notice := s.notice.Swap(nil); notice != nil { // by Run's goroutine, since a log may block
+		l.logger.Debug("notice of the server", "severity", notice.Severity, "message", notice.Message, "detail", notice.Detail)
+	}
 	l.watchQueue(usage)
 	return nil
 }

@@ -131,6 +131,9 @@ func queryPacket(sql string) packet { return packet{kind: 'Q', body: append([]by
 // probes says that the statement is a probe of the session.
 func (m packet) probes() bool { return strings.HasPrefix(m.query(), `notify "pgsolo probe`) }
 
+// echoes says that it is the notification of a probe.
+func (m packet) echoes() bool { return strings.HasPrefix(m.channel(), "pgsolo probe") }
+
 // channel is that of a notification, or "" for any other message.
 func (m packet) channel() string {
 	if !m.fromServer || m.kind != 'A' {

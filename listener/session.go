@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -34,15 +33,15 @@ type session struct {
 	conn    net.Conn
 	in      *bufio.Reader // belongs to receive
 	pid     uint32        // as the server, or a pooler in its place, has said at the start
-	logger  hclog.Logger
 	timeout time.Duration // for the answer to a statement, while nothing else comes
 
-	arrived atomic.Uint64 // notifications so far
-	probes  atomic.Uint64 // sent so far, by Run's goroutine; the number is the payload
-	replies chan reply    // from receive; capacity 1, since one statement is under way at most
-	echoes  chan string   // payloads of probes that came back; capacity 1
-	ended   chan struct{} // closed by receive at its end
-	err     error         // why it ended; may be read once ended is closed
+	arrived atomic.Uint64                           // notifications so far
+	probes  atomic.Uint64                           // sent so far, by Run's goroutine; the number is the payload
+	replies chan reply                              // from receive; capacity 1, since one statement is under way at most
+	echoes  chan string                             // payloads of probes that came back; capacity 1
+	notice  atomic.Pointer[pgproto3.NoticeResponse] // the latest, until it is logged
+	ended   chan struct{}                           // closed by receive at its end
+	err     error                                   // why it ended; may be read once ended is closed
 
 	// Only Run's goroutine uses these.
 	probe       string // the private channel of the probes
@@ -75,7 +74,7 @@ func (l *Listener) dial(ctx context.Context) (*session, error) {
 		return nil, fmt.Errorf("take over the connection: %w", err)
 	}
 	s := &session{
-		conn: hijacked.Conn, in: bufio.NewReaderSize(hijacked.Conn, readBuffer), pid: hijacked.PID, logger: l.logger,
+		conn: hijacked.Conn, in: bufio.NewReaderSize(hijacked.Conn, readBuffer), pid: hijacked.PID,
 		timeout: l.options.ProbeInterval,
 		replies: make(chan reply, 1), echoes: make(chan string, 1), ended: make(chan struct{}),
 		probe: newProbeChannel(),
@@ -161,7 +160,7 @@ func (s *session) answered(kind byte, body []byte, r *reply) error {
 		if err := notice.Decode(body); err != nil {
 			return fmt.Errorf("receive: %w", err)
 		}
-		s.logger.Debug("notice of the server", "severity", notice.Severity, "message", notice.Message)
+		s.notice.Store(&notice)
 	case typeReadyForQuery:
 		select {
 		case s.replies <- *r:

@@ -74,7 +74,8 @@ func (b *bench) holdNotifyLock() (release func()) {
 		committing.Wait()
 	})
 	eventually(b.t, "a commit that hangs", func() bool {
-		return value[bool](b.t, b.conn, `select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`, conn.PgConn().PID())
+		return value[bool](b.t, b.conn, `select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
+			conn.PgConn().PID())
 	})
 	return func() {
 		cancel()
