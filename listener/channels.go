@@ -4,19 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // prepareSession overrides what a role or a database may set: a session that only waits must not be ended for that, and none of
 // its statements takes long. The server for its part gives up a client that is gone: until then the backend would hold the
-// place in the notification queue that everybody's NOTIFY needs in the end. The last statement tells whether a pooler is in between.
+// place in the notification queue that everybody's NOTIFY needs in the end. Never where a pooler shares the session: its next
+// client would inherit all this.
 const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; set lock_timeout = %d;
-	set standard_conforming_strings = on; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s';
-	select pg_backend_pid()`
+	set standard_conforming_strings = on; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'`
+
+// setAnyBytes is for a database that knows no encoding: a payload that is not UTF-8 would end a session that is told to expect it.
+const setAnyBytes = `; set client_encoding = 'SQL_ASCII'`
 
 // lockTimeout is how long a statement may wait for a lock: NOTIFY needs one, and has to say in time that somebody else keeps it.
 func lockTimeout(answer time.Duration) time.Duration {
@@ -36,6 +40,7 @@ var ErrHotStandby = errors.New("the server is a hot standby, which cannot LISTEN
 
 // connect makes one attempt at a session with LISTEN in force on every channel, that has proven to deliver if it has any.
 func (l *Listener) connect(ctx context.Context) (_ *session, err error) {
+	l.wantAll()
 	s, err := l.dialUnshared(ctx)
 	if err != nil {
 		return nil, err
@@ -45,9 +50,9 @@ func (l *Listener) connect(ctx context.Context) (_ *session, err error) {
 			s.close()
 		}
 	}()
-	l.wantAll()
-	listen, _, _ := l.takeChanges()
-	if err := l.change(ctx, s, listen, nil, true); err != nil {
+	wanted, _, _ := l.takeChanges()
+	listen, err := l.changeAll(ctx, s, wanted, nil, true)
+	if err != nil {
 		return nil, err
 	}
 	if s.listens {
@@ -67,12 +72,20 @@ func (l *Listener) dialUnshared(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		row, err := s.exec(ctx, fmt.Sprintf(prepareSession, lockTimeout(s.timeout).Milliseconds()))
+		row, err := s.exec(ctx, `select pg_backend_pid()`)
+		unshared := proven || len(row) == 1 && row[0] == fmt.Sprint(s.pid)
+		if err == nil && unshared {
+			statements := fmt.Sprintf(prepareSession, lockTimeout(s.timeout).Milliseconds())
+			if s.anyBytes {
+				statements += setAnyBytes
+			}
+			_, err = s.exec(ctx, statements)
+		}
 		if err != nil {
 			s.close()
 			return nil, fmt.Errorf("prepare session: %w", err)
 		}
-		if len(row) == 1 && row[0] == fmt.Sprint(s.pid) || proven {
+		if unshared {
 			return s, nil
 		}
 		err = s.refuseSharing(ctx)
@@ -90,10 +103,11 @@ func (l *Listener) serve(ctx context.Context, s *session) error {
 	for {
 		l.logEpisodes()
 		if listen, unlisten, rename := l.takeChanges(); len(listen)+len(unlisten) > 0 || rename {
-			if err := l.change(ctx, s, listen, unlisten, rename); err != nil {
+			inForce, err := l.changeAll(ctx, s, listen, unlisten, rename)
+			if err != nil {
 				return err
 			}
-			l.established(listen)
+			l.established(inForce)
 		}
 		// A session that has not delivered yet proves it at once, but lets what gathered during its first change come first.
 		if s.listens && !s.proven && (len(l.wake) == 0 || s.changes > maxUnproven) {
@@ -107,6 +121,7 @@ func (l *Listener) serve(ctx context.Context, s *session) error {
 		case <-s.ended:
 			return fmt.Errorf("wait for notification: %w", s.err)
 		case <-l.wake:
+			l.gather()
 		case <-probe.C:
 			if l.unused() { // nobody would miss it
 				continue
@@ -118,6 +133,54 @@ func (l *Listener) serve(ctx context.Context, s *session) error {
 	}
 }
 
+// gather lets a burst of subscriptions come to its end, so that they share a LISTEN. A single one is kept for some microseconds.
+func (l *Listener) gather() {
+	const quiet, longest = 16, time.Millisecond
+	began := time.Now()
+	for last, same := l.calls.Load(), 0; same < quiet && time.Since(began) < longest; same++ {
+		runtime.Gosched()
+		if calls := l.calls.Load(); calls != last {
+			last, same = calls, 0
+		}
+	}
+}
+
+const (
+	// maxChange is how many channels at most change in one transaction: the server compares each with all that it listens on.
+	maxChange = 2000
+
+	// The SQLSTATEs for a name with a character that the database's encoding lacks, and for one that is too long in that encoding.
+	untranslatable = "22P05"
+	nameTooLong    = "42622"
+)
+
+// changeAll is change in as many transactions as it takes, and returns the channels that LISTEN is in force for now. A name that the
+// server does not take is found by halves and refused, so that it does not spoil the LISTEN of all.
+func (l *Listener) changeAll(ctx context.Context, s *session, listen, unlisten []string, rename bool) (inForce []string, err error) {
+	for len(listen)+len(unlisten) > 0 || rename {
+		n, m := min(len(listen), maxChange), min(len(unlisten), maxChange)
+		done, err := listen[:n], l.change(ctx, s, listen[:n], unlisten[:m], rename)
+		if refusal, ok := errors.AsType[*pgconn.PgError](err); ok && (refusal.Code == untranslatable || refusal.Code == nameTooLong) {
+			if n == 1 {
+				l.refuse(listen[0], err)
+				listen = listen[1:]
+				continue
+			}
+			var rest []string
+			if done, err = l.changeAll(ctx, s, listen[:n/2], unlisten[:m], rename); err == nil {
+				rest, err = l.changeAll(ctx, s, listen[n/2:n], nil, false)
+			}
+			done = append(slices.Clone(done), rest...)
+		}
+		if err != nil {
+			return nil, err
+		}
+		inForce = append(inForce, done...)
+		listen, unlisten, rename = listen[n:], unlisten[m:], false
+	}
+	return inForce, nil
+}
+
 // change brings LISTEN and the session's name up to date in one round trip and one transaction. The channel of the probes
 // comes with the first one that somebody subscribes to. After an error it is unknown which LISTEN is in force, so it ends the session.
 func (l *Listener) change(ctx context.Context, s *session, listen, unlisten []string, rename bool) error {
@@ -125,20 +188,20 @@ func (l *Listener) change(ctx context.Context, s *session, listen, unlisten []st
 	if len(listen) > 0 && !s.listens {
 		all = append([]string{s.probe}, listen...)
 	}
-	var statements strings.Builder
+	statements := make([]byte, 0, 40*(1+len(all)+len(unlisten)))
 	if rename && l.options.SessionName != nil {
-		statements.WriteString("set application_name = " + quoteName(l.options.SessionName()) + "; ")
+		statements = append(statements, "set application_name = "+quoteName(l.options.SessionName())+"; "...)
 	}
 	for _, channel := range all {
-		statements.WriteString("listen " + pgx.Identifier{channel}.Sanitize() + ";")
+		statements = appendStatement(statements, `listen "`, channel)
 	}
 	for _, channel := range unlisten {
-		statements.WriteString("unlisten " + pgx.Identifier{channel}.Sanitize() + ";")
+		statements = appendStatement(statements, `unlisten "`, channel)
 	}
-	if statements.Len() == 0 {
+	if len(statements) == 0 {
 		return nil
 	}
-	_, err := s.exec(ctx, statements.String())
+	_, err := s.exec(ctx, string(statements))
 	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok && refusal.Code == readOnly {
 		return ErrHotStandby
 	}
@@ -150,6 +213,15 @@ func (l *Listener) change(ctx context.Context, s *session, listen, unlisten []st
 	s.names = ""
 	s.changes++
 	return nil
+}
+
+// appendStatement adds a statement on a channel. Its name cannot hold a zero byte.
+func appendStatement(statements []byte, begin, channel string) []byte {
+	statements = append(statements, begin...)
+	if strings.IndexByte(channel, '"') >= 0 {
+		channel = strings.ReplaceAll(channel, `"`, `""`)
+	}
+	return append(append(statements, channel...), `";`...)
 }
 
 // quoteName makes a literal of a session's name. PostgreSQL keeps printable ASCII of it alone, and refuses the statement for some of the rest.

@@ -19,8 +19,10 @@
 //     the session is written to while it is read from. Changes that gather meanwhile share one round trip.
 //   - Delivery never blocks. A slow subscriber loses its own messages and delays neither the session nor its neighbours.
 //   - A session on which somebody listens and that has become deaf is replaced within twice Options.ProbeInterval, ten seconds by
-//     default (behind a stream of notifications up to eleven times as long): a half-open socket, a route that swallows packets, a backend that answers and does not deliver, a session that
+//     default: a half-open socket, a route that swallows packets, a backend that answers and does not deliver, a session that
 //     a pooler exchanged or reset. For that a NOTIFY to a private channel has to come back, and pg_listening_channels has to agree.
+//     Behind a stream of other notifications it may take up to eleven times as long; while the server takes no NOTIFY from anybody,
+//     which is logged, only the answer is proof.
 //   - A hot standby and a pooler that shares sessions are named, with the remedy.
 //
 // # What it does not guarantee

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -76,6 +77,7 @@ type Listener struct {
 	options Options
 	logger  hclog.Logger
 	wake    chan struct{} // capacity 1: there is something for Run to do
+	calls   atomic.Int64  // of Subscribe
 
 	// Only Run's goroutine uses these.
 	queueWarning float64
@@ -121,6 +123,9 @@ func New(options Options) (*Listener, error) {
 		options.Logger = hclog.NewNullLogger()
 	}
 	options.Config = options.Config.Copy()
+	if options.Config.RuntimeParams == nil {
+		options.Config.RuntimeParams = map[string]string{}
+	}
 	return &Listener{
 		options:       options,
 		logger:        options.Logger,
@@ -141,6 +146,7 @@ func (l *Listener) Run(ctx context.Context) error {
 		return err
 	}
 	defer l.end()
+	var refused string // what it has warned of
 	for {
 		session, err := l.open(ctx)
 		if ctx.Err() != nil {
@@ -150,6 +156,10 @@ func (l *Listener) Run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil && l.patient(err) {
+			if message := err.Error(); hopeless(err) && message != refused {
+				l.logger.Warn("cannot connect, and whoever subscribes will find out", "error", err)
+				refused = message
+			}
 			if !sleep(ctx, jitter(maxDelay)) {
 				return nil
 			}

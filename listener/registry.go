@@ -87,10 +87,22 @@ func (l *Listener) establishedLocked(channels []string) {
 	}
 }
 
+// refuse ends the subscriptions to a channel whose name the server does not take.
+func (l *Listener) refuse(channel string, err error) {
+	l.mu.Lock()
+	for _, s := range l.subscriptions[channel] {
+		s.endLocked()
+	}
+	delete(l.subscriptions, channel)
+	l.mu.Unlock()
+	l.logger.Error("the server takes no such channel; its subscriptions have ended", "channel", channel, "error", err)
+}
+
 // wantAll makes a LISTEN due for every channel: a new session listens to nothing, as disconnected has noted.
 func (l *Listener) wantAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	clear(l.changed) // of those that were left meanwhile
 	for channel := range l.subscriptions {
 		l.changed[channel] = true
 	}

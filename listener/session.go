@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -23,17 +24,18 @@ const (
 	floodTimeouts = 10
 
 	readBuffer = 64 << 10
-	maxBatch   = 256 // notifications delivered together
+	maxBatch   = 32 // notifications delivered together
 )
 
 // session is one connection, taken over from pgx as soon as the server has let it in. It is used in both directions at once:
 // a goroutine of its own receives and delivers without pause, while Run's goroutine sends statements, one at a time. So no wait
 // for notifications has to be interrupted when a channel changes, and no notification waits for a statement.
 type session struct {
-	conn    net.Conn
-	in      *bufio.Reader // belongs to receive
-	pid     uint32        // as the server, or a pooler in its place, has said at the start
-	timeout time.Duration // for the answer to a statement, while nothing else comes
+	conn     net.Conn
+	in       *bufio.Reader // belongs to receive
+	pid      uint32        // as the server, or a pooler in its place, has said at the start
+	anyBytes bool          // the database knows no encoding
+	timeout  time.Duration // for the answer to a statement, while nothing else comes
 
 	arrived atomic.Uint64                           // notifications so far
 	probes  atomic.Uint64                           // sent so far, by Run's goroutine; the number is the payload
@@ -79,11 +81,19 @@ func (l *Listener) dial(ctx context.Context) (*session, error) {
 		replies: make(chan reply, 1), echoes: make(chan string, 1), ended: make(chan struct{}),
 		probe: newProbeChannel(),
 	}
-	for hijacked.Frontend.ReadBufferLen() > 0 { // nothing but a notice can have come after the server was ready
+	s.anyBytes = hijacked.ParameterStatuses["server_encoding"] == "SQL_ASCII"
+	stop := context.AfterFunc(ctx, func() { _ = hijacked.Conn.Close() })
+	defer stop()
+	_ = hijacked.Conn.SetReadDeadline(time.Now().Add(s.timeout)) // an error shows in the read
+	for hijacked.Frontend.ReadBufferLen() > 0 {                  // nothing but a notice can have come after the server was ready
 		if _, err := hijacked.Frontend.Receive(); err != nil {
 			_ = hijacked.Conn.Close()
 			return nil, fmt.Errorf("take over the connection: %w", err)
 		}
+	}
+	if err := hijacked.Conn.SetReadDeadline(time.Time{}); err != nil {
+		_ = hijacked.Conn.Close()
+		return nil, fmt.Errorf("take over the connection: %w", err)
 	}
 	go s.receive(l.deliver)
 	return s, nil
@@ -104,6 +114,7 @@ func (s *session) receive(deliver func([]notification)) {
 		}
 		if len(batch) > 0 && (len(batch) == maxBatch || err != nil || !s.another(typeNotification)) {
 			deliver(batch)
+			runtime.Gosched() // a subscriber that waits takes its share before its buffer is full
 			clear(batch)
 			batch = batch[:0]
 		}
@@ -161,6 +172,9 @@ func (s *session) answered(kind byte, body []byte, r *reply) error {
 			return fmt.Errorf("receive: %w", err)
 		}
 		s.notice.Store(&notice)
+		if notice.Code == nameTooLong { // the server listens on a part of the name, to which nobody sends
+			r.err = pgconn.ErrorResponseToPgError((*pgproto3.ErrorResponse)(&notice))
+		}
 	case typeReadyForQuery:
 		select {
 		case s.replies <- *r:
@@ -177,6 +191,8 @@ func (s *session) exec(ctx context.Context, statements string) ([]string, error)
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return nil, fmt.Errorf("send: %w", err)
 	}
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetWriteDeadline(time.Now()) })
+	defer stop()
 	if err := s.send(&pgproto3.Query{String: statements}); err != nil {
 		return nil, err
 	}

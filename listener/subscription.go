@@ -3,7 +3,6 @@ package listener
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -25,13 +24,13 @@ type Subscription struct {
 	// Guarded by Listener.mu.
 	inForce bool   // established is closed
 	closed  bool   // messages is closed
+	index   int    // among those of its channel
 	dropped uint64 // messages dropped since the buffer last overflowed; 0 while the subscriber keeps up
 }
 
 // Subscribe asks for the messages of a channel. It may be called at any time, before and during Run, and returns without
 // waiting for LISTEN: that is what Established is for. The name is taken as it is, case included; it must be UTF-8 text of
-// 1 to 63 bytes, and in a database of another encoding, have only characters of that: else its LISTEN fails, and the session with
-// it. After Run has ended the error is ErrEnded.
+// 1 to 63 bytes. A database of another encoding may not take it: then the log says so and the subscription ends. After Run has ended the error is ErrEnded.
 func (l *Listener) Subscribe(channel string) (*Subscription, error) {
 	if err := checkName(channel); err != nil {
 		return nil, fmt.Errorf("subscribe to channel %q: %w", channel, err)
@@ -44,6 +43,7 @@ func (l *Listener) Subscribe(channel string) (*Subscription, error) {
 		established: make(chan struct{}),
 	}
 
+	l.calls.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
@@ -52,6 +52,7 @@ func (l *Listener) Subscribe(channel string) (*Subscription, error) {
 	if len(l.subscriptions) == 0 {
 		l.wantedSince = time.Now()
 	}
+	s.index = len(l.subscriptions[channel])
 	l.subscriptions[channel] = append(l.subscriptions[channel], s)
 	if l.listening[channel] {
 		s.establishLocked()
@@ -97,9 +98,12 @@ func (s *Subscription) Close() {
 		return
 	}
 	s.endLocked()
-	rest := slices.DeleteFunc(l.subscriptions[s.channel], func(other *Subscription) bool { return other == s })
-	if len(rest) > 0 {
-		l.subscriptions[s.channel] = rest
+	all := l.subscriptions[s.channel]
+	last := len(all) - 1
+	all[s.index], all[last].index = all[last], s.index
+	all[last] = nil
+	if last > 0 {
+		l.subscriptions[s.channel] = all[:last]
 		return
 	}
 	delete(l.subscriptions, s.channel)
