@@ -17,6 +17,7 @@ alter table pgsolo.delivery
 drop index pgsolo.delivery_due;
 create index delivery_due on pgsolo.delivery (handler, next_at) where state in ('scheduled', 'retry');
 create index delivery_key on pgsolo.delivery (handler, key, event_id);
+create index delivery_waiting on pgsolo.delivery (handler, key) where state = 'waiting';
 create index delivery_dead on pgsolo.delivery (handler, event_id) where state = 'dead';
 
 -- One row per handler. unfinished counts ids that it is not done with, those of other topics and of transactions that still run
