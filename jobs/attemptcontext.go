@@ -10,11 +10,12 @@ import (
 type attempts struct {
 	ctx     context.Context
 	timeout time.Duration
-	began   time.Time // of the first: the time since then is cheaper to take than the time, and half its size
+	began   time.Time     // of the first: the time since then is cheaper to take than the time, and half its size
+	took    time.Duration // the latest, for whoever made it
 }
 
 func newAttempts(ctx context.Context, timeout time.Duration) *attempts {
-	return &attempts{ctx, timeout, time.Now()}
+	return &attempts{ctx: ctx, timeout: timeout, began: time.Now()}
 }
 
 // attemptContext is the context of one attempt: it ends at its deadline, with its parent, or when the attempt is over. Most
@@ -63,8 +64,9 @@ func (a *attemptContext) complete() context.Context {
 	return ctx
 }
 
-// finish ends the context, and with it those derived from it, and lets go of the timer and the parent.
+// finish ends the context, and with it those derived from it, lets go of the timer and the parent, and takes the time.
 func (a *attemptContext) finish() {
+	a.of.took = time.Since(a.of.began) - (a.due - a.of.timeout)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.finished = true

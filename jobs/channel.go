@@ -15,6 +15,7 @@ type channelHandler struct {
 	logger   hclog.Logger
 	term     int64
 	held     func() bool // asked before each attempt
+	pacer    *pacer      // nil: as fast as they come
 	counters handlerCounters
 	episodes episodes
 }
@@ -23,6 +24,9 @@ type channelHandler struct {
 // until the subscription ends.
 func (h *channelHandler) run(ctx context.Context, stop <-chan struct{}, subscription Subscription) error {
 	defer subscription.Close()
+	if h.Rate.Events > 0 {
+		h.pacer = newPacer(h.Rate)
+	}
 	var workers sync.WaitGroup
 	for range h.Concurrency {
 		workers.Go(func() { h.work(ctx, stop, subscription) })
@@ -44,19 +48,45 @@ func (h *channelHandler) work(ctx context.Context, stop <-chan struct{}, subscri
 		case <-subscription.Missed:
 			h.episodes.missed.log(h.logger, hclog.Warn, "messages may have been missed: a plain channel has no copy of them", "channel", h.Channel)
 		case payload, ok := <-subscription.Messages:
-			if !ok || isClosed(stop) || h.held != nil && !h.held() {
+			if !ok || isClosed(stop) || !h.handle(ctx, stop, payload) {
 				return
 			}
-			h.handle(ctx, payload)
 		}
 	}
 }
 
-func (h *channelHandler) handle(ctx context.Context, payload string) {
+// handle returns false when nothing more is to be handled. Messages that wait for their turn by Rate do so in the subscription, which drops
+// what it cannot hold.
+func (h *channelHandler) handle(ctx context.Context, stop <-chan struct{}, payload string) (more bool) {
 	event := Event{
 		Handler: h.Name, Channel: h.Channel, Payload: []byte(payload), CreatedAt: time.Now(), Attempt: 1, Term: h.term,
 	}
-	if err, stopped := h.counters.attempt(newAttempts(ctx, h.Timeout), h.Handle, event, h.logger, &h.episodes); err != nil && !stopped {
-		h.episodes.failed.log(h.logger, hclog.Warn, "message not handled, and not retried", "channel", h.Channel, "error", errorText(err))
+	if h.When != nil {
+		wanted, err := h.filter(event)
+		switch {
+		case err != nil:
+			h.counters.logPanic(err, event, h.logger, &h.episodes)
+			h.failed(err)
+			return true
+		case !wanted:
+			h.counters.filtered.Add(1)
+			return true
+		}
 	}
+	if h.pacer != nil && !h.pacer.pass(ctx, stop) || h.held != nil && !h.held() {
+		return false
+	}
+	switch err, stopped := h.counters.attempt(newAttempts(ctx, h.Timeout), h.Handle, event, h.logger, &h.episodes); {
+	case stopped:
+	case err != nil:
+		h.failed(err)
+	default:
+		h.counters.handled.Add(1)
+	}
+	return true
+}
+
+func (h *channelHandler) failed(err error) {
+	h.counters.failed.Add(1)
+	h.episodes.failed.log(h.logger, hclog.Warn, "message not handled, and not retried", "channel", h.Channel, "error", errorText(err))
 }

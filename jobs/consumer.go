@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,14 +18,22 @@ import (
 type consumer struct {
 	Handler
 	log      *eventLog // shared with the other handlers of the topic
+	group    string
 	logger   hclog.Logger
 	term     int64
 	queue    *queue
 	wake     chan struct{} // capacity 1: there may be something to read
+	due      chan struct{} // capacity 1: there may be deliveries that are due
 	counters handlerCounters
 	episodes episodes
 	pulse    pulse
-	held     func() bool // asked before each attempt
+	held     func() bool           // asked before each attempt
+	gate     *gate                 // of the workers
+	broken   chan error            // capacity 1: why a worker wants the consumer to end
+	claimed  chan struct{}         // closed by the loop once the cursor is this term's
+	latest   atomic.Int64          // the loop's seen, for others
+	oldest   atomic.Int64          // creation of the oldest event not done; Unix time in nanoseconds, 0: none; for Stats
+	shown    atomic.Pointer[queue] // the queue, for Stats
 	state
 }
 
@@ -37,8 +46,13 @@ type state struct {
 	holeWait  time.Duration
 	holesDue  time.Time
 	holesRead time.Time
-	retrying  map[int64]struct{} // deliveries that are in the queue, or whose outcome is not written yet
-	retryDue  time.Time
+	above     *page            // read, but to be handled only after what the holes below it hold; with OrderKey
+	gapsRead  bool             // all that the holes held which the term began with is queued
+	retrying  map[int64]string // deliveries with rows that are in the queue, or whose outcome is not written yet, and their keys
+	retryDue  time.Time        // when to look for some
+	none      bool             // there was no row at all
+	looks     int              // in this term
+	keys      keys             // with OrderKey
 
 	reading bool         // one is under way
 	lastNew bool         // the last one was for new events
@@ -54,21 +68,29 @@ type outcome struct {
 }
 
 func newConsumer(h Handler, log *eventLog, logger hclog.Logger) *consumer {
-	return &consumer{Handler: h, log: log, logger: logger, wake: make(chan struct{}, 1)}
+	return &consumer{Handler: h, log: log, logger: logger, wake: make(chan struct{}, 1), due: make(chan struct{}, 1)}
 }
 
 // begin sets the consumer up for a leader's term.
 func (c *consumer) begin(lead Lead) {
 	c.term, c.held = lead.Term, lead.Held
-	c.queue = newQueue()
+	c.queue = newQueue(c.Order)
+	c.gate, c.broken = newGate(&c.Handler, c.logger, &c.counters), make(chan error, 1)
+	c.claimed = make(chan struct{})
+	c.latest.Store(0)
+	c.oldest.Store(0)
+	c.shown.Store(c.queue)
 	c.state = state{
-		more: true, holeWait: minHoleWait, retrying: map[int64]struct{}{}, retryDue: time.Now(), read: make(chan outcome, 1),
+		more: true, holeWait: minHoleWait, retrying: map[int64]string{}, keys: newKeys(), retryDue: time.Now(), read: make(chan outcome, 1),
 		saving: saving{wrote: make(chan outcome, 1)},
 	}
 }
 
 // ring makes the consumer read again, soon.
 func (c *consumer) ring() { signal(c.wake) }
+
+// retryNow makes the consumer look for deliveries that somebody else has changed.
+func (c *consumer) retryNow() { signal(c.due) }
 
 // run consumes until stop is closed (then it waits for the attempts under way and writes their outcome), until ctx is done
 // (then it cancels them first), or until it can no longer write its progress.
@@ -78,22 +100,33 @@ func (c *consumer) run(ctx context.Context, stop <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
+	close(c.claimed)
+	if c.Order == OrderKey {
+		if err := c.loadKeys(ctx); err != nil {
+			return err
+		}
+	}
 	c.seen = done.highest()
 	for _, gap := range done.gaps() {
 		c.holes.add(gap) // of unfinished events, of late ones, and of ids never used: the first re-read tells
 	}
+	c.gapsRead = len(c.holes) == 0
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	starting, startNothing := context.WithCancel(ctx)
+	defer startNothing()
+	defer c.counters.breakerOpen.Store(false)
 	var workers, closing sync.WaitGroup
 	for range c.Concurrency {
-		workers.Go(func() { c.work(ctx, &workers) })
+		workers.Go(func() { c.work(ctx, starting, &workers) })
 	}
 	closing.Go(func() { // at once, whatever the loop is at
 		select {
 		case <-stop:
 		case <-ctx.Done():
 		}
+		startNothing()
 		c.queue.close()
 	})
 	if err = c.consume(ctx, stop); err != nil {
@@ -130,7 +163,11 @@ func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
 		case <-c.queue.low:
 		case <-c.wake:
 			c.more, c.rung = true, c.log.rings.Load()
-			c.holesDue = c.holesRead.Add(time.Duration(min(len(c.holes), maxHoles)) * perHole)
+			c.holesDue = c.holesRead.Add(time.Duration(c.holesAtOnce()) * perHole)
+		case <-c.due:
+			c.none = false
+			c.keys.walkAll()
+			c.lookBy(time.Time{})
 		case o := <-c.read:
 			c.reading = false
 			if err = o.err; err == nil {
@@ -138,6 +175,7 @@ func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
 			}
 		case o := <-c.wrote:
 			err = c.written(o)
+		case err = <-c.broken:
 		case <-timer.C:
 		}
 		if err != nil {
@@ -202,14 +240,22 @@ func (c *consumer) nextTimer() (time.Duration, bool) {
 	if c.writing == nil && !c.unsaved.empty() {
 		sooner(c.writeDue())
 	}
+	if !c.keys.starving.IsZero() {
+		sooner(c.keys.starving.Add(spillAfter))
+	}
 	if !c.reading && c.hasRoom() { // otherwise results come in first
-		if c.more {
+		if c.more || c.above != nil {
 			sooner(time.Now())
 		}
 		if len(c.holes) > 0 {
 			sooner(c.holesDue)
 		}
-		sooner(c.retryDue)
+		if c.mayLook() {
+			sooner(c.retryDue)
+		}
+		if c.keys.all {
+			sooner(c.keys.loadDue)
+		}
 	}
 	return time.Until(due), !due.IsZero()
 }
@@ -219,25 +265,41 @@ func (c *consumer) hasRoom() bool {
 	return c.queue.hasRoom(c.log.pageLimit())
 }
 
+// mayLook is false before what the term's first holes held has come before the rows of its keys.
+func (c *consumer) mayLook() bool { return c.Order != OrderKey || c.gapsRead }
+
 // step begins whatever there is to do now: reads under the context reading, writes under ctx.
 func (c *consumer) step(ctx, reading context.Context) {
+	c.latest.Store(c.seen)
 	c.settle()
 	if c.writing == nil && !c.unsaved.empty() && !time.Now().Before(c.writeDue()) {
 		c.startWrite(ctx)
 	}
-	if c.reading || !c.hasRoom() {
+	if c.reading {
+		return
+	}
+	full := !c.hasRoom()
+	c.spillIfStarving(full)
+	if full {
 		return
 	}
 	// New events come first, but not twice while something else is due.
 	now := time.Now()
 	holesDue := len(c.holes) > 0 && !now.Before(c.holesDue)
-	retriesDue := !now.Before(c.retryDue)
+	if c.hasNone() && !now.Before(c.retryDue) {
+		c.retryDue = now.Add(retryLook)
+	}
+	retriesDue := c.mayLook() && !now.Before(c.retryDue)
 	switch {
+	case c.above != nil:
+		c.startHoles(reading)
 	case c.more && !(c.lastNew && (holesDue || retriesDue)):
 		c.startNew(reading)
 	case retriesDue:
-		c.startRetries(reading)
+		c.startLook(reading)
 	case holesDue:
 		c.startHoles(reading)
+	case c.keys.all && !now.Before(c.keys.loadDue):
+		c.startKeys(reading)
 	}
 }

@@ -33,7 +33,8 @@
 //
 // # What it does not guarantee
 //
-//   - Exactly once. A handler sees an event again when its leader dies before the outcome is written. Use IdempotencyKey.
+//   - Exactly once, but for what a HandleTx writes in its transaction. Any other handler sees an event again when its leader dies
+//     before the outcome is written. Use IdempotencyKey.
 //   - Order. Events of one topic are begun in the order of their ids, as far as they are visible, but with a Concurrency above 1
 //     they overlap, and a retry comes after later events.
 //   - That a tick which a crash cut off is run again. It is recorded as interrupted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -14,19 +15,17 @@ const (
 	// doorbellChannel is where the trigger on the event log rings.
 	doorbellChannel = "pgsolo.event"
 
+	// retryMessage says that somebody has changed deliveries. Any other message says that there are events.
+	retryMessage = "retry"
+
 	// More than busyRings within busyWindow, and the producers are told not to ring: each NOTIFY makes a commit wait for an
 	// instance-wide lock. The log is then read every awakePoll, until nothing has come for busyWindow.
 	busyRings  = 20
 	busyWindow = 100 * time.Millisecond
 	awakePoll  = 5 * time.Millisecond
-
-	// While the bell is armed, a producer whose transaction read it before that does not ring. So the log is read all the
-	// same, at first soon and then at growing intervals.
-	minBackstop = awakePoll
-	maxBackstop = time.Second
 )
 
-// doorbell wakes the consumers when there may be something to read.
+// doorbell wakes the consumers when producers say that there is something to read. What comes without a ring is found by the poll.
 type doorbell struct {
 	pool   *pgxpool.Pool
 	schema string
@@ -35,8 +34,8 @@ type doorbell struct {
 	logger hclog.Logger
 
 	subscription Subscription
-	ring         func()       // wakes every consumer
-	read         func() int64 // how many rows the consumers have read so far
+	poll         *poll
+	mode         *atomic.Value // a RingMode, for others
 }
 
 // run alternates between waiting for rings and reading often, until ctx is done or stop is closed.
@@ -46,7 +45,9 @@ func (d *doorbell) run(ctx context.Context, stop <-chan struct{}) error {
 		if err := d.arm(ctx, true); err != nil {
 			return err
 		}
-		d.ring() // what came before it was armed did not ring
+		d.mode.Store(RingArmed)
+		d.poll.ring()          // what came before it was armed did not ring
+		signal(d.poll.restart) // nor did a producer who looked at the bell before that, and commits only now
 		busy, err := d.sleep(ctx, stop)
 		if err != nil || !busy {
 			return err
@@ -54,8 +55,9 @@ func (d *doorbell) run(ctx context.Context, stop <-chan struct{}) error {
 		if err := d.arm(ctx, false); err != nil {
 			return err
 		}
-		if done := d.pollWhileBusy(ctx, stop); done {
-			return nil
+		d.mode.Store(RingBusy)
+		if idle, err := d.pollWhileBusy(ctx, stop); err != nil || !idle {
+			return err
 		}
 	}
 	return nil
@@ -64,13 +66,10 @@ func (d *doorbell) run(ctx context.Context, stop <-chan struct{}) error {
 // sleep passes rings on. It returns true when they come so often that reading without them is cheaper.
 func (d *doorbell) sleep(ctx context.Context, stop <-chan struct{}) (busy bool, err error) {
 	var (
-		backstop = minBackstop
-		timer    = time.NewTimer(backstop)
-		rings    int
-		window   time.Time
-		renew    = time.NewTicker(renewEvery)
+		rings  int
+		window time.Time
+		renew  = time.NewTicker(renewEvery)
 	)
-	defer timer.Stop()
 	defer renew.Stop()
 	for {
 		select {
@@ -78,11 +77,15 @@ func (d *doorbell) sleep(ctx context.Context, stop <-chan struct{}) (busy bool, 
 			return false, nil
 		case <-stop:
 			return false, nil
-		case _, ok := <-d.subscription.Messages:
+		case message, ok := <-d.subscription.Messages:
 			if !ok {
 				return false, d.deaf(ctx)
 			}
-			d.ring()
+			if message == retryMessage {
+				d.poll.retryNow()
+				continue
+			}
+			d.poll.ring()
 			if now := time.Now(); now.Sub(window) > busyWindow {
 				window, rings = now, 0
 			}
@@ -90,11 +93,8 @@ func (d *doorbell) sleep(ctx context.Context, stop <-chan struct{}) (busy bool, 
 				return true, nil
 			}
 		case <-d.subscription.Missed:
-			d.ring()
-		case <-timer.C:
-			d.ring()
-			backstop = min(2*backstop, maxBackstop)
-			timer.Reset(backstop)
+			d.poll.ring()
+			d.poll.retryNow()
 		case <-renew.C:
 			if err := d.arm(ctx, true); err != nil {
 				return false, err
@@ -111,66 +111,50 @@ func (d *doorbell) deaf(ctx context.Context) error {
 	return errors.New("the event log's doorbell has no LISTEN session any more")
 }
 
-// pollWhileBusy wakes the consumers often, until they find nothing. It returns true if everything is to end.
-func (d *doorbell) pollWhileBusy(ctx context.Context, stop <-chan struct{}) (done bool) {
+// pollWhileBusy wakes the consumers often, until they find nothing. Then it returns true; false, if everything is to end.
+func (d *doorbell) pollWhileBusy(ctx context.Context, stop <-chan struct{}) (idle bool, err error) {
 	ticker := time.NewTicker(awakePoll)
 	defer ticker.Stop()
-	read, since := d.read(), time.Now()
+	read, since := d.poll.rowsRead(), time.Now()
 	for {
 		select {
 		case <-ctx.Done():
-			return true
+			return false, nil
 		case <-stop:
-			return true
+			return false, nil
+		case message, ok := <-d.subscription.Messages: // of those who saw the bell armed
+			if !ok {
+				return false, d.deaf(ctx)
+			}
+			if message == retryMessage {
+				d.poll.retryNow()
+			}
+		case <-d.subscription.Missed:
+			d.poll.retryNow()
 		case <-ticker.C:
-			d.ring()
-			if now := d.read(); now != read {
+			d.poll.ring()
+			if now := d.poll.rowsRead(); now != read {
 				read, since = now, time.Now()
 			} else if time.Since(since) > busyWindow {
-				return false
+				return true, nil
 			}
 		}
 	}
 }
 
-// The row of a group that is no more would keep producers ringing for ever: whoever is busy clears it. A leader that sleeps
-// renews its own more often, so a row that is cleared by mistake costs a poll's delay at the most.
+// A leader that sleeps says so again more often than pgsolo.arm takes its group for one that is no more.
 const (
-	armDoorbell = `insert into pgsolo.doorbell as d ("group", armed, term) values ($1, true, $2)
-		on conflict ("group") do update set armed = true, armed_at = now(), term = excluded.term where d.term <= excluded.term`
-
-	disarmDoorbell = `update pgsolo.doorbell set armed = false, term = case when "group" = $1 then $2 else term end
-		where "group" = $1 and term <= $2 or "group" <> $1 and armed and armed_at < now() - interval '10 minutes'`
-
-	renewEvery = time.Minute
+	armDoorbell = `select pgsolo.arm($1, $2, $3)`
+	renewEvery  = time.Minute
 )
 
 func (d *doorbell) arm(ctx context.Context, armed bool) error {
-	statement := disarmDoorbell
-	if armed {
-		statement = armDoorbell
-	}
 	return persist(ctx, d.logger, "arm doorbell", func(ctx context.Context) error {
-		tag, err := d.pool.Exec(ctx, inSchema(statement, d.schema), d.group, d.term)
-		if err == nil && tag.RowsAffected() == 0 {
+		var ours bool
+		err := d.pool.QueryRow(ctx, inSchema(armDoorbell, d.schema), d.group, armed, d.term).Scan(&ours)
+		if err == nil && !ours {
 			return fmt.Errorf("doorbell: %w", ErrFenced)
 		}
 		return err
 	})
-}
-
-// pollWithoutBell reads at a fixed pace, for a runner that has no LISTEN session.
-func pollWithoutBell(ctx context.Context, stop <-chan struct{}, ring func()) {
-	ticker := time.NewTicker(busyWindow)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-stop:
-			return
-		case <-ticker.C:
-			ring()
-		}
-	}
 }

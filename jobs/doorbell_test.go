@@ -2,8 +2,11 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // A producer rings while the bell is armed, unless its transaction asks for silence: PostgreSQL refuses to prepare, for two-phase
@@ -21,9 +24,8 @@ func TestRing(t *testing.T) {
 	insert := func(arm bool, ring string) {
 		t.Helper()
 		tx := begin(t, pool)
-		if _, err := tx.Exec(t.Context(), `insert into pgsolo.doorbell ("group", armed, term) values ('main', $1, 1)
-			on conflict ("group") do update set armed = excluded.armed`, arm); err != nil {
-			t.Fatal(err)
+		if !value[bool](t, tx, `select pgsolo.arm('main', $1, 1)`, arm) {
+			t.Fatal("fenced")
 		}
 		value[string](t, tx, `select set_config('pgsolo.ring', $1, true)`, ring)
 		emit(t, tx, "t", `1`)
@@ -58,5 +60,78 @@ func TestRing(t *testing.T) {
 		if rang != test.rings {
 			t.Errorf("%s: rang: %v, want %v", name, rang, test.rings)
 		}
+	}
+}
+
+// The producers ring while the leader sleeps; while it has much to do they are told not to.
+func TestDoorbellIsDisarmedUnderLoad(t *testing.T) {
+	pool := setup(t)
+	handler, _ := recorder("h", "t")
+	handler.Handle = func(context.Context, Event) error { return nil }
+	l := lead(t, pool, 1, handler)
+	const rings = `select last_value > 1 and armed from pgsolo.doorbell_armed, pgsolo.doorbell`
+	mode := func() RingMode { return l.runner.Stats().Log.Ring }
+	armed := func() bool { return mode() == RingArmed && value[bool](t, pool, rings) }
+	eventually(t, "the bell to be armed", armed)
+	for begun := time.Now(); mode() != RingBusy; {
+		emit(t, pool, "t", `1`)
+		if time.Since(begun) > 20*time.Second {
+			t.Fatal("the producers still ring")
+		}
+	}
+	const someRing = `select last_value > 1 or armed from pgsolo.doorbell_armed, pgsolo.doorbell`
+	if mode() == RingBusy && value[bool](t, pool, someRing) && mode() == RingBusy {
+		t.Error("the leader does not want to be rung, and the producers were not told")
+	}
+	eventually(t, "the bell to be armed again", armed)
+	l.quit()
+	if mode() != RingNone {
+		t.Errorf("ring mode %q after the term", mode())
+	}
+}
+
+// A message that speaks of deliveries wakes consumers for those, whether or not the producers are told to ring.
+func TestDoorbellTellsOfDeliveries(t *testing.T) {
+	for name, wait := range map[string]func(*doorbell, context.Context, <-chan struct{}) (bool, error){
+		"armed": (*doorbell).sleep, "busy": (*doorbell).pollWhileBusy,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := setupPoll(setup(t), 2)
+			messages, missed := make(chan string, 1), make(chan struct{}, 1)
+			d := &doorbell{poll: p, subscription: Subscription{Messages: messages, Missed: missed}}
+			stop, ended := make(chan struct{}), make(chan error, 1)
+			go func() {
+				var err error
+				for !isClosed(stop) && err == nil { // it ends when there is nothing to do
+					_, err = wait(d, t.Context(), stop)
+				}
+				ended <- err
+			}()
+			for _, tell := range []func(){func() { messages <- retryMessage }, func() { missed <- struct{}{} }} {
+				tell()
+				for _, c := range p.consumers {
+					within(t, "a look at the deliveries", c.due)
+				}
+			}
+			close(messages)
+			if err := within(t, "the end", ended); err == nil {
+				t.Error("the bell is deaf, and goes on")
+			}
+			close(stop)
+		})
+	}
+}
+
+func TestDoorbellOfAStaleLeader(t *testing.T) {
+	pool := setup(t)
+	mustExec(t, pool, `select pgsolo.arm('main', true, 2)`)
+	stale := &doorbell{pool: pool, schema: DefaultSchema, group: "main", term: 1, logger: hclog.NewNullLogger()}
+	for _, armed := range []bool{true, false} {
+		if err := stale.arm(t.Context(), armed); !errors.Is(err, ErrFenced) {
+			t.Errorf("arm(%t): %v, want ErrFenced", armed, err)
+		}
+	}
+	if !value[bool](t, pool, `select armed and term = 2 and last_value > 1 from pgsolo.doorbell, pgsolo.doorbell_armed`) {
+		t.Error("the stale leader has changed the bell")
 	}
 }

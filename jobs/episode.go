@@ -30,5 +30,5 @@ func (e *episode) log(logger hclog.Logger, level hclog.Level, message string, ar
 
 // episodes are those of one handler.
 type episodes struct {
-	failed, dead, panicked, missed episode
+	failed, dead, panicked, missed, begin episode
 }

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,10 +50,18 @@ type HandleFunc func(ctx context.Context, event Event) error
 type HandleTxFunc func(ctx context.Context, tx pgx.Tx, event Event) error
 
 // RetryAfter makes a handler's error ask for the next attempt after wait, instead of the backoff. The attempt counts.
-func RetryAfter(wait time.Duration, err error) error { return &retryAfterError{max(0, wait), err} }
+func RetryAfter(wait time.Duration, err error) error {
+	return &retryAfterError{max(0, wait), cmp.Or(err, errAskedAgain)}
+}
 
 // Discard makes a handler's error final: the event is a dead letter at once.
-func Discard(err error) error { return &discardError{err} }
+func Discard(err error) error { return &discardError{cmp.Or(err, errDiscarded)} }
+
+// For handlers that give no reason.
+var (
+	errAskedAgain = errors.New("the handler asks for another attempt")
+	errDiscarded  = errors.New("the handler discards the event")
+)
 
 type retryAfterError struct {
 	wait time.Duration

@@ -5,15 +5,19 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Rows of other topics come without their contents: no payload in the answer means another topic, since the column is never null.
+// Of deliver_at comes how long until then, and only where it lies ahead: in seconds, and no more of them than make a time.Duration.
 const (
 	selectNew = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
-			e.key, e.created_at
+			e.key, e.created_at,
+			case when e.deliver_at > statement_timestamp() then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end
 		from pgsolo.event e
 		where e.id > $2
 		order by e.id
@@ -21,12 +25,15 @@ const (
 
 	// The snapshot's xmin comes from the very statement that reads, so that it speaks of just what that could see. The outer join
 	// keeps one row with it where nothing was found. The inner order and limit make each hole a look at the index: without them
-	// the planner, which knows nothing of the holes, may read the whole table for each.
+	// the planner, which knows nothing of the holes, may read the whole table for each. That it does not see how many they are keeps it from
+	// compiling the statement, which takes longer than to run it.
 	selectInHoles = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
-			e.key, e.created_at, s.xmin
+			e.key, e.created_at,
+			case when e.deliver_at > statement_timestamp() then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end,
+			s.xmin
 		from (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin) s left join (
 			select e.*
-			from unnest($2::bigint[], $3::bigint[]) h (lo, hi)
+			from unnest((select $2::bigint[]), (select $3::bigint[])) h (lo, hi)
 			join lateral (select * from pgsolo.event where id >= h.lo and id < h.hi order by id limit $4) e on true
 			order by e.id
 			limit $4
@@ -42,6 +49,7 @@ const (
 	columnHeaders
 	columnKey
 	columnCreatedAt
+	columnAhead
 	columnXmin
 )
 
@@ -64,14 +72,14 @@ func newLogReader(pool *pgxpool.Pool, schema, topic string) logReader {
 // after returns the next rows above id, at most limit.
 func (l *logReader) after(ctx context.Context, id int64, limit, expected int) (*page, error) {
 	return l.read(ctx, page{after: id, records: make([]record, 0, expected)}, limit, selectNew,
-		pgx.QueryResultFormats{1, 0, 0, 1, 1}, l.topic, id, limit)
+		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1}, l.topic, id, limit)
 }
 
 // in returns the rows that have become visible in holes, at most limit.
 func (l *logReader) in(ctx context.Context, h holes, limit int) (*page, error) {
 	los, his := h.bounds()
 	return l.read(ctx, page{}, limit, selectInHoles,
-		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1}, l.topic, los, his, limit)
+		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1, 1}, l.topic, los, his, limit)
 }
 
 const selectNumber = `select pg_current_xact_id()::text::bigint`
@@ -130,6 +138,10 @@ func (p *page) add(row [][]byte, topic string, values *arena) error {
 		p.foreign.add(span{id, id + 1})
 		return nil
 	}
+	if ahead := row[columnAhead]; ahead != nil {
+		p.later = append(p.later, later{id, time.Now().Add(inSeconds(math.Float64frombits(binary.BigEndian.Uint64(ahead))))})
+		return nil // its contents are wanted only then
+	}
 	r := record{id: id, topic: topic, payload: values.bytes(payload), createdAt: microseconds(row[columnCreatedAt])}
 	if len(headers) > len("{}") {
 		r.headers = values.bytes(headers)
@@ -140,6 +152,11 @@ func (p *page) add(row [][]byte, topic string, values *arena) error {
 	p.records = append(p.records, r)
 	p.bytes += len(payload) + len(headers) + len(key)
 	return nil
+}
+
+// inSeconds turns PostgreSQL's seconds, rounded up so that nobody looks before the time.
+func inSeconds(s float64) time.Duration {
+	return time.Duration(math.Ceil(s*1e6)) * time.Microsecond
 }
 
 // microseconds turns a timestamptz, which counts from the year 2000, into Unix time.

@@ -47,36 +47,49 @@ type leader struct {
 	ended  chan error              // receives what Run returned
 }
 
-// lead runs handlers in a term, with a LISTEN session of their own, until the test ends.
+// lead runs handlers in a term, with a LISTEN session of their own, until the test ends. Events of any topic are accepted.
 func lead(t testing.TB, pool *pgxpool.Pool, term int64, handlers ...Handler) *leader {
 	t.Helper()
-	listen, err := listener.New(listener.Options{Config: pool.Config().ConnConfig})
+	return leadWith(t, term, Options{Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "*"}}, Subscribe: listen(t, pool)})
+}
+
+// listen runs a LISTEN session until the test ends.
+func listen(t testing.TB, pool *pgxpool.Pool) func(channel string) (Subscription, error) {
+	t.Helper()
+	session, err := listener.New(listener.Options{Config: pool.Config().ConnConfig})
 	if err != nil {
 		t.Fatal(err)
 	}
-	runner, err := New(Options{
-		Pool: pool, Handlers: handlers,
-		Subscribe: func(channel string) (Subscription, error) {
-			s, err := listen.Subscribe(channel)
-			if err != nil {
-				return Subscription{}, err
-			}
-			return Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}, nil
-		},
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = session.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
 	})
+	return func(channel string) (Subscription, error) {
+		s, err := session.Subscribe(channel)
+		if err != nil {
+			return Subscription{}, err
+		}
+		return Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}, nil
+	}
+}
+
+// leadWith runs what the options say in a term, until the test ends.
+func leadWith(t testing.TB, term int64, options Options) *leader {
+	t.Helper()
+	runner, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	listenCtx, stopListening := context.WithCancel(context.Background())
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stopping := make(chan struct{})
 	l := &leader{t: t, runner: runner, cancel: cancel, stop: sync.OnceFunc(func() { close(stopping) }), ended: make(chan error, 2)}
 	var running sync.WaitGroup
-	running.Go(func() { _ = listen.Run(listenCtx) })
 	running.Go(func() { l.ended <- runner.Run(ctx, Lead{Term: term, Stopping: stopping}) })
 	t.Cleanup(func() {
 		cancel(nil)
-		stopListening()
 		running.Wait()
 	})
 	return l

@@ -82,7 +82,7 @@ type Start string
 // The places to begin.
 const (
 	StartEarliest Start = "earliest" // with the oldest event that the log still has
-	StartLatest   Start = "latest"   // with the events that are emitted from then on
+	StartLatest   Start = "latest"   // with the ids that are given out from then on: what was inserted before, it gets not even if it commits later
 )
 
 // Order says which events of a handler exclude one another.
@@ -93,8 +93,8 @@ const (
 	OrderNone Order = "none"
 
 	// OrderKey: events with one key are handled one at a time, in the order in which their transactions committed as far as one began after
-	// the other had ended, else in that of their ids. While one waits for a retry, the later ones of its key wait behind it. Events without a
-	// key are in no order.
+	// the other had ended, else in that of their ids. While one waits for a retry, the later ones of its key wait behind it. One with
+	// deliver_at has its place in the order only from that instant on. Events without a key are in no order.
 	OrderKey Order = "key"
 )
 

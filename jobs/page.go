@@ -52,13 +52,20 @@ type page struct {
 	after int64 // a read of new rows: it asked for those above this id
 	rung  int64 // and began after this many rings
 
-	records []record // those of the topic, ascending
+	records []record // those of the topic that may be handled now, ascending
+	later   []later  // those of the topic whose deliver_at lies ahead
 	present ranges   // the ids of all rows found: only then is a missing id a hole
 	foreign ranges   // those of other topics
 	rows    int
 	bytes   int
 	cutOff  bool  // there may be more
 	xmin    int64 // of the snapshot, for a read of holes
+}
+
+// later is an event that is not to be handled before due.
+type later struct {
+	id  int64
+	due time.Time
 }
 
 // highest is the id up to which the page tells what there is.
@@ -74,6 +81,7 @@ func (p *page) above(id int64) page {
 	part := *p
 	part.after = id
 	part.records = p.records[sort.Search(len(p.records), func(i int) bool { return p.records[i].id > id }):]
+	part.later = p.later[sort.Search(len(p.later), func(i int) bool { return p.later[i].id > id }):]
 	part.present, part.foreign = p.present.above(id), p.foreign.above(id)
 	part.rows = part.present.size()
 	return part

@@ -11,9 +11,18 @@ import (
 
 // progress is what a consumer has to write down.
 type progress struct {
-	done      ranges    // ids that need no more work from the log: handled, failed into a delivery, another topic's, or never filled
+	done      ranges    // ids that need no more work from the log: handled, moved into a delivery, another topic's, or never filled
 	succeeded []int64   // deliveries whose retry succeeded
 	failed    []failure // attempts that failed, first ones and retries
+	moved     []moved   // events that get a row before their first attempt
+	early     []int64   // deliveries that are due, and have to wait for their turn
+}
+
+// moved is an event that is not attempted yet: not before due, or, without that, not before the earlier ones of its key are done.
+type moved struct {
+	id  int64
+	key string
+	due time.Time
 }
 
 // failure is one failed attempt.
@@ -26,7 +35,11 @@ type failure struct {
 }
 
 func (p *progress) empty() bool {
-	return len(p.done) == 0 && len(p.succeeded) == 0 && len(p.failed) == 0
+	return len(p.done) == 0 && !p.hasDeliveries()
+}
+
+func (p *progress) hasDeliveries() bool {
+	return len(p.succeeded)+len(p.failed)+len(p.moved)+len(p.early) > 0
 }
 
 // add puts later progress on top.
@@ -36,14 +49,21 @@ func (p *progress) add(later *progress) {
 	}
 	p.succeeded = append(p.succeeded, later.succeeded...)
 	p.failed = append(p.failed, later.failed...)
+	p.moved = append(p.moved, later.moved...)
+	p.early = append(p.early, later.early...)
 }
 
 // Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it before or
 // after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens either.
 const (
-	// The same term may claim twice, so that a claim whose answer was lost can be repeated.
-	claimCursor = `insert into pgsolo.cursor as c (handler, term) values ($1, $2)
-		on conflict (handler) do update set term = excluded.term where c.term <= excluded.term
+	// The same term may claim twice, so that a claim whose answer was lost can be repeated. What a new handler does not want, if
+	// $5, is done: all ids that were given out by now.
+	claimCursor = `insert into pgsolo.cursor as c (handler, term, "group", topic, done)
+		values ($1, $2, $3, $4, case when $5 and pg_sequence_last_value('pgsolo.event_id_seq') is not null
+			then int8multirange(int8range(1, pg_sequence_last_value('pgsolo.event_id_seq') + 1)) else '{}' end)
+		on conflict (handler) do update set term = excluded.term, "group" = excluded."group", topic = excluded.topic,
+			configured = true, seen_at = now()
+		where c.term <= excluded.term
 		returning done`
 
 	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
@@ -72,6 +92,17 @@ const (
 			from failed f join pgsolo.event e on e.id = f.id
 			where f.attempt = 1
 			on conflict (handler, event_id) do nothing
+		), moved as (
+			insert into pgsolo.delivery
+				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
+			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at, 0,
+				case when m.later then 'scheduled' else 'waiting' end, case when m.later then e.deliver_at end, ''
+			from fence f, unnest((select $10::bigint[]), (select $11::boolean[])) as m (id, later) join pgsolo.event e on e.id = m.id
+			on conflict (handler, event_id) do nothing
+		), early as (
+			update pgsolo.delivery d set state = 'waiting', next_at = null
+			from fence f
+			where d.handler = f.handler and d.event_id = any($12::bigint[]) and d.state in ('scheduled', 'retry')
 		)
 		select pg_current_xact_id()::text::bigint from fence`
 )
@@ -80,7 +111,8 @@ const (
 func (c *consumer) claim(ctx context.Context) (done ranges, err error) {
 	err = c.persist(ctx, "claim cursor", func(ctx context.Context) error {
 		var encoded multirange
-		err := c.log.pool.QueryRow(ctx, inSchema(claimCursor, c.log.schema), c.Name, c.term).Scan(&encoded)
+		err := c.log.pool.QueryRow(ctx, inSchema(claimCursor, c.log.schema), c.Name, c.term, c.group, c.Topic,
+			c.Start == StartLatest).Scan(&encoded)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("handler %q: %w", c.Name, ErrFenced)
 		}
@@ -93,14 +125,23 @@ func (c *consumer) claim(ctx context.Context) (done ranges, err error) {
 // save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same progress
 // changes nothing.
 func (c *consumer) save(ctx context.Context, p *progress) (number int64, err error) {
+	return c.saveIn(ctx, c.log.pool, p)
+}
+
+// saveIn is save on a connection, or in a transaction, of the caller.
+func (c *consumer) saveIn(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}, p *progress) (number int64, err error) {
 	args := []any{c.Name, c.term, p.done.encode()}
 	statement := advanceCursor
-	if len(p.succeeded) > 0 || len(p.failed) > 0 {
+	if p.hasDeliveries() {
 		statement = advanceWithDeliveries
 		args = append(args, p.succeeded)
 		args = append(args, failureColumns(p.failed)...)
+		ids, later := movedColumns(p.moved)
+		args = append(args, ids, later, p.early)
 	}
-	err = c.log.pool.QueryRow(ctx, inSchema(statement, c.log.schema), args...).Scan(&number)
+	err = db.QueryRow(ctx, inSchema(statement, c.log.schema), args...).Scan(&number)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, fmt.Errorf("handler %q: %w", c.Name, ErrFenced)
 	}
@@ -108,6 +149,14 @@ func (c *consumer) save(ctx context.Context, p *progress) (number int64, err err
 		return 0, fmt.Errorf("advance cursor of %q: %w", c.Name, err)
 	}
 	return number, nil
+}
+
+func movedColumns(events []moved) (ids []int64, later []bool) {
+	ids, later = make([]int64, len(events)), make([]bool, len(events))
+	for i, m := range events {
+		ids[i], later[i] = m.id, !m.due.IsZero()
+	}
+	return ids, later
 }
 
 func failureColumns(failures []failure) []any {
@@ -123,54 +172,4 @@ func failureColumns(failures []failure) []any {
 		retryMs[i], messages[i] = f.retryIn.Milliseconds(), f.message
 	}
 	return []any{ids, attempts, dead, retryMs, messages}
-}
-
-// The outer join keeps one row, with the time until the next delivery is due, where none is due yet.
-const selectDue = `select n.seconds, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text, d.created_at, d.attempt + 1
-	from (
-		select extract(epoch from min(next_at) - clock_timestamp())::float8 as seconds from pgsolo.delivery
-		where handler = $1 and state = 'retry' and event_id <> all($2::bigint[])
-	) n left join (
-		select * from pgsolo.delivery
-		where handler = $1 and state = 'retry' and next_at <= clock_timestamp() and event_id <> all($2::bigint[])
-		order by next_at
-		limit $3
-	) d on true
-	order by d.next_at`
-
-// dueRetries returns the deliveries whose next attempt is due, except those already taken, and how long until it is worth looking
-// again: at once where there were some.
-func (c *consumer) dueRetries(ctx context.Context, taken []int64) (due []delivery, next time.Duration, err error) {
-	rows, err := c.log.pool.Query(ctx, inSchema(selectDue, c.log.schema), c.Name, taken, retryPage)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read due retries: %w", err)
-	}
-	var (
-		seconds          *float64
-		id               *int64
-		topic, key       *string
-		payload, headers []byte
-		createdAt        *time.Time
-		attempt          *int
-	)
-	_, err = pgx.ForEachRow(rows, []any{&seconds, &id, &topic, &key, &payload, &headers, &createdAt, &attempt}, func() error {
-		if id == nil {
-			return nil
-		}
-		r := &record{id: *id, topic: *topic, payload: payload, headers: headers, createdAt: createdAt.UnixMicro()}
-		if key != nil {
-			r.key = *key
-		}
-		due = append(due, delivery{record: r, attempt: *attempt, retry: true})
-		return nil
-	})
-	switch {
-	case err != nil:
-		return nil, 0, fmt.Errorf("read due retries: %w", err)
-	case len(due) > 0:
-		return due, 0, nil
-	case seconds == nil:
-		return nil, retryLook, nil
-	}
-	return nil, max(0, time.Duration(*seconds*float64(time.Second))), nil
 }

@@ -34,6 +34,9 @@ func (r *Runner) Healthy() error {
 			return err
 		}
 	}
+	if err := r.poll.pulse.check("the poll of the event log"); err != nil {
+		return err
+	}
 	for _, j := range r.crons {
 		if err := j.pulse.check(fmt.Sprintf("the loop of cron job %q", j.Name)); err != nil {
 			return err

@@ -12,12 +12,14 @@ type delivery struct {
 // result is a delivery after its attempt.
 type result struct {
 	delivery
-	err error
+	err     error
+	behind  []delivery // those of its key that waited behind one that failed
+	durable bool       // it has succeeded, and that is written
 }
 
 // results are what the workers achieved since they were last taken.
 type results struct {
-	done   ranges   // first attempts that succeeded
+	done   ranges   // first attempts that succeeded, except those of spilled keys
 	others []result // all else
 	count  int
 }
@@ -27,21 +29,26 @@ type results struct {
 // whatever waits is there for any other one, and whatever is done can be written down, however long an attempt takes.
 type queue struct {
 	// changed receives, without ever blocking the sender, after a result was put where there was none; low, when as little waits
-	// as hasRoom was asked for.
+	// as hasRoom was asked for, or chains alone.
 	changed, low chan struct{}
 
 	mu      sync.Mutex // guards all below
 	arrived sync.Cond  // signalled when waiting grows, broadcast when closed is set
 	idle    int        // workers that wait for it
-	waiting []delivery // from head on
+	waiting []delivery // from head on, ready for any worker
 	head    int
+	chains  chains // nil without order
+	behind  int    // deliveries that wait in them
 	mark    int
 	results results
 	closed  bool
 }
 
-func newQueue() *queue {
+func newQueue(order Order) *queue {
 	q := &queue{changed: make(chan struct{}, 1), low: make(chan struct{}, 1)}
+	if order == OrderKey {
+		q.chains = chains{}
+	}
 	q.arrived.L = &q.mu
 	return q
 }
@@ -51,19 +58,27 @@ func (q *queue) push(records []record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.makeRoom()
-	for i := range records {
-		q.waiting = append(q.waiting, delivery{record: &records[i], attempt: 1})
+	if q.chains == nil {
+		for i := range records {
+			q.waiting = append(q.waiting, delivery{record: &records[i], attempt: 1})
+		}
+	} else {
+		for i := range records {
+			q.admit(delivery{record: &records[i], attempt: 1})
+		}
 	}
 	q.wake(len(records))
 }
 
-// pushRetries adds deliveries that failed before.
-func (q *queue) pushRetries(retries []delivery) {
+// pushDeliveries adds deliveries that were here before, or that have a row of their own.
+func (q *queue) pushDeliveries(deliveries []delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.makeRoom()
-	q.waiting = append(q.waiting, retries...)
-	q.wake(len(retries))
+	for _, d := range deliveries {
+		q.admit(d)
+	}
+	q.wake(len(deliveries))
 }
 
 // makeRoom moves what waits to the front, so that the same memory serves for ever.
@@ -86,24 +101,62 @@ func (q *queue) next() (delivery, bool) {
 	return q.pop()
 }
 
+// tryNext is next for those who would rather not wait.
+func (q *queue) tryNext() (delivery, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.length() == 0 {
+		return delivery{}, false
+	}
+	return q.pop()
+}
+
 // succeed returns a delivery that succeeded, and is next for the rest.
 func (q *queue) succeed(d delivery) (delivery, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if d.retry {
-		q.results.others = append(q.results.others, result{d, nil})
+	q.succeeded(d)
+	return q.pop()
+}
+
+// finish is succeed for those who want no other one yet.
+func (q *queue) finish(d delivery) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.succeeded(d)
+	q.wake(q.length())
+}
+
+// committed returns deliveries that succeeded and are marked as done.
+func (q *queue) committed(deliveries []delivery) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, d := range deliveries {
+		q.results.others = append(q.results.others, result{delivery: d, durable: true})
+		q.counted()
+		q.follow(d)
+	}
+	q.wake(q.length())
+}
+
+func (q *queue) succeeded(d delivery) {
+	if d.retry || q.chains != nil && q.isSpilled(d) {
+		q.results.others = append(q.results.others, result{delivery: d})
 	} else {
 		q.results.done.add(span{d.record.id, d.record.id + 1})
 	}
 	q.counted()
-	return q.pop()
+	if q.chains != nil {
+		q.follow(d)
+	}
 }
 
 // fail returns a delivery that failed.
 func (q *queue) fail(d delivery, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.results.others = append(q.results.others, result{d, err})
+	q.results.others = append(q.results.others, result{delivery: d, err: err})
+	q.halt(d)
 	q.counted()
 }
 
@@ -115,6 +168,9 @@ func (q *queue) counted() {
 
 func (q *queue) pop() (delivery, bool) {
 	for q.length() == 0 && !q.closed {
+		if q.behind > q.mark {
+			signal(q.low) // the consumer may find this one something to do
+		}
 		q.idle++
 		q.arrived.Wait()
 		q.idle--
@@ -125,7 +181,7 @@ func (q *queue) pop() (delivery, bool) {
 	d := q.waiting[q.head]
 	q.waiting[q.head] = delivery{} // let go of the page
 	q.head++
-	if q.length() == q.mark {
+	if q.length()+q.behind == q.mark {
 		signal(q.low)
 	}
 	return d, true
@@ -140,15 +196,21 @@ func (q *queue) take(used results) (r results, more bool) {
 	r = q.results
 	clear(used.others)
 	q.results = results{done: used.done[:0], others: used.others[:0]}
-	return r, q.length() > 0
+	for i := range r.others {
+		if r.others[i].err != nil {
+			r.others[i].behind = q.release(r.others[i].delivery)
+		}
+	}
+	return r, q.length()+q.behind > 0
 }
 
-// hasRoom says whether at most so many deliveries wait. Where more do, low tells when it is so.
+// hasRoom says whether at most so many deliveries wait. Where more do, low tells when it is so, or when workers have nothing to do all
+// the same.
 func (q *queue) hasRoom(mark int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.mark = mark
-	return q.length() <= mark
+	return q.length()+q.behind <= mark
 }
 
 // close lets the workers go after what they handle now. What waits is forgotten here; its cursor still has it.
@@ -156,7 +218,8 @@ func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.waiting, q.head = nil, 0
+	q.waiting, q.head, q.behind = nil, 0, 0
+	clear(q.chains)
 	q.arrived.Broadcast()
 }
 

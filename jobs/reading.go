@@ -11,9 +11,9 @@ const (
 	minHoleWait = 2 * time.Millisecond
 	maxHoleWait = 250 * time.Millisecond
 	perHole     = 10 * time.Microsecond
-	maxHoles    = 1000 // in one read
+	maxHoles    = 1000 // in one read, without order
 
-	// How often to look for deliveries that somebody else has set to be retried.
+	// How often to look for deliveries that somebody else has changed.
 	retryLook = 5 * time.Second
 	retryPage = 64
 )
@@ -35,7 +35,15 @@ func (c *consumer) startNew(ctx context.Context) {
 	c.start(ctx, "read events", func(ctx context.Context) (err error) {
 		p, err = c.log.after(ctx, seen, rung)
 		return err
-	}, func() { c.arrived(&p) })
+	}, func() {
+		// With order, what was committed below the page before an event of it began to be written comes first: whatever has become
+		// visible there by a snapshot that is no older than the page's. Holes that the page itself shows hold nothing of that kind.
+		if c.Order == OrderKey && len(c.holes) > 0 && len(p.records) > 0 {
+			c.above = &p
+		} else {
+			c.arrived(&p)
+		}
+	})
 }
 
 func (c *consumer) arrived(p *page) {
@@ -53,7 +61,7 @@ func (c *consumer) arrived(p *page) {
 // startHoles looks for rows that have become visible below the highest id seen. Meanwhile the holes that it looks at are its own.
 func (c *consumer) startHoles(ctx context.Context) {
 	c.lastNew = false
-	batch := c.holes.take(maxHoles)
+	batch := c.holes.take(c.holesAtOnce())
 	limit := c.log.pageLimit()
 	var p *page
 	c.start(ctx, "read late events", func(ctx context.Context) error {
@@ -65,9 +73,19 @@ func (c *consumer) startHoles(ctx context.Context) {
 			batch.limit(horizon)
 		}
 		var err error
-		p, err = c.log.in(ctx, batch, limit)
+		if p, err = c.log.in(ctx, batch, limit); err == nil && p.cutOff {
+			c.log.learn(p)
+		}
 		return err
 	}, func() { c.late(p, batch) })
+}
+
+// holesAtOnce is how many holes the next read looks at. With order they are all: what a hole holds comes before what any higher one does.
+func (c *consumer) holesAtOnce() int {
+	if c.Order == OrderKey {
+		return len(c.holes)
+	}
+	return min(len(c.holes), maxHoles)
 }
 
 func (c *consumer) late(p *page, batch holes) {
@@ -87,40 +105,119 @@ func (c *consumer) late(p *page, batch holes) {
 	}
 	c.holesDue = c.holesRead.Add(c.holeWait)
 	c.deliver(p)
-}
-
-// startRetries reads the deliveries that are due again. What a write sets to be retried meanwhile it may miss, so whichever of the two
-// names the earlier date decides when to look next.
-func (c *consumer) startRetries(ctx context.Context) {
-	c.lastNew = false
-	c.retryDue = time.Now().Add(retryLook)
-	taken := make([]int64, 0, len(c.retrying))
-	for id := range c.retrying {
-		taken = append(taken, id)
+	if p.cutOff {
+		return
 	}
-	var (
-		due  []delivery
-		next time.Duration
-	)
-	c.start(ctx, "read retries", func(ctx context.Context) (err error) {
-		due, next, err = c.dueRetries(ctx, taken)
-		return err
-	}, func() {
-		for _, d := range due {
-			c.retrying[d.record.id] = struct{}{}
-		}
-		if again := time.Now().Add(next); again.Before(c.retryDue) {
-			c.retryDue = again
-		}
-		c.queue.pushRetries(due)
-	})
+	c.gapsRead = true
+	if above := c.above; above != nil {
+		c.above = nil
+		c.arrived(above)
+	}
 }
 
-// deliver queues the records, and counts the rows of other topics as done.
+// startLook reads the deliveries that are due. What a write sets to be retried meanwhile it may miss, so whichever of the two names
+// the earlier date decides when to look next.
+func (c *consumer) startLook(ctx context.Context) {
+	c.lastNew = false
+	now := time.Now()
+	c.retryDue = now.Add(retryLook)
+	l := c.nextLook(now)
+	var f found
+	first := c.looks == 0
+	c.looks++
+	c.start(ctx, "read due deliveries", func(ctx context.Context) (err error) {
+		if first && c.Order != OrderKey {
+			err = c.freeWaiting(ctx)
+		}
+		if err == nil {
+			f, err = c.lookForDue(ctx, l)
+		}
+		return err
+	}, func() { c.looked(l, &f) })
+}
+
+// hasNone says that the handler has no deliveries, so that nobody else can have changed one: as of the latest look, and this term has
+// written none since.
+func (c *consumer) hasNone() bool {
+	return c.none && !c.keys.all && len(c.keys.blocked)+len(c.keys.candidates) == 0
+}
+
+// nextLook says what to look for.
+func (c *consumer) nextLook(now time.Time) look {
+	l := look{taken: make([]int64, 0, len(c.retrying)), walks: c.keys.walks, ended: c.keys.ended}
+	for id := range c.retrying {
+		l.taken = append(l.taken, id)
+	}
+	if c.Order != OrderKey {
+		return l
+	}
+	l.takenKeys = c.queue.inHand(c.keys.isBlocked)
+	for _, key := range c.retrying {
+		if key != "" {
+			l.takenKeys = append(l.takenKeys, key)
+		}
+	}
+	l.candidates = c.keys.nextCandidates()
+	if c.keys.walking || !now.Before(c.keys.walkDue) {
+		l.walk, l.walked = maxCandidates, c.keys.walked
+		c.keys.walkDue = now.Add(retryLook)
+	}
+	return l
+}
+
+// looked takes in what a look has found, but for what it may be wrong about.
+func (c *consumer) looked(l look, f *found) {
+	var due []delivery
+	for _, d := range f.due {
+		if !c.keys.stale(d.record.key, l.ended) {
+			c.retrying[d.record.id] = ""
+			if c.Order == OrderKey {
+				c.retrying[d.record.id] = d.record.key
+			}
+			due = append(due, d)
+		}
+	}
+	c.queue.pushDeliveries(due)
+	for _, key := range f.free {
+		if !c.keys.stale(key, l.ended) {
+			delete(c.keys.blocked, key)
+		}
+	}
+	c.none = f.none && l.ended == c.keys.ended
+	c.lookBy(time.Now().Add(f.next))
+	if f.cutOff { // the same again, without what is now in hand; where nothing is, after the next write
+		for _, key := range l.candidates {
+			c.keys.consider(key)
+		}
+		if len(due) > 0 || len(c.keys.unsure) == 0 {
+			c.lookBy(time.Time{})
+		}
+		return
+	}
+	c.tooEarly(l, f.early)
+	if l.walk > 0 && l.walks == c.keys.walks {
+		c.keys.walked = f.walk
+		c.keys.walking = c.keys.walking && f.walk != ""
+	}
+	if c.Order == OrderKey && (c.keys.walking || len(c.keys.candidates) > 0) {
+		c.lookBy(time.Time{})
+	}
+}
+
+// deliver queues the records, gives the events that are not due yet rows of their own, and counts the rows of other topics as done.
 func (c *consumer) deliver(p *page) {
 	for _, s := range p.foreign {
 		c.unsaved.done.add(s)
 	}
 	c.counters.read.Add(int64(p.rows))
-	c.queue.push(p.records)
+	for _, l := range p.later {
+		c.unsaved.moved = append(c.unsaved.moved, moved{id: l.id, due: l.due})
+		c.unsaved.done.add(span{l.id, l.id + 1})
+		c.results = true
+	}
+	if c.Order == OrderKey {
+		c.pushInOrder(p.records)
+	} else {
+		c.queue.push(p.records)
+	}
 }

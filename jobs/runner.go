@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -18,28 +16,17 @@ type Runner struct {
 	channels  []*channelHandler
 	crons     []*cronJob
 	logs      map[string]*eventLog // by topic
-	rings     atomic.Int64         // of the doorbell, counted before the consumers are woken
+	rings     atomic.Int64         // counted before consumers are woken to read
+	poll      *poll
+	ringMode  atomic.Value // a RingMode
+	leads     atomic.Bool  // Run runs
 }
 
-// New checks the options. Its errors name the handler or cron job and the field.
+// New checks the options. Its errors name the handler, topic or cron job and the field.
 func New(options Options) (*Runner, error) {
-	if options.Pool == nil {
-		return nil, errors.New("jobs: Pool is required")
-	}
-	if options.Schema == "" {
-		options.Schema = DefaultSchema
-	}
-	if options.Group == "" {
-		options.Group = "main"
-	}
-	if !schemaName.MatchString(options.Schema) {
-		return nil, fmt.Errorf("jobs: Schema %q: want lower-case letters, digits and underscores, at most 40", options.Schema)
-	}
-	if len(options.Handlers)+len(options.Crons) == 0 {
-		return nil, errors.New("jobs: neither Handlers nor Crons: there is nothing to run")
-	}
-	if options.Logger == nil {
-		options.Logger = hclog.NewNullLogger()
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	r := &Runner{options: options, logs: map[string]*eventLog{}}
 	names := map[string]bool{}
@@ -55,7 +42,9 @@ func New(options Options) (*Runner, error) {
 		logger := options.Logger.Named("handler").With("handler", h.Name)
 		switch {
 		case h.Topic != "":
-			r.consumers = append(r.consumers, newConsumer(h, r.log(h.Topic), logger))
+			c := newConsumer(h, r.log(h.Topic), logger)
+			c.group = options.Group
+			r.consumers = append(r.consumers, c)
 		case options.Subscribe == nil:
 			return nil, fmt.Errorf("jobs: handler %q: Channel needs Options.Subscribe", h.Name)
 		default:
@@ -74,6 +63,10 @@ func New(options Options) (*Runner, error) {
 		names[c.Name] = true
 		r.crons = append(r.crons, job)
 	}
+	r.poll = &poll{
+		log: newLogReader(options.Pool, options.Schema, ""), logger: options.Logger.Named("poll"), consumers: r.consumers,
+		rings: &r.rings, bell: options.Subscribe != nil, restart: make(chan struct{}, 1),
+	}
 	return r, nil
 }
 
@@ -86,46 +79,6 @@ func (r *Runner) log(topic string) *eventLog {
 	}
 	log.readers++
 	return log
-}
-
-func (h Handler) withDefaults() (Handler, error) {
-	wrong := func(format string, args ...any) (Handler, error) {
-		return h, fmt.Errorf("jobs: handler %q: "+format, append([]any{h.Name}, args...)...)
-	}
-	if h.Concurrency == 0 {
-		h.Concurrency = 1
-	}
-	if h.Timeout == 0 {
-		h.Timeout = 30 * time.Second
-	}
-	if h.Retry.Attempts == 0 {
-		h.Retry.Attempts = 10
-	}
-	if h.Retry.Backoff == 0 {
-		h.Retry.Backoff = time.Second
-	}
-	if h.Retry.MaxBackoff == 0 {
-		h.Retry.MaxBackoff = max(time.Hour, h.Retry.Backoff)
-	}
-	switch {
-	case h.Name == "":
-		return wrong("Name is required")
-	case h.Handle == nil:
-		return wrong("Handle is required")
-	case (h.Topic == "") == (h.Channel == ""):
-		return wrong("want one of Topic and Channel, got %q and %q", h.Topic, h.Channel)
-	case h.Concurrency < 0:
-		return wrong("Concurrency %d is negative", h.Concurrency)
-	case h.Timeout < 0:
-		return wrong("Timeout %s is negative", h.Timeout)
-	case h.Retry.Attempts < 0:
-		return wrong("Retry.Attempts %d is negative", h.Retry.Attempts)
-	case h.Retry.Backoff < 0:
-		return wrong("Retry.Backoff %s is negative", h.Retry.Backoff)
-	case h.Retry.MaxBackoff < h.Retry.Backoff:
-		return wrong("Retry.MaxBackoff %s is less than Backoff %s", h.Retry.MaxBackoff, h.Retry.Backoff)
-	}
-	return h, nil
 }
 
 // Lead is what a Runner is told of a leadership.
@@ -148,6 +101,8 @@ func (r *Runner) Run(ctx context.Context, lead Lead) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	start := func(run func(context.Context) error) { group.Go(func() error { return run(groupCtx) }) }
 
+	r.leads.Store(true)
+	defer r.leads.Store(false)
 	for _, log := range r.logs {
 		log.begin()
 	}
@@ -155,8 +110,10 @@ func (r *Runner) Run(ctx context.Context, lead Lead) error {
 		c.begin(lead) // before the doorbell can ring it
 	}
 	if len(r.consumers) > 0 {
-		start(func(ctx context.Context) error { return r.runDoorbell(ctx, term, stop) })
+		r.poll.begin()
+		start(func(ctx context.Context) error { return r.poll.run(ctx, stop) })
 	}
+	start(func(ctx context.Context) error { return r.runDoorbell(ctx, term, stop) })
 	for _, h := range r.channels {
 		h.term, h.held = term, lead.Held
 		start(func(ctx context.Context) error { return r.runChannel(ctx, h, stop) })
@@ -167,7 +124,15 @@ func (r *Runner) Run(ctx context.Context, lead Lead) error {
 	for _, job := range r.crons {
 		start(func(ctx context.Context) error { return job.run(ctx, lead) })
 	}
+	start(func(ctx context.Context) error { return r.declare(ctx, term, stop) })
+	if len(r.consumers)+len(r.options.Topics) > 0 {
+		start(func(ctx context.Context) error { return r.trim(ctx, stop) })
+	}
+	if len(r.consumers) > 0 {
+		start(func(ctx context.Context) error { return r.watchOldest(ctx, stop) })
+	}
 	err := group.Wait()
+	r.ringMode.Store(RingNone)
 	if ctx.Err() != nil && !errors.Is(err, ErrFenced) {
 		return nil
 	}
@@ -182,31 +147,25 @@ func (r *Runner) runChannel(ctx context.Context, h *channelHandler, stop <-chan 
 	return h.run(ctx, stop, subscription)
 }
 
-// runDoorbell runs what wakes the consumers.
+// runDoorbell runs what producers ring, or sees to it that they do not.
 func (r *Runner) runDoorbell(ctx context.Context, term int64, stop <-chan struct{}) error {
-	ring := func() {
-		r.rings.Add(1)
-		for _, c := range r.consumers {
-			c.ring()
-		}
-	}
-	if r.options.Subscribe == nil {
-		pollWithoutBell(ctx, stop, ring)
-		return nil
-	}
-	subscription, err := r.options.Subscribe(inSchema(doorbellChannel, r.options.Schema))
-	if err != nil {
-		return fmt.Errorf("subscribe to the doorbell: %w", err)
-	}
+	o := r.options
 	bell := &doorbell{
-		pool: r.options.Pool, schema: r.options.Schema, group: r.options.Group, term: term, logger: r.options.Logger.Named("doorbell"),
-		subscription: subscription, ring: ring,
-		read: func() (sum int64) {
-			for _, c := range r.consumers {
-				sum += c.counters.read.Load()
-			}
-			return sum
-		},
+		pool: o.Pool, schema: o.Schema, group: o.Group, term: term, logger: o.Logger.Named("doorbell"), poll: r.poll, mode: &r.ringMode,
+	}
+	if o.Subscribe == nil || len(r.consumers) == 0 {
+		if len(r.consumers) > 0 {
+			r.ringMode.Store(RingOff)
+		}
+		err := bell.arm(ctx, false) // a leader of another configuration may have left it armed
+		if isNotAllowed(err) && len(r.consumers) == 0 {
+			return nil // nor does the role need to, until there are handlers
+		}
+		return err
+	}
+	var err error
+	if bell.subscription, err = o.Subscribe(inSchema(doorbellChannel, o.Schema)); err != nil {
+		return fmt.Errorf("subscribe to the doorbell: %w", err)
 	}
 	return bell.run(ctx, stop)
 }

@@ -58,19 +58,28 @@ func (c *consumer) settle() {
 	if c.taken.count == 0 {
 		return
 	}
-	c.results = true
+	c.results = c.results || len(c.taken.done) > 0
 	for _, s := range c.taken.done {
 		c.unsaved.done.add(s)
 	}
 	for _, r := range c.taken.others {
 		id := r.record.id
+		if r.durable { // its transaction has written all that is to be written
+			c.finished(id)
+			c.passOn(r.record.key)
+			continue
+		}
+		c.results = true
 		if !r.retry {
 			c.unsaved.done.add(span{id, id + 1})
 		}
-		if r.err != nil {
+		switch {
+		case r.err != nil:
 			c.fail(r)
-		} else {
+		case r.retry:
 			c.unsaved.succeeded = append(c.unsaved.succeeded, id)
+		default:
+			c.passOn(r.record.key)
 		}
 	}
 }
@@ -78,15 +87,14 @@ func (c *consumer) settle() {
 // fail decides what becomes of a failed attempt. The log gets a line when failures begin, not one for each.
 func (c *consumer) fail(r result) {
 	f := failure{id: r.record.id, attempt: r.attempt, message: errorText(r.err)}
-	if f.attempt >= c.Retry.Attempts {
-		f.dead = true
+	if f.retryIn, f.dead = c.Retry.next(r.attempt, r.err); f.dead {
 		c.counters.dead.Add(1)
 		c.episodes.dead.log(c.logger, hclog.Error, "event is a dead letter", "event_id", f.id, "attempts", f.attempt, "error", f.message)
 	} else {
-		f.retryIn = c.Retry.delay(f.attempt)
 		c.episodes.failed.log(c.logger, hclog.Warn, "handler fails", "event_id", f.id, "attempt", f.attempt, "retry_in", f.retryIn, "error", f.message)
 	}
 	c.unsaved.failed = append(c.unsaved.failed, f)
+	c.afterFailure(r, f.dead)
 }
 
 // startWrite begins to save the progress so far, and gathers anew. The transaction's number will be given out after this moment, so
@@ -94,6 +102,7 @@ func (c *consumer) fail(r result) {
 func (c *consumer) startWrite(ctx context.Context) {
 	p := c.unsaved
 	c.writing, c.unsaved, c.results, c.writeTime = &p, progress{}, false, time.Now()
+	c.keys.begun++
 	c.holes.await()
 	go func() {
 		var number int64
@@ -115,16 +124,55 @@ func (c *consumer) written(o outcome) error {
 		return o.err
 	}
 	o.apply()
+	c.none = c.none && len(p.failed)+len(p.moved) == 0
+	if c.keys.written() {
+		c.lookBy(time.Time{})
+	}
 	for _, id := range p.succeeded {
-		delete(c.retrying, id)
+		c.finished(id)
 	}
 	for _, f := range p.failed { // their rows are there now
-		delete(c.retrying, f.id)
-		if due := time.Now().Add(f.retryIn); !f.dead && due.Before(c.retryDue) {
-			c.retryDue = due
+		if f.dead {
+			c.finished(f.id)
+			continue
 		}
+		delete(c.retrying, f.id)
+		c.lookBy(time.Now().Add(f.retryIn))
+	}
+	for _, m := range p.moved {
+		if m.due.IsZero() { // its turn may have come meanwhile
+			c.keys.consider(m.key)
+		}
+		c.lookBy(m.due)
+	}
+	if len(p.early) > 0 {
+		c.lookBy(time.Time{}) // they were in the way
 	}
 	return nil
+}
+
+// finished forgets a delivery that is not attempted any more. The next one of its key may be due.
+func (c *consumer) finished(id int64) {
+	if key := c.retrying[id]; key != "" {
+		c.keys.consider(key)
+		c.lookBy(time.Time{})
+	}
+	delete(c.retrying, id)
+}
+
+// passOn looks for the next one of a key after an event that has no row, if others of the key have: they were spilled.
+func (c *consumer) passOn(key string) {
+	if c.Order == OrderKey && key != "" && c.keys.isBlocked(key) {
+		c.keys.consider(key)
+		c.lookBy(time.Time{})
+	}
+}
+
+// lookBy makes the consumer look for due deliveries at that time, or before.
+func (c *consumer) lookBy(due time.Time) {
+	if due.Before(c.retryDue) {
+		c.retryDue = due
+	}
 }
 
 // saveLast is the one try that a leader has which must stop at once.

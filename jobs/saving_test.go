@@ -74,7 +74,7 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	retry := Retry{Attempts: 3, Backoff: time.Millisecond, MaxBackoff: time.Millisecond}
 	c := newConsumer(Handler{Name: "h", Retry: retry}, newEventLog(newLogReader(pool, DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
 	c.begin(Lead{Term: 1})
-	c.retrying[5] = struct{}{}
+	c.retrying[5] = ""
 	c.retryDue = time.Now().Add(retryLook)
 	c.queue.fail(delivery{&record{id: 5}, 2, true}, nil) // has succeeded, but for waiting for the next
 	c.queue.fail(delivery{&record{id: 6}, 1, false}, errors.New("fails"))
@@ -144,7 +144,7 @@ func TestWhenProgressIsWritten(t *testing.T) {
 
 // The loop is told when the workers have taken so much that it should read on.
 func TestLowQueue(t *testing.T) {
-	q := newQueue()
+	q := newQueue(OrderNone)
 	q.push([]record{{id: 1}, {id: 2}, {id: 3}})
 	if q.hasRoom(1) {
 		t.Error("there is room although three wait")

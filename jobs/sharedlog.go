@@ -120,6 +120,13 @@ func (l *eventLog) fly(ctx context.Context, f *flight, id int64, limit, expect i
 	}
 }
 
+// learn takes a page that was not shared into account for the size of the next one.
+func (l *eventLog) learn(p *page) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.resize(p)
+}
+
 // resize sets the size of the next page by what the last one held.
 func (l *eventLog) resize(p *page) {
 	l.expect = 0
@@ -162,6 +169,6 @@ func (l *eventLog) keep(p *page) {
 
 // size is about how much memory the page takes.
 func (p *page) size() int {
-	const ofRecord, ofSpan = 96, 16
-	return p.bytes + cap(p.records)*ofRecord + (cap(p.present)+cap(p.foreign))*ofSpan
+	const ofRecord, ofLater, ofSpan = 96, 32, 16
+	return p.bytes + cap(p.records)*ofRecord + cap(p.later)*ofLater + (cap(p.present)+cap(p.foreign))*ofSpan
 }

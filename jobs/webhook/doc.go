@@ -31,6 +31,8 @@
 // # What is guaranteed
 //
 //   - A 2xx status is success, and everything else is an error that has the status and the first 2 KiB of the response.
+//   - After a status of 429 or 503 with a Retry-After header, in seconds or as a date, the next attempt waits for so long, but for an
+//     hour at most.
 //   - A redirect is not followed. It is an error that says where it points, without user, query and fragment.
 //   - An error names the scheme and host of the URL and no more of it: user, path and query often hold a token. It has no
 //     header and no secret that was sent. What the receiver writes into its response is quoted, though.

@@ -66,7 +66,11 @@ func (r Request) Send(ctx context.Context, invocation jobs.Invocation) error {
 		return fmt.Errorf("send %s: status %d redirects to %s: set the URL to its final place",
 			place, response.StatusCode, redirect.destination(target))
 	}
-	return fmt.Errorf("send %s: status %d%s", place, response.StatusCode, start)
+	err = fmt.Errorf("send %s: status %d%s", place, response.StatusCode, start)
+	if wait, ok := retryAfter(response, time.Now()); ok {
+		return jobs.RetryAfter(wait, err)
+	}
+	return err
 }
 
 // request builds the request with all of its headers.

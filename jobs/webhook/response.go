@@ -2,6 +2,9 @@ package webhook
 
 import (
 	"io"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/printable"
@@ -11,6 +14,7 @@ const (
 	responseQuoted = 2 << 10     // bytes of a response that an error quotes
 	responseRead   = 1 << 20     // bytes of a response that are read, so that the connection can be used again
 	responseTime   = time.Second // how long a response is read after its headers
+	retryAfterMost = time.Hour   // of what a receiver may ask for
 )
 
 // readResponse reads the response up to the bound and returns its start in the form that an error message ends with. How the
@@ -27,4 +31,18 @@ func readResponse(body io.Reader) string {
 		text += "…"
 	}
 	return ": " + text
+}
+
+// retryAfter is how long a receiver that is overloaded asks to be left alone. One that asks for no time at all gets the usual backoff.
+func retryAfter(response *http.Response, now time.Time) (wait time.Duration, ok bool) {
+	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
+		return 0, false
+	}
+	value := strings.TrimSpace(response.Header.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		wait = time.Duration(min(seconds, uint64(retryAfterMost/time.Second))) * time.Second
+	} else if date, err := http.ParseTime(value); err == nil {
+		wait = date.Sub(now)
+	}
+	return min(wait, retryAfterMost), wait > 0
 }

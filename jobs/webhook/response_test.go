@@ -1,9 +1,12 @@
 package webhook
 
 import (
+	"errors"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgsolo/pgsolo/jobs"
 )
@@ -119,5 +122,46 @@ func TestTransportErrorHidesURL(t *testing.T) {
 	err := Request{URL: "http://user:hunter2@" + host + "/hunter2?token=hunter2#hunter2", Client: client}.Send(t.Context(), jobs.Invocation{})
 	if want := "send POST " + url + ": EOF"; err == nil || err.Error() != want {
 		t.Errorf("Send = %v, want %s", err, want)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, test := range map[string]struct {
+		status int
+		header string
+		want   time.Duration // 0: the usual backoff
+	}{
+		"seconds":               {429, "30", 30 * time.Second},
+		"date":                  {503, "Fri, 02 Jan 2026 03:05:05 GMT", time.Minute},
+		"too long":              {429, "86400", time.Hour},
+		"far too long":          {429, "18446744073709551615", time.Hour},
+		"date in the future":    {429, "Fri, 02 Jan 2099 03:05:05 GMT", time.Hour},
+		"date in the past":      {429, "Fri, 02 Jan 2026 03:04:05 GMT", 0},
+		"none":                  {429, "", 0},
+		"no time":               {429, "0", 0},
+		"negative":              {429, "-1", 0},
+		"not a number":          {429, "soon", 0},
+		"more than a number":    {429, "99999999999999999999", 0},
+		"another status":        {500, "30", 0},
+		"another status, moved": {301, "30", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response := &http.Response{StatusCode: test.status, Header: http.Header{"Retry-After": {test.header}}}
+			if wait, ok := retryAfter(response, now); ok != (test.want > 0) || ok && wait != test.want {
+				t.Errorf("got %s, %t; want %s", wait, ok, test.want)
+			}
+		})
+	}
+}
+
+func TestRetryAfterReachesTheRunner(t *testing.T) {
+	url, client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "30")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	err := Request{URL: url, Client: client}.Send(t.Context(), jobs.Invocation{})
+	if want := jobs.RetryAfter(30*time.Second, errors.Unwrap(err)); !reflect.DeepEqual(err, want) || err.Error() != "send POST "+url+": status 503" {
+		t.Errorf("Send = %#v, want %#v", err, want)
 	}
 }

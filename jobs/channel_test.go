@@ -1,0 +1,39 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A channel's handler gets the messages that it wants, at its rate. A planned stop waits for no rate.
+func TestChannelFilterAndRate(t *testing.T) {
+	pool := setup(t)
+	var asked atomic.Int64
+	l := lead(t, pool, 1, Handler{
+		Name: "h", Channel: "c", Concurrency: 2, Rate: Rate{Events: 1, Per: time.Hour},
+		When: func(e Event) (bool, error) {
+			asked.Add(1)
+			if string(e.Payload) == "bad" {
+				return false, errors.New("not a message")
+			}
+			return string(e.Payload) == "wanted", nil
+		},
+		Handle: func(context.Context, Event) error { return nil },
+	})
+	eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
+		mustExec(t, pool, `select pg_notify('c', 'other')`)
+		return asked.Load() > 0
+	})
+	for _, message := range []string{"bad", "wanted", "wanted", "bad"} {
+		mustExec(t, pool, `select pg_notify('c', $1)`, message)
+	}
+	counters := &l.runner.channels[0].counters
+	eventually(t, "the last message", func() bool { return counters.failed.Load() == 2 })
+	l.quit()
+	if handled, filtered := counters.handled.Load(), counters.filtered.Load(); handled != 1 || filtered != asked.Load()-4 {
+		t.Errorf("%d handled and %d filtered of %d, want 1, and all but 4", handled, filtered, asked.Load())
+	}
+}

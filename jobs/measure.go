@@ -1,0 +1,54 @@
+package jobs
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Histogram is how often values up to each of some bounds came, for metrics.
+type Histogram struct {
+	Count   uint64
+	Sum     float64
+	Buckets map[float64]uint64 // by upper bound, which belongs to it: all values up to there
+}
+
+var (
+	durationBounds = [...]int64{ // nanoseconds
+		int64(100 * time.Microsecond), int64(time.Millisecond), int64(5 * time.Millisecond), int64(25 * time.Millisecond),
+		int64(100 * time.Millisecond), int64(500 * time.Millisecond), int64(2 * time.Second), int64(10 * time.Second), int64(time.Minute),
+	}
+	batchBounds = [...]int64{1, 2, 5, 10, 20, 50, 100, 200, 500}
+)
+
+// histogram counts values between bounds. It may be used by any goroutine.
+type histogram struct {
+	sum    atomic.Int64
+	counts [10]atomic.Int64 // the last one is for what is above all bounds
+}
+
+func (h *histogram) add(value int64, bounds *[9]int64) {
+	i := 0
+	for i < len(bounds) && value > bounds[i] {
+		i++
+	}
+	h.counts[i].Add(1)
+	h.sum.Add(value)
+}
+
+// read returns it with sum and bounds in another unit, which has so many of theirs.
+func (h *histogram) read(bounds *[9]int64, unit float64) Histogram {
+	out := Histogram{Sum: float64(h.sum.Load()) / unit, Buckets: map[float64]uint64{}}
+	for i := range h.counts {
+		out.Count += uint64(h.counts[i].Load())
+		if i < len(bounds) {
+			out.Buckets[float64(bounds[i])/unit] = out.Count
+		}
+	}
+	return out
+}
+
+// seconds returns a histogram of durations.
+func (h *histogram) seconds() Histogram { return h.read(&durationBounds, float64(time.Second)) }
+
+// sizes returns a histogram of numbers of events.
+func (h *histogram) sizes() Histogram { return h.read(&batchBounds, 1) }

@@ -1,0 +1,171 @@
+package jobs
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// setupDead makes the first of three events of key k a dead letter.
+func setupDead(t *testing.T, onDead OnDead) (o *orders, h Handler, fix func()) {
+	o = newOrders(t)
+	broken := true
+	o.fail = func(e Event) error {
+		if e.ID == 1 && broken {
+			return errNotNow
+		}
+		return nil
+	}
+	h = o.handler(2)
+	h.OnDead, h.Retry.Attempts = onDead, 2
+	return o, h, func() { o.set(func() { broken = false }) }
+}
+
+func TestDeadLetterLetsItsKeyPass(t *testing.T) {
+	for attempts := 1; attempts <= 2; attempts++ {
+		t.Run(fmt.Sprint(attempts, " attempts"), func(t *testing.T) {
+			pool := setup(t)
+			o, h, fix := setupDead(t, OnDeadContinue)
+			h.Retry.Attempts = attempts
+			emitKeys(t, pool, "k", 3)
+			l := lead(t, pool, 1, h)
+			o.check(2)
+			fix()
+			eventually(t, "the dead letter", func() bool { return value[int](t, pool, `select pgsolo.replay('h', 1)`) == 1 })
+			eventually(t, "its success", func() bool { return o.count() == 3 })
+			l.quit()
+			if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+				t.Errorf("%d deliveries left", n)
+			}
+		})
+	}
+}
+
+func TestDeadLetterBlocksItsKey(t *testing.T) {
+	for name, test := range map[string]struct {
+		change string
+		events int
+	}{
+		"until it is replayed":  {`select pgsolo.replay('h', 1)`, 5},
+		"until it is discarded": {`select pgsolo.discard('h', 1)`, 4},
+	} {
+		for takeover, when := range map[string]bool{"": false, " under the next leader": true} {
+			t.Run(name+takeover, func(t *testing.T) {
+				pool := setup(t)
+				o, h, fix := setupDead(t, OnDeadBlockKey)
+				l := lead(t, pool, 1, h)
+				events := test.events
+				emitKeys(t, pool, "k", 3)
+				eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 })
+				emitKey(t, pool, "k")
+				emitKey(t, pool, "other")
+				o.check(1)
+				eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == 3 })
+				if when {
+					l.quit()
+					l = lead(t, pool, 2, h)
+					emitKey(t, pool, "other")
+					o.check(2)
+					events++
+				}
+				fix()
+				value[int](t, pool, test.change)
+				o.check(events)
+				id := emitKey(t, pool, "k")
+				o.check(events + 1)
+				l.quit()
+				if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+					t.Errorf("%d deliveries left after event %d", n, id)
+				}
+			})
+		}
+	}
+}
+
+// What waits behind others of its key is not lost when the handler has no order any more.
+func TestOrderIsGivenUp(t *testing.T) {
+	pool := setup(t)
+	o, h, _ := setupDead(t, OnDeadBlockKey)
+	l := lead(t, pool, 1, h)
+	emitKeys(t, pool, "k", 3)
+	eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == 2 })
+	l.quit()
+	h.Order, h.OnDead = OrderNone, ""
+	l = lead(t, pool, 2, h)
+	eventually(t, "the others", func() bool { return o.count() == 2 })
+	l.quit()
+	if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 1 {
+		t.Errorf("%d deliveries left, want the dead letter", n)
+	}
+}
+
+// That a dead letter is gone is noticed at once with a bell, and soon without.
+func TestDiscardIsNoticed(t *testing.T) {
+	for name, bell := range map[string]bool{"with a bell": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			pool := setup(t)
+			o, h, _ := setupDead(t, OnDeadBlockKey)
+			messages := make(chan string)
+			l := leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{h}, Subscribe: func(string) (Subscription, error) {
+				return Subscription{Messages: messages, Close: func() {}}, nil
+			}})
+			emitKeys(t, pool, "k", 3)
+			eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 && deliveries(t, pool, "waiting") == 2 })
+			if _, err := pool.Exec(t.Context(), `delete from pgsolo.delivery where state = 'dead'`); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if bell {
+				messages <- retryMessage
+			}
+			o.check(2)
+			if took := time.Since(began); bell && took > retryLook/2 {
+				t.Errorf("noticed after %s", took)
+			}
+			l.quit()
+		})
+	}
+}
+
+// Nothing of the key is left, which nobody has told. Its next event does not wait.
+func TestNextEventOfADiscardedKey(t *testing.T) {
+	pool := setup(t)
+	o, h, _ := setupDead(t, OnDeadBlockKey)
+	l := lead(t, pool, 1, h)
+	emitKey(t, pool, "k")
+	eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 })
+	if _, err := pool.Exec(t.Context(), `delete from pgsolo.delivery`); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	emitKey(t, pool, "k")
+	o.check(1)
+	if took := time.Since(began); took > retryLook/2 {
+		t.Errorf("it waited for %s", took)
+	}
+	l.quit()
+}
+
+// A leader that has ended between a success and the look for the next one of the key leaves any number of keys behind whose turn it is.
+func TestTakeoverOfKeysWhoseTurnItIs(t *testing.T) {
+	pool := setup(t)
+	o, h, _ := setupDead(t, OnDeadBlockKey)
+	const n = 5 * maxCandidates
+	for _, statement := range []string{
+		`insert into pgsolo.event (topic, key) select 't', 'k' || n / 2 from generate_series(1, $1::int) n`,
+		`insert into pgsolo.delivery (handler, event_id, topic, key, payload, headers, created_at, attempt, state, error)
+			select 'h', id, topic, key, payload, headers, created_at, 0, 'waiting', '' from pgsolo.event where id <= $1`,
+		`insert into pgsolo.cursor (handler, done) values ('h', int8multirange(int8range(1, $1 + 1)))`,
+	} {
+		if _, err := pool.Exec(t.Context(), statement, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	l := lead(t, pool, 1, h)
+	o.check(n - 1) // the first one fails, and has a key of its own
+	if took := time.Since(began); took > retryLook {
+		t.Errorf("took %s", took)
+	}
+	l.quit()
+}

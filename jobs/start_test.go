@@ -1,0 +1,58 @@
+package jobs
+
+import "testing"
+
+func TestStart(t *testing.T) {
+	for _, start := range []Start{"", StartEarliest, StartLatest} {
+		t.Run(string(start), func(t *testing.T) {
+			pool := setup(t)
+			old := emit(t, pool, "t", `"old"`)
+			undone := begin(t, pool)
+			emit(t, undone, "t", `"undone"`)
+			if err := undone.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			under := begin(t, pool)
+			emit(t, under, "t", `"under way"`)
+			handler, events := recorder("h", "t")
+			handler.Start = start
+			first := lead(t, pool, 1, handler)
+			eventually(t, "the cursor", func() bool { return value[bool](t, pool, `select exists (select from pgsolo.cursor)`) })
+			commit(t, under)
+			next := emit(t, pool, "t", `"next"`)
+			var got []int64
+			for id := int64(0); id != next; got = append(got, id) {
+				id = within(t, "the next event", events).ID
+			}
+			if start == StartLatest && len(got) != 1 || start != StartLatest && got[0] != old {
+				t.Errorf("got events %v of %d to %d", got, old, next)
+			}
+			first.quit()
+
+			// Where there is a cursor it is what counts.
+			waiting := emit(t, pool, "t", `"waiting"`)
+			handler.Start = StartLatest
+			second := lead(t, pool, 2, handler)
+			for id := int64(0); id != waiting; {
+				id = within(t, "what came while nobody led", events).ID
+			}
+			eventually(t, "every id to be settled", func() bool {
+				return value[bool](t, pool, `select done = int8multirange(int8range(1, $1)) from pgsolo.cursor`, waiting+1)
+			})
+			second.quit()
+		})
+	}
+}
+
+func TestStartLatestInAnEmptyLog(t *testing.T) {
+	pool := setup(t)
+	handler, events := recorder("h", "t")
+	handler.Start = StartLatest
+	l := lead(t, pool, 1, handler)
+	eventually(t, "the cursor", func() bool { return value[bool](t, pool, `select exists (select from pgsolo.cursor)`) })
+	id := emit(t, pool, "t", `"first"`)
+	if got := within(t, "the first event", events); got.ID != id {
+		t.Errorf("got event %d, want %d", got.ID, id)
+	}
+	l.quit()
+}
