@@ -2,11 +2,13 @@
 # DATABASE_URL, and remove what you do not need. Only the block postgres is required. `pgsolo validate` checks a file.
 #
 # Durations are strings with units: "900ms", "30s", "1h30m". Functions: env(name) and env(name, default), file(path), whose
-# relative paths begin in the folder of this file, format, join, jsonencode, lower, upper.
+# relative paths begin in the folder of this file, format, join, jsonencode, lower, upper, and try(a, b), which is b where a has no
+# value: try(event.payload.note, "").
 
 postgres {
   url    = env("DATABASE_URL")      # required: a direct connection, postgres://…; a transaction pooler is refused
   schema = "pgsolo"                 # default: where `pgsolo migrate` makes the tables
+  notify = true                     # default; false: no NOTIFY; new events are found by polling, within 5 ms to 1 s
 }
 
 # Several elections have a leader each, which may be different replicas: for handlers and cron jobs that need not run in one
@@ -28,7 +30,16 @@ log {
   format = "text"                   # default; text | json
 }
 
-topic "orders" {}                   # durable: rows in the event log, each handled at least once
+# A topic is durable: rows in the event log, each handled at least once. An event of a topic that no configuration names is
+# refused, with a list of those that there are, unless there is a topic "*": it stands for every other one.
+
+topic "orders" {
+  retention = "72h"                 # default: for ever; an event is kept this long, and longer while a handler has not finished it
+}
+
+topic "*" {
+  retention = "24h"
+}
 
 # A handler has one source, topic or channel, and one action, exec or webhook. It is told of each event by the action: through
 # environment variables and standard input, or through headers and body. Arguments of an action may also use event.id, topic,
@@ -37,6 +48,9 @@ topic "orders" {}                   # durable: rows in the event log, each handl
 handler "print" {
   topic       = "orders"            # a declared topic
   election    = "main"              # default: the first
+  start       = "earliest"          # default; earliest | latest: where a new handler begins in the log
+  order       = "none"              # default; none | key: events with one key one at a time, in the order in which they came
+  on_dead     = "continue"          # default; continue | block_key, with order = "key": whether a dead letter holds up its key
   concurrency = 1                   # default: how many events at a time
   timeout     = "30s"               # default: of one attempt
 
@@ -44,6 +58,7 @@ handler "print" {
     attempts    = 10                # default; in all: after the last one the event is a dead letter
     backoff     = "1s"              # default
     max_backoff = "1h"              # default
+    jitter      = 0.1               # default; 0 to below 1: each wait is up to this fraction shorter or longer
   }
 
   exec {                            # runs a program without a shell; exit status 0 is success
@@ -54,8 +69,21 @@ handler "print" {
 }
 
 handler "receipt" {
-  topic       = "orders"
+  topic = "orders"
+
+  # Default: all events. It may use event.id, topic, channel, key, payload, headers and created_at. What it cannot evaluate is a
+  # failed attempt.
+  when        = try(event.payload.status, "") == "paid"
+  order       = "key"
+  on_dead     = "block_key"
   concurrency = 8
+  rate_limit  = "100/s"             # default: none; attempts per second (s), minute (m) or hour (h), evenly spread
+
+  breaker {                         # default: none; pauses the handler while its target is down
+    failures  = 5                   # required: after so many failed attempts in a row
+    pause     = "1s"                # default; then one event is tried; if it fails, the pause doubles,
+    max_pause = "1m"                # default: up to this
+  }
 
   webhook {                         # sends an HTTP request with the payload as its body; a status of 2xx is success
     url     = "${env("RECEIPTS_URL", "http://127.0.0.1:9000/receipts")}?id=${event.id}"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/jobs"
 )
 
 func devCommand(t terminal) *cobra.Command {
@@ -55,7 +56,7 @@ func dev(ctx context.Context, t terminal, path string, server *privatepg.Server)
 		return err
 	}
 	fmt.Fprintf(t.out, "PostgreSQL is at\n\n  psql '%s'\n\nAn event is a row:\n\n  insert into %s.event (topic, payload) values ('%s', '{}');\n\n",
-		cfg.Postgres.URL, cfg.Postgres.Schema, firstOf(cfg.Topics, "topic"))
+		cfg.Postgres.URL, cfg.Postgres.Schema, exampleTopic(cfg.Topics))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -98,9 +99,11 @@ func loadForDev(path, url string) (*config.Config, error) {
 	return cfg, nil
 }
 
-func firstOf(names []string, otherwise string) string {
-	if len(names) == 0 {
-		return otherwise
+func exampleTopic(topics []jobs.Topic) string {
+	for _, t := range topics {
+		if t.Name != "*" {
+			return t.Name
+		}
 	}
-	return names[0]
+	return "topic"
 }

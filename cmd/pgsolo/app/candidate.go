@@ -54,14 +54,16 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	if err != nil {
 		return nil, err
 	}
-	c.listener, err = listener.New(listener.Options{Config: base.ConnConfig, SessionName: c.sessionName, Logger: logger.Named("listener")})
+	c.listener, err = listener.New(listener.Options{
+		Config: base.ConnConfig, SessionName: c.sessionName, Buffer: messageBuffer, Logger: logger.Named("listener"),
+	})
 	if err != nil {
 		return nil, err
 	}
 	if c.pool, err = c.newPool(base); err != nil {
 		return nil, err
 	}
-	c.runner, err = newRunner(c, schema, logger)
+	c.runner, err = newRunner(c, options.Config, logger)
 	if err != nil {
 		c.pool.Close()
 		return nil, err
@@ -70,15 +72,22 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 }
 
 // newRunner returns nil for an election for which there is nothing to run: this replica leads it all the same.
-func newRunner(c *candidate, schema string, logger hclog.Logger) (*jobs.Runner, error) {
+func newRunner(c *candidate, from *config.Config, logger hclog.Logger) (*jobs.Runner, error) {
 	if len(c.config.Handlers)+len(c.config.Crons) == 0 {
 		return nil, nil
 	}
-	return jobs.New(jobs.Options{
-		Pool: c.pool, Schema: schema, Group: c.config.Name, Handlers: c.config.Handlers, Crons: c.config.Crons,
-		Subscribe: c.subscribe, Logger: logger.Named("jobs"),
-	})
+	options := jobs.Options{
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: c.config.Handlers, Crons: c.config.Crons,
+		Topics: from.Topics, Subscribe: c.subscribe, Logger: logger.Named("jobs"),
+	}
+	if !from.Postgres.Notify { // then there are no handlers of channels
+		options.Subscribe = nil
+	}
+	return jobs.New(options)
 }
+
+// messageBuffer is how many messages of a channel may wait for its handler.
+const messageBuffer = 1024
 
 // prepareWork overrides what a role or a database may set, and makes the server look after the client twice a second while a
 // statement runs: one whose leader was killed does not run on. Not as parameters of the start, which a pooler refuses.
@@ -88,7 +97,7 @@ const prepareWork = `set client_encoding = 'UTF8'; set client_connection_check_i
 // newPool keeps one session open from the beginning. Sessions are not renewed by age: there might be none to be had.
 func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 	config.MinConns = 1
-	config.MaxConns = int32(min(max(4, len(c.config.Handlers)+len(c.config.Crons)+1), 16))
+	config.MaxConns = poolSize(c.config)
 	config.HealthCheckPeriod = 5 * time.Second
 	config.MaxConnLifetime = 10 * 365 * 24 * time.Hour
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
@@ -104,6 +113,12 @@ func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 		return c.nameSession(ctx, conn) == nil, nil // another session, if this one is broken
 	}
 	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
+// poolSize is how many sessions have work at a time: a handler's reads and writes, a cron job's writes, and what the runner does
+// by itself. A handler of transactions would need one more for each of its workers; the configuration has none.
+func poolSize(of *config.Election) int32 {
+	return int32(min(max(4, 2*len(of.Handlers)+len(of.Crons)+2), 16))
 }
 
 // nameKey is where a session of the pool keeps its name.

@@ -90,7 +90,7 @@ func (doc *document) oneAction(owner *hclsyntax.Block, found actions) *action {
 
 func hasUnknownBlock(owner *hclsyntax.Block) bool {
 	for _, inner := range owner.Body.Blocks {
-		known := inner.Type == "retry" && owner.Type == "handler"
+		known := owner.Type == "handler" && (inner.Type == "retry" || inner.Type == "breaker")
 		if !known {
 			return true
 		}

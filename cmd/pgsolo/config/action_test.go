@@ -197,4 +197,8 @@ func TestPayloadValue(t *testing.T) {
 			t.Errorf("payload %.20q became %.20q", payload, value.AsString())
 		}
 	}
+	decomposed := payloadValue([]byte(`{"e\u0301tat": 1, "other": [null, true]}`))
+	if !decomposed.Type().IsObjectType() || !decomposed.Type().HasAttribute("état") || !decomposed.Type().HasAttribute("other") {
+		t.Errorf("an object with a name that is not in NFC became %#v", decomposed)
+	}
 }

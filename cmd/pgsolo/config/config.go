@@ -17,7 +17,7 @@ type Config struct {
 	HTTP      HTTP
 	Log       Log
 
-	Topics []string // declared topics, in the order of the file
+	Topics []jobs.Topic // in the order of the file
 
 	// ActionLogger is what the actions of Handlers and Crons log to. Set it before the first of them runs, and not after;
 	// nil discards. It is not part of the file: the file says how to log, so the logger is made after loading.
@@ -34,6 +34,7 @@ func (c *Config) CloseIdleConnections() { c.client.CloseIdleConnections() }
 type Postgres struct {
 	URL    string // with its password: do not print it
 	Schema string // default "pgsolo"
+	Notify bool   // default true; false: the event log is polled, and its producers send no NOTIFY
 }
 
 // Election says how replicas compete, and for what.
@@ -63,7 +64,7 @@ type Log struct {
 func defaults() *Config {
 	return &Config{
 		client:   webhook.NewClient(),
-		Postgres: Postgres{Schema: jobs.DefaultSchema},
+		Postgres: Postgres{Schema: jobs.DefaultSchema, Notify: true},
 		HTTP:     HTTP{Listen: ":8080"},
 		Log:      Log{Level: "info", Format: "text"},
 	}
@@ -77,8 +78,12 @@ func defaultHandler(name string) jobs.Handler {
 	return jobs.Handler{Name: name, Concurrency: 1, Timeout: 30 * time.Second}
 }
 
-func defaultRetry() jobs.Retry {
-	return jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour}
+// defaultLogHandler has the defaults that only a handler of a topic has.
+func defaultLogHandler() jobs.Handler {
+	return jobs.Handler{
+		Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
+		Retry: jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1},
+	}
 }
 
 func defaultCron(name string) jobs.Cron {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -26,6 +27,7 @@ func functions(folder string, env func(string) (string, bool)) map[string]functi
 		"join":       stdlib.JoinFunc,
 		"jsonencode": stdlib.JSONEncodeFunc,
 		"lower":      stdlib.LowerFunc,
+		"try":        tryfunc.TryFunc,
 		"upper":      stdlib.UpperFunc,
 	}
 }

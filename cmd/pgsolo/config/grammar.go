@@ -31,6 +31,8 @@ type block struct {
 	required bool
 	example  string
 
+	checkName func(string) string // of its label; nil: checkName
+
 	// open makes the place for one block of this kind and says what may stand in it. It must not read the block's body.
 	open func(*hclsyntax.Block) body
 }
@@ -111,7 +113,11 @@ func (d *decoder) checkLabels(found *hclsyntax.Block, want block) {
 		d.report("Unexpected name", found.LabelRanges[1],
 			"The block %s takes one name. Write: %s %q { … }", want.kind, want.kind, found.Labels[0])
 	case want.named:
-		if problem := checkName(found.Labels[0]); problem != "" {
+		check := checkName
+		if want.checkName != nil {
+			check = want.checkName
+		}
+		if problem := check(found.Labels[0]); problem != "" {
 			d.report("Invalid name", found.LabelRanges[0], "%s", problem)
 		}
 	}

@@ -2,45 +2,49 @@ package config
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-func (doc *document) topic(found *hclsyntax.Block) body {
-	return body{finish: func() {
-		if doc.taken.add(&doc.decoder, found) {
-			doc.config.Topics = append(doc.config.Topics, label(found))
-		}
-	}}
-}
-
 func (doc *document) handler(found *hclsyntax.Block) body {
 	handler := defaultHandler(label(found))
-	var election string
-	retry := defaultRetry()
-	var chosen actions
+	var (
+		election string
+		chosen   actions
+		log      = defaultLogHandler()
+		start    = string(log.Start)
+		order    = string(log.Order)
+		onDead   = string(log.OnDead)
+	)
 	grammar := body{
 		arguments: []argument{
 			{name: "topic", decode: doc.text(&handler.Topic, doc.checkTopic)},
 			{name: "channel", decode: doc.text(&handler.Channel, checkChannel)},
 			{name: "election", decode: doc.text(&election, doc.checkElection)},
+			{name: "start", decode: doc.text(&start, oneOf(string(jobs.StartEarliest), string(jobs.StartLatest)))},
+			{name: "when", decode: doc.condition(&handler.When)},
+			{name: "order", decode: doc.text(&order, oneOf(string(jobs.OrderNone), string(jobs.OrderKey)))},
+			{name: "on_dead", decode: doc.text(&onDead, oneOf(string(jobs.OnDeadContinue), string(jobs.OnDeadBlockKey)))},
 			{name: "concurrency", decode: doc.count(&handler.Concurrency)},
+			{name: "rate_limit", decode: doc.rate(&handler.Rate)},
 			{name: "timeout", decode: doc.duration(&handler.Timeout, positive)},
 		},
 		blocks: append([]block{
-			{kind: "retry", single: true, open: func(found *hclsyntax.Block) body { return doc.retry(found, &retry) }},
+			{kind: "retry", single: true, open: func(found *hclsyntax.Block) body { return doc.retry(found, &log.Retry) }},
+			{kind: "breaker", single: true, open: func(found *hclsyntax.Block) body { return doc.breaker(found, &log.Breaker) }},
 		}, doc.actionBlocks(&chosen, unknownEvent())...),
 	}
 	grammar.finish = func() {
 		doc.taken.add(&doc.decoder, found)
 		doc.checkSource(found, grammar)
+		doc.checkOnDead(found, jobs.OnDead(onDead), jobs.Order(order))
 		action := doc.oneAction(found, chosen)
 		if handler.Topic != "" {
-			handler.Retry = retry
+			handler.Start, handler.Order, handler.OnDead = jobs.Start(start), jobs.Order(order), jobs.OnDead(onDead)
+			handler.Retry, handler.Breaker = log.Retry, log.Breaker
 		}
 		handler.Handle = func(ctx context.Context, event jobs.Event) error {
 			run, err := action.resolve(doc.config.ActionLogger, func() scope { return eventScope(event) })
@@ -55,42 +59,7 @@ func (doc *document) handler(found *hclsyntax.Block) body {
 	return grammar
 }
 
-func (doc *document) retry(found *hclsyntax.Block, to *jobs.Retry) body {
-	return body{
-		arguments: []argument{
-			{name: "attempts", decode: doc.count(&to.Attempts)},
-			{name: "backoff", decode: doc.duration(&to.Backoff, positive)},
-			{name: "max_backoff", decode: doc.duration(&to.MaxBackoff, positive)},
-		},
-		finish: func() {
-			limit, ok := found.Body.Attributes["max_backoff"]
-			switch {
-			case to.MaxBackoff >= to.Backoff:
-			case !ok:
-				to.MaxBackoff = to.Backoff // nobody asked for the default, which is shorter
-			default:
-				diag := doc.report("Invalid max_backoff", limit.Expr.Range(),
-					"The longest wait, %s, is shorter than the first one, %s.", to.MaxBackoff, to.Backoff)
-				if first, ok := found.Body.Attributes["backoff"]; ok {
-					diag.Extra = related{"the first wait", first.Expr.Range()}
-				}
-			}
-		},
-	}
-}
-
-// checkTopic requires a declared topic: a misspelled one would wait for events for ever.
-func (doc *document) checkTopic(given text) string {
-	if slices.Contains(doc.config.Topics, given.value) {
-		return ""
-	}
-	if meant := nearest(given.value, doc.config.Topics); meant != "" {
-		return fmt.Sprintf("%s is not a declared topic. Did you mean %q?", given.shown(), meant)
-	}
-	return given.shown() + " is not a declared topic." + given.hint("Declare it: topic %q {}", given.value)
-}
-
-// checkSource requires exactly one of topic and channel.
+// checkSource requires exactly one of topic and channel, and of a channel's handler nothing that only the log can do.
 func (doc *document) checkSource(found *hclsyntax.Block, grammar body) {
 	topic, hasTopic := found.Body.Attributes["topic"]
 	channel, hasChannel := found.Body.Attributes["channel"]
@@ -99,16 +68,46 @@ func (doc *document) checkSource(found *hclsyntax.Block, grammar body) {
 		doc.report("Topic and channel", channel.NameRange,
 			"%s takes its events from a topic or from a channel, not from both. Make two handlers of it.", describe(found)).
 			Extra = related{"the topic", topic.SrcRange}
-	case !hasTopic && !hasChannel && !grammar.isMeant("topic", found.Body) && !grammar.isMeant("channel", found.Body):
+	case hasChannel:
+		doc.refuseLogFeatures(found)
+		if doc.silent != nil {
+			doc.report("Channel without NOTIFY", channel.NameRange,
+				"%s gets what producers send with NOTIFY, which postgres.notify turns off. Use a topic, or remove notify.", describe(found)).
+				Extra = related{"notify", doc.silent.SrcRange}
+		}
+	case !hasTopic && !grammar.isMeant("topic", found.Body) && !grammar.isMeant("channel", found.Body):
 		doc.report("No topic or channel", found.DefRange(), "%s does not say which events it gets. "+
 			`Add topic = "…" for events of the log, or channel = "…" for a plain NOTIFY.`, describe(found))
 	}
-	if hasChannel && !hasTopic {
-		for _, inner := range found.Body.Blocks {
-			if inner.Type == "retry" {
-				doc.report("Retry on a channel", inner.DefRange(),
-					"A plain NOTIFY is attempted once: it is stored nowhere. Remove the block, or use a topic.")
-			}
+}
+
+// refuseLogFeatures reports what has no meaning for messages that nobody keeps.
+func (doc *document) refuseLogFeatures(found *hclsyntax.Block) {
+	refuse := func(thing string, at hcl.Range) {
+		doc.report("Not for a channel", at,
+			"A plain NOTIFY is stored nowhere, and attempted once. Remove the %s, or use a topic.", thing)
+	}
+	for _, name := range []string{"start", "order", "on_dead"} {
+		if attr, ok := found.Body.Attributes[name]; ok {
+			refuse("argument", attr.NameRange)
 		}
+	}
+	for _, inner := range found.Body.Blocks {
+		if inner.Type == "retry" || inner.Type == "breaker" {
+			refuse("block", inner.DefRange())
+		}
+	}
+}
+
+// checkOnDead refuses to block a key of a handler for which keys mean nothing.
+func (doc *document) checkOnDead(found *hclsyntax.Block, onDead jobs.OnDead, order jobs.Order) {
+	attr, ok := found.Body.Attributes["on_dead"]
+	if _, channel := found.Body.Attributes["channel"]; !ok || channel || onDead != jobs.OnDeadBlockKey || order == jobs.OrderKey {
+		return
+	}
+	diag := doc.report("Invalid on_dead", attr.Expr.Range(),
+		`A dead letter can hold up the later events of its key only where they are handled in order. Add order = "key".`)
+	if other, ok := found.Body.Attributes["order"]; ok {
+		diag.Extra = related{"the order", other.SrcRange}
 	}
 }

@@ -87,6 +87,7 @@ type document struct {
 	decoder
 	config *Config
 	taken  blockNames
+	silent *hclsyntax.Attribute // notify = false, or nil
 }
 
 // grammar lists the blocks of the file in the order in which they are decoded: topics and elections before what names them.
@@ -96,7 +97,7 @@ func (doc *document) grammar() body {
 		{kind: "election", named: true, open: doc.election},
 		{kind: "http", single: true, open: doc.http},
 		{kind: "log", single: true, open: doc.log},
-		{kind: "topic", named: true, open: doc.topic},
+		{kind: "topic", named: true, checkName: checkTopicName, open: doc.topic},
 		{kind: "handler", named: true, open: doc.handler},
 		{kind: "cron", named: true, open: doc.cron},
 	}}

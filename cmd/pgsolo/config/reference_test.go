@@ -19,7 +19,7 @@ const reference = "../../../config.hcl"
 func compareOptions() []cmp.Option {
 	return []cmp.Option{
 		cmpopts.IgnoreUnexported(Config{}),
-		cmpopts.IgnoreFields(jobs.Handler{}, "Handle"),
+		cmpopts.IgnoreFields(jobs.Handler{}, "Handle", "HandleTx", "When"),
 		cmpopts.IgnoreFields(jobs.Cron{}, "Run"),
 		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }),
 	}
@@ -34,17 +34,25 @@ func TestReferenceDecodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	retry := jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour}
+	retry := jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1}
 	want := &Config{
-		Postgres: Postgres{URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo"},
+		Postgres: Postgres{URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo", Notify: true},
 		HTTP:     HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
 		Log:      Log{Level: "info", Format: "text"},
-		Topics:   []string{"orders"},
+		Topics:   []jobs.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
 		Elections: []*Election{{
 			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second,
 			Handlers: []jobs.Handler{
-				{Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry},
-				{Name: "receipt", Topic: "orders", Concurrency: 8, Timeout: 30 * time.Second, Retry: retry},
+				{
+					Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry,
+					Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
+				},
+				{
+					Name: "receipt", Topic: "orders", Concurrency: 8, Timeout: 30 * time.Second, Retry: retry,
+					Start: jobs.StartEarliest, Order: jobs.OrderKey, OnDead: jobs.OnDeadBlockKey,
+					Rate:    jobs.Rate{Events: 100, Per: time.Second},
+					Breaker: jobs.Breaker{Failures: 5, Pause: time.Second, MaxPause: time.Minute},
+				},
 				{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second},
 			},
 			Crons: []jobs.Cron{
@@ -85,7 +93,7 @@ func TestReferenceStatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full.HTTP.Advertise = "" // its default is made later
+	full.HTTP.Advertise, full.Topics = "", least.Topics // the one's default is made later, and topics have none but for ever
 	main := full.Elections[0]
 	main.Handlers, main.Crons = main.Handlers[:1], main.Crons[:1]
 	if diff := cmp.Diff(full, least, compareOptions()...); diff != "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// scope is the variable that expressions may use: event in the action of a handler, run in that of a cron job, none elsewhere.
+// scope is the variable that expressions may use: event in the action of a handler and in its when, run in that of a cron job, none elsewhere.
 type scope struct {
 	name  string // empty for none
 	value cty.Value
@@ -21,7 +21,7 @@ type scope struct {
 func whereVariable(name string) string {
 	switch name {
 	case "event":
-		return "in the action of a handler"
+		return "in when and in the action of a handler"
 	case "run":
 		return "in the action of a cron job"
 	default:
@@ -78,7 +78,7 @@ func (d *decoder) aboutVariable(name string, bare bool) string {
 	if d.scope.name != "" {
 		return fmt.Sprintf("%s The only one is %s.", unknown, d.scope.name)
 	}
-	return unknown + " Variables exist only in action blocks."
+	return unknown + " Variables exist only in action blocks and in when."
 }
 
 // fieldOf gives the name that a step of a traversal asks for, and where it stands.

@@ -8,12 +8,20 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-func (doc *document) postgres(*hclsyntax.Block) body {
+func (doc *document) postgres(found *hclsyntax.Block) body {
 	to := &doc.config.Postgres
-	return body{arguments: []argument{
-		{name: "url", required: true, example: `url = env("DATABASE_URL")`, decode: doc.text(&to.URL, checkPostgresURL)},
-		{name: "schema", decode: doc.text(&to.Schema, checkSchema)},
-	}}
+	return body{
+		arguments: []argument{
+			{name: "url", required: true, example: `url = env("DATABASE_URL")`, decode: doc.text(&to.URL, checkPostgresURL)},
+			{name: "schema", decode: doc.text(&to.Schema, checkSchema)},
+			{name: "notify", decode: doc.boolean(&to.Notify)},
+		},
+		finish: func() {
+			if !to.Notify {
+				doc.silent = found.Body.Attributes["notify"]
+			}
+		},
+	}
 }
 
 func (doc *document) election(found *hclsyntax.Block) body {

@@ -73,9 +73,6 @@ func (b body) hintArgument(name string) string {
 	if meant := nearest(name, b.blockNames()); meant != "" {
 		return fmt.Sprintf(" Did you mean the block %s { … }?", meant)
 	}
-	if len(b.arguments)+len(b.blocks) == 0 {
-		return " It takes none."
-	}
 	return list(" Its arguments are ", b.argumentNames()) + list(" Its blocks are ", b.blockNames())
 }
 

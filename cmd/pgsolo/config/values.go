@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -64,6 +66,58 @@ func (d *decoder) count(to *int) func(*hclsyntax.Attribute) {
 		}
 		d.report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d.", attr.Name, maxCount)
 	}
+}
+
+// fraction takes a number from 0 up to, not including, 1.
+func (d *decoder) fraction(to *float64) func(*hclsyntax.Attribute) {
+	return func(attr *hclsyntax.Attribute) {
+		value, _ := d.evaluate(attr)
+		if value == cty.NilVal || !d.usable(attr, value) {
+			return
+		}
+		number, err := convert.Convert(value, cty.Number)
+		if err != nil || number.IsNull() || !number.IsKnown() {
+			d.report("Wrong type", attr.Expr.Range(), "The argument %s is a number, not %s.", attr.Name, article(value.Type()))
+			return
+		}
+		if f, _ := number.AsBigFloat().Float64(); f >= 0 && f < 1 {
+			*to = f
+			return
+		}
+		d.report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a fraction: at least 0, and below 1.", attr.Name)
+	}
+}
+
+// boolean takes true or false. The strings "true" and "false" are such too, since env gives strings.
+func (d *decoder) boolean(to *bool) func(*hclsyntax.Attribute) {
+	return func(attr *hclsyntax.Attribute) {
+		if meant, ok := meantBoolean(attr.Expr); ok {
+			d.report("Wrong type", attr.Expr.Range(), "The argument %s is true or false. Did you mean %s = %t?", attr.Name, attr.Name, meant)
+			return
+		}
+		value, _ := d.evaluate(attr)
+		if value == cty.NilVal || !d.usable(attr, value) {
+			return
+		}
+		given, err := convert.Convert(value, cty.Bool)
+		if err != nil || given.IsNull() || !given.IsKnown() {
+			d.report("Wrong type", attr.Expr.Range(), "The argument %s is true or false, not %s.", attr.Name, article(value.Type()))
+			return
+		}
+		*to = given.True()
+	}
+}
+
+// meantBoolean knows the words that other formats have for true and false, with quotes or without.
+func meantBoolean(expr hclsyntax.Expression) (meant, ok bool) {
+	word := hcl.ExprAsKeyword(expr)
+	if template, ok := expr.(*hclsyntax.TemplateExpr); ok && template.IsStringLiteral() {
+		if value, diags := template.Value(nil); !diags.HasErrors() {
+			word = value.AsString()
+		}
+	}
+	meant, ok = map[string]bool{"on": true, "yes": true, "off": false, "no": false}[strings.ToLower(word)]
+	return meant, ok
 }
 
 // maxCount is more than anybody means by a concurrency or a number of attempts.

@@ -1,11 +1,11 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/pgsolo/pgsolo/jobs"
 )
@@ -28,19 +28,28 @@ func unknownEvent() scope {
 	})}
 }
 
+func eventFields() map[string]func(jobs.Event) cty.Value {
+	type event = jobs.Event
+	return map[string]func(event) cty.Value{
+		"id":              func(e event) cty.Value { return cty.NumberIntVal(e.ID) },
+		"topic":           func(e event) cty.Value { return cty.StringVal(e.Topic) },
+		"channel":         func(e event) cty.Value { return cty.StringVal(e.Channel) },
+		"key":             func(e event) cty.Value { return cty.StringVal(e.Key) },
+		"payload":         func(e event) cty.Value { return payloadValue(e.Payload) },
+		"headers":         func(e event) cty.Value { return headersValue(e.Headers) },
+		"created_at":      func(e event) cty.Value { return cty.StringVal(e.CreatedAt.UTC().Format(time.RFC3339Nano)) },
+		"attempt":         func(e event) cty.Value { return cty.NumberIntVal(int64(e.Attempt)) },
+		"term":            func(e event) cty.Value { return cty.NumberIntVal(e.Term) },
+		"idempotency_key": func(e event) cty.Value { return cty.StringVal(e.IdempotencyKey()) },
+	}
+}
+
 func eventScope(event jobs.Event) scope {
-	return scope{"event", cty.ObjectVal(map[string]cty.Value{
-		"id":              cty.NumberIntVal(event.ID),
-		"topic":           cty.StringVal(event.Topic),
-		"channel":         cty.StringVal(event.Channel),
-		"key":             cty.StringVal(event.Key),
-		"payload":         payloadValue(event.Payload),
-		"headers":         headersValue(event.Headers),
-		"created_at":      cty.StringVal(event.CreatedAt.UTC().Format(time.RFC3339Nano)),
-		"attempt":         cty.NumberIntVal(int64(event.Attempt)),
-		"term":            cty.NumberIntVal(event.Term),
-		"idempotency_key": cty.StringVal(event.IdempotencyKey()),
-	})}
+	values := map[string]cty.Value{}
+	for name, field := range eventFields() {
+		values[name] = field(event)
+	}
+	return scope{"event", cty.ObjectVal(values)}
 }
 
 func unknownTick() scope {
@@ -65,21 +74,45 @@ func tickScope(tick jobs.Tick) scope {
 	})}
 }
 
-// payloadValue is the payload decoded, if it is JSON, and else the string that it is. Valid also bounds the depth of the
-// nesting, which the decoder of cty follows by recursion.
+// payloadValue is the payload decoded, if it is JSON, and else the string that it is. Package json bounds the depth of the
+// nesting. Package cty has a decoder too, which refuses an object with a name that is not in Unicode NFC.
 func payloadValue(payload []byte) cty.Value {
-	if !json.Valid(payload) {
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	decoder.UseNumber() // whatever its size and precision
+	var decoded any
+	if !json.Valid(payload) || decoder.Decode(&decoded) != nil {
 		return cty.StringVal(string(payload))
 	}
-	t, err := ctyjson.ImpliedType(payload)
-	if err != nil {
-		return cty.StringVal(string(payload))
+	return valueOf(decoded)
+}
+
+// valueOf converts what package json makes.
+func valueOf(decoded any) cty.Value {
+	switch decoded := decoded.(type) {
+	case bool:
+		return cty.BoolVal(decoded)
+	case string:
+		return cty.StringVal(decoded)
+	case json.Number:
+		if number, err := cty.ParseNumberVal(string(decoded)); err == nil {
+			return number
+		}
+		return cty.StringVal(string(decoded)) // beyond any number
+	case []any:
+		values := make([]cty.Value, len(decoded))
+		for i, element := range decoded {
+			values[i] = valueOf(element)
+		}
+		return cty.TupleVal(values)
+	case map[string]any:
+		values := make(map[string]cty.Value, len(decoded))
+		for name, member := range decoded {
+			values[name] = valueOf(member)
+		}
+		return cty.ObjectVal(values)
+	default:
+		return cty.NullVal(cty.DynamicPseudoType)
 	}
-	value, err := ctyjson.Unmarshal(payload, t)
-	if err != nil {
-		return cty.StringVal(string(payload))
-	}
-	return value
 }
 
 func headersValue(headers map[string]string) cty.Value {

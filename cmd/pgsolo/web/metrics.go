@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/listener"
 )
 
 // collector reads the counters that the packages keep when it is scraped, so that the packages know nothing of Prometheus.
@@ -35,10 +37,19 @@ var (
 	takeovers     = describe("pgsolo_election_takeovers_total", "Terms begun by this replica, by how the one before ended.", "name", "previous")
 	takeoverTime  = describe("pgsolo_election_takeover_seconds_total", "Time from the last sign of life of the leader before to the new term.", "name", "previous")
 	lost          = describe("pgsolo_election_lost_total", "Leaderships of this replica that were lost, by cause.", "name", "cause")
+	appended      = describe("pgsolo_log_appended_total", "Ids that the event log has given out, rolled back or not.", "name")
 	handled       = describe("pgsolo_handler_handled_total", "Events handled.", "handler")
 	failed        = describe("pgsolo_handler_failed_total", "Attempts that failed.", "handler")
+	retried       = describe("pgsolo_handler_retried_total", "Attempts that were not the first at their event.", "handler")
 	dead          = describe("pgsolo_handler_dead_total", "Events that became dead letters.", "handler")
-	inFlight      = describe("pgsolo_handler_in_flight", "Events being handled.", "handler")
+	filtered      = describe("pgsolo_handler_filtered_total", "Events that the handler's condition (when) did not want.", "handler")
+	inFlight      = describe("pgsolo_handler_in_flight", "Attempts under way.", "handler")
+	lag           = describe("pgsolo_handler_lag_events", "Ids of the log that the handler has not seen, and what waits in memory or is in flight.", "handler")
+	oldest        = describe("pgsolo_handler_oldest_age_seconds", "Age of the oldest event that the handler is not done with, but for dead letters.", "handler")
+	duration      = describe("pgsolo_handler_duration_seconds", "Duration of attempts.", "handler")
+	batchSize     = describe("pgsolo_handler_batch_events", "Events per committed transaction of a transactional handler.", "handler")
+	breakerOpen   = describe("pgsolo_handler_breaker_open", "1 while the handler is paused by its breaker.", "handler")
+	breakerPauses = describe("pgsolo_handler_breaker_pauses_total", "Pauses by the handler's breaker.", "handler")
 	cronTicks     = describe("pgsolo_cron_ticks_total", "Ticks of a cron job by outcome.", "job", "outcome")
 	cronRunning   = describe("pgsolo_cron_running", "1 while the job runs.", "job")
 	cronSuccess   = describe("pgsolo_cron_last_success_timestamp_seconds", "When the last successful run ended.", "job")
@@ -67,10 +78,19 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	counter := func(desc *prometheus.Desc, value float64, labels ...string) {
 		send(desc, prometheus.CounterValue, value, labels...)
 	}
+	histogram := func(desc *prometheus.Desc, h jobs.Histogram, label string) {
+		to <- prometheus.MustNewConstHistogram(desc, h.Count, h.Sum, h.Buckets, label)
+	}
 
 	for _, e := range c.options.Elections {
 		c.collectElection(e, gauge, counter)
-		c.collectWork(e, gauge, counter)
+		stats, name := e.Jobs(), e.Status().Election
+		if stats.Log.Appended > 0 { // a standby does not know
+			counter(appended, float64(stats.Log.Appended), name)
+		}
+		collectHandlers(stats.Handlers, gauge, counter, histogram)
+		collectCrons(stats.Crons, gauge, counter)
+		collectListener(e.Listener(), name, gauge, counter)
 	}
 	build := c.options.Build
 	gauge(buildInfo, 1, build.Version, build.Revision, build.Go)
@@ -99,15 +119,27 @@ func (c *collector) collectElection(e Election, gauge, counter set) {
 	}
 }
 
-func (c *collector) collectWork(e Election, gauge, counter set) {
-	stats := e.Jobs()
-	for _, h := range stats.Handlers {
+func collectHandlers(handlers []jobs.HandlerStats, gauge, counter set, histogram func(*prometheus.Desc, jobs.Histogram, string)) {
+	for _, h := range handlers {
 		counter(handled, float64(h.Handled), h.Name)
 		counter(failed, float64(h.Failed), h.Name)
+		counter(retried, float64(h.Retried), h.Name)
 		counter(dead, float64(h.Dead), h.Name)
+		counter(filtered, float64(h.Filtered), h.Name)
 		gauge(inFlight, float64(h.InFlight), h.Name)
+		gauge(lag, float64(h.Lag), h.Name)
+		gauge(oldest, h.OldestAge.Seconds(), h.Name)
+		histogram(duration, h.Durations, h.Name)
+		if h.Batches.Count > 0 {
+			histogram(batchSize, h.Batches, h.Name)
+		}
+		gauge(breakerOpen, oneIf(h.Paused), h.Name)
+		counter(breakerPauses, float64(h.Pauses), h.Name)
 	}
-	for _, j := range stats.Crons {
+}
+
+func collectCrons(crons []jobs.CronStats, gauge, counter set) {
+	for _, j := range crons {
 		counter(cronTicks, float64(j.Succeeded), j.Name, "ok")
 		counter(cronTicks, float64(j.Failed), j.Name, "failed")
 		counter(cronTicks, float64(j.Skipped), j.Name, "skipped")
@@ -120,17 +152,18 @@ func (c *collector) collectWork(e Election, gauge, counter set) {
 			gauge(cronNext, float64(j.Next.Unix()), j.Name)
 		}
 	}
+}
 
-	name, listener := e.Status().Election, e.Listener()
-	gauge(connected, oneIf(listener.Connected), name)
-	gauge(channels, float64(listener.Channels), name)
-	gauge(subscriptions, float64(listener.Subscriptions), name)
-	counter(received, float64(listener.Received), name)
-	counter(dropped, float64(listener.Dropped), name)
-	counter(reconnects, float64(listener.Reconnects), name)
-	if listener.ProbeRoundTrip > 0 { // there was a probe
-		gauge(probeTrip, listener.ProbeRoundTrip.Seconds(), name)
-		gauge(queueUsage, listener.QueueUsage, name)
+func collectListener(stats listener.Stats, name string, gauge, counter set) {
+	gauge(connected, oneIf(stats.Connected), name)
+	gauge(channels, float64(stats.Channels), name)
+	gauge(subscriptions, float64(stats.Subscriptions), name)
+	counter(received, float64(stats.Received), name)
+	counter(dropped, float64(stats.Dropped), name)
+	counter(reconnects, float64(stats.Reconnects), name)
+	if stats.ProbeRoundTrip > 0 { // there was a probe
+		gauge(probeTrip, stats.ProbeRoundTrip.Seconds(), name)
+		gauge(queueUsage, stats.QueueUsage, name)
 	}
 }
 

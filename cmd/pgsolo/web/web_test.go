@@ -39,8 +39,17 @@ func serving(t *testing.T, listening *listener.Stats) (*Server, *election.Status
 			},
 			Jobs: func() jobs.Stats {
 				return jobs.Stats{
-					Handlers: []jobs.HandlerStats{{Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4}},
-					Crons:    []jobs.CronStats{{Name: "c", Succeeded: 5, Running: true, Next: time.Unix(100, 0)}},
+					Log: jobs.LogStats{Appended: 17},
+					Handlers: []jobs.HandlerStats{
+						{
+							Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4, Retried: 6, Filtered: 7, Lag: 8, OldestAge: 1500 * time.Millisecond,
+							Durations: jobs.Histogram{Count: 5, Sum: 0.25, Buckets: map[float64]uint64{0.001: 2, 0.1: 4}},
+							Batches:   jobs.Histogram{Count: 2, Sum: 9, Buckets: map[float64]uint64{1: 1, 10: 2}},
+							Paused:    true, Pauses: 3,
+						},
+						{Name: "plain"},
+					},
+					Crons: []jobs.CronStats{{Name: "c", Succeeded: 5, Running: true, Next: time.Unix(100, 0)}},
 				}
 			},
 			Listener: func() listener.Stats { return *listening },
@@ -115,7 +124,22 @@ func TestMetrics(t *testing.T) {
 	for _, line := range []string{
 		`leader_election_master_status{name="main"} 1`,
 		`pgsolo_handler_handled_total{handler="h"} 3`,
+		`pgsolo_log_appended_total{name="main"} 17`,
+		`pgsolo_handler_failed_total{handler="h"} 2`,
+		`pgsolo_handler_retried_total{handler="h"} 6`,
+		`pgsolo_handler_dead_total{handler="h"} 1`,
+		`pgsolo_handler_filtered_total{handler="h"} 7`,
 		`pgsolo_handler_in_flight{handler="h"} 4`,
+		`pgsolo_handler_lag_events{handler="h"} 8`,
+		`pgsolo_handler_oldest_age_seconds{handler="h"} 1.5`,
+		`pgsolo_handler_duration_seconds_bucket{handler="h",le="0.001"} 2`,
+		`pgsolo_handler_duration_seconds_bucket{handler="h",le="+Inf"} 5`,
+		`pgsolo_handler_duration_seconds_sum{handler="h"} 0.25`,
+		`pgsolo_handler_duration_seconds_count{handler="plain"} 0`,
+		`pgsolo_handler_batch_events_bucket{handler="h",le="10"} 2`,
+		`pgsolo_handler_breaker_open{handler="h"} 1`,
+		`pgsolo_handler_breaker_open{handler="plain"} 0`,
+		`pgsolo_handler_breaker_pauses_total{handler="h"} 3`,
 		`pgsolo_cron_ticks_total{job="c",outcome="ok"} 5`,
 		`pgsolo_cron_running{job="c"} 1`,
 		`pgsolo_listener_connected{name="main"} 1`,
@@ -133,6 +157,9 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no line %s", line)
 		}
+	}
+	if strings.Contains(text, `pgsolo_handler_batch_events_count{handler="plain"}`) {
+		t.Error("a handler without transactions has batches")
 	}
 	if strings.Contains(text, "cron_last_success") {
 		t.Error("a job that never succeeded has a time of success")

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"unicode"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/pgsolo/pgsolo/jobs"
+)
+
+// condition is the when of a handler. It is evaluated for each event, by several goroutines at once, and so it converts only
+// those parts of an event that it asks for.
+type condition struct {
+	attr      *hclsyntax.Attribute
+	functions map[string]function.Function
+	fields    map[string]func(jobs.Event) cty.Value // those that it asks for
+}
+
+// candidateFields are those that a condition may ask for: what differs between two attempts, or two handlers, is no property of
+// the event.
+func candidateFields() map[string]func(jobs.Event) cty.Value {
+	fields := eventFields()
+	for _, name := range []string{"attempt", "term", "idempotency_key"} {
+		delete(fields, name)
+	}
+	return fields
+}
+
+func unknownCandidate() scope {
+	fields := unknownEvent().value.AsValueMap()
+	kept := candidateFields()
+	maps.DeleteFunc(fields, func(name string, _ cty.Value) bool { return kept[name] == nil })
+	return scope{"event", cty.ObjectVal(fields)}
+}
+
+// condition takes an expression over event that is true or false.
+func (doc *document) condition(to *func(jobs.Event) (bool, error)) func(*hclsyntax.Attribute) {
+	return func(attr *hclsyntax.Attribute) {
+		inner := &decoder{functions: doc.functions, scope: unknownCandidate(), diags: doc.diags}
+		value, hidden := inner.evaluate(attr)
+		if value == cty.NilVal || !inner.usable(attr, value) {
+			return
+		}
+		switch {
+		case value.Type() != cty.Bool && value.Type() != cty.DynamicPseudoType:
+			inner.report("Wrong type", attr.Expr.Range(), "%s", notCondition(value))
+		case !value.IsKnown():
+			c := &condition{attr, doc.functions, fieldsOf(attr.Expr)}
+			*to = c.holds
+		case hidden:
+			inner.report("Constant condition", attr.Expr.Range(), "The condition is the same for every event. Remove it, or the handler.")
+		case value.True():
+			inner.report("Constant condition", attr.Expr.Range(), "The condition is true for every event. Remove it.")
+		default:
+			inner.report("Constant condition", attr.Expr.Range(), "The condition is false for every event. Remove the handler.")
+		}
+	}
+}
+
+func notCondition(value cty.Value) string {
+	return fmt.Sprintf("A condition is true or false, not %s. Compare it with something: event.key == \"a\".", article(value.Type()))
+}
+
+// holds says whether the handler gets the event. The error names the place, and no value of the event.
+func (c *condition) holds(event jobs.Event) (bool, error) {
+	values := make(map[string]cty.Value, len(c.fields))
+	for name, field := range c.fields {
+		values[name] = field(event)
+	}
+	value, diags := c.attr.Expr.Value(&hcl.EvalContext{
+		Functions: c.functions,
+		Variables: map[string]cty.Value{"event": cty.ObjectVal(values)},
+	})
+	if diags.HasErrors() {
+		diag := polish(diags[0])
+		return false, c.failed(diag.Subject, diag.Summary, diag.Detail)
+	}
+	value, _ = value.Unmark()
+	switch {
+	case value.IsNull():
+		return false, c.failed(nil, "Missing value", "The condition is null.")
+	case value.Type() != cty.Bool:
+		return false, c.failed(nil, "Wrong type", notCondition(value))
+	}
+	return value.True(), nil
+}
+
+func (c *condition) failed(at *hcl.Range, summary, detail string) error {
+	if at == nil {
+		at = c.attr.Expr.Range().Ptr()
+	}
+	return fmt.Errorf("evaluate when at %s:%d: %s: %s", at.Filename, at.Start.Line, summary, detail)
+}
+
+// fieldsOf lists the fields of event that an expression asks for.
+func fieldsOf(expr hclsyntax.Expression) map[string]func(jobs.Event) cty.Value {
+	all, used := candidateFields(), map[string]func(jobs.Event) cty.Value{}
+	members, whole := map[string]bool{}, false // of the payload
+	for _, traversal := range expr.Variables() {
+		if len(traversal) == 1 {
+			return all
+		}
+		name, _, ok := fieldOf(traversal[1])
+		if !ok {
+			return all
+		}
+		used[name] = all[name]
+		if name != "payload" {
+			continue
+		}
+		if len(traversal) == 2 {
+			whole = true
+			continue
+		}
+		member, _, ok := fieldOf(traversal[2])
+		members[member] = true
+		whole = whole || !ok || strings.ContainsFunc(member, func(r rune) bool { return r > unicode.MaxASCII }) // which HCL normalizes
+	}
+	if !whole && len(members) > 0 {
+		used["payload"] = func(event jobs.Event) cty.Value { return payloadMembers(event.Payload, members) }
+	}
+	return used
+}
+
+// payloadMembers is payloadValue without the members of an object that nobody asks for, which may be large.
+func payloadMembers(payload []byte, wanted map[string]bool) cty.Value {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &members); err != nil || members == nil {
+		return payloadValue(payload)
+	}
+	values := make(map[string]cty.Value, len(wanted))
+	for name := range wanted {
+		if member, ok := members[name]; ok {
+			values[name] = payloadValue(member)
+		}
+	}
+	return cty.ObjectVal(values)
+}
