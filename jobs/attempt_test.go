@@ -47,7 +47,8 @@ func TestWhatFollowsAFailure(t *testing.T) {
 			}
 		})
 	}
-	if d := (Retry{Backoff: time.Second, MaxBackoff: time.Hour}); d.delay(1) == d.delay(1) {
+	r := Retry{Backoff: time.Second, MaxBackoff: time.Hour}
+	if first, second := r.delay(1), r.delay(1); first == second {
 		t.Error("no jitter")
 	}
 }

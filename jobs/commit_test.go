@@ -161,6 +161,9 @@ func TestLostCommit(t *testing.T) {
 			settled(t, pool, 3)
 			l.quit()
 			wantEffects(t, pool, test.want...)
+			if n := l.runner.Stats().Handlers[0].Handled; n != int64(len(test.want)) {
+				t.Errorf("%d handled, want %d", n, len(test.want))
+			}
 			if n := value[int](t, pool, `select count(*) from pgsolo.dead_letter where event_id = 2`); n != 3-len(test.want) {
 				t.Errorf("%d dead letters, want %d", n, 3-len(test.want))
 			}

@@ -11,8 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxDedupKey is what the table of keys takes, in bytes.
-const maxDedupKey = 1000
+// What the log and the table of dedup keys take, in bytes: both kinds of keys go into an index.
+const (
+	maxKey      = 1000
+	maxDedupKey = 1000
+)
 
 // check finds what PostgreSQL would refuse, and names the field and the place. Bytes count from 1, as in package json.
 func (e NewEvent) check() error {
@@ -35,6 +38,8 @@ func (e NewEvent) check() error {
 		}
 	}
 	switch {
+	case len(e.Key) > maxKey:
+		return fmt.Errorf("key has %d bytes, more than %d: emit a hash of it", len(e.Key), maxKey)
 	case len(e.DedupKey) > maxDedupKey:
 		return fmt.Errorf("dedup key has %d bytes, more than %d: emit a hash of it", len(e.DedupKey), maxDedupKey)
 	case e.DedupWindow < 0:

@@ -2,8 +2,10 @@ package jobs
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -18,11 +20,15 @@ func TestLookReadsNoMoreThanItNeeds(t *testing.T) {
 	const insert = `insert into pgsolo.delivery (handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
 		select 'h', n, 't', `
 	for name, rows := range map[string]string{
-		"one key":            insert + `'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'waiting' end, null, '' from generate_series(1, 100000) n`,
-		"keys":               insert + `'k' || n / 2, '{}', '{}', now(), 0, case when n % 2 = 0 then 'retry' else 'waiting' end, now() + interval '1 hour', '' from generate_series(1, 100000) n`,
-		"due":                insert + `'k' || n, '{}', '{}', now(), 0, 'scheduled', now() - n * interval '1 ms', '' from generate_series(1, 100000) n`,
-		"due behind the bar": insert + `'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'retry' end, now(), '' from generate_series(1, 100000) n`,
-		"dead":               insert + `'k' || n, '{}', '{}', now(), 0, 'dead', null, '' from generate_series(1, 100000) n`,
+		"one key": insert + `'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'waiting' end, null, ''
+			from generate_series(1, 100000) n`,
+		"keys": insert + `'k' || n / 2, '{}', '{}', now(), 0, case when n % 2 = 0 then 'retry' else 'waiting' end,
+			now() + interval '1 hour', '' from generate_series(1, 100000) n`,
+		"due": insert + `'k' || n, '{}', '{}', now(), 0, 'scheduled', now() - n * interval '1 ms', ''
+			from generate_series(1, 100000) n`,
+		"due behind the bar": insert + `'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'retry' end, now(), ''
+			from generate_series(1, 100000) n`,
+		"dead": insert + `'k' || n, '{}', '{}', now(), 0, 'dead', null, '' from generate_series(1, 100000) n`,
 	} {
 		for _, analyze := range []string{"", "analyze pgsolo.delivery"} {
 			t.Run(name+" "+analyze, func(t *testing.T) {
@@ -52,5 +58,28 @@ func TestLookReadsNoMoreThanItNeeds(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A look may find the row of a failed event before the loop knows that the write which makes it has ended. It would be in hand, and then
+// forgotten with the end of that write, and come once more.
+func TestLookBesideTheWriteOfAFailure(t *testing.T) {
+	c := newConsumer(Handler{Name: "h", Retry: Retry{Attempts: 3}}, newEventLog(logReader{}, new(atomic.Int64)), hclog.NewNullLogger())
+	c.begin(Lead{})
+	due := found{next: retryLook, due: []delivery{{record: &record{id: 5}, attempt: 2, retry: true}, {record: &record{id: 6}, attempt: 2, retry: true}}}
+	c.writing = &progress{failed: []failure{{id: 5, attempt: 1}}}
+	c.looked(look{}, &due)
+	if _, taken := c.retrying[5]; taken || c.queue.length() != 1 {
+		t.Errorf("in hand: %v; %d in the queue", c.retrying, c.queue.length())
+	}
+	if err := c.written(outcome{apply: func() {}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, taken := c.retrying[6]; !taken {
+		t.Error("the other one is forgotten")
+	}
+	c.looked(look{}, &due)
+	if _, taken := c.retrying[5]; !taken {
+		t.Error("not taken after the write either")
 	}
 }

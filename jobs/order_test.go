@@ -112,7 +112,8 @@ func emitKey(t testing.TB, db execer, key string) (id int64) {
 
 func emitKeys(t testing.TB, pool *pgxpool.Pool, key string, n int) {
 	t.Helper()
-	if _, err := pool.Exec(t.Context(), `insert into pgsolo.event (topic, key) select 't', $1 from generate_series(1, $2::int)`, key, n); err != nil {
+	const insert = `insert into pgsolo.event (topic, key) select 't', $1 from generate_series(1, $2::int)`
+	if _, err := pool.Exec(t.Context(), insert, key, n); err != nil {
 		t.Fatal(err)
 	}
 }

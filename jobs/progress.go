@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,6 +43,11 @@ func (p *progress) hasDeliveries() bool {
 	return len(p.succeeded)+len(p.failed)+len(p.moved)+len(p.early) > 0
 }
 
+// hasFailed says whether an attempt at the event is among those that failed. Nil is none.
+func (p *progress) hasFailed(id int64) bool {
+	return p != nil && slices.ContainsFunc(p.failed, func(f failure) bool { return f.id == id })
+}
+
 // add puts later progress on top.
 func (p *progress) add(later *progress) {
 	for _, s := range later.done {
@@ -69,14 +75,17 @@ const (
 	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
 		returning pg_current_xact_id()::text::bigint`
 
+	// A try whose answer was lost may be carried out long after the one that was made in its place, when the deliveries of which
+	// it tells have gone further: what was done before makes no new row, and an attempt counts only after lower ones.
 	advanceWithDeliveries = `with fence as (
-			update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
-			returning handler
+			select handler, done from pgsolo.cursor where handler = $1 and term = $2 for update
+		), advanced as (
+			update pgsolo.cursor c set done = c.done + $3::int8multirange from fence f where c.handler = f.handler
 		), succeeded as (
 			delete from pgsolo.delivery d using fence f
 			where d.handler = f.handler and d.event_id = any($4::bigint[])
 		), failed as (
-			select f.handler, u.id, u.attempt, u.message, case when u.dead then 'dead' else 'retry' end as state,
+			select f.handler, u.id, u.attempt, u.message, f.done @> u.id as done_before, case when u.dead then 'dead' else 'retry' end as state,
 				case when not u.dead then clock_timestamp() + u.retry_ms * interval '1 millisecond' end as next_at
 			from fence f, unnest($5::bigint[], $6::integer[], $7::boolean[], $8::bigint[], $9::text[])
 				as u (id, attempt, dead, retry_ms, message)
@@ -84,13 +93,13 @@ const (
 			update pgsolo.delivery d
 			set attempt = f.attempt, state = f.state, next_at = f.next_at, error = f.message, failed_at = clock_timestamp()
 			from failed f
-			where d.handler = f.handler and d.event_id = f.id
+			where d.handler = f.handler and d.event_id = f.id and d.attempt < f.attempt
 		), first_time as (
 			insert into pgsolo.delivery
 				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
 			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at, f.attempt, f.state, f.next_at, f.message
 			from failed f join pgsolo.event e on e.id = f.id
-			where f.attempt = 1
+			where f.attempt = 1 and not f.done_before
 			on conflict (handler, event_id) do nothing
 		), moved as (
 			insert into pgsolo.delivery
@@ -98,6 +107,7 @@ const (
 			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at, 0,
 				case when m.later then 'scheduled' else 'waiting' end, case when m.later then e.deliver_at end, ''
 			from fence f, unnest((select $10::bigint[]), (select $11::boolean[])) as m (id, later) join pgsolo.event e on e.id = m.id
+			where not f.done @> m.id
 			on conflict (handler, event_id) do nothing
 		), early as (
 			update pgsolo.delivery d set state = 'waiting', next_at = null

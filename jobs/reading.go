@@ -80,7 +80,8 @@ func (c *consumer) startHoles(ctx context.Context) {
 	}, func() { c.late(p, batch) })
 }
 
-// holesAtOnce is how many holes the next read looks at. With order they are all: what a hole holds comes before what any higher one does.
+// holesAtOnce is how many holes the next read looks at. With order they are all, since what a hole holds comes before what any higher
+// one does.
 func (c *consumer) holesAtOnce() int {
 	if c.Order == OrderKey {
 		return len(c.holes)
@@ -169,7 +170,8 @@ func (c *consumer) nextLook(now time.Time) look {
 func (c *consumer) looked(l look, f *found) {
 	var due []delivery
 	for _, d := range f.due {
-		if !c.keys.stale(d.record.key, l.ended) {
+		// A row that the write under way has made is there before the loop knows. Its end is a reason to look again.
+		if !c.writing.hasFailed(d.record.id) && !c.keys.stale(d.record.key, l.ended) {
 			c.retrying[d.record.id] = ""
 			if c.Order == OrderKey {
 				c.retrying[d.record.id] = d.record.key

@@ -93,8 +93,7 @@ func (w *transactor) transact() (more bool) {
 		if stopped {
 			return false
 		}
-		intact := w.intact()
-		if failure == nil && !intact {
+		if failure == nil && !w.intact() {
 			failure = errBroken
 		}
 		w.c.gate.report(w.passed, failure)
@@ -102,7 +101,7 @@ func (w *transactor) transact() (more bool) {
 			w.done = append(w.done, d)
 		} else {
 			w.c.failed(d, failure)
-			if !intact || limit > 1 && w.exec(`rollback to savepoint pgsolo_event`) != nil {
+			if limit > 1 && w.exec(`rollback to savepoint pgsolo_event`) != nil {
 				w.undone()
 				return true
 			}

@@ -54,6 +54,8 @@ func oneBenchCommand(t terminal, b bench.Bench) *cobra.Command {
 				return &usageError{fmt.Errorf("--output %q: want table or json", output)}
 			case cmd.Flags().Changed("samples") && options.N < 1:
 				return &usageError{errors.New("--samples: want at least 1")}
+			case b.Backlog && cmd.Flags().Changed("events") && options.Events < 1:
+				return &usageError{errors.New("--events: want at least 1")}
 			}
 			options.JSON = output == "json"
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
@@ -66,6 +68,9 @@ func oneBenchCommand(t terminal, b bench.Bench) *cobra.Command {
 	flags.StringVar(&options.URL, "url", "", "use this server, in a database of the bench's own (default: a private server)")
 	flags.IntVarP(&options.N, "samples", "n", 0, "samples of the main figures; the others have a part or a multiple of it (default 100; 5 if --quick)")
 	flags.BoolVar(&options.Quick, "quick", false, "take seconds, not minutes")
+	if b.Backlog {
+		flags.IntVar(&options.Events, "events", 0, "events of the backlog (default 1000000; 100000 if --quick)")
+	}
 	flags.StringVarP(&output, "output", "o", "table", "table or json: one object per figure and line")
 	flags.BoolVar(&options.Strict, "strict", false, "exit with code 1 if a goal is not met")
 	return cmd

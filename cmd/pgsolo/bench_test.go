@@ -84,6 +84,34 @@ func TestBenchListener(t *testing.T) {
 	}
 }
 
+func TestBenchEvents(t *testing.T) {
+	withFloor := map[string]bool{
+		"backlog_1_handler": true, "backlog_4_handlers": true, "latency_50": true, "latency_50_p99": true,
+		"insert_4_connections": true, "insert_32_connections": true,
+	}
+	want := []string{"idle_leader_transactions", "backlog_1_handler", "backlog_4_handlers", "backlog_allocations"}
+	if _, err := os.Stat("/proc/self/status"); err == nil {
+		want = append(want, "backlog_memory")
+	}
+	want = append(want, "latency_50", "latency_50_p99",
+		"insert_4_connections", "end_to_end_4_connections", "catch_up_4_connections",
+		"insert_32_connections", "end_to_end_32_connections", "catch_up_32_connections")
+	got := figures(t, "events")
+	for _, f := range got {
+		switch {
+		case withFloor[f.Figure] != (f.Floor != nil && f.Ratio != nil && *f.Floor > 0 && *f.Ratio > 0):
+			t.Errorf("floor, %v wanted: %+v", withFloor[f.Figure], f)
+		case f.Figure == "idle_leader_transactions" && (f.Max < 0.5 || f.Max > 20): // it pings, and looks at the log each second
+			t.Errorf("not the transactions of an idle leader: %+v", f)
+		case f.Figure == "latency_50" && f.N != 12, strings.HasPrefix(f.Figure, "end_to_end") && f.N < 100:
+			t.Errorf("not a sample of each event: %+v", f)
+		}
+	}
+	if diff := cmp.Diff(want, names(got)); diff != "" {
+		t.Errorf("figures (-want +got):\n%s", diff)
+	}
+}
+
 // On a server that it was given, an interrupted bench leaves neither its database nor a session.
 func TestInterruptedBenchLeavesNothing(t *testing.T) {
 	url := privatepg.Database(t)
@@ -113,6 +141,7 @@ func TestInterruptedBenchLeavesNothing(t *testing.T) {
 func TestBenchUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"bench", "nothing"}, {"bench", "election", "-n", "0"}, {"bench", "election", "-o", "xml"},
+		{"bench", "events", "--events", "0"}, {"bench", "election", "--events", "1"},
 	} {
 		if code := start(t, nil, args...).exit(); code != exitUsage {
 			t.Errorf("%v: exit code %d, want %d", args, code, exitUsage)

@@ -4,6 +4,9 @@
 -- An event with deliver_at is handed to no handler before that instant.
 alter table pgsolo.event add column deliver_at timestamptz check (isfinite(deliver_at));
 
+-- A key goes into an index once its event fails. Not valid: rows that are there already stay.
+alter table pgsolo.event add constraint event_key_length check (octet_length(key) <= 1000) not valid;
+
 -- Rows leave the log in the order in which they came, as many as come; the space is used again only after a vacuum.
 alter table pgsolo.event
     set (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0);

@@ -18,14 +18,26 @@ type Bench struct {
 	Short string // in a line
 	Long  string // what each figure is
 
+	Backlog bool // it has one: Options.Events
+
 	measure func(context.Context, *run) error
 }
 
 // All is the table of benches.
 func All() []Bench {
 	return []Bench{
-		{"election", "From the end of a leader to its successor, and what a standby costs", electionFigures, measureElection},
-		{"listener", "Delivery, latency and channels of a LISTEN session, beside a bare one", listenerFigures, measureListener},
+		{
+			Name: "election", Short: "From the end of a leader to its successor, and what a standby costs",
+			Long: electionFigures, measure: measureElection,
+		},
+		{
+			Name: "listener", Short: "Delivery, latency and channels of a LISTEN session, beside a bare one",
+			Long: listenerFigures, measure: measureListener,
+		},
+		{
+			Name: "events", Short: "Backlog, latency and producers of the event log, beside bare SQL",
+			Long: eventsFigures, Backlog: true, measure: measureEvents,
+		},
 	}
 }
 
@@ -36,6 +48,8 @@ type Options struct {
 
 	N     int  // samples of the main figures; default 100, and 5 if Quick
 	Quick bool // a few seconds rather than a minute or two
+
+	Events int // of the backlog; default 1,000,000, and 100,000 if Quick
 
 	JSON   bool // one object per figure and line, when it is known, rather than a table at the end
 	Strict bool // a goal that is not met is an error
@@ -61,17 +75,33 @@ type sizes struct {
 	phases   int           // samples of an idle listener, each some seconds
 	standbys int           // in the figure with many
 	watch    time.Duration // how long a standby is watched
+
+	settling  time.Duration // how long a leader idles before it is watched
+	rounds    int           // samples of the backlog, and of the inserts as fast as they go
+	inserting time.Duration // how long each of the latter takes
+	paced     int           // samples of one event each
+	events    int           // of the backlog
 }
 
 func (o Options) sizes() sizes {
-	s := sizes{main: 100, others: 50, freezes: 5, phases: 3, standbys: 50, watch: 10 * time.Second}
+	s := sizes{
+		main: 100, others: 50, freezes: 5, phases: 3, standbys: 50, watch: 10 * time.Second,
+		settling: 11 * time.Second, inserting: 2500 * time.Millisecond, events: 1_000_000,
+	}
 	if o.Quick {
-		s = sizes{main: 5, others: 3, freezes: 1, phases: 1, standbys: 10, watch: 3 * time.Second}
+		s = sizes{
+			main: 5, others: 3, freezes: 1, phases: 1, standbys: 10, watch: 3 * time.Second,
+			settling: 2 * time.Second, inserting: 750 * time.Millisecond, events: 100_000,
+		}
 	}
 	if o.N > 0 {
 		s.main, s.others, s.freezes, s.phases = o.N, (o.N+1)/2, min(s.freezes, o.N), min(s.phases, o.N)
 	}
 	s.bursts, s.notifies = max(1, s.main/14), 5*s.main
+	s.rounds, s.paced = max(1, s.main/20), 6*s.main
+	if o.Events > 0 {
+		s.events = o.Events
+	}
 	return s
 }
 

@@ -29,7 +29,7 @@ type database struct {
 func serverSettings() map[string]string {
 	return map[string]string{
 		"fsync": "on", "full_page_writes": "on",
-		"autovacuum": "off", "checkpoint_timeout": "1h",
+		"autovacuum": "off", "checkpoint_timeout": "1h", "max_wal_size": "8GB",
 		"logging_collector": "on", // so that the server can tell how long its log is
 	}
 }

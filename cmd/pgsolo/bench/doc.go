@@ -8,7 +8,9 @@
 // # Guaranteed
 //
 //   - What is killed, frozen or told to stop is a process of its own, and so is its successor.
-//   - Before each sample every other process waits in the lock's queue, and nothing is starting.
+//   - Before each sample of a takeover every other process waits in the lock's queue, and nothing is starting.
+//   - The leader of the event log's figures is a jobs.Runner as the program wires it. It is idle before each turn of producers, and
+//     has handled all events before the next.
 //   - The bench works in a database of its own, with a random name, and drops it.
 //   - Its processes end with it, also when it is killed.
 //   - The private PostgreSQL flushes its commits to disk, as one in production does.
@@ -21,5 +23,7 @@
 //     works for others too, or vacuums meanwhile, they are too high.
 //   - Who sends notifications, the listener and the bare connection share the bench's process, and the server's processes wake for
 //     each other's notifications. That slows both alike.
+//   - Producers of events, the leader and the floor share the bench's process. Where the processors are busy, what the leader needs
+//     is missing to the producers: on few processors their ratio says more of that than of the triggers.
 //   - Clients and server share one machine. There is no network between them.
 package bench

@@ -159,7 +159,7 @@ func (r *run) reportStandby(costs []cost, pid int) error {
 		written := []float64{float64(*last.log - *first.log)}
 		figures = append(figures, newFigure("standby_log", "bytes", written, nil, atMost("max", 0)))
 	}
-	if resident, ok := residentMemory(pid); ok {
+	if resident, ok := memory(pid, "VmRSS"); ok {
 		figures = append(figures, newFigure("standby_memory", "MB", []float64{resident}, nil, atMost("max", 25)))
 	}
 	for _, f := range figures {
@@ -170,15 +170,15 @@ func (r *run) reportStandby(costs []cost, pid int) error {
 	return nil
 }
 
-// residentMemory returns megabytes, where the system has /proc.
-func residentMemory(pid int) (megabytes float64, ok bool) {
+// memory returns megabytes, where the system has /proc: VmRSS is what is resident, VmHWM the most that has been.
+func memory(pid int, which string) (megabytes float64, ok bool) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, false
 	}
 	var kib float64
 	for line := range strings.Lines(string(status)) {
-		if _, err := fmt.Sscanf(line, "VmRSS: %f kB", &kib); err == nil {
+		if _, err := fmt.Sscanf(line, which+": %f kB", &kib); err == nil {
 			return kib * 1024 / 1e6, true
 		}
 	}

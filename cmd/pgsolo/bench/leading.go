@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/listener"
+)
+
+// leading is a runner that leads, with a pool and a LISTEN session of its own.
+type leading struct {
+	*jobs.Runner
+	pool     *pgxpool.Pool
+	listener *listening
+	stopping chan struct{} // closed by close
+	ended    chan struct{} // closed when Run has returned err
+	err      error
+}
+
+// newLeader makes a runner that has everything it needs. The caller closes it, whether or not it has begun.
+func (e *events) newLeader(ctx context.Context, handlers ...jobs.Handler) (*leading, error) {
+	config, err := pgxpool.ParseConfig(e.url)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = int32(max(4, 2*len(handlers)+2)) // as the program has it
+	l := &leading{stopping: make(chan struct{})}
+	if l.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, err
+	}
+	if l.listener, err = e.listen(ctx, listener.Options{Buffer: 1024}); err != nil { // as the program has it
+		l.pool.Close()
+		return nil, err
+	}
+	l.Runner, err = jobs.New(jobs.Options{Pool: l.pool, Group: eventsGroup, Handlers: handlers, Subscribe: l.subscribe})
+	if err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
+
+func (l *leading) subscribe(channel string) (jobs.Subscription, error) {
+	s, err := l.listener.Subscribe(channel)
+	if err != nil {
+		return jobs.Subscription{}, err
+	}
+	return jobs.Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}, nil
+}
+
+// lead begins a term.
+func (l *leading) lead(ctx context.Context, term int64) {
+	l.ended = make(chan struct{})
+	go func() {
+		defer close(l.ended)
+		l.err = l.Run(ctx, jobs.Lead{Term: term, Stopping: l.stopping})
+	}()
+}
+
+// broken says why it leads no more.
+func (l *leading) broken() error {
+	select {
+	case <-l.ended:
+		return fmt.Errorf("the leader has ended: %w", l.err)
+	default:
+		return nil
+	}
+}
+
+// awaitIdle waits until producers are to ring, which is so while nothing comes.
+func (l *leading) awaitIdle(ctx context.Context) error {
+	return await(ctx, "the leader to be idle", func(context.Context) (bool, error) {
+		return l.Stats().Log.Ring == jobs.RingArmed, l.broken()
+	})
+}
+
+// close ends the term as planned, and what the runner has. Messages that the session dropped void no figure: the runner is told.
+func (l *leading) close() (err error) {
+	close(l.stopping)
+	if l.ended != nil {
+		<-l.ended
+		err = l.err
+	}
+	l.pool.Close()
+	l.listener.stop()
+	return errors.Join(err, <-l.listener.result)
+}
+
+// newIdleLeader is a leader whose one handler stops the time, when it is idle. The caller closes it.
+func (e *events) newIdleLeader(ctx context.Context, name string, w *stopwatch) (*leading, error) {
+	l, err := e.newLeader(ctx, jobs.Handler{Name: name, Topic: eventsTopic, Handle: func(_ context.Context, event jobs.Event) error {
+		return w.receive(event.Payload)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	e.term++
+	l.lead(ctx, e.term)
+	if err := l.awaitIdle(ctx); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
