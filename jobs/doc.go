@@ -11,17 +11,22 @@
 //	          doorbell   └▶ holes: ids not visible yet         └▶ delivery: failed, to be retried, or dead
 //
 // Ids become visible out of order, since transactions commit out of order. An id that is missing below the highest one seen is
-// a hole, and is looked at again until every transaction that could fill it has ended: the number of each such transaction
-// is below the xmax of the snapshot that showed the hole, because an id is given out only to a transaction that has its number.
+// a hole, and is looked at again until every transaction that could fill it has ended: each of those has a lower number than
+// one that is given out after the read which showed the hole, because an id is given out only to a transaction that has its number.
 // Events above a hole do not wait for it.
 //
 // A producer rings (NOTIFY) only while the leader wants it: under load the leader reads every few milliseconds anyway, and rings
 // would cost the producers dearly. What a lost ring could delay, a poll finds within a second.
 //
+// An event that failed, that is not due yet, or that waits behind one of its key which failed, has a row of its own in
+// pgsolo.delivery, with a copy of it. So the log may forget what every handler is done with, once its topic's retention is over.
+//
 // # What it guarantees
 //
 //   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least once.
-//     A new handler begins with the oldest event.
+//     A new handler begins where its Start says.
+//   - What a HandleTx writes in its transaction happens exactly once.
+//   - With OrderKey the events of a key are handled one at a time and in order, over failures and failovers.
 //   - After the end of a leader, the next one delivers at once what was not written down as done: what was in flight, and what
 //     had finished since the last write began. While nothing else waits, a write begins as soon as an event has finished; under
 //     load, a few milliseconds after the one before.
@@ -33,11 +38,12 @@
 //
 // # What it does not guarantee
 //
-//   - Exactly once, but for what a HandleTx writes in its transaction. Any other handler sees an event again when its leader dies
+//   - Exactly once for a Handle, and for what a HandleTx does outside its transaction: it sees an event again when its leader dies
 //     before the outcome is written. Use IdempotencyKey.
-//   - Order. Events of one topic are begun in the order of their ids, as far as they are visible, but with a Concurrency above 1
-//     they overlap, and a retry comes after later events.
+//   - Order without OrderKey. Events of one topic are begun in the order of their ids, as far as they are visible, but with a
+//     Concurrency above 1 they overlap, and a retry comes after later events.
+//   - An order between events of one key whose transactions overlapped: neither came first.
 //   - That a tick which a crash cut off is run again. It is recorded as interrupted.
 //   - Anything for a plain NOTIFY channel beyond at most once.
-//   - Retention. The log grows until its owner deletes rows, which is safe below every cursor.
+//   - That a handler which is added later still finds what the retention of its topic has removed.
 package jobs

@@ -78,11 +78,11 @@ func TestExactlyOnce(t *testing.T) {
 
 			stop := make(chan struct{})
 			var ending sync.WaitGroup
-			ending.Go(func() { // sessions, at random moments
+			ending.Go(func() { // sessions at work, at random moments
 				for !isClosed(stop) {
-					_, err := pool.Exec(context.Background(), `select pg_terminate_backend(pid), pg_sleep(random() / 5) from (
-						select pid from pg_stat_activity where datname = current_database() and application_name = 'leader'
-						order by random() limit 1) s`)
+					_, err := pool.Exec(context.Background(), `select pg_sleep(random() / 20), (select pg_terminate_backend(pid)
+						from pg_stat_activity where datname = current_database() and application_name = 'leader' and xact_start is not null
+						order by random() limit 1)`)
 					if err != nil {
 						t.Error(err)
 						return
@@ -97,6 +97,11 @@ func TestExactlyOnce(t *testing.T) {
 				want := rand.IntN(2 * perTerm)
 				left := value[int](t, pool, `select count(*) from effect`)
 				eventually(t, "some progress", func() bool {
+					select {
+					case err := <-last.ended:
+						t.Fatalf("the leader of term %d ended: %v", term+1, err)
+					default:
+					}
 					n := value[int](t, pool, `select count(*) from effect`)
 					return n >= min(left+want, int(term+1)*perTerm*9/10)
 				})

@@ -2,7 +2,10 @@ package listener
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -87,5 +90,44 @@ func TestBurstForASlowAndAFastSubscriber(t *testing.T) {
 	case <-fast.Missed():
 		t.Error("the fast one is told that it missed something")
 	default:
+	}
+}
+
+// A subscriber that does nothing but read loses nothing to a burst, however small its buffer is beside it: it takes its turn before
+// the buffer is full. One processor makes sure of turns; of several, a busy machine may hold up the one on which the subscriber reads.
+func TestBurstForAReaderWithTheDefaultBuffer(t *testing.T) {
+	const messages, bursts = 1000, 20
+	for processors, least := range map[int]int{1: bursts * 3 / 4, runtime.GOMAXPROCS(0): 1} {
+		t.Run(fmt.Sprint(processors), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+			b := setup(t)
+			l := b.listener()
+			b.run(l)
+			s := b.established(l, "c")
+			var read atomic.Uint64
+			var reading sync.WaitGroup
+			t.Cleanup(reading.Wait)
+			t.Cleanup(s.Close)
+			reading.Go(func() {
+				for range s.Messages() {
+					read.Add(1)
+				}
+			})
+			spared := 0
+			for burst := range uint64(bursts) {
+				before := l.Stats().Dropped
+				b.exec(`select pg_notify('c', n::text) from generate_series(1, $1::int) n`, messages)
+				eventually(t, "all", func() bool {
+					stats := l.Stats()
+					return stats.Received == (burst+1)*messages && read.Load()+stats.Dropped == stats.Received
+				})
+				if l.Stats().Dropped == before {
+					spared++
+				}
+			}
+			if t.Logf("%d of %d bursts lost nothing", spared, bursts); spared < least {
+				t.Errorf("want at least %d; dropped %d of %d messages", least, l.Stats().Dropped, bursts*messages)
+			}
+		})
 	}
 }

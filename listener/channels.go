@@ -17,7 +17,8 @@ import (
 // place in the notification queue that everybody's NOTIFY needs in the end. Never where a pooler shares the session: its next
 // client would inherit all this.
 const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; set lock_timeout = %d;
-	set standard_conforming_strings = on; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'`
+	set standard_conforming_strings = on; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5;
+	set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'`
 
 // setAnyBytes is for a database that knows no encoding: a payload that is not UTF-8 would end a session that is told to expect it.
 const setAnyBytes = `; set client_encoding = 'SQL_ASCII'`
@@ -160,9 +161,15 @@ func (l *Listener) changeAll(ctx context.Context, s *session, listen, unlisten [
 	for len(listen)+len(unlisten) > 0 || rename {
 		n, m := min(len(listen), maxChange), min(len(unlisten), maxChange)
 		done, err := listen[:n], l.change(ctx, s, listen[:n], unlisten[:m], rename)
-		if refusal, ok := errors.AsType[*pgconn.PgError](err); ok && (refusal.Code == untranslatable || refusal.Code == nameTooLong) {
+		refusal, ok := errors.AsType[*pgconn.PgError](err)
+		if ok && n > 0 && (refusal.Code == untranslatable || refusal.Code == nameTooLong) {
 			if n == 1 {
 				l.refuse(listen[0], err)
+				// What the server has left of a name that is too long it listens on. Taking that back is refused in the same way.
+				_, err := s.exec(ctx, string(appendStatement(nil, `unlisten "`, listen[0])))
+				if _, ok := errors.AsType[*pgconn.PgError](err); err != nil && !ok {
+					return nil, err
+				}
 				listen = listen[1:]
 				continue
 			}
@@ -182,7 +189,8 @@ func (l *Listener) changeAll(ctx context.Context, s *session, listen, unlisten [
 }
 
 // change brings LISTEN and the session's name up to date in one round trip and one transaction. The channel of the probes
-// comes with the first one that somebody subscribes to. After an error it is unknown which LISTEN is in force, so it ends the session.
+// comes with the first one that somebody subscribes to. After an error other than a refused name it is unknown which LISTEN is in
+// force, so it ends the session.
 func (l *Listener) change(ctx context.Context, s *session, listen, unlisten []string, rename bool) error {
 	all := listen
 	if len(listen) > 0 && !s.listens {
@@ -224,7 +232,8 @@ func appendStatement(statements []byte, begin, channel string) []byte {
 	return append(append(statements, channel...), `";`...)
 }
 
-// quoteName makes a literal of a session's name. PostgreSQL keeps printable ASCII of it alone, and refuses the statement for some of the rest.
+// quoteName makes a literal of a session's name. PostgreSQL keeps printable ASCII of it alone, and refuses the statement for some of
+// the rest. It would cut a long one, too, but with the notice that is taken for that of a channel.
 func quoteName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -232,5 +241,6 @@ func quoteName(name string) string {
 		}
 		return r
 	}, name)
+	name = name[:min(len(name), maxName)]
 	return "'" + strings.ReplaceAll(name, "'", "''") + "'"
 }

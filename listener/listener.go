@@ -169,6 +169,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			l.unhealthy(err)
 			return err
 		}
+		refused = ""
 		err = l.serve(ctx, session)
 		session.close()
 		l.disconnected()

@@ -32,6 +32,20 @@ func TestNewNamesTheWrongField(t *testing.T) {
 	}
 }
 
+// A configuration may have no parameters at all.
+func TestConfigWithoutParameters(t *testing.T) {
+	b := setup(t)
+	b.options.Config.RuntimeParams = nil
+	l := b.listener()
+	b.run(l)
+	s := b.established(l, "c")
+	b.notify("c", "x")
+	receive(t, s)
+	if b.options.Config.RuntimeParams != nil {
+		t.Error("the caller's configuration was changed")
+	}
+}
+
 func TestCancelEndsRunAtOnce(t *testing.T) {
 	t.Run("while it waits", func(t *testing.T) {
 		b := setup(t)

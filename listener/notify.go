@@ -22,9 +22,8 @@ type Execer interface {
 }
 
 // Notify sends the payload to the channel: when db's transaction commits, or at once where it is in none. What PostgreSQL
-// would refuse is refused before it is sent, so that it does not spoil the caller's transaction. In a database of another encoding than UTF-8 the server may
-// refuse what passes here, or take more. Equal payloads to one
-// channel within one transaction arrive once.
+// would refuse is refused before it is sent, so that it does not spoil the caller's transaction. In a database of another encoding
+// than UTF-8 the server may refuse what passes here, or take more. Equal payloads to one channel within one transaction arrive once.
 func Notify(ctx context.Context, db Execer, channel, payload string) error {
 	if err := checkName(channel); err != nil {
 		return fmt.Errorf("notify channel %q: %w", channel, err)

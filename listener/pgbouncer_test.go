@@ -1,11 +1,13 @@
 package listener
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -37,6 +39,42 @@ func TestPoolerThatSharesSessions(t *testing.T) {
 				t.Errorf("it has listened: %+v\n%s", stats, b.log)
 			}
 		})
+	}
+}
+
+// Nothing is set in a session that other clients of the pooler share: whenever the listener sends a statement, and after it has given
+// up, such a client finds what it found before.
+func TestPoolerThatSharesSessionsIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
+	const readSettings = `select coalesce(string_agg(name || ' = ' || setting, ', ' order by name), '') from pg_settings
+		where source = 'session' and name not in ('application_name', 'client_encoding', 'DateStyle', 'TimeZone')`
+	b := setup(t)
+	b.through(pool(t, b, "pool_mode = transaction", "default_pool_size = 1"))
+	config := b.options.Config.Copy()
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	other := b.connect(config)
+	settings := func() (text string) {
+		if err := other.QueryRow(context.Background(), readSettings).Scan(&text); err != nil {
+			t.Error(err)
+		}
+		return text
+	}
+	before := settings()
+
+	newProxy(b).alter(func(_ *link, m packet) []packet { // in turn with the listener, which waits for the answer to each
+		if m.query() != "" {
+			if diff := cmp.Diff(before, settings()); diff != "" {
+				t.Errorf("when %q is sent (-before +now):\n%s", m.query(), diff)
+			}
+		}
+		return pass(m)
+	})
+	ended, _ := b.run(b.wanted())
+	if err := awaitError(t, ended); !errors.Is(err, ErrPooler) {
+		t.Errorf("Run returned %v", err)
+	}
+	if diff := cmp.Diff(before, settings()); diff != "" {
+		t.Errorf("at the end (-before +now):\n%s", diff)
 	}
 }
 

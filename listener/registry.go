@@ -50,8 +50,8 @@ func (l *Listener) proven(roundTrip time.Duration, usage float64) {
 	l.stats.ProbeRoundTrip, l.stats.QueueUsage = roundTrip, usage
 }
 
-// takeChanges returns the channels that a LISTEN and an UNLISTEN are due for, and whether a new name is. A channel to be left counts as left from
-// here on, so that whoever subscribes to it meanwhile asks for a LISTEN of its own.
+// takeChanges returns the channels that a LISTEN and an UNLISTEN are due for, and whether a new name is. A channel to be left
+// counts as left from here on, so that whoever subscribes to it meanwhile asks for a LISTEN of its own.
 func (l *Listener) takeChanges() (listen, unlisten []string, rename bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

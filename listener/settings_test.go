@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // What a database or a role may set does not end the session, delay it, or change what its statements mean.
@@ -87,32 +85,56 @@ func TestRename(t *testing.T) {
 	}
 }
 
-// Names and payloads are UTF-8 for the caller, whatever the encoding of the database, as far as that has the characters.
-func TestEncodings(t *testing.T) {
-	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
-		t.Run(encoding, func(t *testing.T) {
-			t.Parallel()
-			b := setup(t)
-			name := b.options.Config.Database + strings.ToLower(encoding)
-			b.exec(`create database ` + pgx.Identifier{name}.Sanitize() + ` encoding '` + encoding + `' locale 'C' template template0`)
-			t.Cleanup(func() { b.exec(`drop database ` + pgx.Identifier{name}.Sanitize() + ` with (force)`) })
-			there := &bench{t: t, options: b.options, log: b.log}
-			there.options.Config.Database = name
-			there.options.ProbeInterval = time.Second
-			there.conn = there.connect(there.options.Config)
-			l := there.listener()
-			_, stop := there.run(l)
-			s := there.established(l, "ünïcödé")
-			there.awaitProbes(l, 1)
-			there.exec(`set client_encoding = 'UTF8'`)
-			there.notify("ünïcödé", "é")
-			if got := receive(t, s); got != "é" {
-				t.Errorf("received %q", got)
-			}
-			if stats := l.Stats(); stats.Reconnects != 0 {
-				t.Errorf("the session was lost: %+v\n%s", stats, b.log)
-			}
-			stop()
-		})
+// A name of the session that is too long for the server costs no channel, and is not sent over and over.
+func TestLongSessionName(t *testing.T) {
+	b := setup(t)
+	p := newProxy(b)
+	var named atomic.Int64
+	p.alter(func(_ *link, m packet) []packet {
+		if strings.Contains(m.query(), "set application_name") {
+			named.Add(1)
+		}
+		return pass(m)
+	})
+	b.options.SessionName = func() string { return strings.Repeat("n", 100) }
+	l := b.listener()
+	b.run(l)
+	s := b.established(l, "c")
+	before := named.Load()
+	l.Rename()
+	eventually(t, "the name is sent again", func() bool { return named.Load() > before })
+	late := b.established(l, "late")
+	for _, s := range []*Subscription{s, late} {
+		b.notify(s.channel, "x")
+		receive(t, s)
+	}
+	if n := named.Load(); n > before+2 {
+		t.Errorf("the name was sent %d times", n)
+	}
+	if stats := l.Stats(); stats.Channels != 2 || stats.Reconnects != 0 {
+		t.Errorf("stats are %+v:\n%s", stats, b.log)
+	}
+}
+
+// Should the server cut the name of the session nevertheless, no channel is taken for the cause: the session is replaced.
+func TestCutSessionName(t *testing.T) {
+	b := setup(t)
+	p := newProxy(b)
+	p.alter(func(l *link, m packet) []packet {
+		if l.number == 1 && m.query() == "set application_name = 'short'; " {
+			m = queryPacket("set application_name = '" + strings.Repeat("n", 100) + "'")
+		}
+		return pass(m)
+	})
+	b.options.SessionName = func() string { return "short" }
+	l := b.listener()
+	b.run(l)
+	s := b.established(l, "c")
+	l.Rename()
+	await(t, s.Missed(), "missed")
+	b.notify("c", "x")
+	receive(t, s)
+	if stats := l.Stats(); stats.Channels != 1 || stats.Reconnects != 1 {
+		t.Errorf("stats are %+v:\n%s", stats, b.log)
 	}
 }

@@ -30,7 +30,8 @@ type Subscription struct {
 
 // Subscribe asks for the messages of a channel. It may be called at any time, before and during Run, and returns without
 // waiting for LISTEN: that is what Established is for. The name is taken as it is, case included; it must be UTF-8 text of
-// 1 to 63 bytes. A database of another encoding may not take it: then the log says so and the subscription ends. After Run has ended the error is ErrEnded.
+// 1 to 63 bytes. A database of another encoding may not take it: then the log says so and the subscription ends. After Run has
+// ended the error is ErrEnded.
 func (l *Listener) Subscribe(channel string) (*Subscription, error) {
 	if err := checkName(channel); err != nil {
 		return nil, fmt.Errorf("subscribe to channel %q: %w", channel, err)

@@ -82,6 +82,41 @@ func TestPatienceIsForThoseWhoSubscribe(t *testing.T) {
 	}
 }
 
+// What ends Run once somebody subscribes is said while nobody does: once, and once more when it happens again.
+func TestRefusalForGoodIsToldWhileNobodySubscribes(t *testing.T) {
+	t.Parallel()
+	const told = "whoever subscribes will find out"
+	b := setup(t)
+	dial := b.options.Config.DialFunc
+	refusePassword(t, b.options.Config)
+	refuse := b.options.Config.DialFunc
+	var refused atomic.Int64
+	var open atomic.Bool
+	b.options.Config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if open.Load() {
+			return dial(ctx, network, address)
+		}
+		refused.Add(1)
+		return refuse(ctx, network, address)
+	}
+	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
+	l := b.listener()
+	ended, stop := b.run(l)
+	eventually(t, "several attempts", func() bool { return refused.Load() >= 3 })
+	if b.log.count(told) != 1 || b.log.count("28P01") != 1 {
+		t.Errorf("the log is:\n%s", b.log)
+	}
+	open.Store(true)
+	eventually(t, "a session", func() bool { return l.Stats().Connected })
+	open.Store(false)
+	b.terminate()
+	eventually(t, "another line", func() bool { return b.log.count(told) == 2 })
+	stop()
+	if err := awaitError(t, ended); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
 // Each outage has the whole of Patience, however many there were before; all attempts of one share its end.
 func TestPatienceStartsAnewWithEachOutage(t *testing.T) {
 	t.Parallel()
