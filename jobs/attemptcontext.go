@@ -12,6 +12,8 @@ type attempts struct {
 	timeout time.Duration
 	began   time.Time     // of the first: the time since then is cheaper to take than the time, and half its size
 	took    time.Duration // the latest, for whoever made it
+	ended   time.Duration // since began, of the latest
+	follows bool          // the next one begins when the latest has ended: that spares a look at the clock
 }
 
 func newAttempts(ctx context.Context, timeout time.Duration) *attempts {
@@ -39,7 +41,12 @@ type fullContext struct {
 }
 
 func (of *attempts) newContext() *attemptContext {
-	return &attemptContext{of: of, due: time.Since(of.began) + of.timeout}
+	begins := of.ended
+	if !of.follows {
+		begins = time.Since(of.began)
+	}
+	of.follows = false
+	return &attemptContext{of: of, due: begins + of.timeout}
 }
 
 // complete returns the standard library's context for the attempt, and makes it if need be. Once it exists every answer comes
@@ -66,7 +73,8 @@ func (a *attemptContext) complete() context.Context {
 
 // finish ends the context, and with it those derived from it, lets go of the timer and the parent, and takes the time.
 func (a *attemptContext) finish() {
-	a.of.took = time.Since(a.of.began) - (a.due - a.of.timeout)
+	a.of.ended = time.Since(a.of.began)
+	a.of.took = a.of.ended - (a.due - a.of.timeout)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.finished = true

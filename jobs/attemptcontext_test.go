@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -212,4 +215,36 @@ func TestAttemptAllocatesItsContextOnly(t *testing.T) {
 	}); n > 1 {
 		t.Errorf("%.1f allocations for each attempt, want 1", n)
 	}
+}
+
+// An attempt that follows another at once spares a look at the clock; one that had to be waited for has its time all the same.
+func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left []time.Duration
+		c := newConsumer(Handler{Name: "h", Timeout: time.Minute, Handle: func(ctx context.Context, e Event) error {
+			deadline, _ := ctx.Deadline()
+			left = append(left, time.Until(deadline))
+			time.Sleep(time.Second)
+			if e.ID == 3 {
+				return errors.New("fails")
+			}
+			return nil
+		}}, newEventLog(logReader{}, new(atomic.Int64)), hclog.NewNullLogger())
+		c.begin(Lead{})
+		var workers sync.WaitGroup
+		workers.Go(func() { c.work(t.Context(), t.Context(), &workers) })
+		for id := int64(1); id < 9; id += 4 {
+			time.Sleep(time.Hour)
+			c.queue.push([]record{{id: id, headers: []byte("no JSON")}, {id: id + 1}, {id: id + 2}, {id: id + 3}})
+		}
+		time.Sleep(time.Hour)
+		c.queue.close()
+		workers.Wait()
+		if diff := cmp.Diff(slices.Repeat([]time.Duration{time.Minute}, 6), left); diff != "" {
+			t.Errorf("time left at the start -want +got\n%s", diff)
+		}
+		if took := c.counters.duration.seconds(); took.Count != 6 || took.Sum != 6 {
+			t.Errorf("durations %+v, want six of a second", took)
+		}
+	})
 }

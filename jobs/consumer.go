@@ -262,7 +262,8 @@ func (c *consumer) nextTimer() (time.Duration, bool) {
 
 // hasRoom is false while the workers have more than a page to do. It wakes the loop when they have less.
 func (c *consumer) hasRoom() bool {
-	return c.queue.hasRoom(c.log.pageLimit())
+	room := c.queue.hasRoom(c.log.pageLimit())
+	return room && !c.unsaved.isFull() // the end of the write under way wakes the loop as well
 }
 
 // mayLook is false before what the term's first holes held has come before the rows of its keys.

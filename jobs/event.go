@@ -46,7 +46,8 @@ func (e Event) IdempotencyKey() string {
 type HandleFunc func(ctx context.Context, event Event) error
 
 // HandleTxFunc handles one event in the transaction that marks it done, on the handler's own connection: what it writes with tx happens
-// exactly once, whatever fails in between. It must not end tx. A failed attempt undoes what it wrote, and nothing else.
+// exactly once, whatever fails in between. It must not end tx, and sets
+// what holds beyond it only with "set local". A failed attempt undoes what it wrote, and nothing else.
 type HandleTxFunc func(ctx context.Context, tx pgx.Tx, event Event) error
 
 // RetryAfter makes a handler's error ask for the next attempt after wait, instead of the backoff. The attempt counts.

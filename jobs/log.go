@@ -139,8 +139,10 @@ func (p *page) add(row [][]byte, topic string, values *arena) error {
 		return nil
 	}
 	if ahead := row[columnAhead]; ahead != nil {
-		p.later = append(p.later, later{id, time.Now().Add(inSeconds(math.Float64frombits(binary.BigEndian.Uint64(ahead))))})
-		return nil // its contents are wanted only then
+		due := time.Now().Add(inSeconds(math.Float64frombits(binary.BigEndian.Uint64(ahead))))
+		p.later = append(p.later, later{id, due, len(payload)})
+		p.bytes += len(payload) // it has come all the same
+		return nil              // its contents are wanted only then
 	}
 	r := record{id: id, topic: topic, payload: values.bytes(payload), createdAt: microseconds(row[columnCreatedAt])}
 	if len(headers) > len("{}") {

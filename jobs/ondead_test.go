@@ -90,7 +90,7 @@ func TestOrderIsGivenUp(t *testing.T) {
 	emitKeys(t, pool, "k", 3)
 	eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == 2 })
 	l.quit()
-	h.Order, h.OnDead = OrderNone, ""
+	h.Order, h.OnDead, h.Concurrency = OrderNone, "", 1
 	l = lead(t, pool, 2, h)
 	eventually(t, "the others", func() bool { return o.count() == 2 })
 	l.quit()

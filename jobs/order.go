@@ -193,6 +193,7 @@ func (c *consumer) putAside(deliveries []delivery) {
 func (c *consumer) wait(r *record) {
 	c.keys.block(r.key)
 	c.unsaved.moved = append(c.unsaved.moved, moved{id: r.id, key: strings.Clone(r.key)})
+	c.unsaved.copied += len(r.payload)
 	c.unsaved.done.add(span{r.id, r.id + 1})
 	c.results = true
 }

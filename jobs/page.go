@@ -64,8 +64,9 @@ type page struct {
 
 // later is an event that is not to be handled before due.
 type later struct {
-	id  int64
-	due time.Time
+	id   int64
+	due  time.Time
+	size int // of the payload
 }
 
 // highest is the id up to which the page tells what there is.

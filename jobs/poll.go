@@ -40,6 +40,9 @@ type poll struct {
 	tail
 }
 
+// errLogGoneBack ends the leadership: ids that were seen will be given out once more, to events that nobody would read.
+var errLogGoneBack = errors.New("the event log has lost commits, as after a failover to a replica that lagged: the cursors have to be read again")
+
 // tail is the end of the log, as far as some consumer has not seen it: its transactions still run, or have rolled back.
 type tail struct {
 	read    int64 // rows that the consumers had read at the latest look
@@ -121,6 +124,9 @@ func (p *poll) look(ctx context.Context) (came bool, err error) {
 	last, xmin, err := p.lookAtEnd(ctx)
 	if err != nil || p.refused {
 		return came, err
+	}
+	if last < p.last {
+		return came, errLogGoneBack
 	}
 	p.given.Store(last)
 	if last != p.last {

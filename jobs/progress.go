@@ -17,6 +17,7 @@ type progress struct {
 	failed    []failure // attempts that failed, first ones and retries
 	moved     []moved   // events that get a row before their first attempt
 	early     []int64   // deliveries that are due, and have to wait for their turn
+	copied    int       // bytes that failed and moved copy from the log
 }
 
 // moved is an event that is not attempted yet: not before due, or, without that, not before the earlier ones of its key are done.
@@ -39,6 +40,11 @@ func (p *progress) empty() bool {
 	return len(p.done) == 0 && !p.hasDeliveries()
 }
 
+// isFull says whether one write has enough to do: it has to end within persistTry.
+func (p *progress) isFull() bool {
+	return len(p.failed)+len(p.moved) >= maxPage || p.copied >= pageBytes
+}
+
 func (p *progress) hasDeliveries() bool {
 	return len(p.succeeded)+len(p.failed)+len(p.moved)+len(p.early) > 0
 }
@@ -57,18 +63,20 @@ func (p *progress) add(later *progress) {
 	p.failed = append(p.failed, later.failed...)
 	p.moved = append(p.moved, later.moved...)
 	p.early = append(p.early, later.early...)
+	p.copied += later.copied
 }
 
 // Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it before or
 // after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens either.
 const (
 	// The same term may claim twice, so that a claim whose answer was lost can be repeated. What a new handler does not want, if
-	// $5, is done: all ids that were given out by now.
+	// $5, is done: all ids that were given out by now. With another topic a handler is new: what it was done with was the events of the
+	// old one, and all others because they were not.
 	claimCursor = `insert into pgsolo.cursor as c (handler, term, "group", topic, done)
 		values ($1, $2, $3, $4, case when $5 and pg_sequence_last_value('pgsolo.event_id_seq') is not null
 			then int8multirange(int8range(1, pg_sequence_last_value('pgsolo.event_id_seq') + 1)) else '{}' end)
 		on conflict (handler) do update set term = excluded.term, "group" = excluded."group", topic = excluded.topic,
-			configured = true, seen_at = now()
+			done = case when c.topic in ('', excluded.topic) then c.done else excluded.done end, configured = true, seen_at = now()
 		where c.term <= excluded.term
 		returning done`
 

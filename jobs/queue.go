@@ -7,6 +7,7 @@ type delivery struct {
 	record  *record
 	attempt int
 	retry   bool
+	waited  bool // a worker did, for this one to come
 }
 
 // result is a delivery after its attempt.
@@ -167,7 +168,9 @@ func (q *queue) counted() {
 }
 
 func (q *queue) pop() (delivery, bool) {
+	waited := false
 	for q.length() == 0 && !q.closed {
+		waited = true
 		if q.behind > q.mark {
 			signal(q.low) // the consumer may find this one something to do
 		}
@@ -179,6 +182,7 @@ func (q *queue) pop() (delivery, bool) {
 		return delivery{}, false
 	}
 	d := q.waiting[q.head]
+	d.waited = waited
 	q.waiting[q.head] = delivery{} // let go of the page
 	q.head++
 	if q.length()+q.behind == q.mark {

@@ -215,6 +215,7 @@ func (c *consumer) deliver(p *page) {
 	for _, l := range p.later {
 		c.unsaved.moved = append(c.unsaved.moved, moved{id: l.id, due: l.due})
 		c.unsaved.done.add(span{l.id, l.id + 1})
+		c.unsaved.copied += l.size
 		c.results = true
 	}
 	if c.Order == OrderKey {

@@ -94,6 +94,9 @@ func (c *consumer) fail(r result) {
 		c.episodes.failed.log(c.logger, hclog.Warn, "handler fails", "event_id", f.id, "attempt", f.attempt, "retry_in", f.retryIn, "error", f.message)
 	}
 	c.unsaved.failed = append(c.unsaved.failed, f)
+	if !r.retry {
+		c.unsaved.copied += len(r.record.payload)
+	}
 	c.afterFailure(r, f.dead)
 }
 

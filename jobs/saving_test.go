@@ -76,8 +76,8 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	c.begin(Lead{Term: 1})
 	c.retrying[5] = ""
 	c.retryDue = time.Now().Add(retryLook)
-	c.queue.fail(delivery{&record{id: 5}, 2, true}, nil) // has succeeded, but for waiting for the next
-	c.queue.fail(delivery{&record{id: 6}, 1, false}, errors.New("fails"))
+	c.queue.fail(delivery{record: &record{id: 5}, attempt: 2, retry: true}, nil) // has succeeded, but for waiting for the next
+	c.queue.fail(delivery{record: &record{id: 6}, attempt: 1, retry: false}, errors.New("fails"))
 	c.settle()
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -24,8 +24,8 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 		tt.fill(20_000, "t", 2*time.Hour)
 		tt.mustPass()
 	}
-	if got := value[int64](t, tt.pool, size); got > full*5/4 {
-		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more", full, got)
+	if got := value[int64](t, tt.pool, size); got > 3*full {
+		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more: space is not used again", full, got)
 	}
 }
 

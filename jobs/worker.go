@@ -22,6 +22,7 @@ func (c *consumer) work(ctx, starting context.Context, workers *sync.WaitGroup) 
 		attempts = newAttempts(ctx, c.Timeout)
 		payloads arena // the worker's own
 		passed   int   // the gate, in this period
+		again    bool  // it is not the first
 		inside   bool
 	)
 	d, ok := c.queue.next()
@@ -50,7 +51,8 @@ func (c *consumer) work(ctx, starting context.Context, workers *sync.WaitGroup) 
 					return
 				}
 			}
-			inside = true
+			attempts.follows = again && !d.waited && c.When == nil && c.gate == nil
+			again, inside = true, true
 			err, stopped = c.counters.attempt(attempts, c.Handle, event, c.logger, &c.episodes)
 			inside = false
 			if stopped {
@@ -61,6 +63,7 @@ func (c *consumer) work(ctx, starting context.Context, workers *sync.WaitGroup) 
 		switch {
 		case err != nil:
 			c.failed(d, err)
+			again = false
 			d, ok = c.queue.next()
 		case !wanted:
 			c.counters.filtered.Add(1)
