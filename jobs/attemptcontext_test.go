@@ -225,7 +225,7 @@ func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
 			deadline, _ := ctx.Deadline()
 			left = append(left, time.Until(deadline))
 			time.Sleep(time.Second)
-			if e.ID == 3 {
+			if e.ID == 2 {
 				return errors.New("fails")
 			}
 			return nil
@@ -233,9 +233,10 @@ func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
 		c.begin(Lead{})
 		var workers sync.WaitGroup
 		workers.Go(func() { c.work(t.Context(), t.Context(), &workers) })
-		for id := int64(1); id < 9; id += 4 {
+		bad := []byte("no JSON") // is no attempt
+		for _, records := range [][]record{{{id: 1}, {id: 2}, {id: 3}}, {{id: 4}}, {{id: 5, headers: bad}, {id: 6}, {id: 7}}} {
 			time.Sleep(time.Hour)
-			c.queue.push([]record{{id: id, headers: []byte("no JSON")}, {id: id + 1}, {id: id + 2}, {id: id + 3}})
+			c.queue.push(records)
 		}
 		time.Sleep(time.Hour)
 		c.queue.close()
