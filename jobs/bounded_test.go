@@ -69,7 +69,7 @@ func TestLogThatHasGoneBack(t *testing.T) {
 	pool := setup(t)
 	emitMany(t, pool, 5)
 	l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: ignore})
-	eventually(t, "a look at the end of the log", func() bool { return l.runner.Stats().Log.Appended == 5 })
+	eventually(t, "a look at the end of the log", func() bool { return l.runner.poll.given.Load() == 5 })
 	execute(t, pool, `select setval('pgsolo.event_id_seq', 2)`)
 	if err := within(t, "the end of the leader", l.ended); err == nil || !strings.Contains(err.Error(), "lost commits") {
 		t.Errorf("the leader ended with %v", err)
