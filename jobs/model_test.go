@@ -147,7 +147,7 @@ func (l *ledger) produce(pool *pgxpool.Pool, random *rand.Rand) error {
 		_, err = pgx.ForEachRow(rows, []any{&id}, func() error { ids[id] = topic; return nil })
 		return err
 	}
-	switch kind := random.IntN(6); kind {
+	switch kind := random.IntN(7); kind {
 	case 0: // a number first, an id later: the order of the two differs between transactions
 		if _, err = tx.Exec(ctx, `select pg_current_xact_id(), pg_sleep($1)`, random.Float64()/100); err == nil {
 			err = insert(tx, 1)
@@ -168,6 +168,15 @@ func (l *ledger) produce(pool *pgxpool.Pool, random *rand.Rand) error {
 		}
 	case 3: // a batch
 		err = insert(tx, 20)
+	case 4: // COPY, which tells no ids
+		if _, err = tx.CopyFrom(ctx, pgx.Identifier{"pgsolo", "event"}, []string{"topic"}, pgx.CopyFromRows([][]any{{"x"}, {"y"}, {"x"}})); err == nil {
+			var rows pgx.Rows
+			var id int64
+			var topic string
+			if rows, err = tx.Query(ctx, `select id, topic from pgsolo.event where xmin = pg_current_xact_id()::xid`); err == nil {
+				_, err = pgx.ForEachRow(rows, []any{&id, &topic}, func() error { ids[id] = topic; return nil })
+			}
+		}
 	default:
 		err = insert(tx, 1)
 	}
