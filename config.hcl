@@ -101,16 +101,28 @@ handler "cache" {
   }
 }
 
-# A cron job has a schedule and one action, whose arguments may use run.job, scheduled_at, catch_up, attempt, term and
-# idempotency_key.
+# A cron job has a schedule and one action. Each tick is started at most once, whatever happens to leaders, unless on_interrupt or
+# retry says otherwise. The action is told of its run as a handler's is of an event; its arguments may use run.job, scheduled_at,
+# catch_up, manual, attempt, term and idempotency_key. `pgsolo validate` shows the next ticks of each job.
 
 cron "heartbeat" {
-  election          = "main"        # default: the first
-  schedule          = "*/5 * * * *" # five fields, six with seconds first, @daily and the like, or "@every 10s"
-  time_zone         = "UTC"         # default
+  election  = "main"                # default: the first
+  schedule  = "*/5 * * * *"         # required: five fields, six with seconds first, @daily and the like, or "@every 10s"; or a list
+  time_zone = "UTC"                 # default
+  enabled   = true                  # default; false: it runs only when it is triggered
+  timeout   = "1h"                  # default: of one attempt
+
   missed            = "once"        # default; skip | once | all: what is made up for of the ticks while nobody led
-  starting_deadline = "1h"          # default: how late a missed tick may still start
-  timeout           = "1h"          # default: of one run
+  starting_deadline = "1h"          # default: how late a tick may still start
+  overlap           = "skip"        # default; skip | queue | replace | allow: what becomes of a tick while the job has a run
+  on_interrupt      = "abandon"     # default; abandon | retry: what becomes of a run that the end of its leader cut off
+
+  history {                         # which ended runs are kept
+    runs           = 100            # default; or "unlimited": how many that succeeded, were skipped or were replaced
+    max_age        = "720h"         # default; or "unlimited": and for how long
+    failed_runs    = 100            # default; the same for those that failed or were interrupted
+    failed_max_age = "2160h"        # default
+  }
 
   exec {
     command = ["/bin/echo", "tick", run.scheduled_at]
@@ -118,9 +130,20 @@ cron "heartbeat" {
 }
 
 cron "report" {
-  schedule  = "0 6 * * 1-5"
-  time_zone = "Europe/Berlin"
+  schedule  = ["0 6 * * mon-fri", "0 9 * * sat,sun"] # a time that several name is one tick
+  time_zone = "Europe/Berlin"       # where the clocks skip a time, it runs right after; one that comes twice, at the first
+  jitter    = "10m"                 # default: none; starts are later by a part of it that follows from the name, always the same
   timeout   = "10m"
+
+  missed       = "all"              # each missed tick within starting_deadline, one after the other
+  max_catch_up = 1000               # default; with missed = "all": at most so many, the latest ones
+
+  retry {                           # default: a run that failed is not tried again. With the block, as in a handler:
+    attempts    = 10                # default
+    backoff     = "1s"              # default
+    max_backoff = "1h"              # default
+    jitter      = 0.1               # default
+  }
 
   exec {
     command = ["/bin/sh", "-c", "date"]

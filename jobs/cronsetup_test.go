@@ -44,8 +44,8 @@ func (c *fakeClock) set(t *testing.T, now time.Time) {
 	}
 }
 
-// cronRun is a row of cron_run.
-type cronRun struct {
+// runRow is a row of cron_run.
+type runRow struct {
 	After   time.Duration // since the test's epoch
 	Outcome string
 	Error   string
@@ -64,22 +64,29 @@ type cronTest struct {
 	cancel context.CancelFunc
 	ended  chan error
 	job    *cronJob
+	all    *scheduler
+	told   chan string // makes it look at what somebody did to the jobs
+	others []Cron
 }
 
 func setupCron(t *testing.T, run TickFunc) *cronTest {
 	epoch := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &cronTest{
 		t: t, pool: setup(t), epoch: epoch,
-		cron:  Cron{Name: "job", Schedule: "* * * * *", Run: run},
+		cron:  Cron{Name: "job", Schedules: []string{"* * * * *"}, Run: run},
 		clock: &fakeClock{wake: make(chan time.Time), now: epoch.Add(30 * time.Second)},
+		told:  make(chan string),
 	}
 }
 
 // seen makes the job known, with the tick at epoch as its last.
 func (c *cronTest) seen() *cronTest {
 	c.t.Helper()
-	schedule := mustParse(c.t, c.cron.Schedule, c.cron.Location)
-	c.exec(`insert into pgsolo.cron_job (job, schedule, last_at, term) values ('job', $1, $2, 0)`, schedule.String(), c.epoch)
+	schedules, err := ParseSchedules(c.cron.Schedules, c.cron.Location)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.exec(`insert into pgsolo.cron_job (job, schedule, last_at) values ('job', $1, $2)`, schedules.String(), c.epoch)
 	return c
 }
 
@@ -93,16 +100,21 @@ func (c *cronTest) exec(sql string, args ...any) {
 // lead runs the job in a term until the test ends. It returns when what is due at the start has been dealt with.
 func (c *cronTest) lead(term int64) *cronTest {
 	c.t.Helper()
-	job, err := newCronJob(c.cron, c.pool, DefaultSchema, hclog.New(&hclog.LoggerOptions{Output: &c.log}))
+	scheduler, err := newScheduler(
+		Options{
+			Pool: c.pool, Schema: DefaultSchema, Group: "main", Crons: append([]Cron{c.cron}, c.others...),
+			Subscribe: func(string) (Subscription, error) { return Subscription{Messages: c.told, Close: func() {}}, nil },
+		},
+		hclog.New(&hclog.LoggerOptions{Output: &c.log}))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	job.now, job.after = c.clock.read, func(time.Duration) <-chan time.Time { return c.clock.wake }
-	c.job, c.stop, c.ended = job, make(chan struct{}), make(chan error, 1)
+	scheduler.now, scheduler.after = c.clock.read, func(time.Duration) <-chan time.Time { return c.clock.wake }
+	c.all, c.job, c.stop, c.ended = scheduler, scheduler.jobs[0], make(chan struct{}), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	c.cancel = cancel
-	running.Go(func() { c.ended <- job.run(ctx, Lead{Term: term, Stopping: c.stop}) })
+	running.Go(func() { c.ended <- scheduler.run(ctx, Lead{Term: term, Holder: "here", Stopping: c.stop}) })
 	c.t.Cleanup(func() {
 		cancel()
 		running.Wait()
@@ -128,7 +140,9 @@ func (c *cronTest) tick(d time.Duration, ran <-chan Tick) Tick {
 
 func (c *cronTest) idle() {
 	c.t.Helper()
-	eventually(c.t, "the run to end", func() bool { return !c.job.stats().Running })
+	eventually(c.t, "the run to end", func() bool {
+		return !value[bool](c.t, c.pool, `select exists (select from pgsolo.cron_run where outcome = 'running')`)
+	})
 }
 
 // quit stops the job as planned.
@@ -140,21 +154,33 @@ func (c *cronTest) quit() {
 	}
 }
 
-func (c *cronTest) runs() []cronRun {
+// tell has the leader look at what somebody did to the jobs.
+func (c *cronTest) tell() {
+	c.t.Helper()
+	for range 2 { // the second one is taken when what followed from the first is done
+		select {
+		case c.told <- "":
+		case <-time.After(20 * time.Second):
+			c.t.Fatal("the loop does not listen")
+		}
+	}
+}
+
+func (c *cronTest) runs() []runRow {
 	c.t.Helper()
 	rows, err := c.pool.Query(c.t.Context(),
 		`select scheduled_at - $1, outcome, coalesce(error, '') from pgsolo.cron_run order by scheduled_at`, c.epoch)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	runs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[cronRun])
+	runs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[runRow])
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	return runs
 }
 
-func (c *cronTest) wantRuns(want ...cronRun) {
+func (c *cronTest) wantRuns(want ...runRow) {
 	c.t.Helper()
 	if diff := cmp.Diff(want, c.runs(), cmpopts.EquateEmpty()); diff != "" {
 		c.t.Errorf("runs -want +got\n%s", diff)

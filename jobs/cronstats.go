@@ -1,44 +1,70 @@
 package jobs
 
-import "time"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // CronStats are the counters of one cron job since New, for metrics. A replica counts only what it did as the leader.
 type CronStats struct {
-	Name        string
-	Started     int64 // ticks whose function was called
+	Name    string
+	Started int64 // attempts, retries included
+	Retried int64 // attempts that were not the first at their tick
+
+	// How ticks and manual runs ended.
 	Succeeded   int64
-	Failed      int64 // returned an error, panicked, or took too long
-	Skipped     int64 // came due during another run
+	Failed      int64 // after their last attempt: with an error, a panic, or because it took too long
+	Skipped     int64 // came due during another run, or waited too long for their turn
+	Missed      int64 // found too late to be started; of several that were, the latest
+	Replaced    int64 // cut off by a later tick
 	Interrupted int64 // cut off because the leader had to stop, or found unfinished after an earlier leader
 
-	LastSuccess time.Time // when the latest run that succeeded ended; zero if none has
-	Next        time.Time // the tick that is waited for; zero before the first term
-	Running     bool
+	LastSuccess time.Time // when the latest run that succeeded ended, under earlier leaders too; zero if none has
+	Next        time.Time // when the next tick will start; zero before the first term, and while the job is paused or not enabled
+	Running     int64     // attempts under way
+	Waiting     int64     // runs that wait for their turn or for a retry
+	Paused      bool
+
+	Lateness Histogram // of the starts of ticks that were not missed: how long after they were due, in seconds
 }
 
-func (s *CronStats) conclude(outcome string, at time.Time) {
-	s.Running = false
-	switch outcome {
-	case outcomeOK:
-		s.Succeeded++
-		s.LastSuccess = at
-	case outcomeFailed:
-		s.Failed++
-	case outcomeInterrupted:
-		s.Interrupted++
-	}
+// cronCounters are kept by the goroutine of the term, and read by any.
+type cronCounters struct {
+	mu       sync.Mutex // guards counts
+	counts   CronStats
+	lateness histogram
+	ended    atomic.Int64 // runs, since the history was pruned
 }
 
-// count changes the counters.
-func (j *cronJob) count(change func(*CronStats)) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	change(&j.counts)
+func (c *cronCounters) count(change func(*CronStats)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.counts)
 }
 
 // stats returns the counters. It may be called at any time.
 func (j *cronJob) stats() CronStats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.counts
+	stats := j.counts
+	stats.Name, stats.Lateness = j.Name, j.lateness.seconds()
+	return stats
+}
+
+func (s *CronStats) conclude(outcome string) {
+	switch outcome {
+	case outcomeOK:
+		s.Succeeded++
+	case outcomeFailed:
+		s.Failed++
+	case outcomeSkipped:
+		s.Skipped++
+	case outcomeMissed:
+		s.Missed++
+	case outcomeReplaced:
+		s.Replaced++
+	case outcomeInterrupted:
+		s.Interrupted++
+	}
 }

@@ -2,135 +2,148 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// The outcomes of a run, as they stand in cron_run.
+// The outcomes of a run, as they stand in cron_run. The first three are open.
 const (
+	outcomeQueued      = "queued"
 	outcomeRunning     = "running"
+	outcomeRetrying    = "retrying"
 	outcomeOK          = "ok"
 	outcomeFailed      = "failed"
-	outcomeSkipped     = "skipped"
 	outcomeInterrupted = "interrupted"
+	outcomeReplaced    = "replaced"
+	outcomeSkipped     = "skipped"
+	outcomeMissed      = "missed"
 )
 
-// cronStore writes the rows of one job. Every statement takes the lock of the job's row under its term first: that puts it
-// before or after a newer leader's claim, and after one it writes nothing. All may be repeated when their answer was lost.
-type cronStore struct {
-	pool   *pgxpool.Pool
-	schema string
-	job    string
-}
+// Why a run is started.
+const (
+	causeSchedule = "schedule"
+	causeCatchUp  = "catch_up"
+	causeManual   = "manual"
+)
 
-// claimedJob is what the database knows of the job. fresh: nothing of this schedule yet.
-type claimedJob struct {
-	lastAt time.Time
-	fresh  bool
-}
-
-// last_at loses its fraction, so that the ticks of an @every schedule fall on whole seconds.
-const claimCronJob = `with old as (
-		select schedule from pgsolo.cron_job where job = $1
-	)
-	insert into pgsolo.cron_job as j (job, schedule, last_at, term)
-	values ($1, $2, date_trunc('second', clock_timestamp()), $3)
-	on conflict (job) do update set
-		term = excluded.term,
-		schedule = excluded.schedule,
-		last_at = case when j.schedule = excluded.schedule then j.last_at else excluded.last_at end
-	where j.term <= excluded.term
-	returning last_at, coalesce((select schedule from old) <> $2, true)`
-
-// claim makes term the one that may write the job. A new job, and one with a new schedule, begins now by the server's clock.
-func (s cronStore) claim(ctx context.Context, schedule string, term int64) (claimed claimedJob, err error) {
-	err = s.pool.QueryRow(ctx, inSchema(claimCronJob, s.schema), s.job, schedule, term).Scan(&claimed.lastAt, &claimed.fresh)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return claimed, ErrFenced
-	}
-	return claimed, err
-}
-
-// A statement of its own, after the claim: only then is the row of a tick that the earlier leader was just starting in sight.
-const interruptCronRuns = `update pgsolo.cron_run
-	set outcome = 'interrupted', finished_at = clock_timestamp(), error = 'the leader of term ' || term || ' was gone'
-	where job = $1 and outcome = 'running' and term <= $2`
-
-// interrupt ends the runs that earlier leaders left behind, and returns how many there were.
-func (s cronStore) interrupt(ctx context.Context, term int64) (int64, error) {
-	tag, err := s.pool.Exec(ctx, inSchema(interruptCronRuns, s.schema), s.job, term)
-	return tag.RowsAffected(), err
-}
-
-// A row of the same term that has not ended is the one that a lost answer left behind, since no tick is begun twice in a term.
-const beginCronRun = `with fence as (
-		update pgsolo.cron_job set last_at = $2 where job = $1 and term = $3
-		returning job
-	), run as (
-		insert into pgsolo.cron_run as r (job, scheduled_at, term)
-		select job, $2, $3 from fence
-		on conflict (job, scheduled_at) do update set term = excluded.term
-		where r.term = excluded.term and r.outcome = 'running'
-		returning 1
-	)
-	select exists (select from fence), exists (select from run)`
-
-// begin records the start of a tick. mine is false where an earlier leader, or this one before its clock was set back, has
-// started it already.
-func (s cronStore) begin(ctx context.Context, at time.Time, term int64) (mine bool, err error) {
-	var held bool
-	err = s.pool.QueryRow(ctx, inSchema(beginCronRun, s.schema), s.job, at, term).Scan(&held, &mine)
-	if err == nil && !held {
-		return false, ErrFenced
-	}
-	return mine, err
-}
-
-const skipCronRun = `with fence as (
-		update pgsolo.cron_job set last_at = $2 where job = $1 and term = $3
-		returning job
-	), run as (
-		insert into pgsolo.cron_run (job, scheduled_at, term, outcome, finished_at, error)
-		select job, $2, $3, 'skipped', clock_timestamp(), $4 from fence
-		on conflict (job, scheduled_at) do nothing
-	)
-	select from fence`
-
-// skip records a tick that is not started.
-func (s cronStore) skip(ctx context.Context, at time.Time, term int64, reason string) error {
-	return s.fenced(s.pool.Exec(ctx, inSchema(skipCronRun, s.schema), s.job, at, term, reason))
-}
-
-// runResult is how a run ended. failure is nil for outcomeOK.
+// runResult is how an attempt ended, or why there was none.
 type runResult struct {
-	outcome string
-	failure *string
+	outcome    string
+	failure    string // empty: none
+	output     string
+	exitCode   *int
+	httpStatus *int
 }
 
-const finishCronRun = `with fence as (
-		select job from pgsolo.cron_job where job = $1 and term = $3
-		for share
-	), run as (
-		update pgsolo.cron_run r
-		set outcome = $4, error = $5, finished_at = clock_timestamp()
-		from fence
-		where r.job = fence.job and r.scheduled_at = $2 and r.term = $3
-	)
-	select from fence`
+const (
+	fenceCron = `select from pgsolo.cron_leader where "group" = $1 and term = $2 for share`
 
-// finish records the end of a run.
-func (s cronStore) finish(ctx context.Context, at time.Time, term int64, result runResult) error {
-	return s.fenced(s.pool.Exec(ctx, inSchema(finishCronRun, s.schema), s.job, at, term, result.outcome, result.failure))
-}
+	// Each of these runs after the fence in its transaction, with a later snapshot: the term that it finds is the one that was locked.
 
-// fenced is the error of a statement that returns the job's row if the term still owns it.
-func (s cronStore) fenced(tag pgconn.CommandTag, err error) error {
-	if err == nil && tag.RowsAffected() == 0 {
-		return ErrFenced
+	// A job that is another group's by now gets no row, and one that somebody has paused none either. A row of the same term that is
+	// as it would be written is the one that a lost answer left behind: while a tick is open, it is not decided on again.
+	insertRuns = `insert into pgsolo.cron_run as r (job, scheduled_at, term, holder, cause, outcome, attempt, started_at, finished_at, error)
+		select u.job, u.at, $2, $3, u.cause, u.outcome, (u.outcome = 'running')::int,
+			case when u.outcome = 'running' then clock_timestamp() end,
+			case when u.outcome not in ('running', 'queued') then clock_timestamp() end, nullif(u.error, '')
+		from unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[]) as u (job, at, cause, outcome, error)
+			join pgsolo.cron_job j on j.job = u.job and j."group" = $1 and j.paused_at is null
+		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+		on conflict (job, scheduled_at) do update set term = excluded.term
+			where r.term = excluded.term and r.outcome = excluded.outcome and r.outcome in ('queued', 'running')
+		returning job, scheduled_at`
+
+	startRuns = `update pgsolo.cron_run r
+		set outcome = 'running', term = $2, holder = $3, attempt = u.attempt, started_at = clock_timestamp(), finished_at = null,
+			next_at = null, error = null, output = null, exit_code = null, http_status = null
+		from unnest($4::text[], $5::timestamptz[], $6::int[]) as u (job, at, attempt)
+		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+			and r.job = u.job and r.scheduled_at = u.at
+			and (r.outcome in ('queued', 'retrying') or r.outcome = 'running' and r.term = $2 and r.attempt = u.attempt)
+		returning r.job, r.scheduled_at`
+
+	settleRuns = `update pgsolo.cron_run r
+		set outcome = u.outcome, next_at = u.next_at, error = nullif(u.error, ''), output = nullif(u.output, ''), exit_code = u.exit_code,
+			http_status = u.http_status, finished_at = clock_timestamp()
+		from unnest($3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::int[], $10::int[])
+			as u (job, at, outcome, next_at, error, output, exit_code, http_status)
+		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+			and r.job = u.job and r.scheduled_at = u.at and r.outcome in ('queued', 'running', 'retrying')`
+)
+
+// begin writes, in one transaction and one round trip, the rows of ticks that have come due, each with its outcome, and that those
+// which have a row already are started. It returns the rows that are as they were asked for: a tick that has been decided on before
+// is not among them.
+func (s cronStore) begin(ctx context.Context, term int64, holder string, inserts, starts []*cronRun) (map[runKey]bool, error) {
+	mine := map[runKey]bool{}
+	batch := s.fence(term)
+	if n := len(inserts); n > 0 {
+		jobs, ats, causes, outcomes, reasons := make([]string, n), make([]time.Time, n), make([]string, n), make([]string, n), make([]string, n)
+		for i, r := range inserts {
+			jobs[i], ats[i], causes[i], outcomes[i], reasons[i] = r.job.Name, r.at, r.cause, r.result.outcome, r.result.failure
+		}
+		batch.Queue(inSchema(insertRuns, s.schema), s.group, term, holder, jobs, ats, causes, outcomes, reasons).
+			Query(func(rows pgx.Rows) error { return scanKeys(rows, mine) })
 	}
+	if n := len(starts); n > 0 {
+		jobs, ats, attempts := make([]string, n), make([]time.Time, n), make([]int, n)
+		for i, r := range starts {
+			jobs[i], ats[i], attempts[i] = r.job.Name, r.at, r.attempt
+		}
+		batch.Queue(inSchema(startRuns, s.schema), s.group, term, holder, jobs, ats, attempts).
+			Query(func(rows pgx.Rows) error { return scanKeys(rows, mine) })
+	}
+	return mine, s.pool.SendBatch(ctx, batch).Close()
+}
+
+// settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already, stays so.
+func (s cronStore) settle(ctx context.Context, term int64, runs []*cronRun) error {
+	n := len(runs)
+	jobs, ats, outcomes, failures, outputs := make([]string, n), make([]time.Time, n), make([]string, n), make([]string, n), make([]string, n)
+	nexts, codes, statuses := make([]*time.Time, n), make([]*int, n), make([]*int, n)
+	for i, r := range runs {
+		jobs[i], ats[i], outcomes[i], failures[i], outputs[i] = r.job.Name, r.at, r.result.outcome, r.result.failure, r.result.output
+		codes[i], statuses[i] = r.result.exitCode, r.result.httpStatus
+		if r.result.outcome == outcomeRetrying {
+			nexts[i] = &r.nextAt
+		}
+	}
+	batch := s.fence(term)
+	batch.Queue(inSchema(settleRuns, s.schema), s.group, term, jobs, ats, outcomes, nexts, failures, outputs, codes, statuses)
+	return s.pool.SendBatch(ctx, batch).Close()
+}
+
+// fence begins a batch, which is one transaction, with the lock of the leader's row.
+func (s cronStore) fence(term int64) *pgx.Batch {
+	batch := &pgx.Batch{}
+	batch.Queue(inSchema(fenceCron, s.schema), s.group, term).Query(func(rows pgx.Rows) error {
+		held := rows.Next()
+		rows.Close()
+		if err := rows.Err(); err != nil || held {
+			return err
+		}
+		return ErrFenced
+	})
+	return batch
+}
+
+// runKey is the key of cron_run.
+type runKey struct {
+	job string
+	at  int64 // microseconds since 1970
+}
+
+func (r *cronRun) key() runKey { return runKey{r.job.Name, r.at.UnixMicro()} }
+
+func scanKeys(rows pgx.Rows, into map[runKey]bool) error {
+	var (
+		job string
+		at  time.Time
+	)
+	_, err := pgx.ForEachRow(rows, []any{&job, &at}, func() error {
+		into[runKey{job, at.UnixMicro()}] = true
+		return nil
+	})
 	return err
 }

@@ -7,29 +7,48 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// storeTest is a store with one job, "job", and a tick of it.
+func storeTest(t *testing.T, pool *pgxpool.Pool) (store cronStore, jobs []*cronJob, tick *cronRun) {
+	t.Helper()
+	job, err := newCronJob(Cron{
+		Name: "job", Schedules: []string{"* * * * *"}, Run: func(context.Context, Tick) error { return nil },
+	}, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tick = &cronRun{job: &jobTerm{cronJob: job}, at: at, cause: causeSchedule, attempt: 1, result: runResult{outcome: outcomeRunning}}
+	return cronStore{pool: pool, schema: DefaultSchema, group: "main"}, []*cronJob{job}, tick
+}
+
+// later is the same for a later tick.
+func (r *cronRun) later(d time.Duration, outcome string) *cronRun {
+	return &cronRun{job: r.job, at: r.at.Add(d), cause: r.cause, attempt: 1, result: runResult{outcome: outcome}}
+}
 
 func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 	pool, ctx := setup(t), t.Context()
-	store := cronStore{pool: pool, schema: DefaultSchema, job: "job"}
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	if _, err := store.claim(ctx, "* * * * * UTC", 5); err != nil {
+	store, jobs, tick := storeTest(t, pool)
+	queued := tick.later(time.Minute, outcomeQueued)
+	if _, _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
 		t.Fatal(err)
 	}
-	if mine, err := store.begin(ctx, at, 5); err != nil || !mine {
-		t.Fatalf("begin: %t, %v", mine, err)
+	if mine, err := store.begin(ctx, 5, "here", []*cronRun{tick, queued}, nil); err != nil || len(mine) != 2 {
+		t.Fatalf("begin: %v, %v", mine, err)
 	}
-	if _, err := store.claim(ctx, "* * * * * UTC", 6); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := store.interrupt(ctx, 6); err != nil || n != 1 {
-		t.Fatalf("interrupted %d runs, %v", n, err)
+	if _, open, err := store.claim(ctx, 6, jobs, tick.at); err != nil || len(open) != 2 {
+		t.Fatalf("claim: %v, %v", open, err)
 	}
 
 	dump := func() []string {
 		t.Helper()
-		rows, err := pool.Query(ctx, `select to_jsonb(j)::text from pgsolo.cron_job j union all select to_jsonb(r)::text from pgsolo.cron_run r`)
+		rows, err := pool.Query(ctx, `select to_jsonb(j)::text from pgsolo.cron_job j union all select to_jsonb(r)::text from pgsolo.cron_run r
+			union all select to_jsonb(l)::text from pgsolo.cron_leader l`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,16 +59,21 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 		return all
 	}
 	before := dump()
+	begin := func(inserts, starts []*cronRun) error {
+		_, err := store.begin(ctx, 5, "here", inserts, starts)
+		return err
+	}
 	for name, write := range map[string]func() error{
-		"claim":       func() error { _, err := store.claim(ctx, "@daily UTC", 5); return err },
-		"begin":       func() error { _, err := store.begin(ctx, at.Add(time.Minute), 5); return err },
-		"begin again": func() error { _, err := store.begin(ctx, at, 5); return err },
-		"skip":        func() error { return store.skip(ctx, at.Add(time.Minute), 5, "late") },
-		"finish":      func() error { return store.finish(ctx, at, 5, runResult{outcome: outcomeOK}) },
-		"unknown job": func() error {
-			return cronStore{pool, DefaultSchema, "else"}.finish(ctx, at, 5, runResult{outcome: outcomeOK})
+		"claim":         func() error { _, _, err := store.claim(ctx, 5, jobs, tick.at.Add(time.Hour)); return err },
+		"begin":         func() error { return begin([]*cronRun{tick.later(2*time.Minute, outcomeRunning)}, nil) },
+		"begin again":   func() error { return begin([]*cronRun{tick}, nil) },
+		"skip":          func() error { return begin([]*cronRun{tick.later(2*time.Minute, outcomeSkipped)}, nil) },
+		"start":         func() error { return begin(nil, []*cronRun{queued}) },
+		"settle":        func() error { return store.settle(ctx, 5, []*cronRun{tick.later(0, outcomeOK)}) },
+		"settle queued": func() error { return store.settle(ctx, 5, []*cronRun{queued.later(0, outcomeSkipped)}) },
+		"other group": func() error {
+			return cronStore{pool, DefaultSchema, "else"}.settle(ctx, 6, []*cronRun{tick.later(0, outcomeOK)})
 		},
-		"unclaimed job": func() error { _, err := cronStore{pool, DefaultSchema, "else"}.begin(ctx, at, 5); return err },
 	} {
 		if err := write(); !errors.Is(err, ErrFenced) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrFenced)
@@ -60,115 +84,143 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 	}
 }
 
-// A claim that waits for the row lock of a tick being started must see that tick's row.
+// A claim that waits for the transaction in which a tick is begun must see that tick's row.
 func TestCronStoreClaimDuringABegin(t *testing.T) {
 	pool, ctx := setup(t), t.Context()
-	store := cronStore{pool: pool, schema: DefaultSchema, job: "job"}
-	if _, err := store.claim(ctx, "* * * * * UTC", 5); err != nil {
+	store, jobs, tick := storeTest(t, pool)
+	if _, _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
 		t.Fatal(err)
 	}
 	tx := begin(t, pool)
-	var held, mine bool
-	if err := tx.QueryRow(ctx, beginCronRun, "job", time.Now(), 5).Scan(&held, &mine); err != nil || !held || !mine {
-		t.Fatalf("begin: %t, %t, %v", held, mine, err)
+	if _, err := tx.Exec(ctx, fenceCron, "main", 5); err != nil {
+		t.Fatal(err)
 	}
-	interrupted := make(chan int64, 1)
+	claimed := make(chan []openRun, 1)
 	go func() {
-		defer close(interrupted)
-		if _, err := store.claim(ctx, "* * * * * UTC", 6); err != nil {
+		defer close(claimed)
+		_, open, err := store.claim(ctx, 6, jobs, tick.at)
+		if err != nil {
 			t.Errorf("claim: %v", err)
 			return
 		}
-		n, err := store.interrupt(ctx, 6)
-		if err != nil {
-			t.Errorf("interrupt: %v", err)
-		}
-		interrupted <- n
+		claimed <- open
 	}()
 	eventually(t, "the claim to wait", func() bool {
 		return value[int](t, pool, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 1
 	})
+	if _, err := tx.Exec(ctx, insertRuns, "main", 5, "here", []string{"job"}, []time.Time{tick.at}, []string{causeSchedule},
+		[]string{outcomeRunning}, []string{""}); err != nil {
+		t.Fatal(err)
+	}
 	if err := tx.Commit(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if n := within(t, "the claim", interrupted); n != 1 {
-		t.Errorf("ended %d runs, want 1", n)
+	if open := within(t, "the claim", claimed); len(open) != 1 || open[0].outcome != outcomeRunning || open[0].term != 5 {
+		t.Errorf("found %+v, want the tick that was just begun", open)
 	}
 }
 
 // What was committed without an answer is tried again.
 func TestCronStoreRepeats(t *testing.T) {
 	pool, ctx := setup(t), t.Context()
-	store := cronStore{pool: pool, schema: DefaultSchema, job: "job"}
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	store, jobs, tick := storeTest(t, pool)
+	skipped, queued := tick.later(time.Minute, outcomeSkipped), tick.later(2*time.Minute, outcomeQueued)
 	for range 2 {
-		if _, err := store.claim(ctx, "* * * * * UTC", 5); err != nil {
+		if _, _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for range 2 {
-		if mine, err := store.begin(ctx, at, 5); err != nil || !mine {
-			t.Errorf("begin: %t, %v, want it to be ours", mine, err)
+	wantMine := func(what string, want int, inserts, starts []*cronRun) {
+		t.Helper()
+		mine, err := store.begin(ctx, 5, "here", inserts, starts)
+		if err != nil || len(mine) != want {
+			t.Errorf("%s: %v, %v, want %d", what, mine, err, want)
 		}
 	}
+	wantMine("begin", 3, []*cronRun{tick, skipped, queued}, nil)
+	wantMine("begin again", 2, []*cronRun{tick, skipped, queued}, nil) // one that is closed is nobody's any more
 	for range 2 {
-		if err := store.finish(ctx, at, 5, runResult{outcome: outcomeOK}); err != nil {
-			t.Errorf("finish: %v", err)
-		}
-	}
-	if mine, err := store.begin(ctx, at, 5); err != nil || mine {
-		t.Errorf("begin after the end: %t, %v, want it refused", mine, err)
+		wantMine("start", 1, nil, []*cronRun{queued})
 	}
 	for range 2 {
-		if err := store.skip(ctx, at.Add(time.Minute), 5, "late"); err != nil {
-			t.Errorf("skip: %v", err)
+		if err := store.settle(ctx, 5, []*cronRun{tick.later(0, outcomeOK)}); err != nil {
+			t.Errorf("settle: %v", err)
 		}
 	}
-	if n := value[int](t, pool, `select count(*) from pgsolo.cron_run`); n != 2 {
-		t.Errorf("got %d rows, want 2", n)
+	wantMine("begin after the end", 0, []*cronRun{tick}, nil)
+	wantMine("start after the end", 0, nil, []*cronRun{tick})
+	if n := value[int](t, pool, `select count(*) from pgsolo.cron_run`); n != 3 {
+		t.Errorf("got %d rows, want 3", n)
 	}
 }
 
 func TestCronStoreClaimBeginsNowOrGoesOn(t *testing.T) {
 	pool, ctx := setup(t), t.Context()
-	store := cronStore{pool: pool, schema: DefaultSchema, job: "job"}
+	store, jobs, tick := storeTest(t, pool)
+	now := tick.at
 	for _, test := range []struct {
-		name, schedule string
-		fresh          bool
+		name   string
+		change func(*cronJob)
+		sql    string
+		fresh  bool
 	}{
-		{"new job", "@daily UTC", true},
-		{"same schedule", "@daily UTC", false},
-		{"another schedule", "@hourly UTC", true},
+		{"new job", func(*cronJob) {}, "", true},
+		{"same schedule", func(*cronJob) {}, "", false},
+		{"another schedule", func(j *cronJob) { j.schedules, _ = ParseSchedules([]string{"@hourly"}, nil) }, "", true},
+		{"disabled", func(j *cronJob) { j.Disabled = true }, "", false},
+		{"still disabled", func(*cronJob) {}, "", false},
+		{"enabled", func(j *cronJob) { j.Disabled = false }, "", true},
+		{"was not configured", func(*cronJob) {}, "update pgsolo.cron_job set configured = false", true},
+		{"from another group", func(*cronJob) {}, `update pgsolo.cron_job set "group" = 'else'`, false},
+		{"has a tick", func(*cronJob) {}, `insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', '2026-03-01 20:00Z', 5)`, false},
 	} {
-		before := value[time.Time](t, pool, `select date_trunc('second', clock_timestamp())`)
-		got, err := store.claim(ctx, test.schedule, 5)
-		if err != nil {
-			t.Fatal(err)
+		if test.sql != "" {
+			if _, err := pool.Exec(ctx, test.sql); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if now := !got.lastAt.Before(before); got.fresh != test.fresh || now != test.fresh {
-			t.Errorf("%s: fresh %t, last tick at %s, now %s", test.name, got.fresh, got.lastAt, before)
+		now = now.Add(time.Hour)
+		test.change(jobs[0])
+		known, _, err := store.claim(ctx, 5, jobs, now)
+		if err != nil || len(known) != 1 {
+			t.Fatalf("%s: %v, %v", test.name, known, err)
 		}
-		if _, err := pool.Exec(ctx, `update pgsolo.cron_job set last_at = last_at - interval '1 hour'`); err != nil {
-			t.Fatal(err)
+		if fresh := known[0].last.Equal(now); fresh != test.fresh {
+			t.Errorf("%s: last tick at %s, now %s", test.name, known[0].last, now)
 		}
+		if test.name == "has a tick" && known[0].last.UTC().Hour() != 20 {
+			t.Errorf("last tick at %s, want 20:00", known[0].last)
+		}
+	}
+	known, open, err := store.claim(ctx, 5, nil, now)
+	if err != nil || len(known)+len(open) != 0 {
+		t.Errorf("without jobs: %v, %v, %v", known, open, err)
+	}
+	if outcome := value[string](t, pool, `select outcome from pgsolo.cron_run`); outcome != outcomeInterrupted {
+		t.Errorf("the run of a job that was removed is %s", outcome)
 	}
 }
 
 func TestNewCronJobNamesTheField(t *testing.T) {
 	run := func(context.Context, Tick) error { return nil }
+	daily := []string{"@daily"}
 	for _, test := range []struct {
 		cron Cron
 		want string
 	}{
-		{Cron{Schedule: "@daily", Run: run}, `cron "": Name is required`},
-		{Cron{Name: "x", Schedule: "@daily"}, `cron "x": Run is required`},
-		{Cron{Name: "x", Run: run}, `cron "x": Schedule "": empty: ` + wantSchedule},
-		{Cron{Name: "x", Run: run, Schedule: "1 2"}, `cron "x": Schedule "1 2": want 5 or 6 fields, got 2`},
-		{Cron{Name: "x", Run: run, Schedule: "@daily", Timeout: -1}, `cron "x": Timeout -1ns is negative`},
-		{Cron{Name: "x", Run: run, Schedule: "@daily", StartingDeadline: -1}, `cron "x": StartingDeadline -1ns is negative`},
-		{Cron{Name: "x", Run: run, Schedule: "@daily", Missed: "some"}, `cron "x": Missed "some": want skip, once or all`},
+		{Cron{Schedules: daily, Run: run}, `cron "": Name is required`},
+		{Cron{Name: "x", Schedules: daily}, `cron "x": Run is required`},
+		{Cron{Name: "x", Run: run}, `cron "x": Schedules is required`},
+		{Cron{Name: "x", Run: run, Schedules: daily, Timeout: -1}, `cron "x": Timeout -1ns is negative`},
+		{Cron{Name: "x", Run: run, Schedules: daily, Jitter: -1}, `cron "x": Jitter -1ns is negative`},
+		{Cron{Name: "x", Run: run, Schedules: daily, MaxCatchUp: -1}, `cron "x": MaxCatchUp -1 is negative`},
+		{Cron{Name: "x", Run: run, Schedules: daily, StartingDeadline: -1}, `cron "x": StartingDeadline -1ns is negative`},
+		{Cron{Name: "x", Run: run, Schedules: daily, Missed: "some"}, `cron "x": Missed "some": want skip, once or all`},
+		{Cron{Name: "x", Run: run, Schedules: daily, Overlap: "some"}, `cron "x": Overlap "some": want skip, queue, replace or allow`},
+		{Cron{Name: "x", Run: run, Schedules: daily, OnInterrupt: "some"}, `cron "x": OnInterrupt "some": want abandon or retry`},
+		{Cron{Name: "x", Run: run, Schedules: daily, Retry: Retry{Attempts: -1}}, `cron "x": Retry.Attempts -1 is negative`},
 	} {
-		if _, err := newCronJob(test.cron, nil, DefaultSchema, nil); err == nil || err.Error() != test.want {
+		if _, err := newCronJob(test.cron, hclog.NewNullLogger()); err == nil || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
 	}

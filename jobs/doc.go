@@ -21,6 +21,21 @@
 // An event that failed, that is not due yet, or that waits behind one of its key which failed, has a row of its own in
 // pgsolo.delivery, with a copy of it. So the log may forget what every handler is done with, once its topic's retention is over.
 //
+// # Cron jobs
+//
+// One goroutine follows all schedules of a leader, on this process's clock, and writes for all jobs together. A tick has a row in
+// pgsolo.cron_run before its function is called, and goes through these outcomes:
+//
+//	comes due ─┬─▶ skipped, missed
+//	           ├─▶ queued ─┐
+//	           └───────────┴─▶ running ─┬─▶ ok, failed, replaced, interrupted
+//	                              ▲     │
+//	                              └── retrying
+//
+// The row's key is (job, scheduled_at): whichever leader comes first decides, and over any number of them each tick is decided on
+// once. What a leader has left queued, running or retrying, the next one goes on with. What was missed is found from the latest
+// row, not from when a process started.
+//
 // # What it guarantees
 //
 //   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least once.
@@ -34,7 +49,11 @@
 //     in the same statement, under the row's lock.
 //   - A slow or failing handler delays no other one, and a failing event no other event of its handler. The handlers of one topic
 //     share what they read while they keep pace, and part when they do not.
-//   - A tick of a cron job is started at most once, over any number of leaders: its row is there before it starts.
+//   - A tick of a cron job is started at most once, over any number of leaders and steps of their clocks, unless OnInterrupt or Retry
+//     ask for another attempt: its row is there before it starts. The row has the count of attempts.
+//   - Two runs of a job overlap only with OverlapAllow, or where one is forced. A run whose leader has died is over with its term.
+//   - A tick that comes due while somebody leads is started, or has a row that says why it was not. After an outage Missed decides.
+//   - A job that is seen for the first time, or again, or with another schedule, makes up for nothing.
 //
 // # What it does not guarantee
 //
@@ -43,7 +62,9 @@
 //   - Order without OrderKey. Events of one topic are begun in the order of their ids, as far as they are visible, but with a
 //     Concurrency above 1 they overlap, and a retry comes after later events.
 //   - An order between events of one key whose transactions overlapped: neither came first.
-//   - That a tick which a crash cut off is run again. It is recorded as interrupted.
+//   - That a tick which a crash cut off is run again, unless OnInterrupt says so: it is recorded as interrupted, even where its
+//     function had just returned.
+//   - That a tick is not started again after its row has left the history, if the clock is set back that far: see History.
 //   - Anything for a plain NOTIFY channel beyond at most once.
 //   - That a handler which is added later still finds what the retention of its topic has removed.
 package jobs

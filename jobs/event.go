@@ -100,23 +100,6 @@ func withOffset(err error) error {
 	return err
 }
 
-// Tick is one start of a cron job.
-type Tick struct {
-	Job         string
-	ScheduledAt time.Time // the instant that the schedule names; the start itself may be later
-	CatchUp     bool      // true where the tick was missed and is made up for
-	Attempt     int       // 1 for the first
-	Term        int64     // of the leader that starts it
-}
-
-// IdempotencyKey is the same for every attempt at this tick.
-func (t Tick) IdempotencyKey() string {
-	return t.Job + "/" + t.ScheduledAt.UTC().Format(time.RFC3339)
-}
-
-// TickFunc runs one tick of a cron job. What HandleFunc says of errors, panics and ctx holds here too.
-type TickFunc func(ctx context.Context, tick Tick) error
-
 // Invocation is what an action outside this process is told of an event or a tick, in a form that environment variables and
 // HTTP headers can both carry.
 type Invocation struct {
@@ -126,11 +109,14 @@ type Invocation struct {
 	Term           int64
 
 	// Facts are the rest, by lower-case name with underscores: event_id, topic, channel, key, created_at for an event;
-	// scheduled_at, catch_up for a tick. A fact that does not apply is absent.
+	// scheduled_at, catch_up, manual for a tick. A fact that does not apply is absent.
 	Facts map[string]string
 
 	Headers map[string]string // the event's own headers
 	Body    []byte            // the event's payload; empty for a tick
+
+	// Report takes what the action leaves in the history of a cron job. nil for an event, which has none.
+	Report *Report
 }
 
 // Action does the work of a handler or a cron job outside this process.
@@ -150,16 +136,5 @@ func (e Event) Invocation() Invocation {
 	return Invocation{
 		Name: e.Handler, IdempotencyKey: e.IdempotencyKey(), Attempt: e.Attempt, Term: e.Term,
 		Facts: facts, Headers: e.Headers, Body: e.Payload,
-	}
-}
-
-// Invocation tells an action of the tick.
-func (t Tick) Invocation() Invocation {
-	return Invocation{
-		Name: t.Job, IdempotencyKey: t.IdempotencyKey(), Attempt: t.Attempt, Term: t.Term,
-		Facts: map[string]string{
-			"scheduled_at": t.ScheduledAt.Format(time.RFC3339),
-			"catch_up":     strconv.FormatBool(t.CatchUp),
-		},
 	}
 }

@@ -31,7 +31,7 @@ func Example() {
 			}),
 		}},
 		Crons: []jobs.Cron{{
-			Name: "purge", Schedule: "0 3 * * *",
+			Name: "purge", Schedules: []string{"0 3 * * *"},
 			Run: func(_ context.Context, tick jobs.Tick) error {
 				log.Println("purge what is older than", tick.ScheduledAt)
 				return nil

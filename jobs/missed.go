@@ -1,59 +1,63 @@
 package jobs
 
-import "time"
-
-const (
-	// A tick that is found later than this is a missed one. Timers and a takeover after a visible death stay well below it.
-	missedAfter = time.Second
-
-	// How many ticks MissedAll makes up for in one go. The rest is given up.
-	maxCatchUp = 1000
+import (
+	"fmt"
+	"slices"
+	"time"
 )
 
-// dueTick is a tick that has come due. catchUp: it was found late, and is made up for.
+// missedAfter is how late a tick may be found, beyond the time for which nobody looked, before it counts as missed. Timers and a
+// takeover after a visible death stay well below it.
+const missedAfter = time.Second
+
+// tickDecision is what a look at the schedule has found: the ticks to be started, the oldest first, and one that is left out.
+type tickDecision struct {
+	start   []dueTick
+	missed  time.Time // the latest tick, if it is not started; else zero
+	because string
+}
+
 type dueTick struct {
 	at      time.Time
-	catchUp bool
+	catchUp bool // it was found late, and is made up for
 }
 
-// due returns those of the ticks after last, up to now, that are to be started, the oldest first, and the latest of them all,
-// started or not. Of several only the latest can be on time: the others have been overtaken, and count as missed.
-func (j *cronJob) due(last, now time.Time) (start []dueTick, latest time.Time) {
-	latest = j.schedule.latest(last, now)
-	if latest.IsZero() {
-		return nil, latest
-	}
-	onTime := now.Sub(latest) <= missedAfter
-	deadline := now.Add(-j.StartingDeadline)
-	switch j.Missed {
-	case MissedOnce:
-		if !latest.Before(deadline) {
-			start = []dueTick{{latest, !onTime}}
+// decide looks at the ticks after last, up to latest, which is the last of them that is not after now. Of several only the latest
+// can be on time: the others have been overtaken, and count as missed. late is how late that one may be found.
+func (j *cronJob) decide(last, latest, now time.Time, late time.Duration) tickDecision {
+	due := latest.Add(j.delay)
+	if now.Sub(due) <= late {
+		d := tickDecision{start: []dueTick{{latest, false}}}
+		if j.Missed == MissedAll {
+			before := j.schedules.latest(last, latest.Add(-1))
+			d.start = append(j.missedTicks(last, before, now), d.start...)
 		}
-	case MissedAll:
-		start = j.missedTicks(last, deadline, latest)
+		return d
 	}
-	if onTime {
-		if n := len(start); n > 0 && start[n-1].at.Equal(latest) {
-			start = start[:n-1]
-		}
-		start = append(start, dueTick{latest, false})
+	switch {
+	case j.Missed == MissedSkip:
+		return tickDecision{missed: latest, because: fmt.Sprintf("found %s late", now.Sub(due).Round(time.Second))}
+	case now.Sub(due) > j.StartingDeadline:
+		return tickDecision{missed: latest, because: fmt.Sprintf("found after its starting deadline of %s", j.StartingDeadline)}
+	case j.Missed == MissedOnce:
+		return tickDecision{start: []dueTick{{latest, true}}}
 	}
-	return start, latest
+	return tickDecision{start: j.missedTicks(last, latest, now)}
 }
 
-// missedTicks returns the ticks after last, not before deadline, up to latest, at most maxCatchUp.
-func (j *cronJob) missedTicks(last, deadline, latest time.Time) (ticks []dueTick) {
-	from := last
-	if from.Before(deadline) {
-		from = j.schedule.align(last, deadline.Add(-1)) // a tick right at the deadline may still start
+// missedTicks returns the ticks after last up to latest that are within the deadline: the latest ones, if they are too many.
+func (j *cronJob) missedTicks(last, latest, now time.Time) (ticks []dueTick) {
+	earliest := now.Add(-j.StartingDeadline - j.delay) // a tick right at the deadline may still start
+	if last.Before(earliest) {
+		last = earliest.Add(-1)
 	}
-	for at := j.schedule.Next(from); !at.After(latest); at = j.schedule.Next(at) {
-		if len(ticks) == maxCatchUp {
-			j.logger.Warn("too many ticks were missed, the rest is given up", "made_up_for", maxCatchUp, "given_up_from", at)
+	for at := latest; at.After(last); at = j.schedules.latest(last, at.Add(-1)) {
+		if len(ticks) == j.MaxCatchUp {
+			j.logger.Warn("too many ticks were missed, the earlier ones are given up", "made_up_for", j.MaxCatchUp, "given_up_to", at)
 			break
 		}
 		ticks = append(ticks, dueTick{at, true})
 	}
+	slices.Reverse(ticks)
 	return ticks
 }

@@ -30,8 +30,8 @@ func TestMissedTicks(t *testing.T) {
 		{"skip, the latest on time", "@every 1m", MissedSkip, 0, 10 * time.Minute, []tick{{0, false}}},
 		{"once", "@every 1m", MissedOnce, 0, 10*time.Minute + 2*time.Second, []tick{{2 * time.Second, true}}},
 		{"once, the latest on time stands for all", "@every 1m", MissedOnce, 0, 10 * time.Minute, []tick{{0, false}}},
-		{"once, at the deadline", "@every 24h", MissedOnce, time.Hour, 25 * time.Hour, []tick{{time.Hour, true}}},
-		{"once, past the deadline", "@every 24h", MissedOnce, time.Hour, 25*time.Hour + 1, nil},
+		{"once, at the deadline", "0 12 * * *", MissedOnce, time.Hour, 25 * time.Hour, []tick{{time.Hour, true}}},
+		{"once, past the deadline", "0 12 * * *", MissedOnce, time.Hour, 25*time.Hour + 1, nil},
 		{"once, after two weeks of a five-second job", "@every 5s", MissedOnce, 30 * day, 14*day + 3*time.Second, []tick{{3 * time.Second, true}}},
 		{"all", "@every 1m", MissedAll, 0, 3*time.Minute + 2*time.Second,
 			[]tick{{122 * time.Second, true}, {62 * time.Second, true}, {2 * time.Second, true}}},
@@ -41,23 +41,29 @@ func TestMissedTicks(t *testing.T) {
 			[]tick{{2 * time.Minute, true}, {time.Minute, true}, {0, false}}},
 		{"all, aligned to the last", "@every 7m", MissedAll, 20 * time.Minute, 2*time.Hour + 10*time.Minute,
 			[]tick{{18 * time.Minute, true}, {11 * time.Minute, true}, {4 * time.Minute, true}}},
-		{"all, past the deadline", "@every 24h", MissedAll, time.Hour, 47 * time.Hour, nil},
+		{"all, past the deadline", "0 12 * * *", MissedAll, time.Hour, 47 * time.Hour, nil},
 		{"all, by the calendar", "0 0 9 * * *", MissedAll, 2 * day, 3 * day, // the last tick was at 12:00
 			[]tick{{27 * time.Hour, true}, {3 * time.Hour, true}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			run := func(context.Context, Tick) error { return nil }
 			job, err := newCronJob(Cron{
-				Name: "job", Schedule: test.schedule, Run: run, Missed: test.missed, StartingDeadline: test.deadline,
-			}, nil, DefaultSchema, hclog.NewNullLogger())
+				Name: "job", Schedules: []string{test.schedule}, Run: run, Missed: test.missed, StartingDeadline: test.deadline,
+			}, hclog.NewNullLogger())
 			if err != nil {
 				t.Fatal(err)
 			}
 			last := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 			now := last.Add(test.outage)
-			due, _ := job.due(last, now)
 			var got []tick
-			for _, d := range due {
+			var decision tickDecision
+			if latest := job.schedules.latest(last, now); !latest.IsZero() {
+				decision = job.decide(last, latest, now, missedAfter)
+				if (len(decision.start) == 0) == decision.missed.IsZero() {
+					t.Errorf("%+v: want the latest tick to be started or recorded as missed", decision)
+				}
+			}
+			for _, d := range decision.start {
 				got = append(got, tick{now.Sub(d.at), d.catchUp})
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -68,18 +74,18 @@ func TestMissedTicks(t *testing.T) {
 }
 
 func TestMissedTicksAreCapped(t *testing.T) {
-	job := &cronJob{
-		Cron:     Cron{Missed: MissedAll, StartingDeadline: 24 * time.Hour},
-		schedule: mustParse(t, "* * * * * *", nil), logger: hclog.NewNullLogger(),
+	run := func(context.Context, Tick) error { return nil }
+	job, err := newCronJob(Cron{
+		Name: "job", Schedules: []string{"* * * * * *"}, Run: run, Missed: MissedAll, StartingDeadline: 24 * time.Hour, MaxCatchUp: 100,
+	}, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
 	}
 	last := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	now := last.Add(2 * time.Hour)
-	due, latest := job.due(last, now)
-	if len(due) != maxCatchUp+1 || !due[0].at.Equal(last.Add(time.Second)) || due[maxCatchUp] != (dueTick{now, false}) {
-		t.Errorf("got %d ticks from %s to %+v, want the oldest %d and the one on time", len(due), due[0].at, due[len(due)-1], maxCatchUp)
-	}
-	if !latest.Equal(now) {
-		t.Errorf("goes on from %s, want %s: the rest is given up", latest, now)
+	due := job.decide(last, now, now, missedAfter).start
+	if len(due) != 101 || !due[0].at.Equal(now.Add(-100*time.Second)) || due[100] != (dueTick{now, false}) {
+		t.Errorf("got %d ticks from %s to %+v, want the latest 100 and the one on time", len(due), due[0].at, due[len(due)-1])
 	}
 }
 
@@ -97,7 +103,7 @@ func TestMissedOnceRunsOnce(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	c.quit()
-	c.wantRuns(cronRun{10 * time.Minute, "ok", ""}, cronRun{11 * time.Minute, "ok", ""})
+	c.wantRuns(runRow{10 * time.Minute, "ok", ""}, runRow{11 * time.Minute, "ok", ""})
 }
 
 // While missed ticks are made up for, the next one waits for its turn. Only the one that comes due during an ordinary run is
@@ -128,8 +134,8 @@ func TestMissedAllRunsOneAfterTheOther(t *testing.T) {
 	outcome <- nil
 	c.quit()
 	c.wantRuns(
-		cronRun{time.Minute, "ok", ""}, cronRun{2 * time.Minute, "ok", ""}, cronRun{3 * time.Minute, "ok", ""},
-		cronRun{4 * time.Minute, "skipped", "the previous run was still going"},
+		runRow{time.Minute, "ok", ""}, runRow{2 * time.Minute, "ok", ""}, runRow{3 * time.Minute, "ok", ""},
+		runRow{4 * time.Minute, "skipped", "the previous run was still going"},
 	)
 }
 
@@ -144,12 +150,12 @@ func TestFirstSightMakesUpForNothing(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	c.quit()
-	c.wantRuns(cronRun{time.Minute, "ok", ""})
+	c.wantRuns(runRow{time.Minute, "ok", ""})
 }
 
 func TestChangedScheduleMakesUpForNothing(t *testing.T) {
 	for name, change := range map[string]func(*Cron){
-		"expression": func(c *Cron) { c.Schedule = "*/2 * * * *" },
+		"expression": func(c *Cron) { c.Schedules = []string{"*/2 * * * *"} },
 		"time zone":  func(c *Cron) { c.Location = location(t, "Asia/Kolkata") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,8 +168,8 @@ func TestChangedScheduleMakesUpForNothing(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 			c.quit()
-			c.wantRuns(cronRun{6 * time.Minute, "ok", ""})
-			want := mustParse(t, c.cron.Schedule, c.cron.Location).String()
+			c.wantRuns(runRow{6 * time.Minute, "ok", ""})
+			want := c.job.schedules.String()
 			if got := value[string](t, c.pool, `select schedule from pgsolo.cron_job`); got != want {
 				t.Errorf("schedule kept: %q, want %q", got, want)
 			}

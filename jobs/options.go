@@ -10,7 +10,7 @@ import (
 // Options say what a Runner runs. Pool and one handler or cron job are required; New names the field that is wrong.
 type Options struct {
 	// Pool serves the runner's own statements: each handler uses at most two connections at a time, one to read ahead and one to
-	// write progress, and each cron job one while it writes a tick. Where there are fewer, they take turns.
+	// write progress, and all cron jobs together two. Where there are fewer, they take turns.
 	Pool *pgxpool.Pool
 
 	Schema   string // where Migrate made the tables; default "pgsolo"
@@ -132,26 +132,3 @@ type Breaker struct {
 	Pause    time.Duration // default 1 s
 	MaxPause time.Duration // default 1 min
 }
-
-// Cron names a function and the times at which it runs.
-type Cron struct {
-	Name     string         // unique among cron jobs: its last tick is kept under this name
-	Schedule string         // five fields, six with seconds first, a descriptor such as @daily, or @every and a duration
-	Location *time.Location // of the schedule's fields; default UTC
-
-	Run     TickFunc
-	Timeout time.Duration // of one run; default 1 h
-
-	Missed           Missed        // default MissedOnce
-	StartingDeadline time.Duration // how late a missed tick, one more than 1 s late, may still start; default 1 h
-}
-
-// Missed says which of the ticks that passed while nobody led are made up for, among those within the starting deadline.
-type Missed string
-
-// The policies for missed ticks.
-const (
-	MissedSkip Missed = "skip" // none
-	MissedOnce Missed = "once" // the latest
-	MissedAll  Missed = "all"  // each, the oldest first, one after the other, at most 1000 of them; what comes due meanwhile waits
-)

@@ -37,12 +37,7 @@ func (r *Runner) Healthy() error {
 	if err := r.poll.pulse.check("the poll of the event log"); err != nil {
 		return err
 	}
-	for _, j := range r.crons {
-		if err := j.pulse.check(fmt.Sprintf("the loop of cron job %q", j.Name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.cron.pulse.check("the loop of the cron jobs")
 }
 
 // during makes each try of a step at the database a sign of life, unless the loop has ended, or ends at this moment: the step may
@@ -58,8 +53,4 @@ func (p *pulse) during(do func(context.Context) error) func(context.Context) err
 
 func (c *consumer) persist(ctx context.Context, what string, do func(context.Context) error) error {
 	return persist(ctx, c.logger, what, c.pulse.during(do))
-}
-
-func (j *cronJob) persist(ctx context.Context, what string, do func(context.Context) error) error {
-	return persist(ctx, j.logger, what, j.pulse.during(do))
 }

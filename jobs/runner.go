@@ -14,7 +14,7 @@ type Runner struct {
 	options   Options
 	consumers []*consumer
 	channels  []*channelHandler
-	crons     []*cronJob
+	cron      *scheduler
 	logs      map[string]*eventLog // by topic
 	rings     atomic.Int64         // counted before consumers are woken to read
 	poll      *poll
@@ -51,17 +51,8 @@ func New(options Options) (*Runner, error) {
 			r.channels = append(r.channels, &channelHandler{Handler: h, logger: logger})
 		}
 	}
-	names = map[string]bool{}
-	for _, c := range options.Crons {
-		job, err := newCronJob(c, options.Pool, options.Schema, options.Logger.Named("cron").With("job", c.Name))
-		if err != nil {
-			return nil, fmt.Errorf("jobs: %w", err)
-		}
-		if names[c.Name] {
-			return nil, fmt.Errorf("jobs: two cron jobs are named %q", c.Name)
-		}
-		names[c.Name] = true
-		r.crons = append(r.crons, job)
+	if r.cron, err = newScheduler(options, options.Logger.Named("cron")); err != nil {
+		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	r.poll = &poll{
 		log: newLogReader(options.Pool, options.Schema, ""), logger: options.Logger.Named("poll"), consumers: r.consumers,
@@ -84,6 +75,7 @@ func (r *Runner) log(topic string) *eventLog {
 // Lead is what a Runner is told of a leadership.
 type Lead struct {
 	Term     int64           // the higher one is the newer one
+	Holder   string          // who leads, for the history of cron jobs; may be empty
 	Stopping <-chan struct{} // closed when it should hand over; nil: never
 	Held     func() bool     // asked right before a handler or job is called, which is not if false; nil: always true
 }
@@ -121,9 +113,7 @@ func (r *Runner) Run(ctx context.Context, lead Lead) error {
 	for _, c := range r.consumers {
 		start(func(ctx context.Context) error { return c.run(ctx, stop) })
 	}
-	for _, job := range r.crons {
-		start(func(ctx context.Context) error { return job.run(ctx, lead) })
-	}
+	start(func(ctx context.Context) error { return r.cron.run(ctx, lead) })
 	start(func(ctx context.Context) error { return r.declare(ctx, term, stop) })
 	if len(r.consumers)+len(r.options.Topics) > 0 {
 		start(func(ctx context.Context) error { return r.trim(ctx, stop) })

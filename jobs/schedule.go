@@ -7,15 +7,15 @@ import (
 )
 
 // Schedule says when a cron job runs: at the times of a calendar in one time zone, or at a fixed distance. ParseSchedule makes
-// one; the zero value has no times.
+// one; the zero value has no times. A Schedule does not change: several goroutines may use it.
 //
-// Where the clocks are put forward, a time that does not exist is replaced by the first instant that does; where they are put
-// back, a time that exists twice counts once, the first time. A schedule whose hours are a wildcard (* or */n) has nothing to
+// Where the clocks are put forward, the times that they skip are replaced by the first instant after them; where they are put
+// back, a time that they show twice counts once, the first time. A schedule whose hours are a wildcard (* or */n) has nothing to
 // make up for: it follows the clock as it shows.
 type Schedule struct {
 	text string
 
-	every time.Duration // of an @every schedule; else 0
+	every time.Duration // of an @every schedule, whole seconds; else 0
 
 	// calendar is kept in UTC, where no hour is missing or comes twice. Next leads its times through location.
 	calendar  *cron.SpecSchedule
@@ -23,47 +23,41 @@ type Schedule struct {
 	everyHour bool
 }
 
-// String returns the expression, and the time zone that it is read in. Two schedules with the same text have the same times.
+// String returns the schedule in a normal form: expressions that mean the same have the same. It ends with the time zone, except
+// that of @every. Two schedules with the same text have the same times.
 func (s Schedule) String() string { return s.text }
 
-// Next returns the first time after t. For @every that is a fixed distance from t, whatever t is.
+// Next returns the first time after t, in the schedule's time zone. There always is one, at most eight years and some days away.
 func (s Schedule) Next(t time.Time) time.Time {
+	t = t.Round(0) // a schedule is about the wall clock: no monotonic reading goes in or comes out
 	switch {
 	case s.every > 0:
-		return t.Add(s.every)
+		return nextMultiple(t, s.every).In(s.location)
+	case s.calendar == nil:
+		return time.Time{}
 	case s.everyHour:
-		return s.nextShown(t)
+		return s.nextShown(t).In(s.location)
 	default:
-		return s.nextNamed(t)
+		return firstReached(s.nextInCalendar(highestShown(t, s.location)), s.location).In(s.location)
 	}
 }
 
-// align returns the instant whose Next is the first time after t, in the sequence that anchor belongs to.
-func (s Schedule) align(anchor, t time.Time) time.Time {
-	if s.every == 0 {
-		return t
-	}
-	past := t.Sub(anchor) % s.every
-	if past < 0 {
-		past += s.every
-	}
-	return t.Add(-past)
-}
+// latest returns the last time after after and not after until, and zero where there is none.
+func (s Schedule) latest(after, until time.Time) time.Time { return latestOf(s.Next, after, until) }
 
-// latest returns the last time after anchor and not after t, and zero where there is none. It bisects, so that the number of
-// times between the two does not matter.
-func (s Schedule) latest(anchor, t time.Time) time.Time {
-	found, beyond := s.Next(anchor), t // found is not after t; no time lies after beyond and not after t
-	if found.After(t) {
+// latestOf returns the last of the times that next leads through. It bisects, so that their number does not matter.
+func latestOf(next func(time.Time) time.Time, after, until time.Time) time.Time {
+	found, beyond := next(after), until // found is not after until; no time lies after beyond and not after until
+	if found.IsZero() || found.After(until) {
 		return time.Time{}
 	}
 	for {
-		following := s.Next(found)
-		if following.After(t) {
+		following := next(found)
+		if following.After(until) {
 			return found
 		}
-		middle := s.align(anchor, found.Add(beyond.Sub(found)/2))
-		if later := s.Next(middle); later.After(t) {
+		middle := found.Add(beyond.Sub(found) / 2)
+		if later := next(middle); later.After(until) {
 			found, beyond = following, middle
 		} else {
 			found = later
@@ -71,59 +65,53 @@ func (s Schedule) latest(anchor, t time.Time) time.Time {
 	}
 }
 
-// nextNamed is Next for hours that are named one by one.
-func (s Schedule) nextNamed(t time.Time) time.Time {
-	_, offset := t.In(s.location).Zone()
-	for shown := t.UTC().Add(seconds(offset)); ; {
-		shown = s.nextInCalendar(shown)
-		if at := firstInstant(shown, s.location); at.After(t) {
-			return at
-		}
+// nextMultiple returns the first instant after t that lies a multiple of every after the Unix epoch.
+func nextMultiple(t time.Time, every time.Duration) time.Time {
+	step := int64(every / time.Second)
+	past := t.Unix() % step
+	if past < 0 {
+		past += step
 	}
+	return time.Unix(t.Unix()-past+step, 0)
 }
 
 // nextShown is Next for wildcard hours: within each stretch of constant offset the clock behaves as it does in UTC.
 func (s Schedule) nextShown(t time.Time) time.Time {
-	stretch := t.In(s.location)
-	for {
-		_, offset := stretch.Zone()
-		_, end := stretch.ZoneBounds()
-		at := s.nextInCalendar(t.UTC().Add(seconds(offset))).Add(-seconds(offset))
-		if end.IsZero() || at.Before(end) {
-			return at.In(s.location)
+	current := stretchAt(t, s.location)
+	for shown := current.shown(t); ; {
+		at := current.instant(s.nextInCalendar(shown))
+		if current.end.IsZero() || at.Before(current.end) {
+			return at
 		}
-		stretch, t = end, end.Add(-1) // one nanosecond less, since the next stretch may begin with a tick
+		following := stretchAt(current.end, s.location)
+		shown = following.shown(current.end).Add(-1) // it may begin with a tick
+		current = following
 	}
 }
 
 // nextInCalendar looks ten years ahead, because the parser's own five do not always reach the next 29 February. ParseSchedule
 // has refused what is not found there.
 func (s Schedule) nextInCalendar(shown time.Time) time.Time {
+	shown = s.skipEmpty(shown)
 	if next := s.calendar.Next(shown); !next.IsZero() {
 		return next
 	}
 	return s.calendar.Next(shown.AddDate(5, 0, 0))
 }
 
-// firstInstant returns the first instant at which the clocks of location show what shown shows in UTC, and where they never
-// do, the first one after the gap.
-func firstInstant(shown time.Time, location *time.Location) time.Time {
-	at := time.Date(shown.Year(), shown.Month(), shown.Day(), shown.Hour(), shown.Minute(), shown.Second(), 0, location)
-	start, end := at.ZoneBounds()
-	_, offset := at.Zone()
-	switch inUTC := at.UTC().Add(seconds(offset)); {
-	case inUTC.After(shown): // time.Date has used the offset from before the gap
-		return start
-	case inUTC.Before(shown): // and here the one from after it
-		return end
-	case start.IsZero():
-		return at
+// skipEmpty leaves out the rest of the minute, hour and day after shown where it has none of the calendar's seconds, minutes and
+// hours: the parser's Schedule would walk through it one by one.
+func (s Schedule) skipEmpty(shown time.Time) time.Time {
+	const day = 24 * time.Hour
+	next := shown.Truncate(time.Second).Add(time.Second)
+	if s.calendar.Second>>next.Second() == 0 {
+		next = next.Truncate(time.Minute).Add(time.Minute)
 	}
-	_, before := start.Add(-1).Zone()
-	if earlier := shown.Add(-seconds(before)); earlier.Before(start) {
-		return earlier.In(location)
+	if s.calendar.Minute>>next.Minute() == 0 {
+		next = next.Truncate(time.Hour).Add(time.Hour)
 	}
-	return at
+	if s.calendar.Hour>>next.Hour() == 0 {
+		next = next.Truncate(day).Add(day)
+	}
+	return next.Add(-1)
 }
-
-func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -211,17 +211,6 @@ func TestScheduleLatest(t *testing.T) {
 	}
 }
 
-func TestScheduleAlign(t *testing.T) {
-	every := mustParse(t, "@every 10s", nil)
-	anchor := time.Date(2026, 1, 1, 0, 0, 3, 0, time.UTC)
-	for _, test := range []struct{ after, want int }{{0, 0}, {1, 0}, {9, 0}, {10, 10}, {25, 20}, {-1, -10}, {-10, -10}} {
-		got := every.align(anchor, anchor.Add(seconds(test.after)))
-		if want := anchor.Add(seconds(test.want)); !got.Equal(want) {
-			t.Errorf("%d s after the anchor: got %s, want %s", test.after, got, want)
-		}
-	}
-}
-
 // FuzzParseSchedule: never a panic, and what is accepted fires, in order, wherever its clock stands.
 func FuzzParseSchedule(f *testing.F) {
 	for _, expr := range []string{

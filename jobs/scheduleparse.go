@@ -1,11 +1,8 @@
 package jobs
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
-	"slices"
-	"strconv"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -25,185 +22,134 @@ var descriptors = map[string]string{
 	"@hourly":   "0 * * * *",
 }
 
-// cronField is one of the six of an expression.
-type cronField struct {
-	name     string
-	min, max int
-	names    []string // of the values from min on; nil where only numbers count
-}
-
-var cronFields = []cronField{
-	{"second", 0, 59, nil},
-	{"minute", 0, 59, nil},
-	{"hour", 0, 23, nil},
-	{"day", 1, 31, nil},
-	{"month", 1, 12, strings.Fields("jan feb mar apr may jun jul aug sep oct nov dec")},
-	{"weekday", 0, 6, strings.Fields("sun mon tue wed thu fri sat")},
-}
+// longestEvery is a year with a 29 February. Who wants less often than yearly wants a date.
+const longestEvery = 366 * 24 * time.Hour
 
 var calendarParser = cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
 // ParseSchedule reads a cron expression: five fields; six with seconds first; @yearly, @annually, @monthly, @weekly, @daily,
-// @midnight or @hourly; or @every and a duration of whole seconds. Its times are those of location, UTC if nil. Sunday is 0 or 7.
+// @midnight or @hourly; or @every and a duration of whole seconds, at most 8784h. Its times are those of location, UTC if nil.
+// Sunday is 0 or 7. Where both the day and the weekday are restricted, by */2 too, either of them suffices.
 //
-// What would never fire is refused, and so is a time zone within the expression: location says it. The errors say what is
-// wrong and what would be right.
+// The times of @every are the multiples of its duration since 1970-01-01T00:00:00Z, whoever asks.
+//
+// What would never fire is refused, and so is a time zone within the expression: location says it. The error is a
+// *ScheduleError.
 func ParseSchedule(expr string, location *time.Location) (Schedule, error) {
 	if location == nil {
 		location = time.UTC
 	}
-	words := strings.Fields(strings.ToLower(expr))
-	text := strings.Join(words, " ") + " " + location.String()
-	switch {
-	case len(words) == 0:
-		return Schedule{}, errors.New("empty: " + wantSchedule)
-	case strings.Contains(words[0], "="): // TZ= and CRON_TZ=
-		return Schedule{}, fmt.Errorf("%q does not belong into the expression: the job has a time zone of its own", words[0])
-	case words[0] == "@every":
-		every, err := parseEvery(words[1:])
-		return Schedule{text: "@every " + every.String(), every: every}, err
-	case words[0] == "@reboot":
-		return Schedule{}, errors.New("@reboot has no meaning where another replica may take over: " + wantSchedule)
-	case words[0][0] == '@':
-		expanded, ok := descriptors[words[0]]
-		if !ok || len(words) > 1 {
-			return Schedule{}, fmt.Errorf("unknown descriptor %q: want @yearly, @monthly, @weekly, @daily, @hourly, or @every 5m", strings.Join(words, " "))
-		}
-		words = strings.Fields(expanded)
+	e := expression(expr)
+	words := e.words()
+	if len(words) == 0 {
+		return Schedule{}, e.refuse(word{start: 0, end: len(e)}, "empty: %s", wantSchedule)
 	}
-	calendar, err := parseCalendar(words)
+	for _, w := range words {
+		if strings.Contains(w.text, "=") { // TZ= and CRON_TZ=
+			return Schedule{}, e.refuse(w, "%s does not belong into the expression: the job has a time zone of its own", e.quote(w))
+		}
+	}
+	first := words[0]
+	if first.text == "@every" {
+		every, err := parseEvery(e, words)
+		if err != nil {
+			return Schedule{}, err
+		}
+		return Schedule{text: "@every " + every.String(), every: every, location: location}, nil
+	}
+	if first.text[0] == '@' {
+		expanded, err := expand(e, words)
+		if err != nil {
+			return Schedule{}, err
+		}
+		e, words = expanded, expanded.words()
+	}
+	calendar, everyHour, err := parseCalendar(e, words)
 	if err != nil {
 		return Schedule{}, err
 	}
-	hour := words[len(words)-4] // counted from the end, since the seconds may be missing
-	return Schedule{text: text, calendar: calendar, location: location, everyHour: hour[0] == '*'}, nil
+	text := normalForm(calendar, everyHour) + " " + location.String()
+	return Schedule{text: text, calendar: calendar, location: location, everyHour: everyHour}, nil
 }
 
-func parseEvery(words []string) (time.Duration, error) {
-	if len(words) != 1 {
-		return 0, fmt.Errorf("@every takes one duration, got %d: want for example @every 1h30m", len(words))
+// expand returns the fields that a descriptor stands for.
+func expand(e expression, words []word) (expression, error) {
+	first := words[0]
+	expanded, ok := descriptors[first.text]
+	switch {
+	case first.text == "@reboot":
+		return "", e.refuse(first, "@reboot has no meaning where another replica may take over: %s", wantSchedule)
+	case !ok:
+		return "", e.refuse(first, "unknown descriptor %s: want @yearly, @monthly, @weekly, @daily, @hourly, or @every 5m", e.quote(first))
+	case len(words) > 1:
+		return "", e.refuse(words[1].through(words[len(words)-1]), "want nothing after %s", first.text)
 	}
-	every, err := time.ParseDuration(words[0])
+	return expression(expanded), nil
+}
+
+func parseEvery(e expression, words []word) (time.Duration, error) {
+	if len(words) == 1 {
+		return 0, e.refuse(words[0], "@every takes a duration: want for example @every 1h30m")
+	}
+	given := words[1].through(words[len(words)-1])
+	if n := len(words) - 1; n > 1 {
+		return 0, e.refuse(given, "@every takes one duration, got %d words: want for example @every 1h30m", n)
+	}
+	every, err := time.ParseDuration(words[1].text)
+	problem := ""
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("@every %q: want a duration such as 30s, 5m or 1h30m", words[0])
+		problem = "want a duration such as 30s, 5m or 1h30m"
 	case every < time.Second:
-		return 0, fmt.Errorf("@every %s: want at least 1s", words[0])
+		problem = "want at least 1s"
+	case every > longestEvery:
+		problem = fmt.Sprintf("want at most %dh, or a date such as 0 0 1 1 *", int(longestEvery.Hours()))
 	case every%time.Second != 0:
-		return 0, fmt.Errorf("@every %s: want whole seconds", words[0])
+		problem = "want whole seconds"
+	default:
+		return every, nil
 	}
-	return every, nil
+	return 0, e.refuse(given, "@every %s: %s", e.quote(given), problem)
 }
 
 // parseCalendar checks everything itself, because the parser behind it panics on some mistakes and guesses at others. What
 // it hands on, the parser cannot misread.
-func parseCalendar(words []string) (*cron.SpecSchedule, error) {
-	switch len(words) {
-	case len(cronFields) - 1:
-		words = append([]string{"0"}, words...)
-	case len(cronFields):
-	default:
-		return nil, fmt.Errorf("want 5 or 6 fields, got %d", len(words))
+func parseCalendar(e expression, words []word) (calendar *cron.SpecSchedule, everyHour bool, err error) {
+	const most = 6
+	switch first, last := words[0], words[len(words)-1]; {
+	case len(words) > most:
+		return nil, false, e.refuse(words[most].through(last), "want 5 or 6 fields, got %d", len(words))
+	case len(words) < most-1:
+		return nil, false, e.refuse(first.through(last), "want 5 or 6 fields, got %d", len(words))
 	}
-	checked := make([]string, len(cronFields))
-	for i, f := range cronFields {
-		var err error
-		if checked[i], err = f.normalize(words[i]); err != nil {
-			return nil, fmt.Errorf("%s %q: %w", f.name, words[i], err)
+	checked := []string{"0"} // of seconds that are not given
+	for i, f := range cronFields[most-len(words):] {
+		normal, wildcard, err := f.check(e, words[i])
+		if err != nil {
+			return nil, false, err
 		}
+		if f.name == "hour" {
+			everyHour = wildcard
+		}
+		checked = append(checked, normal)
 	}
-	parsed, err := calendarParser.Parse(strings.Join(checked, " "))
-	if err != nil {
-		return nil, err
-	}
+	parsed, err := calendarParser.Parse(strings.Join(checked[len(checked)-most:], " "))
 	calendar, ok := parsed.(*cron.SpecSchedule)
-	if !ok {
-		return nil, fmt.Errorf("unexpected schedule %T", parsed)
+	if err != nil || !ok {
+		return nil, false, e.refuse(words[0].through(words[len(words)-1]), "cannot be read: %v", err)
 	}
 	calendar.Location = time.UTC
-	if from := time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC); calendar.Next(from).IsZero() { // up to 2006: with a 29 February
-		return nil, errors.New("never fires: no such day exists in these months")
+	days := words[len(words)-3].through(words[len(words)-2])
+	if last := lastDay(calendar); calendar.Dow&starBit != 0 && bits.TrailingZeros64(calendar.Dom) > last {
+		return nil, false, e.refuse(days, "never fires: want a day from 1 to %d in these months", last)
 	}
-	return calendar, nil
+	return calendar, everyHour, nil
 }
 
-// element is one item of a field: *, a value, or a range, each with or without a step.
-var element = regexp.MustCompile(`^(?:(\*)|([0-9a-z]+)(?:-([0-9a-z]+))?)(?:/([0-9]+))?$`)
-
-// normalize returns the field with numbers for names, and with 0 for Sunday.
-func (f cronField) normalize(text string) (string, error) {
-	if text == "?" && (f.name == "day" || f.name == "weekday") {
-		return "*", nil
+// lastDay returns the last day that one of the calendar's months can have.
+func lastDay(calendar *cron.SpecSchedule) (last int) {
+	for _, month := range values(calendar.Month) {
+		last = max(last, time.Date(2000, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()) // of a leap year
 	}
-	var items []string
-	for item := range strings.SplitSeq(text, ",") {
-		normal, err := f.normalizeItem(item)
-		if err != nil {
-			return "", err
-		}
-		items = append(items, normal)
-	}
-	return strings.Join(items, ","), nil
-}
-
-func (f cronField) normalizeItem(text string) (string, error) {
-	parts := element.FindStringSubmatch(text)
-	if parts == nil {
-		return "", errors.New("want *, a value, a range such as 1-5, or one of them with a step such as */2")
-	}
-	star, from, to, by := parts[1], parts[2], parts[3], parts[4]
-	low, high, step := f.min, f.max, 1
-	var err error
-	if from != "" {
-		if low, err = f.value(from); err != nil {
-			return "", err
-		}
-		if by == "" { // a value with a step goes on to the end
-			high = low
-		}
-	}
-	if to != "" {
-		if high, err = f.value(to); err != nil {
-			return "", err
-		}
-		if to == "sun" && low > 0 {
-			high = 7
-		}
-	}
-	if low > high {
-		return "", fmt.Errorf("range %s ends before it begins: want the lower value first", text)
-	}
-	if by != "" {
-		if step, err = strconv.Atoi(by); err != nil || step < 1 || step > f.max-f.min {
-			return "", fmt.Errorf("step %s: want 1 to %d", by, f.max-f.min)
-		}
-	}
-	if star != "" && step == 1 {
-		return "*", nil // which does not restrict the days as 0-6 would
-	}
-	if high <= f.max {
-		return fmt.Sprintf("%d-%d/%d", low, high, step), nil
-	}
-	var days []string // up to a Sunday that ends the week
-	for day := low; day <= high; day += step {
-		days = append(days, strconv.Itoa(day%7))
-	}
-	return strings.Join(days, ","), nil
-}
-
-// value reads a number or a name. 7 is a weekday too.
-func (f cronField) value(text string) (int, error) {
-	if i := slices.Index(f.names, text); i >= 0 {
-		return f.min + i, nil
-	}
-	n, err := strconv.Atoi(text)
-	sunday := f.name == "weekday" && n == 7
-	if err != nil || n < f.min || n > f.max && !sunday {
-		want := fmt.Sprintf("want %d to %d", f.min, f.max)
-		if f.names != nil {
-			want += fmt.Sprintf(" or %s to %s", f.names[0], f.names[len(f.names)-1])
-		}
-		return 0, errors.New(want)
-	}
-	return n, nil
+	return last
 }

@@ -82,7 +82,7 @@ func (r *Runner) Stats() Stats {
 	for _, h := range r.channels {
 		stats.Handlers = append(stats.Handlers, h.counters.stats(h.Name))
 	}
-	for _, job := range r.crons {
+	for _, job := range r.cron.jobs {
 		stats.Crons = append(stats.Crons, job.stats())
 	}
 	return stats

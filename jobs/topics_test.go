@@ -65,7 +65,7 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	if err := within(t, "the stale leader to end", stale.ended); !errors.Is(err, ErrFenced) {
 		t.Errorf("the stale leader ended with %v, want ErrFenced", err)
 	}
-	cron := Cron{Name: "c", Schedule: "@daily", Run: func(context.Context, Tick) error { return nil }}
+	cron := Cron{Name: "c", Schedules: []string{"@daily"}, Run: func(context.Context, Tick) error { return nil }}
 	idle, err := New(Options{Pool: pool, Crons: []Cron{cron}})
 	if err != nil {
 		t.Fatal(err)

@@ -112,6 +112,35 @@ func TestBenchEvents(t *testing.T) {
 	}
 }
 
+func TestBenchCron(t *testing.T) {
+	withFloor := map[string]bool{
+		"cron_burst": true, "cron_burst_last": true, "cron_burst_written": true, "cron_idle": true,
+		"cron_lone": true, "cron_lone_p99": true, "cron_takeover": true,
+	}
+	want := []string{"cron_burst", "cron_burst_last", "cron_burst_written", "cron_idle"}
+	if _, err := os.Stat("/proc/self/schedstat"); err == nil {
+		want = append(want, "cron_idle_server")
+	}
+	want = append(want, "cron_timer", "cron_lone", "cron_lone_p99", "cron_lone_beyond", "cron_takeover")
+	got := figures(t, "cron")
+	if diff := cmp.Diff(want, names(got)); diff != "" {
+		t.Fatalf("figures (-want +got):\n%s", diff)
+	}
+	for _, f := range got {
+		hasFloor := f.Floor != nil && f.Ratio != nil && *f.Floor > 0 && *f.Ratio > 0
+		switch {
+		case withFloor[f.Figure] && !hasFloor:
+			t.Errorf("no floor: %+v", f)
+		case f.Figure == "cron_burst" && f.N != 1000, f.Figure == "cron_lone" && f.N < 2:
+			t.Errorf("not a sample of each start: %+v", f)
+		}
+	}
+	all, last, written := got[0], got[1], got[2]
+	if all.Max != last.Max || last.Max > written.Max {
+		t.Errorf("all starts, the last one, and the last outcome are out of order: %+v, %+v, %+v", all, last, written)
+	}
+}
+
 // On a server that it was given, an interrupted bench leaves neither its database nor a session.
 func TestInterruptedBenchLeavesNothing(t *testing.T) {
 	url := privatepg.Database(t)

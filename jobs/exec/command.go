@@ -105,7 +105,7 @@ func (c Command) Run(ctx context.Context, invocation jobs.Invocation) error {
 	defer members.end()
 	cmd.SysProcAttr = members.join()
 
-	written := output{logger: c.outputLogger(invocation)}
+	written := output{logger: c.outputLogger(invocation), report: invocation.Report}
 	program, err := start(cmd, invocation.Body, &written)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
@@ -122,6 +122,9 @@ func (c Command) Run(ctx context.Context, invocation jobs.Invocation) error {
 	members.end()
 	exit := program.join()
 	written.finish()
+	if code := cmd.ProcessState.ExitCode(); code >= 0 { // after a signal there is none
+		invocation.Report.SetExitCode(code)
+	}
 
 	if stopped != nil {
 		return fmt.Errorf("run %s: %w, then %s%s", name, stopped, cmd.ProcessState, written.quote())

@@ -10,9 +10,11 @@
 //   - Command.Env
 //   - PGSOLO_NAME, PGSOLO_IDEMPOTENCY_KEY (absent where there is none), PGSOLO_ATTEMPT, PGSOLO_TERM, one variable for each fact
 //     of the invocation (PGSOLO_EVENT_ID, PGSOLO_TOPIC, PGSOLO_CHANNEL, PGSOLO_KEY, PGSOLO_CREATED_AT for an event;
-//     PGSOLO_SCHEDULED_AT, PGSOLO_CATCH_UP for a tick), and PGSOLO_HEADER_<NAME> for each header of the event. <NAME> is the
-//     header's name in upper case with an underscore for each byte that is not an ASCII letter or digit. Where two headers
-//     get one name, the one whose own name comes first in byte order is passed.
+//     PGSOLO_SCHEDULED_AT, PGSOLO_CATCH_UP, PGSOLO_MANUAL for a tick), and PGSOLO_HEADER_<NAME> for each header of the event.
+//     <NAME> is the header's name in upper case with an underscore for each byte that is not an ASCII letter or digit. Where two headers
+//     get one name, the one whose own name comes first in byte order is passed. PGSOLO_SCHEDULED_AT is RFC 3339 in the time zone of
+//     the job, with a fraction only where a run was triggered; PGSOLO_CATCH_UP (a missed tick is made up for) and PGSOLO_MANUAL
+//     (somebody triggered it) are true or false.
 //
 // # What is guaranteed
 //
@@ -25,7 +27,11 @@
 //     are killed when the program exits.
 //   - When this process dies, even by kill -9, the group gets SIGKILL at once: its first member is a shell that waits for
 //     the end of a pipe from this process. The shell costs about a millisecond for each command.
-//   - Output is read as fast as the program writes it and memory for it stays below 100 KiB. At debug level each line is logged.
+//   - Output is read as fast as the program writes it and memory for it stays below 100 KiB, or 200 KiB for a tick, while the program
+//     runs. At debug level each line is logged.
+//   - For a tick the report gets the last 64 KiB of output, standard output and standard error as they come, and the exit status of
+//     the program, 0 included, also where the context has ended it. A program that did not start, or that a signal has ended, leaves
+//     no exit status: the error says which it was.
 //   - Run joins every goroutine that it started, and returns at the latest one second after the group was killed.
 //
 // # What is not guaranteed
@@ -37,7 +43,8 @@
 //   - A command may run again after it was cut off, or after it succeeded and the leader died before it wrote that down.
 //     PGSOLO_IDEMPOTENCY_KEY stays the same.
 //   - A process that cannot be killed, as in a hung network file system, holds Run until the kernel lets go of it.
-//   - Output is not searched for secrets: what the program prints ends in the error and the debug log.
+//   - Output is not searched for secrets: what the program prints ends in the error, in the debug log and, for
+//     a tick, in the history.
 //   - An environment variable has a limit, 128 KiB on Linux: an event with a larger key or header fails at the start of the
 //     program. The payload has none.
 //   - Orphans of the command are reaped by the system's init. In a container where this process is PID 1, use an init such as

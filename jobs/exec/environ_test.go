@@ -40,8 +40,19 @@ func TestEnviron(t *testing.T) {
 			invocation: tick.Invocation(),
 			want: []string{
 				"PATH=/bin", "DATABASE_URL=postgres://db", "REGION=us", "PGSOLO_TOKEN=on purpose",
-				"PGSOLO_ATTEMPT=1", "PGSOLO_CATCH_UP=false", "PGSOLO_IDEMPOTENCY_KEY=report/2026-01-02T03:04:05Z",
+				"PGSOLO_ATTEMPT=1", "PGSOLO_CATCH_UP=false", "PGSOLO_IDEMPOTENCY_KEY=report/2026-01-02T03:04:05Z", "PGSOLO_MANUAL=false",
 				"PGSOLO_NAME=report", "PGSOLO_SCHEDULED_AT=2026-01-02T03:04:05Z", "PGSOLO_TERM=9",
+			},
+		},
+		"triggered run": {
+			invocation: jobs.Tick{
+				Job: "report", ScheduledAt: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.FixedZone("CET", 3600)),
+				Manual: true, CatchUp: true, Attempt: 3, Term: 9,
+			}.Invocation(),
+			want: []string{
+				"PATH=/bin", "DATABASE_URL=postgres://db", "REGION=us",
+				"PGSOLO_ATTEMPT=3", "PGSOLO_CATCH_UP=true", "PGSOLO_IDEMPOTENCY_KEY=report/2026-01-02T02:04:05.000006Z", "PGSOLO_MANUAL=true",
+				"PGSOLO_NAME=report", "PGSOLO_SCHEDULED_AT=2026-01-02T03:04:05.000006+01:00", "PGSOLO_TERM=9",
 			},
 		},
 		"plain NOTIFY": {

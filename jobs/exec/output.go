@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/printable"
 )
 
@@ -13,9 +14,11 @@ const (
 	lineKept   = 4 << 10 // bytes after which a line is logged in parts
 )
 
-// output takes what a command writes. It keeps the end for the error and, with a logger, logs each line that is not blank.
+// output takes what a command writes. It keeps the end for the error, passes all to the report and, with a logger, logs each line
+// that is not blank.
 type output struct {
 	logger hclog.Logger // nil: lines are not logged
+	report *jobs.Report // nil: none is kept
 
 	end  []byte // at most outputKept
 	cut  bool   // whether there was more before end
@@ -29,6 +32,7 @@ func (o *output) Write(chunk []byte) (int, error) {
 		o.end = append(o.end[:0], o.end[extra:]...)
 		o.cut = true
 	}
+	_, _ = o.report.Write(chunk)
 	if o.logger != nil {
 		o.logLines(chunk)
 	}

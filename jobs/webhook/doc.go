@@ -8,7 +8,9 @@
 //   - Idempotency-Key, the same for every attempt; absent for a plain NOTIFY, which is attempted once
 //   - Pgsolo-Name, Pgsolo-Attempt, Pgsolo-Term
 //   - one for each fact: Pgsolo-Event-Id, Pgsolo-Topic, Pgsolo-Channel, Pgsolo-Key, Pgsolo-Created-At for an event;
-//     Pgsolo-Scheduled-At, Pgsolo-Catch-Up for a tick
+//     Pgsolo-Scheduled-At, Pgsolo-Catch-Up, Pgsolo-Manual for a tick. Pgsolo-Scheduled-At is RFC 3339 in the time zone of the job,
+//     with a fraction only where a run was triggered; Pgsolo-Catch-Up (a missed tick is made up for) and Pgsolo-Manual (somebody
+//     triggered it) are true or false.
 //   - Pgsolo-Header-<name> for each header of the event. Where two names differ only in case, the first in byte order is sent.
 //   - User-Agent: pgsolo
 //   - Request.Headers, each of which replaces a header above of the same name
@@ -31,11 +33,13 @@
 // # What is guaranteed
 //
 //   - A 2xx status is success, and everything else is an error that has the status and the first 2 KiB of the response.
+//   - For a tick the report gets the status, whatever it is, and the first 64 KiB of the response, which end with "…" if there was
+//     more. The URL, a header and the secret are not in it. A request that got no response leaves nothing.
 //   - After a status of 429 or 503 with a Retry-After header, in seconds or as a date, the next attempt waits for so long, but for an
 //     hour at most.
 //   - A redirect is not followed. It is an error that says where it points, without user, query and fragment.
 //   - An error names the scheme and host of the URL and no more of it: user, path and query often hold a token. It has no
-//     header and no secret that was sent. What the receiver writes into its response is quoted, though.
+//     header and no secret that was sent. What the receiver writes into its response is quoted, though, and kept in the history.
 //   - No more than 1 MiB of a response is read, and no longer than a second after its headers. Within that the
 //     connection is kept for the next request.
 //   - Send joins what it started. It has no timeout of its own but ends with the context.

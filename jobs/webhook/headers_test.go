@@ -40,14 +40,31 @@ func TestHeaders(t *testing.T) {
 			},
 		},
 		"tick": {
-			invocation: jobs.Tick{Job: "report", ScheduledAt: created, CatchUp: true, Attempt: 1, Term: 9}.Invocation(),
+			invocation: jobs.Tick{
+				Job: "report", ScheduledAt: created.In(time.FixedZone("CET", 3600)), CatchUp: true, Attempt: 1, Term: 9,
+			}.Invocation(),
 			want: http.Header{
 				"Content-Type":        {"application/octet-stream"},
 				"Idempotency-Key":     {"report/2026-01-02T03:04:05Z"},
 				"Pgsolo-Attempt":      {"1"},
 				"Pgsolo-Catch-Up":     {"true"},
+				"Pgsolo-Manual":       {"false"},
 				"Pgsolo-Name":         {"report"},
-				"Pgsolo-Scheduled-At": {"2026-01-02T03:04:05Z"},
+				"Pgsolo-Scheduled-At": {"2026-01-02T04:04:05+01:00"},
+				"Pgsolo-Term":         {"9"},
+				"User-Agent":          {"pgsolo"},
+			},
+		},
+		"triggered run": {
+			invocation: jobs.Tick{Job: "report", ScheduledAt: created.Add(time.Microsecond), Manual: true, Attempt: 3, Term: 9}.Invocation(),
+			want: http.Header{
+				"Content-Type":        {"application/octet-stream"},
+				"Idempotency-Key":     {"report/2026-01-02T03:04:05.000001Z"},
+				"Pgsolo-Attempt":      {"3"},
+				"Pgsolo-Catch-Up":     {"false"},
+				"Pgsolo-Manual":       {"true"},
+				"Pgsolo-Name":         {"report"},
+				"Pgsolo-Scheduled-At": {"2026-01-02T03:04:05.000001Z"},
 				"Pgsolo-Term":         {"9"},
 				"User-Agent":          {"pgsolo"},
 			},

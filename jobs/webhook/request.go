@@ -55,9 +55,10 @@ func (r Request) Send(ctx context.Context, invocation jobs.Invocation) error {
 	defer response.Body.Close()
 	defer time.AfterFunc(responseTime, cancel).Stop()
 
+	invocation.Report.SetHTTPStatus(response.StatusCode)
 	var start string
 	if response.StatusCode >= 200 { // after 101 the body is the bare connection, which the context would not end
-		start = readResponse(response.Body)
+		start = readResponse(response.Body, invocation.Report)
 	}
 	switch {
 	case response.StatusCode/100 == 2:

@@ -1,34 +1,47 @@
 package webhook
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/printable"
 )
 
 const (
-	responseQuoted = 2 << 10     // bytes of a response that an error quotes
-	responseRead   = 1 << 20     // bytes of a response that are read, so that the connection can be used again
-	responseTime   = time.Second // how long a response is read after its headers
-	retryAfterMost = time.Hour   // of what a receiver may ask for
+	cutMark = "…" // ends a response of which there was more
+
+	responseQuoted = 2 << 10               // bytes of a response that an error quotes
+	responseKept   = 64<<10 - len(cutMark) // bytes of a response that a report gets; with the mark no more than it keeps
+	responseRead   = 1 << 20               // bytes of a response that are read, so that the connection can be used again
+	responseTime   = time.Second           // how long a response is read after its headers
+	retryAfterMost = time.Hour             // of what a receiver may ask for
 )
 
 // readResponse reads the response up to the bound and returns its start in the form that an error message ends with. How the
-// body ends does not matter: the status has said it all.
-func readResponse(body io.Reader) string {
+// body ends does not matter: the status has said it all. The report gets more of it, if there is one.
+func readResponse(body io.Reader, report *jobs.Report) string {
 	start, _ := io.ReadAll(io.LimitReader(body, responseQuoted))
-	rest, _ := io.CopyN(io.Discard, body, responseRead-responseQuoted)
+	var kept int64
+	if report != nil {
+		_, _ = report.Write(start)
+		kept, _ = io.CopyN(report, body, int64(responseKept-len(start)))
+	}
+	rest, err := io.CopyN(io.Discard, body, responseRead-responseQuoted-kept)
+	if rest > 0 || len(start) > 0 && !errors.Is(err, io.EOF) { // more than is kept, or cut off on the way
+		_, _ = io.WriteString(report, cutMark)
+	}
 
 	text := printable.Text(start)
 	if text == "" {
 		return ""
 	}
-	if rest > 0 {
-		text += "…"
+	if kept+rest > 0 {
+		text += cutMark
 	}
 	return ": " + text
 }

@@ -152,7 +152,7 @@ func scrape(t *testing.T, a *App) string {
 }
 
 func TestPoolSize(t *testing.T) {
-	for _, test := range []struct{ handlers, crons, want int }{{0, 0, 4}, {0, 1, 4}, {1, 0, 4}, {2, 3, 9}, {7, 0, 16}, {100, 100, 16}} {
+	for _, test := range []struct{ handlers, crons, want int }{{0, 0, 4}, {0, 1, 4}, {1, 0, 4}, {2, 3, 8}, {7, 0, 16}, {100, 100, 16}} {
 		of := &config.Election{Handlers: make([]jobs.Handler, test.handlers), Crons: make([]jobs.Cron, test.crons)}
 		if got := poolSize(of); int(got) != test.want {
 			t.Errorf("%d handlers, %d cron jobs: %d sessions, want %d", test.handlers, test.crons, got, test.want)

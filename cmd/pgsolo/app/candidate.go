@@ -115,10 +115,15 @@ func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
-// poolSize is how many sessions have work at a time: a handler's reads and writes, a cron job's writes, and what the runner does
-// by itself. A handler of transactions would need one more for each of its workers; the configuration has none.
+// poolSize is how many sessions have work at a time: a handler's reads and writes, the cron jobs' writes and the pruning of their
+// history, and what the runner does by itself. A handler of transactions would need one more for each of its workers; the
+// configuration has none.
 func poolSize(of *config.Election) int32 {
-	return int32(min(max(4, 2*len(of.Handlers)+len(of.Crons)+2), 16))
+	sessions := 2*len(of.Handlers) + 2
+	if len(of.Crons) > 0 {
+		sessions += 2
+	}
+	return int32(min(max(4, sessions), 16))
 }
 
 // nameKey is where a session of the pool keeps its name.
@@ -174,7 +179,9 @@ func (c *candidate) lead(ctx context.Context, term election.Term) error {
 		}
 		return nil
 	}
-	err := c.runner.Run(ctx, jobs.Lead{Term: term.Number, Stopping: term.Stopping, Held: term.Held})
+	err := c.runner.Run(ctx, jobs.Lead{
+		Term: term.Number, Holder: c.elector.Status().Holder, Stopping: term.Stopping, Held: term.Held,
+	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
 	}

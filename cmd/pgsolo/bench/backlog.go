@@ -146,7 +146,7 @@ func (e *events) workOff(ctx context.Context, handlers int) (took time.Duration,
 			return nil
 		}}
 	}
-	l, err := e.newLeader(ctx, list...)
+	l, err := e.newLeader(ctx, jobs.Options{Group: eventsGroup, Handlers: list})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -38,6 +38,10 @@ func All() []Bench {
 			Name: "events", Short: "Backlog, latency and producers of the event log, beside bare SQL",
 			Long: eventsFigures, Backlog: true, measure: measureEvents,
 		},
+		{
+			Name: "cron", Short: "Lateness and cost of cron jobs, beside bare SQL and a bare timer",
+			Long: cronFigures, measure: measureCron,
+		},
 	}
 }
 
@@ -81,17 +85,25 @@ type sizes struct {
 	inserting time.Duration // how long each of the latter takes
 	paced     int           // samples of one event each
 	events    int           // of the backlog
+
+	crons     int           // jobs, where there are many
+	cronEvery time.Duration // from one burst of theirs to the next; whole seconds, of which a minute is a multiple
+	cronWatch time.Duration // how long a leader is watched whose jobs do not start
+	takeovers int           // samples of a leader's start
+	lone      int           // samples of one tick each
 }
 
 func (o Options) sizes() sizes {
 	s := sizes{
 		main: 100, others: 50, freezes: 5, phases: 3, standbys: 50, watch: 10 * time.Second,
 		settling: 11 * time.Second, inserting: 2500 * time.Millisecond, events: 1_000_000,
+		crons: 10_000, cronEvery: 10 * time.Second, cronWatch: 20 * time.Second,
 	}
 	if o.Quick {
 		s = sizes{
 			main: 5, others: 3, freezes: 1, phases: 1, standbys: 10, watch: 3 * time.Second,
 			settling: 2 * time.Second, inserting: 750 * time.Millisecond, events: 100_000,
+			crons: 1000, cronEvery: 3 * time.Second, cronWatch: time.Second,
 		}
 	}
 	if o.N > 0 {
@@ -99,6 +111,7 @@ func (o Options) sizes() sizes {
 	}
 	s.bursts, s.notifies = max(1, s.main/14), 5*s.main
 	s.rounds, s.paced = max(1, s.main/20), 6*s.main
+	s.takeovers, s.lone = s.rounds, max(2, s.main)
 	if o.Events > 0 {
 		s.events = o.Events
 	}

@@ -11,6 +11,7 @@
 //   - Before each sample of a takeover every other process waits in the lock's queue, and nothing is starting.
 //   - The leader of the event log's figures is a jobs.Runner as the program wires it. It is idle before each turn of producers, and
 //     has handled all events before the next.
+//   - So is the leader of cron jobs. Each job has started once, has one row and a written outcome before the next burst.
 //   - The bench works in a database of its own, with a random name, and drops it.
 //   - Its processes end with it, also when it is killed.
 //   - The private PostgreSQL flushes its commits to disk, as one in production does.
@@ -25,5 +26,7 @@
 //     each other's notifications. That slows both alike.
 //   - Producers of events, the leader and the floor share the bench's process. Where the processors are busy, what the leader needs
 //     is missing to the producers: on few processors their ratio says more of that than of the triggers.
+//   - The leader of cron jobs is in the bench's process. What a leader does less often than it is watched for, such as pruning the
+//     history, may be missing in what it costs while nothing starts.
 //   - Clients and server share one machine. There is no network between them.
 package bench

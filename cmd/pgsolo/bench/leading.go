@@ -21,23 +21,27 @@ type leading struct {
 	err      error
 }
 
-// newLeader makes a runner that has everything it needs. The caller closes it, whether or not it has begun.
-func (e *events) newLeader(ctx context.Context, handlers ...jobs.Handler) (*leading, error) {
-	config, err := pgxpool.ParseConfig(e.url)
+// newLeader makes a runner that has everything it needs beside the options. The caller closes it, whether or not it has begun.
+func (r *run) newLeader(ctx context.Context, options jobs.Options) (*leading, error) {
+	config, err := pgxpool.ParseConfig(r.url)
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = int32(max(4, 2*len(handlers)+2)) // as the program has it
+	sessions := 2*len(options.Handlers) + 2 // as the program has it
+	if len(options.Crons) > 0 {
+		sessions += 2
+	}
+	config.MaxConns = int32(min(max(4, sessions), 16))
 	l := &leading{stopping: make(chan struct{})}
 	if l.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, err
 	}
-	if l.listener, err = e.listen(ctx, listener.Options{Buffer: 1024}); err != nil { // as the program has it
+	if l.listener, err = r.listen(ctx, listener.Options{Buffer: 1024}); err != nil { // as the program has it
 		l.pool.Close()
 		return nil, err
 	}
-	l.Runner, err = jobs.New(jobs.Options{Pool: l.pool, Group: eventsGroup, Handlers: handlers, Subscribe: l.subscribe})
-	if err != nil {
+	options.Pool, options.Subscribe = l.pool, l.subscribe
+	if l.Runner, err = jobs.New(options); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
@@ -91,9 +95,10 @@ func (l *leading) close() (err error) {
 
 // newIdleLeader is a leader whose one handler stops the time, when it is idle. The caller closes it.
 func (e *events) newIdleLeader(ctx context.Context, name string, w *stopwatch) (*leading, error) {
-	l, err := e.newLeader(ctx, jobs.Handler{Name: name, Topic: eventsTopic, Handle: func(_ context.Context, event jobs.Event) error {
+	handler := jobs.Handler{Name: name, Topic: eventsTopic, Handle: func(_ context.Context, event jobs.Event) error {
 		return w.receive(event.Payload)
-	}})
+	}}
+	l, err := e.newLeader(ctx, jobs.Options{Group: eventsGroup, Handlers: []jobs.Handler{handler}})
 	if err != nil {
 		return nil, err
 	}

@@ -89,9 +89,9 @@ func (doc *document) oneAction(owner *hclsyntax.Block, found actions) *action {
 }
 
 func hasUnknownBlock(owner *hclsyntax.Block) bool {
+	known := map[string][]string{"handler": {"retry", "breaker"}, "cron": {"retry", "history"}}[owner.Type] // beside the actions
 	for _, inner := range owner.Body.Blocks {
-		known := owner.Type == "handler" && (inner.Type == "retry" || inner.Type == "breaker")
-		if !known {
+		if !slices.Contains(known, inner.Type) {
 			return true
 		}
 	}

@@ -92,7 +92,7 @@ func TestTickExpressions(t *testing.T) {
 		cron "nightly" {
 			schedule = "@daily"
 			exec {
-				command = ["/bin/sh", "-c", "printf '%s ' \"$@\" $CATCH_UP > `+out+`", "sh", run.job, run.scheduled_at, run.attempt, run.term, run.idempotency_key]
+				command = ["/bin/sh", "-c", "printf '%s ' \"$@\" $CATCH_UP > `+out+`", "sh", run.job, run.scheduled_at, run.attempt, run.term, run.idempotency_key, run.manual]
 				env     = { CATCH_UP = run.catch_up }
 			}
 		}`)
@@ -103,7 +103,7 @@ func TestTickExpressions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "nightly 2026-01-02T03:00:00Z 1 7 nightly/2026-01-02T03:00:00Z true "
+	const want = "nightly 2026-01-02T03:00:00Z 1 7 nightly/2026-01-02T03:00:00Z false true "
 	if string(got) != want {
 		t.Errorf("wrote %q, want %q", got, want)
 	}

@@ -24,7 +24,11 @@ type Config struct {
 	ActionLogger hclog.Logger
 
 	client *http.Client // of all webhooks
+	crons  []jobs.Cron  // those of all elections, in the order of the file
 }
+
+// Crons are the cron jobs of all elections, in the order of the file.
+func (c *Config) Crons() []jobs.Cron { return c.crons }
 
 // CloseIdleConnections closes the connections that webhooks keep for the next request. Call it after the last of them has
 // ended.
@@ -89,7 +93,13 @@ func defaultLogHandler() jobs.Handler {
 func defaultCron(name string) jobs.Cron {
 	return jobs.Cron{
 		Name: name, Location: time.UTC, Timeout: time.Hour,
-		Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+		Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+		Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon,
+		Retry: jobs.Retry{Attempts: 1, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1},
+		History: jobs.History{
+			Runs: 100, MaxAge: 30 * 24 * time.Hour,
+			FailedRuns: 100, FailedMaxAge: 90 * 24 * time.Hour,
+		},
 	}
 }
 

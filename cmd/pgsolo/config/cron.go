@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -11,28 +12,48 @@ import (
 
 func (doc *document) cron(found *hclsyntax.Block) body {
 	job := defaultCron(label(found))
-	zone, missed := "UTC", string(job.Missed)
 	var (
-		election string
-		chosen   actions
+		election    string
+		chosen      actions
+		zone        = "UTC"
+		enabled     = true
+		missed      = string(job.Missed)
+		overlap     = string(job.Overlap)
+		onInterrupt = string(job.OnInterrupt)
+		retry       = defaultLogHandler().Retry // if there is a block
 	)
 	return body{
 		arguments: []argument{
-			{name: "schedule", required: true, example: `schedule = "*/5 * * * *"`, decode: doc.text(&job.Schedule, checkSchedule)},
+			{name: "schedule", required: true, example: `schedule = "*/5 * * * *"`, decode: doc.schedules(&job.Schedules)},
 			{name: "election", decode: doc.text(&election, doc.checkElection)},
 			{name: "time_zone", decode: doc.text(&zone, checkZone)},
+			{name: "enabled", decode: doc.boolean(&enabled)},
+			{name: "jitter", decode: doc.duration(&job.Jitter, positive)},
 			{name: "missed", decode: doc.text(&missed, oneOf(string(jobs.MissedSkip), string(jobs.MissedOnce), string(jobs.MissedAll)))},
+			{name: "max_catch_up", decode: doc.count(&job.MaxCatchUp)},
 			{name: "starting_deadline", decode: doc.duration(&job.StartingDeadline, positive)},
+			{name: "overlap", decode: doc.text(&overlap, oneOf(string(jobs.OverlapSkip), string(jobs.OverlapQueue),
+				string(jobs.OverlapReplace), string(jobs.OverlapAllow)))},
+			{name: "on_interrupt", decode: doc.text(&onInterrupt, oneOf(string(jobs.InterruptAbandon), string(jobs.InterruptRetry)))},
 			{name: "timeout", decode: doc.duration(&job.Timeout, positive)},
 		},
-		blocks: doc.actionBlocks(&chosen, unknownTick()),
+		blocks: append([]block{
+			{kind: "retry", single: true, open: func(found *hclsyntax.Block) body { return doc.retry(found, &retry) }},
+			{kind: "history", single: true, open: func(*hclsyntax.Block) body { return doc.history(&job.History) }},
+		}, doc.actionBlocks(&chosen, unknownTick())...),
 		finish: func() {
 			doc.taken.add(&doc.decoder, found)
 			action := doc.oneAction(found, chosen)
 			if location, err := time.LoadLocation(zone); err == nil {
 				job.Location = location // checkZone has refused those that do not load
 			}
-			job.Missed = jobs.Missed(missed)
+			if hasBlock(found, "retry") {
+				job.Retry = retry
+			}
+			job.Disabled = !enabled
+			job.Missed, job.Overlap, job.OnInterrupt = jobs.Missed(missed), jobs.Overlap(overlap), jobs.OnInterrupt(onInterrupt)
+			doc.checkCatchUp(found, job)
+			doc.checkJitter(found, job)
 			job.Run = func(ctx context.Context, tick jobs.Tick) error {
 				run, err := action.resolve(doc.config.ActionLogger, func() scope { return tickScope(tick) })
 				if err != nil {
@@ -42,6 +63,65 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 			}
 			to := doc.electionOf(election)
 			to.Crons = append(to.Crons, job)
+			doc.config.crons = append(doc.config.crons, job)
 		},
 	}
+}
+
+func hasBlock(found *hclsyntax.Block, kind string) bool {
+	for _, inner := range found.Body.Blocks {
+		if inner.Type == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// checkCatchUp refuses a bound on the ticks that are made up for where at most one is.
+func (doc *document) checkCatchUp(found *hclsyntax.Block, job jobs.Cron) {
+	attr, ok := found.Body.Attributes["max_catch_up"]
+	if !ok || job.Missed == jobs.MissedAll {
+		return
+	}
+	diag := doc.report("Invalid max_catch_up", attr.NameRange,
+		`With missed = %q at most one missed tick is made up for. Remove the argument, or set missed = "all".`, job.Missed)
+	if other, ok := found.Body.Attributes["missed"]; ok {
+		diag.Extra = related{"the policy", other.SrcRange}
+	}
+}
+
+// checkJitter refuses a jitter with which a tick could start after the time of the next one.
+func (doc *document) checkJitter(found *hclsyntax.Block, job jobs.Cron) {
+	attr, ok := found.Body.Attributes["jitter"]
+	if !ok || job.Jitter == 0 || len(job.Schedules) == 0 {
+		return
+	}
+	if shortest := shortestDistance(job.Schedules); job.Jitter > shortest {
+		diag := doc.report("Invalid jitter", attr.Expr.Range(),
+			"Two ticks of the schedule are %s apart, and the first one could start after the second is due. Use at most %s.",
+			shortest, shortest)
+		if schedule, ok := found.Body.Attributes["schedule"]; ok {
+			diag.Extra = related{"the schedule", schedule.SrcRange}
+		}
+	}
+}
+
+// shortestDistance is the time between the two neighbours that are nearest to each other among the first ticks of a year.
+func shortestDistance(expressions []string) time.Duration {
+	shortest := time.Duration(math.MaxInt64)
+	schedules, err := jobs.ParseSchedules(expressions, time.UTC)
+	if err != nil {
+		return shortest
+	}
+	begin := time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := schedules.Next(begin.Add(-1))
+	for range 64 {
+		next := schedules.Next(at)
+		shortest = min(shortest, next.Sub(at))
+		if next.Sub(begin) > 366*24*time.Hour {
+			break
+		}
+		at = next
+	}
+	return shortest
 }

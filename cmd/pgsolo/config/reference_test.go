@@ -35,6 +35,9 @@ func TestReferenceDecodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	retry := jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1}
+	once := retry
+	once.Attempts = 1
+	history := jobs.History{Runs: 100, MaxAge: 720 * time.Hour, FailedRuns: 100, FailedMaxAge: 2160 * time.Hour}
 	want := &Config{
 		Postgres: Postgres{URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo", Notify: true},
 		HTTP:     HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
@@ -57,12 +60,15 @@ func TestReferenceDecodes(t *testing.T) {
 			},
 			Crons: []jobs.Cron{
 				{
-					Name: "heartbeat", Schedule: "*/5 * * * *", Location: time.UTC, Timeout: time.Hour,
-					Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+					Name: "heartbeat", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: time.Hour,
+					Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
 				},
 				{
-					Name: "report", Schedule: "0 6 * * 1-5", Location: berlin, Timeout: 10 * time.Minute,
-					Missed: jobs.MissedOnce, StartingDeadline: time.Hour,
+					Name: "report", Schedules: []string{"0 6 * * mon-fri", "0 9 * * sat,sun"}, Location: berlin,
+					Jitter: 10 * time.Minute, Timeout: 10 * time.Minute,
+					Missed: jobs.MissedAll, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: retry, History: history,
 				},
 			},
 		}},

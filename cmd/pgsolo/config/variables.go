@@ -57,6 +57,7 @@ func unknownTick() scope {
 		"job":             cty.UnknownVal(cty.String),
 		"scheduled_at":    cty.UnknownVal(cty.String),
 		"catch_up":        cty.UnknownVal(cty.Bool),
+		"manual":          cty.UnknownVal(cty.Bool),
 		"attempt":         cty.UnknownVal(cty.Number),
 		"term":            cty.UnknownVal(cty.Number),
 		"idempotency_key": cty.UnknownVal(cty.String),
@@ -66,8 +67,9 @@ func unknownTick() scope {
 func tickScope(tick jobs.Tick) scope {
 	return scope{"run", cty.ObjectVal(map[string]cty.Value{
 		"job":             cty.StringVal(tick.Job),
-		"scheduled_at":    cty.StringVal(tick.ScheduledAt.Format(time.RFC3339)),
+		"scheduled_at":    cty.StringVal(tick.ScheduledAt.Format(time.RFC3339Nano)),
 		"catch_up":        cty.BoolVal(tick.CatchUp),
+		"manual":          cty.BoolVal(tick.Manual),
 		"attempt":         cty.NumberIntVal(int64(tick.Attempt)),
 		"term":            cty.NumberIntVal(tick.Term),
 		"idempotency_key": cty.StringVal(tick.IdempotencyKey()),

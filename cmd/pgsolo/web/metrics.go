@@ -50,10 +50,15 @@ var (
 	batchSize     = describe("pgsolo_handler_batch_events", "Events per committed transaction of a transactional handler.", "handler")
 	breakerOpen   = describe("pgsolo_handler_breaker_open", "1 while the handler is paused by its breaker.", "handler")
 	breakerPauses = describe("pgsolo_handler_breaker_pauses_total", "Pauses by the handler's breaker.", "handler")
-	cronTicks     = describe("pgsolo_cron_ticks_total", "Ticks of a cron job by outcome.", "job", "outcome")
-	cronRunning   = describe("pgsolo_cron_running", "1 while the job runs.", "job")
+	cronTicks     = describe("pgsolo_cron_ticks_total", "Ticks and manual runs of a cron job by outcome.", "job", "outcome")
+	cronStarted   = describe("pgsolo_cron_started_total", "Attempts at ticks and manual runs.", "job")
+	cronRetried   = describe("pgsolo_cron_retried_total", "Attempts that were not the first at their tick.", "job")
+	cronLateness  = describe("pgsolo_cron_lateness_seconds", "Time from when a tick was due until its start, without those made up for.", "job")
+	cronRunning   = describe("pgsolo_cron_running", "Attempts under way.", "job")
+	cronWaiting   = describe("pgsolo_cron_waiting", "Runs that wait for their turn or for a retry.", "job")
+	cronPaused    = describe("pgsolo_cron_paused", "1 while the job is paused.", "job")
 	cronSuccess   = describe("pgsolo_cron_last_success_timestamp_seconds", "When the last successful run ended.", "job")
-	cronNext      = describe("pgsolo_cron_next_tick_timestamp_seconds", "The tick that is waited for.", "job")
+	cronNext      = describe("pgsolo_cron_next_tick_timestamp_seconds", "When the next tick starts.", "job")
 	connected     = describe("pgsolo_listener_connected", "1 while the LISTEN session is up.", "name")
 	channels      = describe("pgsolo_listener_channels", "Channels with a subscription.", "name")
 	subscriptions = describe("pgsolo_listener_subscriptions", "Open subscriptions.", "name")
@@ -89,7 +94,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			counter(appended, float64(stats.Log.Appended), name)
 		}
 		collectHandlers(stats.Handlers, gauge, counter, histogram)
-		collectCrons(stats.Crons, gauge, counter)
+		collectCrons(stats.Crons, gauge, counter, histogram)
 		collectListener(e.Listener(), name, gauge, counter)
 	}
 	build := c.options.Build
@@ -138,13 +143,20 @@ func collectHandlers(handlers []jobs.HandlerStats, gauge, counter set, histogram
 	}
 }
 
-func collectCrons(crons []jobs.CronStats, gauge, counter set) {
+func collectCrons(crons []jobs.CronStats, gauge, counter set, histogram func(*prometheus.Desc, jobs.Histogram, string)) {
 	for _, j := range crons {
 		counter(cronTicks, float64(j.Succeeded), j.Name, "ok")
 		counter(cronTicks, float64(j.Failed), j.Name, "failed")
 		counter(cronTicks, float64(j.Skipped), j.Name, "skipped")
+		counter(cronTicks, float64(j.Missed), j.Name, "missed")
+		counter(cronTicks, float64(j.Replaced), j.Name, "replaced")
 		counter(cronTicks, float64(j.Interrupted), j.Name, "interrupted")
-		gauge(cronRunning, oneIf(j.Running), j.Name)
+		counter(cronStarted, float64(j.Started), j.Name)
+		counter(cronRetried, float64(j.Retried), j.Name)
+		histogram(cronLateness, j.Lateness, j.Name)
+		gauge(cronRunning, float64(j.Running), j.Name)
+		gauge(cronWaiting, float64(j.Waiting), j.Name)
+		gauge(cronPaused, oneIf(j.Paused), j.Name)
 		if !j.LastSuccess.IsZero() {
 			gauge(cronSuccess, float64(j.LastSuccess.Unix()), j.Name)
 		}

@@ -1,0 +1,152 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// The history is pruned this often: of a job with new runs, once a tenth of what is kept of it has been added, and of all jobs,
+	// because of their age, each pruneAllEvery.
+	pruneEvery    = 5 * time.Second
+	pruneAllEvery = time.Hour
+)
+
+// Of each job the rows that have ended are numbered from the latest one, those that were all right and the others each for themselves.
+// The latest tick stays: it says what has been missed.
+const pruneRuns = `with keep as (
+		select * from unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::timestamptz[])
+			as k (job, runs, since, failed_runs, failed_since)
+	), ended as (
+		select r.ctid, r.scheduled_at,
+			case when f.failed then k.failed_runs else k.runs end as runs,
+			case when f.failed then k.failed_since else k.since end as since,
+			row_number() over (partition by r.job, f.failed order by r.scheduled_at desc) as number,
+			first_value(r.ctid) over (partition by r.job order by r.cause = 'manual', r.scheduled_at desc) as latest
+		from keep k
+			join pgsolo.cron_run r on r.job = k.job and r.outcome not in ('queued', 'running', 'retrying')
+			cross join lateral (select r.outcome in ('failed', 'interrupted', 'missed') as failed) f
+	)
+	delete from pgsolo.cron_run r using ended e
+	where r.ctid = e.ctid and e.ctid <> e.latest and (e.number > e.runs or e.scheduled_at < e.since)
+		and r.outcome not in ('queued', 'running', 'retrying')`
+
+// Jobs that were removed from the configuration keep what is younger than this.
+const forgottenFor = 90 * 24 * time.Hour
+
+const pruneForgottenRuns = `delete from pgsolo.cron_run r using pgsolo.cron_job j
+	where j.job = r.job and j."group" = $1 and not j.configured and r.scheduled_at < $2`
+
+// startPruning prunes the history beside the goroutine of the term, until ctx is done. The channel is closed when it has ended. What
+// goes wrong is logged: a history that grows is no reason to give up a leadership.
+func (t *cronTerm) startPruning(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t.scheduler.prune(ctx)
+	}()
+	return ended
+}
+
+// prune runs until ctx is done.
+func (s *scheduler) prune(ctx context.Context) {
+	timer := time.NewTicker(pruneEvery)
+	defer timer.Stop()
+	all := time.Now() // all are looked at in the first pass
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		everything := !time.Now().Before(all)
+		err := s.pruneJobs(ctx, s.toPrune(everything))
+		if everything && err == nil {
+			all = time.Now().Add(pruneAllEvery)
+			err = s.pruneForgotten(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			s.logger.Error("history not pruned, and grows", "error", err)
+		case err == nil && failing:
+			s.logger.Info("history is pruned again")
+		}
+		failing = err != nil
+	}
+}
+
+// toPrune returns the jobs whose history may have too much.
+func (s *scheduler) toPrune(all bool) (due []*cronJob) {
+	for _, j := range s.jobs {
+		enough := max(1, min(nonNegative(j.History.Runs), nonNegative(j.History.FailedRuns))/10)
+		if all || j.ended.Load() >= int64(enough) {
+			due = append(due, j)
+		}
+	}
+	return due
+}
+
+func nonNegative(n int) int {
+	if n < 0 {
+		return 1 << 30
+	}
+	return n
+}
+
+func (s *scheduler) pruneJobs(ctx context.Context, due []*cronJob) error {
+	const page = 500
+	for len(due) > 0 {
+		jobs := due[:min(page, len(due))]
+		due = due[len(jobs):]
+		if err := s.prunePage(ctx, jobs); err != nil {
+			for _, j := range append(jobs, due...) {
+				j.ended.Add(1 << 30) // once more, in the next pass
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scheduler) prunePage(ctx context.Context, jobs []*cronJob) error {
+	n, now := len(jobs), s.now()
+	names, runs, failedRuns := make([]string, n), make([]int64, n), make([]int64, n)
+	since, failedSince := make([]time.Time, n), make([]time.Time, n)
+	for i, j := range jobs {
+		j.ended.Store(0)
+		names[i] = j.Name
+		runs[i], since[i] = keep(j.History.Runs, j.History.MaxAge, now)
+		failedRuns[i], failedSince[i] = keep(j.History.FailedRuns, j.History.FailedMaxAge, now)
+	}
+	err := try(ctx, func(ctx context.Context) error {
+		_, err := s.store.pool.Exec(ctx, inSchema(pruneRuns, s.store.schema), names, runs, since, failedRuns, failedSince)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("prune history of %d jobs from %q on: %w", n, names[0], err)
+	}
+	return nil
+}
+
+func (s *scheduler) pruneForgotten(ctx context.Context) error {
+	err := try(ctx, func(ctx context.Context) error {
+		_, err := s.store.pool.Exec(ctx, inSchema(pruneForgottenRuns, s.store.schema), s.store.group, s.now().Add(-forgottenFor))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("prune history of removed jobs: %w", err)
+	}
+	return nil
+}
+
+// keep returns how many rows are kept at most, and of which time.
+func keep(runs int, age time.Duration, now time.Time) (int64, time.Time) {
+	since := now.Add(-age)
+	if age < 0 {
+		since = time.Unix(0, 0)
+	}
+	return int64(nonNegative(runs)), since
+}

@@ -1,0 +1,246 @@
+package jobs
+
+import (
+	"slices"
+	"time"
+)
+
+// look decides what is to be done for the jobs that have to be looked at, for a page of them at most. It returns how long to wait
+// until the next one has to be, which is 0 if there are more.
+func (t *cronTerm) look() time.Duration {
+	now, at := t.now(), time.Now()
+	if now.Before(t.looked) {
+		t.setBack(now)
+	}
+	late := missedAfter + at.Sub(t.lookedAt) // while nobody looked, because the database was slow or this process was frozen
+	looked := 0
+	for ; looked < cronPage && len(t.heap) > 0 && !t.heap[0].wake.After(now); looked++ {
+		t.lookAt(t.heap[0], now, late)
+	}
+	if looked < cronPage {
+		t.looked, t.lookedAt = now, at // or else there are more that were due then
+	}
+	t.reportOverdue()
+	wait := min(clockCheck, t.untilAsking())
+	if len(t.heap) > 0 {
+		wait = min(wait, t.heap[0].wake.Sub(now))
+	}
+	return max(0, wait)
+}
+
+// setBack follows a clock that was set back. Ticks that come a second time have a row already, and do not start again.
+func (t *cronTerm) setBack(now time.Time) {
+	if by := t.looked.Sub(now); by >= time.Second {
+		t.logger.Info("the clock was set back", "by", by)
+	}
+	for _, j := range t.jobs {
+		if j.last.After(now) {
+			j.last = now
+			j.next = j.schedules.Next(now)
+			j.wake = j.nextWake()
+		}
+		for _, r := range j.retrying {
+			r.nextAt = r.nextAt.Add(now.Sub(t.looked))
+		}
+	}
+	t.heap.init(t.jobs)
+}
+
+// lookAt decides what is to be done for one job.
+func (t *cronTerm) lookAt(j *jobTerm, now time.Time, late time.Duration) {
+	if !j.paused {
+		for _, r := range slices.Clone(j.retrying) {
+			if !r.nextAt.After(now) {
+				j.remove(&j.retrying, r)
+				t.startAgain(j, r)
+			}
+		}
+		t.lookAtSchedule(j, now, late)
+	}
+	t.startQueued(j, now)
+	j.wake = j.nextWake()
+	t.heap.moved(j)
+	t.show(j)
+}
+
+// lookAtSchedule decides on every tick that has come due since the latest look.
+func (t *cronTerm) lookAtSchedule(j *jobTerm, now time.Time, late time.Duration) {
+	limit := now.Add(-j.delay)
+	if j.Disabled || j.next.After(limit) {
+		return
+	}
+	latest, following := j.next, j.schedules.Next(j.next)
+	if !following.After(limit) {
+		latest = j.schedules.latest(j.next, limit)
+		following = j.schedules.Next(latest)
+	}
+	decision := j.decide(j.last, latest, now, late)
+	j.last, j.next = latest, following
+	for _, due := range decision.start {
+		t.comesDue(j, due)
+	}
+	if !decision.missed.IsZero() {
+		j.logger.Info("tick missed", "scheduled_at", decision.missed, "reason", decision.because)
+		t.insert(j, dueTick{decision.missed, true}, outcomeMissed, decision.because)
+	}
+}
+
+// comesDue starts a tick, or does what the overlap policy says.
+func (t *cronTerm) comesDue(j *jobTerm, tick dueTick) {
+	switch {
+	case j.Missed == MissedAll && (tick.catchUp || j.catchesUp()):
+		t.enqueue(j, tick)
+	case !j.busy() || j.Overlap == OverlapAllow:
+		t.insert(j, tick, outcomeRunning, "")
+	case j.Overlap == OverlapQueue:
+		t.enqueue(j, tick)
+	case j.Overlap == OverlapReplace:
+		t.replace(j, tick.at)
+		t.enqueue(j, tick)
+	default:
+		t.insert(j, tick, outcomeSkipped, errOverlap.Error())
+	}
+}
+
+// enqueue has a tick wait for its turn, in its row too.
+func (t *cronTerm) enqueue(j *jobTerm, tick dueTick) {
+	if len(j.queue) >= max(maxQueued, j.MaxCatchUp) {
+		t.insert(j, tick, outcomeSkipped, errQueueFull.Error())
+		return
+	}
+	t.insert(j, tick, outcomeQueued, "")
+}
+
+// insert makes the row of a tick, with this outcome.
+func (t *cronTerm) insert(j *jobTerm, tick dueTick, outcome, reason string) {
+	r := &cronRun{job: j, at: tick.at, cause: causeSchedule, result: runResult{outcome: outcome, failure: reason}}
+	if tick.catchUp {
+		r.cause = causeCatchUp
+	}
+	if t.open[r.key()] != nil {
+		return // the clock was set back, and it still runs
+	}
+	t.open[r.key()] = r
+	switch outcome {
+	case outcomeRunning:
+		r.attempt = 1
+		j.active = append(j.active, r)
+	case outcomeQueued:
+		j.queue = append(j.queue, r)
+	}
+	t.toInsert = append(t.toInsert, r)
+}
+
+// replace ends every run of the job for a later one. Those under way are cancelled, and the later one begins when they have ended.
+func (t *cronTerm) replace(j *jobTerm, by time.Time) {
+	reason := &replacedError{by}
+	for _, r := range j.active {
+		if r.replaced != nil {
+			continue
+		}
+		if r.replaced = reason; r.cancel != nil {
+			r.cancel(reason)
+		}
+	}
+	for _, r := range j.retrying {
+		t.giveUp(r, outcomeReplaced, reason.Error())
+	}
+	for _, r := range j.queue {
+		t.giveUp(r, outcomeSkipped, reason.Error())
+	}
+	j.retrying, j.queue = nil, nil
+}
+
+// giveUp closes a run that waits.
+func (t *cronTerm) giveUp(r *cronRun, outcome, reason string) {
+	r.result = runResult{outcome: outcome, failure: reason}
+	t.toSettle = append(t.toSettle, r)
+}
+
+// startAgain starts a run that has a row.
+func (t *cronTerm) startAgain(j *jobTerm, r *cronRun) {
+	r.attempt++
+	r.result = runResult{outcome: outcomeRunning}
+	j.active = append(j.active, r)
+	t.toStart = append(t.toStart, r)
+}
+
+// startQueued starts the next run that waits for its turn, if it has come.
+func (t *cronTerm) startQueued(j *jobTerm, now time.Time) {
+	for len(j.queue) > 0 {
+		i := 0
+		if j.paused {
+			i = slices.IndexFunc(j.queue, func(r *cronRun) bool { return r.cause == causeManual })
+		}
+		if i < 0 || !j.free() {
+			return
+		}
+		r := j.queue[i]
+		if r.result.outcome == outcomeQueued {
+			return // its row is about to be made; the look after that starts it
+		}
+		j.queue = slices.Delete(j.queue, i, i+1)
+		if r.cause != causeManual && now.Sub(r.at.Add(j.delay)) > j.StartingDeadline {
+			t.giveUp(r, outcomeSkipped, "waited for its turn beyond its starting deadline of "+j.StartingDeadline.String())
+			continue
+		}
+		t.startAgain(j, r)
+	}
+}
+
+// reportOverdue logs runs that go on although their time is up: nothing but the end of the process ends them.
+func (t *cronTerm) reportOverdue() {
+	if time.Since(t.checked) < overdueAfter {
+		return
+	}
+	t.checked = time.Now()
+	for _, j := range t.jobs {
+		for _, r := range j.active {
+			if r.cancel != nil && !r.overdue && time.Since(r.began) > j.Timeout+overdueAfter {
+				r.overdue = true
+				j.logger.Warn("a run goes on although its time is up", "scheduled_at", r.at, "for", time.Since(r.began).Round(time.Second))
+			}
+		}
+	}
+}
+
+// busy says whether the job has a run, under way or waiting.
+func (j *jobTerm) busy() bool { return len(j.active)+j.settling+len(j.retrying)+len(j.queue) > 0 }
+
+// free says whether the next run of the queue may start. Where runs may overlap, only what is made up for waits for its like.
+func (j *jobTerm) free() bool {
+	if j.Overlap != OverlapAllow {
+		return len(j.active)+j.settling+len(j.retrying) == 0
+	}
+	return !slices.ContainsFunc(j.active, (*cronRun).catchesUp) && !slices.ContainsFunc(j.retrying, (*cronRun).catchesUp)
+}
+
+// catchesUp says whether ticks are being made up for.
+func (j *jobTerm) catchesUp() bool {
+	return slices.ContainsFunc(j.active, (*cronRun).catchesUp) || slices.ContainsFunc(j.retrying, (*cronRun).catchesUp) || len(j.queue) > 0
+}
+
+func (r *cronRun) catchesUp() bool { return r.cause == causeCatchUp }
+
+// nextWake is when the job has to be looked at by itself.
+func (j *jobTerm) nextWake() time.Time {
+	wake := never
+	if j.paused {
+		return wake
+	}
+	if !j.Disabled {
+		wake = j.next.Add(j.delay)
+	}
+	for _, r := range j.retrying {
+		if r.nextAt.Before(wake) {
+			wake = r.nextAt
+		}
+	}
+	return wake
+}
+
+func (j *jobTerm) remove(from *[]*cronRun, r *cronRun) {
+	if i := slices.Index(*from, r); i >= 0 {
+		*from = slices.Delete(*from, i, i+1)
+	}
+}

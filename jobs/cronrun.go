@@ -1,0 +1,131 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	errOverlap   = errors.New("the previous run was still going")
+	errQueueFull = fmt.Errorf("%d runs were waiting already", maxQueued)
+	errExited    = errors.New("the function ended its goroutine")
+)
+
+// cronRun is a tick or a manual run that is open, or about to be. It belongs to the goroutine of the term, except that its attempt
+// writes failure and report, which that goroutine reads after the attempt has ended.
+type cronRun struct {
+	job     *jobTerm
+	at      time.Time
+	cause   string
+	forced  bool
+	attempt int       // the latest one; 0 before the first
+	nextAt  time.Time // of the next attempt, while it waits for a retry
+
+	began    time.Time // the attempt
+	overdue  bool      // it was reported for not ending
+	cancel   context.CancelCauseFunc
+	replaced *replacedError // it was cancelled for a later tick
+	report   *Report
+	failure  error
+	result   runResult // what is to be written
+}
+
+// replacedError is why a run was cut off by a later one.
+type replacedError struct{ by time.Time }
+
+func (e *replacedError) Error() string { return "replaced by the run of " + e.by.Format(time.RFC3339) }
+
+// start calls the function, whose row says by now that it runs.
+func (t *cronTerm) start(ctx context.Context, r *cronRun) {
+	j := r.job
+	j.logger.Debug("run starts", "scheduled_at", r.at, "cause", r.cause, "attempt", r.attempt)
+	now := t.now()
+	if r.cause == causeSchedule && r.attempt == 1 {
+		j.lateness.add(int64(max(0, now.Sub(r.at.Add(j.delay)))), &durationBounds)
+	}
+	j.count(func(s *CronStats) {
+		s.Started++
+		if r.attempt > 1 {
+			s.Retried++
+		}
+	})
+	tick := Tick{
+		Job: j.Name, ScheduledAt: r.at.In(j.Location), CatchUp: r.cause == causeCatchUp, Manual: r.cause == causeManual,
+		Attempt: r.attempt, Term: t.term, Report: &Report{},
+	}
+	r.report, r.failure = tick.Report, errExited // which remains if Run calls runtime.Goexit
+	ctx, r.cancel = context.WithCancelCause(ctx)
+	if r.replaced != nil { // while its row was made
+		r.cancel(r.replaced)
+	}
+	r.began = time.Now()
+	t.running++
+	go func() {
+		defer func() { t.ended <- r }()
+		r.failure = attempt(ctx, j.Timeout, func(ctx context.Context) error { return j.Run(ctx, tick) })
+	}()
+}
+
+// conclude decides what the end of an attempt means, and has it written.
+func (t *cronTerm) conclude(ctx context.Context, r *cronRun) {
+	j := r.job
+	t.running--
+	r.cancel(nil)
+	r.cancel, r.overdue = nil, false
+	j.remove(&j.active, r)
+	r.result = runResult{outcome: outcomeOK}
+	r.result.output, r.result.exitCode, r.result.httpStatus = r.report.result()
+	if r.failure != nil {
+		r.result.failure = errorText(r.failure)
+		var wait time.Duration
+		r.result.outcome, wait = t.afterFailure(ctx, r)
+		if r.result.outcome == outcomeRetrying {
+			r.nextAt = t.now().Add(wait)
+			j.settling++
+		}
+	}
+	j.log(r)
+	r.report, r.failure = nil, nil
+	t.toSettle = append(t.toSettle, r)
+	if len(j.queue) > 0 {
+		t.touch(j)
+	}
+}
+
+// afterFailure says what follows a failed attempt.
+func (t *cronTerm) afterFailure(ctx context.Context, r *cronRun) (outcome string, wait time.Duration) {
+	switch {
+	case r.replaced != nil:
+		return outcomeReplaced, 0
+	case ctx.Err() != nil && r.job.retriesInterrupted(r.attempt):
+		return outcomeRetrying, 0
+	case ctx.Err() != nil:
+		return outcomeInterrupted, 0
+	}
+	if wait, dead := r.job.Retry.next(r.attempt, r.failure); !dead {
+		return outcomeRetrying, wait
+	}
+	return outcomeFailed, 0
+}
+
+// log writes a line when the job begins to fail and when it succeeds again, and every panic's stack.
+func (j *jobTerm) log(r *cronRun) {
+	defer func() { _ = recover() }() // of what the function's error does when it is unwrapped
+	if panicked, ok := errors.AsType[*panicError](r.failure); ok {
+		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.value, "stack", string(panicked.stack))
+	}
+	failed := r.result.outcome == outcomeFailed || r.result.outcome == outcomeRetrying
+	switch {
+	case failed && !j.failing:
+		j.failing = true
+		j.logger.Warn("cron job fails", "scheduled_at", r.at, "attempt", r.attempt, "retried", r.result.outcome == outcomeRetrying,
+			"error", r.result.failure)
+	case r.result.outcome == outcomeOK && j.failing:
+		j.failing = false
+		j.logger.Info("cron job succeeds again", "scheduled_at", r.at)
+	default:
+		j.logger.Debug("run ended", "scheduled_at", r.at, "attempt", r.attempt, "outcome", r.result.outcome, "error", r.result.failure)
+	}
+}

@@ -1,0 +1,327 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// How many jobs are looked at, and how many rows written, at a time: what has been written starts while the rest is looked at.
+	cronPage = 512
+
+	// Outcomes are written when nothing is due, or when so many wait.
+	maxUnsettled = 50 * cronPage
+
+	// A run that goes on for this long after its context has ended is reported.
+	overdueAfter = 10 * time.Second
+)
+
+// never is when a job is looked at that waits for nothing.
+var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// jobTerm is a cron job during one term.
+type jobTerm struct {
+	*cronJob
+	last   time.Time // ticks up to here are decided on
+	next   time.Time // the first one after last
+	paused bool
+
+	// Its open runs. A row that is retrying or queued in the database stands in one of these, too.
+	active   []*cronRun // under way, or about to be started
+	settling int        // attempts that have ended and get another one, once that is written
+	retrying []*cronRun
+	queue    []*cronRun // the first one is next
+
+	wake     time.Time // when it has to be looked at
+	position int       // in the heap
+	failing  bool      // the latest run failed
+}
+
+// cronTerm is the scheduler during one term. All of it belongs to the goroutine that calls lead. Beside that there is one goroutine
+// for each attempt under way, which ends by sending its run to ended.
+type cronTerm struct {
+	*scheduler
+	term   int64
+	holder string
+	held   func() bool // asked before each start; nil: always true
+	stop   <-chan struct{}
+
+	jobs   []*jobTerm
+	byName map[string]*jobTerm
+	heap   wakeHeap
+	open   map[runKey]*cronRun // all whose row may be open
+
+	running int
+	ended   chan *cronRun
+
+	toInsert []*cronRun // rows to be made, with their outcome; the running ones are then started
+	toStart  []*cronRun // rows that are there, to be started
+	toSettle []*cronRun
+
+	looked   time.Time // the clock at the latest look
+	lookedAt time.Time // the same moment, by the clock that nobody sets
+	told     <-chan string
+	missed   <-chan struct{} // told may have lost messages
+	askedAt  time.Time       // when the database was last asked what somebody did to the jobs
+	checked  time.Time       // when runs that do not end were last looked for
+}
+
+func newCronTerm(s *scheduler, lead Lead) *cronTerm {
+	t := &cronTerm{
+		scheduler: s, term: lead.Term, holder: lead.Holder, held: lead.Held, stop: lead.Stopping,
+		byName: map[string]*jobTerm{}, open: map[runKey]*cronRun{}, ended: make(chan *cronRun, cronPage), lookedAt: time.Now(),
+	}
+	for _, job := range s.jobs {
+		j := &jobTerm{cronJob: job}
+		t.jobs = append(t.jobs, j)
+		t.byName[job.Name] = j
+	}
+	return t
+}
+
+// lead runs the jobs after the claim. It returns when no attempt is under way any more.
+func (t *cronTerm) lead(ctx context.Context) error {
+	if t.subscribe != nil {
+		subscription, err := t.subscribe(inSchema(cronChannel, t.store.schema))
+		if err != nil {
+			return err
+		}
+		defer subscription.Close()
+		t.told, t.missed = subscription.Messages, subscription.Missed
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	pruning := t.startPruning(ctx)
+	err := t.loop(ctx)
+	cancel(err)
+	for t.running > 0 {
+		t.conclude(ctx, <-t.ended)
+	}
+	if !errors.Is(err, ErrFenced) {
+		t.settleLast(ctx)
+	}
+	for _, j := range t.jobs {
+		j.count(func(s *CronStats) { s.Running, s.Waiting, s.Next = 0, 0, time.Time{} })
+	}
+	<-pruning
+	return err
+}
+
+// loop returns nil when it has to stop. After ctx, attempts may then still be under way.
+func (t *cronTerm) loop(ctx context.Context) error {
+	for {
+		stopping := isClosed(t.stop)
+		if stopping {
+			t.pulse.end() // from here on the drain is what bounds it
+		} else {
+			t.pulse.beat()
+		}
+		// What has ended comes before what is due, or else a process that was frozen would see an overlap that was none.
+		t.concludeEnded(ctx)
+		if ctx.Err() != nil || stopping && t.running+len(t.toSettle) == 0 {
+			return nil
+		}
+		wait := time.Duration(0)
+		if !stopping {
+			if err := t.hear(ctx); err != nil {
+				return err
+			}
+			wait = t.look()
+			if err := t.begin(ctx); err != nil {
+				return err
+			}
+		}
+		if wait > 0 || stopping || len(t.toSettle) > maxUnsettled {
+			if err := t.settle(ctx); err != nil {
+				return err
+			}
+		}
+		if len(t.toSettle) == 0 {
+			t.sleep(ctx, stopping, wait)
+		}
+	}
+}
+
+// sleep waits until there may be something to do, for at most wait, which is 0 where more is due already.
+func (t *cronTerm) sleep(ctx context.Context, stopping bool, wait time.Duration) {
+	if !stopping && (wait == 0 || len(t.heap) > 0 && !t.heap[0].wake.After(t.looked)) {
+		return
+	}
+	var timer <-chan time.Time
+	stop := t.stop
+	if stopping {
+		stop = nil // it has been heard
+		if t.running == 0 {
+			return
+		}
+	} else {
+		timer = t.after(wait)
+	}
+	select {
+	case <-ctx.Done():
+	case <-stop:
+	case r := <-t.ended:
+		t.conclude(ctx, r)
+	case _, ok := <-t.told:
+		t.askedAt = time.Time{}
+		if !ok {
+			t.told = nil // the listener has ended, and with it soon the leader
+		}
+	case <-t.missed:
+		t.askedAt = time.Time{}
+	case <-timer:
+	}
+}
+
+func (t *cronTerm) concludeEnded(ctx context.Context) {
+	for {
+		select {
+		case r := <-t.ended:
+			t.conclude(ctx, r)
+		default:
+			return
+		}
+	}
+}
+
+// begin writes what look has found, and starts what is to be started.
+func (t *cronTerm) begin(ctx context.Context) error {
+	for len(t.toInsert)+len(t.toStart) > 0 {
+		if t.held != nil && !t.held() {
+			return nil // the context is about to end, and the next leader finds the ticks
+		}
+		inserts, starts := t.toInsert[:min(cronPage, len(t.toInsert))], t.toStart[:min(cronPage, len(t.toStart))]
+		t.toInsert, t.toStart = t.toInsert[len(inserts):], t.toStart[len(starts):]
+		var mine map[runKey]bool
+		err := t.persist(ctx, "record ticks", func(ctx context.Context) (err error) {
+			mine, err = t.store.begin(ctx, t.term, t.holder, inserts, starts)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		held := t.held == nil || t.held()
+		for _, r := range inserts {
+			t.begun(ctx, r, mine[r.key()], held)
+		}
+		for _, r := range starts {
+			t.begun(ctx, r, mine[r.key()], held)
+		}
+	}
+	t.toInsert, t.toStart = nil, nil // or else a burst's memory would stay
+	return nil
+}
+
+// begun goes on with a run that begin has written. mine: its row is as it was asked for.
+func (t *cronTerm) begun(ctx context.Context, r *cronRun, mine, held bool) {
+	j, outcome := r.job, r.result.outcome
+	switch {
+	case !mine:
+		j.logger.Debug("tick was decided on before", "scheduled_at", r.at)
+		j.remove(&j.active, r)
+		j.remove(&j.queue, r)
+		t.close(r)
+		t.touch(j)
+	case outcome == outcomeRunning && held:
+		t.start(ctx, r)
+	case outcome == outcomeRunning: // its row is open, and the next leader's
+		j.remove(&j.active, r)
+	case outcome == outcomeQueued:
+		r.result = runResult{}
+		t.touch(j)
+	default:
+		j.logger.Debug("tick not started", "scheduled_at", r.at, "outcome", outcome, "reason", r.result.failure)
+		j.count(func(s *CronStats) { s.conclude(outcome) })
+		t.close(r)
+	}
+	t.show(j)
+}
+
+// settle writes a page of what has ended.
+func (t *cronTerm) settle(ctx context.Context) error {
+	page := t.toSettle[:min(cronPage, len(t.toSettle))]
+	if len(page) == 0 {
+		return nil
+	}
+	err := t.persist(ctx, "record outcomes", func(ctx context.Context) error { return t.store.settle(ctx, t.term, page) })
+	if err != nil {
+		return err
+	}
+	t.toSettle = t.toSettle[len(page):]
+	if len(t.toSettle) == 0 {
+		t.toSettle = nil // or else a burst's memory would stay
+	}
+	for _, r := range page {
+		t.settled(r)
+	}
+	return nil
+}
+
+// settled goes on with a run whose outcome has been written.
+func (t *cronTerm) settled(r *cronRun) {
+	j := r.job
+	outcome := r.result.outcome
+	r.result = runResult{}
+	if outcome == outcomeRetrying {
+		j.settling--
+		j.retrying = append(j.retrying, r)
+		t.touch(j)
+	} else {
+		t.close(r)
+		j.ended.Add(1)
+	}
+	j.count(func(s *CronStats) {
+		s.conclude(outcome)
+		if outcome == outcomeOK {
+			s.LastSuccess = t.now()
+		}
+	})
+	t.show(j)
+}
+
+// settleLast writes what has ended when ctx is done already. It gives that one short try: what it cannot write, the next leader
+// records as interrupted.
+func (t *cronTerm) settleLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOutcome)
+	defer cancel()
+	for len(t.toSettle) > 0 {
+		page := t.toSettle[:min(cronPage, len(t.toSettle))]
+		if err := t.store.settle(ctx, t.term, page); err != nil {
+			t.logger.Debug("last outcomes not written", "runs", len(t.toSettle), "error", err)
+			return
+		}
+		t.toSettle = t.toSettle[len(page):]
+		for _, r := range page {
+			t.settled(r)
+		}
+	}
+}
+
+// touch has a job looked at soon.
+func (t *cronTerm) touch(j *jobTerm) {
+	j.wake = time.Time{}
+	t.heap.moved(j)
+}
+
+// close forgets a run whose row is closed, or nobody's.
+func (t *cronTerm) close(r *cronRun) { delete(t.open, r.key()) }
+
+// show updates what others see of the job.
+func (t *cronTerm) show(j *jobTerm) {
+	j.count(func(s *CronStats) {
+		s.Running, s.Waiting, s.Paused = int64(len(j.active)), int64(len(j.queue)+len(j.retrying)+j.settling), j.paused
+		if s.Next = j.next.Add(j.delay); j.paused || j.Disabled {
+			s.Next = time.Time{}
+		}
+	})
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

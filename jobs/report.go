@@ -1,0 +1,130 @@
+package jobs
+
+import (
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/printable"
+)
+
+const (
+	maxOutput = 64 << 10 // bytes of a run's output that are kept, the last ones
+	cutMark   = "…"      // begins an output that had more before it
+)
+
+// Report is what a run leaves in the history, beside its outcome. All may be called from any goroutine, and on a nil Report, which
+// keeps nothing. The zero Report is empty. Once the run is over nothing is added, whoever still calls.
+type Report struct {
+	mu sync.Mutex // guards all below
+
+	output []byte // grows to maxOutput, and is a ring from then on
+	oldest int    // where in output the ring begins
+	cut    bool   // whether there was more before output
+
+	exitCode   *int
+	httpStatus *int
+	over       bool
+}
+
+// Write adds to the output, of which the last 64 KiB are kept. It never fails.
+func (r *Report) Write(p []byte) (int, error) {
+	if r == nil {
+		return len(p), nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		r.keep(p)
+	}
+	return len(p), nil
+}
+
+// keep copies each byte once, however small the writes are.
+func (r *Report) keep(p []byte) {
+	if extra := len(p) - maxOutput; extra > 0 {
+		p, r.cut = p[extra:], true
+	}
+	if room := min(maxOutput-len(r.output), len(p)); room > 0 {
+		if need := len(r.output) + room; need > cap(r.output) {
+			grown := make([]byte, len(r.output), min(maxOutput, max(need, 2*cap(r.output))))
+			copy(grown, r.output)
+			r.output = grown
+		}
+		r.output = append(r.output, p[:room]...)
+		p = p[room:]
+	}
+	for len(p) > 0 {
+		n := copy(r.output[r.oldest:], p)
+		r.oldest, r.cut = (r.oldest+n)%maxOutput, true
+		p = p[n:]
+	}
+}
+
+// SetExitCode notes with which status a program has exited. One that did not start, or that a signal has ended, has none.
+func (r *Report) SetExitCode(code int) {
+	r.set(func() { r.exitCode = &code })
+}
+
+// SetHTTPStatus notes the answer to a request.
+func (r *Report) SetHTTPStatus(status int) {
+	r.set(func() { r.httpStatus = &status })
+}
+
+func (r *Report) set(note func()) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		note()
+	}
+}
+
+// result ends the report and returns what the history keeps. The output is as a text column takes it: valid UTF-8 of up to maxOutput
+// bytes, without control characters other than line feed and tab. A second call gets no output.
+func (r *Report) result() (output string, exitCode, httpStatus *int) {
+	if r == nil {
+		return "", nil, nil
+	}
+	r.mu.Lock()
+	r.over = true
+	older, newer, cut := r.output[r.oldest:], r.output[:r.oldest], r.cut
+	r.output, r.oldest, r.cut = nil, 0, false
+	exitCode, httpStatus = r.exitCode, r.httpStatus
+	r.mu.Unlock() // nobody else has the bytes any more
+
+	if len(older) == 0 {
+		return "", exitCode, httpStatus
+	}
+	if cut {
+		older = withoutTail(older)
+	}
+	const edge = "|" // keeps Text from dropping the white space at both ends
+	text := printable.Text(slices.Concat([]byte(edge), older, newer, []byte(edge)))
+	return lastBytes(text[len(edge):len(text)-len(edge)], cut), exitCode, httpStatus
+}
+
+// withoutTail drops what a cut has left of a character at the start.
+func withoutTail(text []byte) []byte {
+	for range min(utf8.UTFMax-1, len(text)) {
+		if utf8.RuneStart(text[0]) {
+			break
+		}
+		text = text[1:]
+	}
+	return text
+}
+
+// lastBytes bounds the text, which replaced characters may have made longer than the bytes were, and shows a cut.
+func lastBytes(text string, cut bool) string {
+	if !cut && len(text) <= maxOutput {
+		return text
+	}
+	start := max(0, len(text)-(maxOutput-len(cutMark)))
+	for start < len(text) && !utf8.RuneStart(text[start]) {
+		start++
+	}
+	return cutMark + text[start:]
+}
