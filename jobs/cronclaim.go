@@ -181,11 +181,10 @@ func (t *cronTerm) takeOver(j *jobTerm, o openRun, now time.Time) {
 		j.retrying = append(j.retrying, r)
 	case outcomeRunning:
 		j.logger.Warn("an earlier leader left a run unfinished", "scheduled_at", o.at, "attempt", o.attempt, "term", o.term)
-		r.result = runResult{outcome: outcomeInterrupted, failure: fmt.Sprintf("the leader of term %d was gone", o.term)}
+		result := runResult{outcome: outcomeInterrupted, failure: fmt.Sprintf("the leader of term %d was gone", o.term)}
 		if j.retriesInterrupted(o.attempt) {
-			r.result.outcome, r.nextAt = outcomeRetrying, now
-			j.settling++
+			result.outcome, r.nextAt = outcomeRetrying, now
 		}
-		t.toSettle = append(t.toSettle, r)
+		t.writeEnd(r, result)
 	}
 }

@@ -50,7 +50,7 @@ func (t *cronTerm) setBack(now time.Time) {
 func (t *cronTerm) lookAt(j *jobTerm, now time.Time, late time.Duration) {
 	if !j.paused {
 		for _, r := range slices.Clone(j.retrying) {
-			if !r.nextAt.After(now) {
+			if j.mayRetry() && !r.nextAt.After(now) {
 				j.remove(&j.retrying, r)
 				t.startAgain(j, r)
 			}
@@ -153,8 +153,7 @@ func (t *cronTerm) replace(j *jobTerm, by time.Time) {
 
 // giveUp closes a run that waits.
 func (t *cronTerm) giveUp(r *cronRun, outcome, reason string) {
-	r.result = runResult{outcome: outcome, failure: reason}
-	t.toSettle = append(t.toSettle, r)
+	t.writeEnd(r, runResult{outcome: outcome, failure: reason})
 }
 
 // startAgain starts a run that has a row.
@@ -215,6 +214,9 @@ func (j *jobTerm) free() bool {
 	return !slices.ContainsFunc(j.active, (*cronRun).catchesUp) && !slices.ContainsFunc(j.retrying, (*cronRun).catchesUp)
 }
 
+// mayRetry says whether a run that waits for a retry may start when that is due. There may be several, and a forced run beside them.
+func (j *jobTerm) mayRetry() bool { return j.Overlap == OverlapAllow || len(j.active) == 0 }
+
 // catchesUp says whether ticks are being made up for.
 func (j *jobTerm) catchesUp() bool {
 	return slices.ContainsFunc(j.active, (*cronRun).catchesUp) || slices.ContainsFunc(j.retrying, (*cronRun).catchesUp) || len(j.queue) > 0
@@ -232,7 +234,7 @@ func (j *jobTerm) nextWake() time.Time {
 		wake = j.next.Add(j.delay)
 	}
 	for _, r := range j.retrying {
-		if r.nextAt.Before(wake) {
+		if j.mayRetry() && r.nextAt.Before(wake) {
 			wake = r.nextAt
 		}
 	}

@@ -75,21 +75,18 @@ func (t *cronTerm) conclude(ctx context.Context, r *cronRun) {
 	r.cancel(nil)
 	r.cancel, r.overdue = nil, false
 	j.remove(&j.active, r)
-	r.result = runResult{outcome: outcomeOK}
-	r.result.output, r.result.exitCode, r.result.httpStatus = r.report.result()
+	result := runResult{outcome: outcomeOK}
+	result.output, result.exitCode, result.httpStatus = r.report.result()
 	if r.failure != nil {
-		r.result.failure = errorText(r.failure)
+		result.failure = errorText(r.failure)
 		var wait time.Duration
-		r.result.outcome, wait = t.afterFailure(ctx, r)
-		if r.result.outcome == outcomeRetrying {
-			r.nextAt = t.now().Add(wait)
-			j.settling++
-		}
+		result.outcome, wait = t.afterFailure(ctx, r)
+		r.nextAt = t.now().Add(wait)
 	}
-	j.log(r)
+	j.log(r, result)
 	r.report, r.failure = nil, nil
-	t.toSettle = append(t.toSettle, r)
-	if len(j.queue) > 0 {
+	t.writeEnd(r, result)
+	if len(j.queue)+len(j.retrying) > 0 {
 		t.touch(j)
 	}
 }
@@ -111,21 +108,21 @@ func (t *cronTerm) afterFailure(ctx context.Context, r *cronRun) (outcome string
 }
 
 // log writes a line when the job begins to fail and when it succeeds again, and every panic's stack.
-func (j *jobTerm) log(r *cronRun) {
+func (j *jobTerm) log(r *cronRun, result runResult) {
 	defer func() { _ = recover() }() // of what the function's error does when it is unwrapped
 	if panicked, ok := errors.AsType[*panicError](r.failure); ok {
 		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.value, "stack", string(panicked.stack))
 	}
-	failed := r.result.outcome == outcomeFailed || r.result.outcome == outcomeRetrying
+	failed := result.outcome == outcomeFailed || result.outcome == outcomeRetrying
 	switch {
 	case failed && !j.failing:
 		j.failing = true
-		j.logger.Warn("cron job fails", "scheduled_at", r.at, "attempt", r.attempt, "retried", r.result.outcome == outcomeRetrying,
-			"error", r.result.failure)
-	case r.result.outcome == outcomeOK && j.failing:
+		j.logger.Warn("cron job fails", "scheduled_at", r.at, "attempt", r.attempt, "retried", result.outcome == outcomeRetrying,
+			"error", result.failure)
+	case result.outcome == outcomeOK && j.failing:
 		j.failing = false
 		j.logger.Info("cron job succeeds again", "scheduled_at", r.at)
 	default:
-		j.logger.Debug("run ended", "scheduled_at", r.at, "attempt", r.attempt, "outcome", r.result.outcome, "error", r.result.failure)
+		j.logger.Debug("run ended", "scheduled_at", r.at, "attempt", r.attempt, "outcome", result.outcome, "error", result.failure)
 	}
 }

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -28,10 +29,11 @@ type jobTerm struct {
 	paused bool
 
 	// Its open runs. A row that is retrying or queued in the database stands in one of these, too.
-	active   []*cronRun // under way, or about to be started
-	settling int        // attempts that have ended and get another one, once that is written
-	retrying []*cronRun
-	queue    []*cronRun // the first one is next
+	active    []*cronRun // under way, or about to be started
+	settling  int        // attempts that have ended and get another one, once that is written
+	retrying  []*cronRun
+	queue     []*cronRun // the first one is next
+	unsettled int        // runs whose outcome is to be written
 
 	wake     time.Time // when it has to be looked at
 	position int       // in the heap
@@ -187,6 +189,11 @@ func (t *cronTerm) concludeEnded(ctx context.Context) {
 
 // begin writes what look has found, and starts what is to be started.
 func (t *cronTerm) begin(ctx context.Context) error {
+	for t.followsUnsettled() {
+		if err := t.settle(ctx); err != nil {
+			return err
+		}
+	}
 	for len(t.toInsert)+len(t.toStart) > 0 {
 		if t.held != nil && !t.held() {
 			return nil // the context is about to end, and the next leader finds the ticks
@@ -211,6 +218,13 @@ func (t *cronTerm) begin(ctx context.Context) error {
 	}
 	t.toInsert, t.toStart = nil, nil // or else a burst's memory would stay
 	return nil
+}
+
+// followsUnsettled says whether a run is to be started after another one of its job whose row still says that it runs. A leader that
+// dies between the two would leave both to the next one.
+func (t *cronTerm) followsUnsettled() bool {
+	follows := func(r *cronRun) bool { return r.job.unsettled > 0 }
+	return slices.ContainsFunc(t.toInsert, follows) || slices.ContainsFunc(t.toStart, follows)
 }
 
 // begun goes on with a run that begin has written. mine: its row is as it was asked for.
@@ -263,6 +277,7 @@ func (t *cronTerm) settled(r *cronRun) {
 	j := r.job
 	outcome := r.result.outcome
 	r.result = runResult{}
+	j.unsettled--
 	if outcome == outcomeRetrying {
 		j.settling--
 		j.retrying = append(j.retrying, r)
@@ -296,6 +311,16 @@ func (t *cronTerm) settleLast(ctx context.Context) {
 			t.settled(r)
 		}
 	}
+}
+
+// writeEnd has it written how an attempt has ended, or that there will be none.
+func (t *cronTerm) writeEnd(r *cronRun, result runResult) {
+	r.result = result
+	r.job.unsettled++
+	if result.outcome == outcomeRetrying {
+		r.job.settling++
+	}
+	t.toSettle = append(t.toSettle, r)
 }
 
 // touch has a job looked at soon.
