@@ -42,7 +42,7 @@ func (s cronStore) commands(ctx context.Context) (paused map[string]bool, trigge
 		return err
 	})
 	batch.Queue(inSchema(countCronJobs, s.schema), s.group).QueryRow(func(row pgx.Row) error { return row.Scan(&jobs) })
-	return paused, triggered, jobs, s.pool.SendBatch(ctx, batch).Close()
+	return paused, triggered, jobs, s.send(ctx, batch)
 }
 
 // untilAsking returns how long until the database is to be asked again.

@@ -94,7 +94,7 @@ func (s cronStore) begin(ctx context.Context, term int64, holder string, inserts
 		batch.Queue(inSchema(startRuns, s.schema), s.group, term, holder, jobs, ats, attempts).
 			Query(func(rows pgx.Rows) error { return scanKeys(rows, mine) })
 	}
-	return mine, s.pool.SendBatch(ctx, batch).Close()
+	return mine, s.send(ctx, batch)
 }
 
 // settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already, stays so.
@@ -111,6 +111,13 @@ func (s cronStore) settle(ctx context.Context, term int64, runs []*cronRun) erro
 	}
 	batch := s.fence(term)
 	batch.Queue(inSchema(settleRuns, s.schema), s.group, term, jobs, ats, outcomes, nexts, failures, outputs, codes, statuses)
+	return s.send(ctx, batch)
+}
+
+func (s cronStore) send(ctx context.Context, batch *pgx.Batch) error {
+	if s.session != nil {
+		return s.session.send(ctx, batch)
+	}
 	return s.pool.SendBatch(ctx, batch).Close()
 }
 

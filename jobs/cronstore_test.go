@@ -13,7 +13,7 @@ import (
 )
 
 // storeTest is a store with one job, "job", and a tick of it.
-func storeTest(t *testing.T, pool *pgxpool.Pool) (store cronStore, jobs []*cronJob, tick *cronRun) {
+func storeTest(t testing.TB, pool *pgxpool.Pool) (store cronStore, jobs []*cronJob, tick *cronRun) {
 	t.Helper()
 	job, err := newCronJob(Cron{
 		Name: "job", Schedules: []string{"* * * * *"}, Run: func(context.Context, Tick) error { return nil },
@@ -72,7 +72,7 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 		"settle":        func() error { return store.settle(ctx, 5, []*cronRun{tick.later(0, outcomeOK)}) },
 		"settle queued": func() error { return store.settle(ctx, 5, []*cronRun{queued.later(0, outcomeSkipped)}) },
 		"other group": func() error {
-			return cronStore{pool, DefaultSchema, "else"}.settle(ctx, 6, []*cronRun{tick.later(0, outcomeOK)})
+			return cronStore{pool: pool, schema: DefaultSchema, group: "else"}.settle(ctx, 6, []*cronRun{tick.later(0, outcomeOK)})
 		},
 	} {
 		if err := write(); !errors.Is(err, ErrFenced) {

@@ -44,6 +44,7 @@ type jobTerm struct {
 // for each attempt under way, which ends by sending its run to ended.
 type cronTerm struct {
 	*scheduler
+	store  cronStore // with the session of the term
 	term   int64
 	holder string
 	held   func() bool // asked before each start; nil: always true
@@ -71,7 +72,7 @@ type cronTerm struct {
 
 func newCronTerm(s *scheduler, lead Lead) *cronTerm {
 	t := &cronTerm{
-		scheduler: s, term: lead.Term, holder: lead.Holder, held: lead.Held, stop: lead.Stopping,
+		scheduler: s, store: s.store, term: lead.Term, holder: lead.Holder, held: lead.Held, stop: lead.Stopping,
 		byName: map[string]*jobTerm{}, open: map[runKey]*cronRun{}, ended: make(chan *cronRun, cronPage), lookedAt: time.Now(),
 	}
 	for _, job := range s.jobs {
@@ -94,6 +95,8 @@ func (t *cronTerm) lead(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	t.store.session = keepSession(t.store.pool)
+	defer t.store.session.close()
 	pruning := t.startPruning(ctx)
 	err := t.loop(ctx)
 	cancel(err)

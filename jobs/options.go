@@ -10,7 +10,7 @@ import (
 // Options say what a Runner runs. Pool and one handler or cron job are required; New names the field that is wrong.
 type Options struct {
 	// Pool serves the runner's own statements: each handler uses at most two connections at a time, one to read ahead and one to
-	// write progress, and all cron jobs together two. Where there are fewer, they take turns.
+	// write progress, and all cron jobs together two, of which they keep one. Where there are fewer, they take turns.
 	Pool *pgxpool.Pool
 
 	Schema   string // where Migrate made the tables; default "pgsolo"

@@ -78,7 +78,7 @@ func (f cronField) checkItem(e expression, item word) (string, error) {
 	}
 	if stepped {
 		if step, err = parseDigits(by.text); err != nil || step < 1 || step > f.max-f.min {
-			return "", e.refuse(by, "step %s: want 1 to %d", e.quote(by), f.max-f.min)
+			return "", e.refuse(by, "%s step %s: want 1 to %d", f.name, e.quote(by), f.max-f.min)
 		}
 	}
 	if base.text == anyValue && step == 1 {

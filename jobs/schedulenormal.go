@@ -22,7 +22,8 @@ func normalForm(calendar *cron.SpecSchedule, everyHour bool) string {
 		hours = cronFields[2].wildcards(calendar.Hour)
 	}
 	return strings.Join([]string{
-		cronFields[0].write(calendar.Second), cronFields[1].write(calendar.Minute), hours, days, cronFields[4].write(calendar.Month), weekdays,
+		cronFields[0].write(calendar.Second), cronFields[1].write(calendar.Minute), hours,
+		days, cronFields[4].write(calendar.Month), weekdays,
 	}, " ")
 }
 

@@ -80,7 +80,8 @@ func expand(e expression, words []word) (expression, error) {
 	case first.text == "@reboot":
 		return "", e.refuse(first, "@reboot has no meaning where another replica may take over: %s", wantSchedule)
 	case !ok:
-		return "", e.refuse(first, "unknown descriptor %s: want @yearly, @monthly, @weekly, @daily, @hourly, or @every 5m", e.quote(first))
+		const want = "want @yearly, @monthly, @weekly, @daily, @hourly, or @every 5m"
+		return "", e.refuse(first, "unknown descriptor %s: %s", e.quote(first), want)
 	case len(words) > 1:
 		return "", e.refuse(words[1].through(words[len(words)-1]), "want nothing after %s", first.text)
 	}
@@ -96,14 +97,14 @@ func parseEvery(e expression, words []word) (time.Duration, error) {
 		return 0, e.refuse(given, "@every takes one duration, got %d words: want for example @every 1h30m", n)
 	}
 	every, err := time.ParseDuration(words[1].text)
-	problem := ""
+	problem, mostHours := "", int(longestEvery.Hours())
 	switch {
 	case err != nil:
-		problem = "want a duration such as 30s, 5m or 1h30m"
+		problem = fmt.Sprintf("want a duration such as 30s, 5m or 1h30m, at most %dh", mostHours)
 	case every < time.Second:
 		problem = "want at least 1s"
 	case every > longestEvery:
-		problem = fmt.Sprintf("want at most %dh, or a date such as 0 0 1 1 *", int(longestEvery.Hours()))
+		problem = fmt.Sprintf("want at most %dh, or a date such as 0 0 1 1 *", mostHours)
 	case every%time.Second != 0:
 		problem = "want whole seconds"
 	default:

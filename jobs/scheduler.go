@@ -93,7 +93,8 @@ func (s *scheduler) persist(ctx context.Context, what string, do func(context.Co
 // cronStore writes the rows of one group's jobs. Each transaction locks the row of the group's leader first: that puts it before or
 // after a newer leader's claim, and after one it writes nothing. All may be repeated when their answer was lost.
 type cronStore struct {
-	pool   *pgxpool.Pool
-	schema string
-	group  string
+	pool    *pgxpool.Pool
+	schema  string
+	group   string
+	session *cronSession // nil: any of the pool
 }

@@ -1,0 +1,84 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/jobs"
+)
+
+// Statement is one SQL statement to run for an event or a tick. It holds no state: one Statement may be run many times at once.
+type Statement struct {
+	SQL string // exactly one statement, whose parameters are $1, $2, …; required
+
+	// Args are the values of the parameters, one for each; see the package's documentation.
+	Args []any
+
+	// Pool has the sessions of Run; RunTx needs none. Its OnNotice may be KeepNotices.
+	Pool *pgxpool.Pool
+}
+
+// Run runs the statement on a session of Pool, in a transaction of its own if it can be in one. It is a jobs.Action. The report gets
+// the command tag, such as DELETE 17. It returns when the server has ended the statement. The error wraps the cause of ctx
+// if that ended first.
+func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
+	values, err := s.values()
+	if err != nil {
+		return err
+	}
+	if s.Pool == nil {
+		return errors.New("sql: Pool is required by Run")
+	}
+	conn, err := s.Pool.Acquire(ctx)
+	if err != nil {
+		return s.noSession(ctx, err)
+	}
+	defer conn.Release() // which closes a session that is not as it was
+	session := conn.Conn().PgConn()
+
+	defer keepNotices(session, invocation.Report)()
+	tag, err := s.execute(ctx, session, values)
+	if err != nil {
+		return err
+	}
+	if session.TxStatus() != idle {
+		return errors.New("run statement: it has left a transaction open, which is rolled back: a statement is a transaction by itself")
+	}
+	fmt.Fprintln(invocation.Report, tag)
+	return nil
+}
+
+// RunTx runs the statement in a transaction, for a jobs.HandleTxFunc: then it happens exactly once for each event. Otherwise it is
+// like Run.
+func (s Statement) RunTx(ctx context.Context, tx pgx.Tx) error {
+	values, err := s.values()
+	if err != nil {
+		return err
+	}
+	session := tx.Conn().PgConn()
+	if _, err := s.execute(ctx, session, values); err != nil {
+		return err
+	}
+	if session.TxStatus() == idle {
+		return errors.New("run statement: it has ended the transaction that marks the event as done: leave that to its owner")
+	}
+	return nil
+}
+
+// noSession tells a pool whose sessions are all in use from a server that cannot be reached.
+func (s Statement) noSession(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if stat := s.Pool.Stat(); stat.AcquiredConns() == stat.MaxConns() {
+		return fmt.Errorf("wait for a session, while other statements have all %d: %w", stat.MaxConns(), err)
+	}
+	return fmt.Errorf("open session: %w", err)
+}
+
+// What a session says of its transaction.
+const idle = 'I'
