@@ -41,9 +41,9 @@ topic "*" {
   retention = "24h"
 }
 
-# A handler has one source, topic or channel, and one action, exec or webhook. It is told of each event by the action: through
-# environment variables and standard input, or through headers and body. Arguments of an action may also use event.id, topic,
-# channel, key, payload (decoded if it is JSON), headers, created_at, attempt, term and idempotency_key.
+# A handler has one source, topic or channel, and one action, exec, webhook or sql. It is told of each event by the action: through
+# environment variables and standard input, or through headers and body, or through parameters. Arguments of an action may also use
+# event.id, topic, channel, key, payload (decoded if it is JSON), headers, created_at, attempt, term and idempotency_key.
 
 handler "print" {
   topic       = "orders"            # a declared topic
@@ -93,6 +93,18 @@ handler "receipt" {
   }
 }
 
+handler "totals" {
+  topic       = "orders"
+  concurrency = 4                   # at most 32 with sql: each holds a session of PostgreSQL
+
+  # One statement in the database of postgres.url. For an event of a topic it happens exactly once: it runs in the transaction that
+  # marks the event as done. For a channel and for a cron job it runs by itself, at most 16 of an election at a time.
+  sql {
+    statement = "insert into order_total (id, amount) values ($1, $2) on conflict (id) do update set amount = $2"
+    args      = [event.payload.id, event.payload.amount] # default: none; of any type, null too; lists and objects are sent as JSON
+  }
+}
+
 handler "cache" {
   channel = "cache_invalidate"      # plain NOTIFY: at most once, never retried, for producers that cannot write a table
 
@@ -126,6 +138,16 @@ cron "heartbeat" {
 
   exec {
     command = ["/bin/echo", "tick", run.scheduled_at]
+  }
+}
+
+cron "purge_sessions" {
+  schedule = "*/5 * * * *"
+  timeout  = "2m"                   # then the server cancels the statement
+
+  sql {
+    statement = "delete from session where expires_at < $1::timestamptz - interval '1 day'" # a cast where the type is not clear
+    args      = [run.scheduled_at]
   }
 }
 

@@ -36,13 +36,18 @@ const (
 		from pgsolo.cron_job j
 		where j.job = r.job and j."group" = $1 and not j.configured and r.outcome in ('queued', 'running', 'retrying')`
 
-	// The latest tick is the one up to now: a later one is from a clock that was ahead.
-	selectCronJobs = `select j.job, greatest(j.last_at, t.scheduled_at), j.paused_at is not null, s.finished_at
+	// The latest tick is the one up to now: a later one is from a clock that was ahead, or is behind now. Where there are only later
+	// ones, nobody knows what was missed.
+	selectCronJobs = `select j.job, greatest(j.last_at, coalesce(t.scheduled_at, f.now)), j.paused_at is not null, s.finished_at
 		from pgsolo.cron_job j
 			left join lateral (
 				select r.scheduled_at from pgsolo.cron_run r
 				where r.job = j.job and r.scheduled_at <= $2 and r.cause <> 'manual' order by r.scheduled_at desc limit 1
 			) t on true
+			left join lateral (
+				select $2::timestamptz as now from pgsolo.cron_run r
+				where r.job = j.job and r.scheduled_at > $2 and r.cause <> 'manual' limit 1
+			) f on true
 			left join lateral (
 				select r.finished_at from pgsolo.cron_run r
 				where r.job = j.job and r.outcome = 'ok' order by r.scheduled_at desc limit 1
@@ -160,6 +165,12 @@ func (t *cronTerm) claim(ctx context.Context) error {
 		}
 	}
 	for _, j := range t.jobs {
+		if n := len(j.queue); n > 0 && j.Overlap == OverlapReplace && !j.catchesUp() {
+			latest := j.queue[n-1]
+			j.queue = j.queue[:n-1]
+			t.replace(j, latest.at)
+			j.queue = []*cronRun{latest}
+		}
 		if j.wake = j.nextWake(); len(j.queue) > 0 {
 			j.wake = time.Time{}
 		}

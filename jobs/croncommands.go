@@ -84,7 +84,9 @@ func (t *cronTerm) hear(ctx context.Context) error {
 		case !paused[j.Name] && j.paused:
 			j.logger.Info("job resumed")
 			j.paused = false
-			j.last = t.now()
+			if limit := t.now().Add(-j.delay); j.last.Before(limit) {
+				j.last = limit
+			}
 			j.next = j.schedules.Next(j.last)
 			t.touch(j)
 		}

@@ -13,8 +13,9 @@ const (
 	pruneAllEvery = time.Hour
 )
 
-// Of each job the rows that have ended are numbered from the latest one, those that were all right and the others each for themselves.
-// The latest tick stays: it says what has been missed.
+// Of each job the rows that have ended are numbered from the one written last, those that were all right and the others each for
+// themselves. By when they were written, because a clock that was ahead leaves rows which would be the latest for long. The latest tick
+// up to now stays: it says what has been missed.
 const pruneRuns = `with keep as (
 		select * from unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::timestamptz[])
 			as k (job, runs, since, failed_runs, failed_since)
@@ -22,8 +23,9 @@ const pruneRuns = `with keep as (
 		select r.ctid, r.scheduled_at,
 			case when f.failed then k.failed_runs else k.runs end as runs,
 			case when f.failed then k.failed_since else k.since end as since,
-			row_number() over (partition by r.job, f.failed order by r.scheduled_at desc) as number,
-			first_value(r.ctid) over (partition by r.job order by r.cause = 'manual', r.scheduled_at desc) as latest
+			row_number() over (partition by r.job, f.failed order by r.finished_at desc, r.scheduled_at desc) as number,
+			first_value(r.ctid) over (
+				partition by r.job order by r.cause = 'manual', r.scheduled_at > $6, r.scheduled_at desc) as latest
 		from keep k
 			join pgsolo.cron_run r on r.job = k.job and r.outcome not in ('queued', 'running', 'retrying')
 			cross join lateral (select r.outcome in ('failed', 'interrupted', 'missed') as failed) f
@@ -122,7 +124,7 @@ func (s *scheduler) prunePage(ctx context.Context, jobs []*cronJob) error {
 		failedRuns[i], failedSince[i] = keep(j.History.FailedRuns, j.History.FailedMaxAge, now)
 	}
 	err := try(ctx, func(ctx context.Context) error {
-		_, err := s.store.pool.Exec(ctx, inSchema(pruneRuns, s.store.schema), names, runs, since, failedRuns, failedSince)
+		_, err := s.store.pool.Exec(ctx, inSchema(pruneRuns, s.store.schema), names, runs, since, failedRuns, failedSince, now)
 		return err
 	})
 	if err != nil {

@@ -1,17 +1,15 @@
 package jobs
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
 
-// look decides what is to be done for the jobs that have to be looked at, for a page of them at most. It returns how long to wait
-// until the next one has to be, which is 0 if there are more.
-func (t *cronTerm) look() time.Duration {
+// look decides what is to be done for the jobs that have to be looked at, for a page of them at most.
+func (t *cronTerm) look() {
 	now, at := t.now(), time.Now()
-	if now.Before(t.looked) {
-		t.setBack(now)
-	}
+	t.follow(now)
 	late := missedAfter + at.Sub(t.lookedAt) // while nobody looked, because the database was slow or this process was frozen
 	looked := 0
 	for ; looked < cronPage && len(t.heap) > 0 && !t.heap[0].wake.After(now); looked++ {
@@ -21,29 +19,15 @@ func (t *cronTerm) look() time.Duration {
 		t.looked, t.lookedAt = now, at // or else there are more that were due then
 	}
 	t.reportOverdue()
-	wait := min(clockCheck, t.untilAsking())
-	if len(t.heap) > 0 {
-		wait = min(wait, t.heap[0].wake.Sub(now))
-	}
-	return max(0, wait)
 }
 
-// setBack follows a clock that was set back. Ticks that come a second time have a row already, and do not start again.
-func (t *cronTerm) setBack(now time.Time) {
-	if by := t.looked.Sub(now); by >= time.Second {
-		t.logger.Info("the clock was set back", "by", by)
+// untilDue returns how long until a job has to be looked at, or the clock, or what somebody did to the jobs.
+func (t *cronTerm) untilDue() time.Duration {
+	wait := min(clockCheck, t.untilAsking())
+	if len(t.heap) > 0 {
+		wait = min(wait, t.heap[0].wake.Sub(t.now()))
 	}
-	for _, j := range t.jobs {
-		if j.last.After(now) {
-			j.last = now
-			j.next = j.schedules.Next(now)
-			j.wake = j.nextWake()
-		}
-		for _, r := range j.retrying {
-			r.nextAt = r.nextAt.Add(now.Sub(t.looked))
-		}
-	}
-	t.heap.init(t.jobs)
+	return max(0, wait)
 }
 
 // lookAt decides what is to be done for one job.
@@ -79,7 +63,7 @@ func (t *cronTerm) lookAtSchedule(j *jobTerm, now time.Time, late time.Duration)
 	for _, due := range decision.start {
 		t.comesDue(j, due)
 	}
-	if !decision.missed.IsZero() {
+	if !decision.missed.IsZero() && !t.cameBefore(j, decision.missed) {
 		j.logger.Info("tick missed", "scheduled_at", decision.missed, "reason", decision.because)
 		t.insert(j, dueTick{decision.missed, true}, outcomeMissed, decision.because)
 	}
@@ -88,24 +72,26 @@ func (t *cronTerm) lookAtSchedule(j *jobTerm, now time.Time, late time.Duration)
 // comesDue starts a tick, or does what the overlap policy says.
 func (t *cronTerm) comesDue(j *jobTerm, tick dueTick) {
 	switch {
+	case t.cameBefore(j, tick.at):
+		j.logger.Debug("tick came due before the clock was set back", "scheduled_at", tick.at)
 	case j.Missed == MissedAll && (tick.catchUp || j.catchesUp()):
-		t.enqueue(j, tick)
+		t.enqueue(j, tick, maxQueued+j.MaxCatchUp)
 	case !j.busy() || j.Overlap == OverlapAllow:
 		t.insert(j, tick, outcomeRunning, "")
 	case j.Overlap == OverlapQueue:
-		t.enqueue(j, tick)
+		t.enqueue(j, tick, maxQueued)
 	case j.Overlap == OverlapReplace:
 		t.replace(j, tick.at)
-		t.enqueue(j, tick)
+		t.enqueue(j, tick, maxQueued)
 	default:
 		t.insert(j, tick, outcomeSkipped, errOverlap.Error())
 	}
 }
 
-// enqueue has a tick wait for its turn, in its row too.
-func (t *cronTerm) enqueue(j *jobTerm, tick dueTick) {
-	if len(j.queue) >= max(maxQueued, j.MaxCatchUp) {
-		t.insert(j, tick, outcomeSkipped, errQueueFull.Error())
+// enqueue has a tick wait for its turn, in its row too, unless as many as the limit do so already.
+func (t *cronTerm) enqueue(j *jobTerm, tick dueTick, limit int) {
+	if len(j.queue) >= limit {
+		t.insert(j, tick, outcomeSkipped, fmt.Sprintf("%d runs were waiting already", len(j.queue)))
 		return
 	}
 	t.insert(j, tick, outcomeQueued, "")
@@ -116,9 +102,6 @@ func (t *cronTerm) insert(j *jobTerm, tick dueTick, outcome, reason string) {
 	r := &cronRun{job: j, at: tick.at, cause: causeSchedule, result: runResult{outcome: outcome, failure: reason}}
 	if tick.catchUp {
 		r.cause = causeCatchUp
-	}
-	if t.open[r.key()] != nil {
-		return // the clock was set back, and it still runs
 	}
 	t.open[r.key()] = r
 	switch outcome {
@@ -142,13 +125,16 @@ func (t *cronTerm) replace(j *jobTerm, by time.Time) {
 			r.cancel(reason)
 		}
 	}
+	for _, r := range j.settling { // among those to be settled already
+		r.result.outcome, r.result.failure, r.replaced = outcomeReplaced, reason.Error(), reason
+	}
 	for _, r := range j.retrying {
 		t.giveUp(r, outcomeReplaced, reason.Error())
 	}
 	for _, r := range j.queue {
 		t.giveUp(r, outcomeSkipped, reason.Error())
 	}
-	j.retrying, j.queue = nil, nil
+	j.settling, j.retrying, j.queue = nil, nil, nil
 }
 
 // giveUp closes a run that waits.
@@ -204,25 +190,25 @@ func (t *cronTerm) reportOverdue() {
 }
 
 // busy says whether the job has a run, under way or waiting.
-func (j *jobTerm) busy() bool { return len(j.active)+j.settling+len(j.retrying)+len(j.queue) > 0 }
+func (j *jobTerm) busy() bool { return len(j.active)+len(j.settling)+len(j.retrying)+len(j.queue) > 0 }
 
 // free says whether the next run of the queue may start. Where runs may overlap, only what is made up for waits for its like.
 func (j *jobTerm) free() bool {
-	if j.Overlap != OverlapAllow {
-		return len(j.active)+j.settling+len(j.retrying) == 0
+	if j.Overlap == OverlapAllow {
+		return !catchUpIn(j.active, j.settling, j.retrying)
 	}
-	return !slices.ContainsFunc(j.active, (*cronRun).catchesUp) && !slices.ContainsFunc(j.retrying, (*cronRun).catchesUp)
+	return len(j.active)+len(j.settling)+len(j.retrying) == 0
 }
 
 // mayRetry says whether a run that waits for a retry may start when that is due. There may be several, and a forced run beside them.
 func (j *jobTerm) mayRetry() bool { return j.Overlap == OverlapAllow || len(j.active) == 0 }
 
 // catchesUp says whether ticks are being made up for.
-func (j *jobTerm) catchesUp() bool {
-	return slices.ContainsFunc(j.active, (*cronRun).catchesUp) || slices.ContainsFunc(j.retrying, (*cronRun).catchesUp) || len(j.queue) > 0
-}
+func (j *jobTerm) catchesUp() bool { return catchUpIn(j.active, j.settling, j.retrying, j.queue) }
 
-func (r *cronRun) catchesUp() bool { return r.cause == causeCatchUp }
+func catchUpIn(runs ...[]*cronRun) bool {
+	return slices.ContainsFunc(slices.Concat(runs...), func(r *cronRun) bool { return r.cause == causeCatchUp })
+}
 
 // nextWake is when the job has to be looked at by itself.
 func (j *jobTerm) nextWake() time.Time {

@@ -3,14 +3,12 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
 var (
-	errOverlap   = errors.New("the previous run was still going")
-	errQueueFull = fmt.Errorf("%d runs were waiting already", maxQueued)
-	errExited    = errors.New("the function ended its goroutine")
+	errOverlap = errors.New("the previous run was still going")
+	errExited  = errors.New("the function ended its goroutine")
 )
 
 // cronRun is a tick or a manual run that is open, or about to be. It belongs to the goroutine of the term, except that its attempt

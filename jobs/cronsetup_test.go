@@ -19,8 +19,37 @@ import (
 type fakeClock struct {
 	wake chan time.Time // unbuffered: a send waits until the loop waits
 
-	mu  sync.Mutex // guards now
-	now time.Time
+	mu     sync.Mutex // guards all below
+	now    time.Time
+	asleep func()        // called once, by the loop when it is about to wait
+	waits  time.Duration // what the loop wants to wait for at most
+}
+
+// wait is what the loop waits for, for any time.
+func (c *fakeClock) wait(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	asleep := c.asleep
+	c.asleep, c.waits = nil, d
+	c.mu.Unlock()
+	if asleep != nil {
+		asleep()
+	}
+	return c.wake
+}
+
+// whenAsleep calls do when the loop is about to wait and has nothing else to do. What do makes ready is what the loop sees next.
+func (c *fakeClock) whenAsleep(t *testing.T, do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	c.mu.Lock()
+	c.asleep = func() { do(); close(done) }
+	c.mu.Unlock()
+	select {
+	case c.wake <- time.Time{}:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the loop does not wait")
+	}
+	within(t, "the loop to wait", done)
 }
 
 func (c *fakeClock) read() time.Time {
@@ -29,12 +58,17 @@ func (c *fakeClock) read() time.Time {
 	return c.now
 }
 
+// move moves the clock. The loop sees it when it wakes for another reason.
+func (c *fakeClock) move(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
 // set moves the clock and lets the loop look at it, to the end.
 func (c *fakeClock) set(t *testing.T, now time.Time) {
 	t.Helper()
-	c.mu.Lock()
-	c.now = now
-	c.mu.Unlock()
+	c.move(now)
 	for range 2 { // the second one is taken when all that followed from the first is done
 		select {
 		case c.wake <- now:
@@ -67,6 +101,7 @@ type cronTest struct {
 	all    *scheduler
 	told   chan string // makes it look at what somebody did to the jobs
 	others []Cron
+	term   int64
 }
 
 func setupCron(t *testing.T, run TickFunc) *cronTest {
@@ -109,8 +144,8 @@ func (c *cronTest) lead(term int64) *cronTest {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	scheduler.now, scheduler.after = c.clock.read, func(time.Duration) <-chan time.Time { return c.clock.wake }
-	c.all, c.job, c.stop, c.ended = scheduler, scheduler.jobs[0], make(chan struct{}), make(chan error, 1)
+	scheduler.now, scheduler.after = c.clock.read, c.clock.wait
+	c.term, c.all, c.job, c.stop, c.ended = term, scheduler, scheduler.jobs[0], make(chan struct{}), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	c.cancel = cancel

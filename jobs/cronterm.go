@@ -30,7 +30,7 @@ type jobTerm struct {
 
 	// Its open runs. A row that is retrying or queued in the database stands in one of these, too.
 	active    []*cronRun // under way, or about to be started
-	settling  int        // attempts that have ended and get another one, once that is written
+	settling  []*cronRun // attempts that have ended and get another one, once that is written
 	retrying  []*cronRun
 	queue     []*cronRun // the first one is next
 	unsettled int        // runs whose outcome is to be written
@@ -64,6 +64,7 @@ type cronTerm struct {
 
 	looked   time.Time // the clock at the latest look
 	lookedAt time.Time // the same moment, by the clock that nobody sets
+	lived    []period  // what the clock has shown before it was set back, with what it shows since as the last one
 	told     <-chan string
 	missed   <-chan struct{} // told may have lost messages
 	askedAt  time.Time       // when the database was last asked what somebody did to the jobs
@@ -127,32 +128,28 @@ func (t *cronTerm) loop(ctx context.Context) error {
 		if ctx.Err() != nil || stopping && t.running+len(t.toSettle) == 0 {
 			return nil
 		}
-		wait := time.Duration(0)
 		if !stopping {
 			if err := t.hear(ctx); err != nil {
 				return err
 			}
-			wait = t.look()
+			t.look()
 			if err := t.begin(ctx); err != nil {
 				return err
 			}
 		}
-		if wait > 0 || stopping || len(t.toSettle) > maxUnsettled {
+		if stopping || t.untilDue() > 0 || len(t.toSettle) > maxUnsettled {
 			if err := t.settle(ctx); err != nil {
 				return err
 			}
 		}
 		if len(t.toSettle) == 0 {
-			t.sleep(ctx, stopping, wait)
+			t.sleep(ctx, stopping)
 		}
 	}
 }
 
-// sleep waits until there may be something to do, for at most wait, which is 0 where more is due already.
-func (t *cronTerm) sleep(ctx context.Context, stopping bool, wait time.Duration) {
-	if !stopping && (wait == 0 || len(t.heap) > 0 && !t.heap[0].wake.After(t.looked)) {
-		return
-	}
+// sleep waits until there may be something to do.
+func (t *cronTerm) sleep(ctx context.Context, stopping bool) {
 	var timer <-chan time.Time
 	stop := t.stop
 	if stopping {
@@ -161,6 +158,10 @@ func (t *cronTerm) sleep(ctx context.Context, stopping bool, wait time.Duration)
 			return
 		}
 	} else {
+		wait := t.untilDue() // as of now: what was written since the look has taken its time
+		if wait == 0 {
+			return
+		}
 		timer = t.after(wait)
 	}
 	select {
@@ -282,7 +283,7 @@ func (t *cronTerm) settled(r *cronRun) {
 	r.result = runResult{}
 	j.unsettled--
 	if outcome == outcomeRetrying {
-		j.settling--
+		j.remove(&j.settling, r)
 		j.retrying = append(j.retrying, r)
 		t.touch(j)
 	} else {
@@ -321,7 +322,7 @@ func (t *cronTerm) writeEnd(r *cronRun, result runResult) {
 	r.result = result
 	r.job.unsettled++
 	if result.outcome == outcomeRetrying {
-		r.job.settling++
+		r.job.settling = append(r.job.settling, r)
 	}
 	t.toSettle = append(t.toSettle, r)
 }
@@ -338,7 +339,7 @@ func (t *cronTerm) close(r *cronRun) { delete(t.open, r.key()) }
 // show updates what others see of the job.
 func (t *cronTerm) show(j *jobTerm) {
 	j.count(func(s *CronStats) {
-		s.Running, s.Waiting, s.Paused = int64(len(j.active)), int64(len(j.queue)+len(j.retrying)+j.settling), j.paused
+		s.Running, s.Waiting, s.Paused = int64(len(j.active)), int64(len(j.queue)+len(j.retrying)+len(j.settling)), j.paused
 		if s.Next = j.next.Add(j.delay); j.paused || j.Disabled {
 			s.Next = time.Time{}
 		}

@@ -27,9 +27,9 @@ type Schedule struct {
 // that of @every. Two schedules with the same text have the same times.
 func (s Schedule) String() string { return s.text }
 
-// Next returns the first time after t, in the schedule's time zone. There always is one, at most eight years and some days away.
+// Next returns the first time after t, in the schedule's time zone. There always is one, at most eight years and some
+// days away. It has no monotonic reading, as a schedule is about the wall clock.
 func (s Schedule) Next(t time.Time) time.Time {
-	t = t.Round(0) // a schedule is about the wall clock: no monotonic reading goes in or comes out
 	switch {
 	case s.every > 0:
 		return nextMultiple(t, s.every).In(s.location)

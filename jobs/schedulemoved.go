@@ -9,11 +9,7 @@ func (s Schedule) Moved(at time.Time) (named string, moved bool) {
 	if s.calendar == nil || s.everyHour {
 		return "", false
 	}
-	now := stretchAt(at, s.location)
-	if !at.Equal(now.start) {
-		return "", false
-	}
-	before, beyond := highestShown(at.Add(-1), s.location), now.shown(at).Add(-1)
+	before, beyond := highestShown(at.Add(-1), s.location), stretchAt(at, s.location).shown(at).Add(-1)
 	first := s.nextInCalendar(before)
 	if first.After(beyond) {
 		return "", false

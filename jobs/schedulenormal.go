@@ -83,7 +83,7 @@ func isProgression(members []int, step int) bool {
 func (f cronField) wildcards(set uint64) string {
 	var items []string
 	var covered uint64
-	for step := 1; covered != set&^starBit; step++ {
+	for step := 1; step <= f.max && covered != set&^starBit; step++ {
 		var steps uint64
 		for value := f.min; value <= f.max; value += step {
 			steps |= 1 << value

@@ -21,6 +21,7 @@ func TestScheduleString(t *testing.T) {
 		{"0 0 0-23 * * * UTC", []string{"0 0-23 * * *", "0 0/1 * * *"}}, // not a wildcard: it has times to make up for
 		{"0 0 */2 * * * UTC", []string{"0 */2 * * *", "0 */4,*/2 * * *"}},
 		{"0 0 */2,*/3 * * * UTC", []string{"0 */3,*/2,*/6 * * *"}},
+		{"0 0 */2,*/5 * * * UTC", []string{"0 */5,*/4,*/2 * * *"}},
 		{"0 0 0-22/2 * * * UTC", []string{"0 0/2 * * *", "0 0-23/2 * * *"}},
 		{"0 0 0 1 1 * UTC", []string{"@yearly", "@annually", "0 0 1 jan *"}},
 		{"0 0 0 13 * 5 UTC", []string{"0 0 13 * fri"}},                     // either
@@ -99,11 +100,11 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	latest := all.latest(time.Date(2026, 3, 28, 0, 0, 0, 0, zone), time.Date(2026, 3, 29, 12, 0, 0, 0, zone))
-	if want := time.Date(2026, 3, 29, 3, 0, 0, 0, zone); !latest.Equal(want) {
+	latest := all.latest(time.Date(2026, 3, 28, 0, 0, 0, 0, zone), time.Date(2026, 3, 30, 12, 10, 0, 0, zone))
+	if want := time.Date(2026, 3, 30, 12, 0, 0, 0, zone); !latest.Equal(want) {
 		t.Errorf("the latest is %s, want %s", latest, want)
 	}
-	if latest := all.latest(latest, latest.Add(time.Hour)); !latest.IsZero() {
+	if latest := all.latest(latest, latest.Add(29*time.Minute)); !latest.IsZero() {
 		t.Errorf("the latest of none is %s", latest)
 	}
 	for _, same := range []Schedules{parse("@daily", "@every 1h"), parse("@every 60m", "0 0 * * *", "@every 1h")} {

@@ -78,6 +78,7 @@ func TestCancelInTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
 	for _, sql := range []string{`insert into t values (1)`, `savepoint s`} {
 		if _, err := tx.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

@@ -75,8 +75,10 @@ func (s Statement) explain(ctx, waiting context.Context, err error) error {
 		return nil
 	case waiting.Err() != nil:
 		return fmt.Errorf("run statement: %w: it may still run: the server has not ended it within %s", context.Cause(ctx), cancelTime)
-	case ctx.Err() != nil && (!ok || refused.Code == queryCanceled):
+	case ctx.Err() != nil && ok && refused.Code == queryCanceled:
 		return fmt.Errorf("run statement: cancelled: %w", context.Cause(ctx))
+	case ctx.Err() != nil && !ok: // the connection is lost, too
+		return fmt.Errorf("run statement: %w: %w", context.Cause(ctx), err)
 	case !ok:
 		return fmt.Errorf("run statement: %w", err)
 	}
@@ -104,11 +106,8 @@ const (
 )
 
 func remedy(refused *pgconn.PgError) string {
-	switch refused.Code {
-	case indeterminateDatatype, ambiguousParameter:
+	if refused.Code == indeterminateDatatype || refused.Code == ambiguousParameter {
 		return ": give the parameter a type, as in $1::bigint"
-	case activeTransaction, terminationRefused:
-		return ": a handler of a topic runs its statement in the transaction that marks the event as done; a cron job does not"
 	}
 	return ""
 }

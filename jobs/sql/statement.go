@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
@@ -22,9 +23,9 @@ type Statement struct {
 	Pool *pgxpool.Pool
 }
 
-// Run runs the statement on a session of Pool, in a transaction of its own if it can be in one. It is a jobs.Action. The report gets
-// the command tag, such as DELETE 17. It returns when the server has ended the statement. The error wraps the cause of ctx
-// if that ended first.
+// Run runs the statement on a session of Pool, in a transaction of its own if it can be in one. It is a jobs.Action. The report
+// gets the command tag, such as DELETE 17. It returns when the server has ended the statement. The error wraps the cause of ctx if
+// that ended first.
 func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
 	values, err := s.values()
 	if err != nil {
@@ -61,6 +62,11 @@ func (s Statement) RunTx(ctx context.Context, tx pgx.Tx) error {
 	}
 	session := tx.Conn().PgConn()
 	if _, err := s.execute(ctx, session, values); err != nil {
+		refused, ok := errors.AsType[*pgconn.PgError](err)
+		if ok && (refused.Code == activeTransaction || refused.Code == terminationRefused) {
+			return fmt.Errorf("%w: a handler of a topic runs its statement in the transaction that marks the event as done; "+
+				"a cron job does not", err)
+		}
 		return err
 	}
 	if session.TxStatus() == idle {

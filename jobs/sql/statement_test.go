@@ -45,7 +45,6 @@ func TestServerDecidesOnTypes(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	pool := setup(t, `create table session (id int)`, `insert into session select generate_series(1, 17)`)
 	for name, test := range map[string]struct{ sql, outcome, output, failure string }{
 		"command tag": {`delete from session`, "ok", "DELETE 17\n", ""},
 		"rows":        {`select generate_series(1, 100000)`, "ok", "SELECT 100000\n", ""},
@@ -56,17 +55,7 @@ func TestReport(t *testing.T) {
 		"copied out":     {`copy (select generate_series(1, 10)) to stdout`, "ok", "COPY 10\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := pool.Exec(t.Context(), `delete from pgsolo.cron_run`); err != nil {
-				t.Fatal(err)
-			}
-			if name == "command tag" {
-				if _, err := pool.Exec(t.Context(), `truncate session`); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := pool.Exec(t.Context(), `insert into session select generate_series(1, 17)`); err != nil {
-					t.Fatal(err)
-				}
-			}
+			pool := setup(t, `create table session (id int)`, `insert into session select generate_series(1, 17)`)
 			outcome, output, failure := history(t, pool, Statement{SQL: test.sql, Pool: pool})
 			if outcome != test.outcome || output != test.output || failure != test.failure {
 				t.Errorf("%s %q %q, want %s %q %q", outcome, output, failure, test.outcome, test.output, test.failure)
@@ -87,7 +76,6 @@ func TestErrors(t *testing.T) {
 		"constraint":     {`insert into t values ($1)`, []any{"sesame"}, `run statement: ERROR: duplicate key value violates unique constraint "t_pkey" (SQLSTATE 23505)`},
 		"no type":        {`select concat($1)`, []any{"sesame"}, `run statement: ERROR: could not determine data type of parameter $1 (SQLSTATE 42P18): give the parameter a type, as in $1::bigint`},
 		"not in place":   {`with a as (select 1) vacuum`, nil, `run statement, line 1, column 22: ERROR: syntax error at or near "vacuum" (SQLSTATE 42601)`},
-		"left open":      {`do $$ begin commit; end $$; `, nil, ""},
 		"too few values": {`select $1::int + $2::int`, []any{"sesame"}, `sql: SQL has the parameter $2, and there is only one value`},
 		"not a value":    {`select $1`, []any{func() {}}, `sql: Args[0]: a func() cannot be written as JSON`},
 	} {

@@ -32,6 +32,7 @@
 //
 // # What is guaranteed
 //
+//   - An attempt sends the request once, if its method is not GET: one that a receiver drops without an answer is a failed attempt.
 //   - A 2xx status is success, and everything else is an error that has the status and the first 2 KiB of the response.
 //   - For a tick the report gets the status, whatever it is, and the first 64 KiB of the response, which end with "…" if there was
 //     more. The URL, a header and the secret are not in it. A request that got no response leaves nothing.

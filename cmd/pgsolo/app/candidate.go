@@ -24,7 +24,7 @@ type candidate struct {
 	elector  *election.Elector
 	runner   *jobs.Runner
 	listener *listener.Listener
-	pool     *pgxpool.Pool
+	pool     *pgxpool.Pool // of the runner
 
 	standby string // the application_name of its sessions while it does not lead
 
@@ -63,9 +63,15 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	if c.pool, err = c.newPool(base); err != nil {
 		return nil, err
 	}
+	if of.NeedsSessions {
+		if of.Sessions, err = c.newStatementPool(base.Copy()); err != nil {
+			c.close()
+			return nil, err
+		}
+	}
 	c.runner, err = newRunner(c, options.Config, logger)
 	if err != nil {
-		c.pool.Close()
+		c.close()
 		return nil, err
 	}
 	return c, nil
@@ -101,29 +107,40 @@ func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 	config.HealthCheckPeriod = 5 * time.Second
 	config.MaxConnLifetime = 10 * 365 * 24 * time.Hour
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		name := c.sessionName() // of letters and digits, as election and configuration allow them: nothing to quote
-		if _, err := conn.Exec(ctx, prepareWork+"; set application_name = '"+name+"'"); err != nil {
-			return fmt.Errorf("prepare session: %w", err)
-		}
-		conn.PgConn().CustomData()[nameKey] = name
-		return nil
-	}
-	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
-		return c.nameSession(ctx, conn) == nil, nil // another session, if this one is broken
-	}
+	c.prepareSessions(config)
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
+func (c *candidate) prepareSessions(config *pgxpool.Config) {
+	config.AfterConnect = c.prepareSession
+	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		return c.nameSession(ctx, conn) == nil, nil // another session, if this one is broken
+	}
+}
+
+func (c *candidate) prepareSession(ctx context.Context, conn *pgx.Conn) error {
+	name := c.sessionName() // of letters and digits, as election and configuration allow them: nothing to quote
+	if _, err := conn.Exec(ctx, prepareWork+"; set application_name = '"+name+"'"); err != nil {
+		return fmt.Errorf("prepare session: %w", err)
+	}
+	conn.PgConn().CustomData()[nameKey] = name
+	return nil
+}
+
 // poolSize is how many sessions have work at a time: a handler's reads and writes, the cron jobs' writes and the pruning of their
-// history, and what the runner does by itself. A handler of transactions would need one more for each of its workers; the
-// configuration has none.
+// history, and what the runner does by itself, which take turns where that is much. Each worker of a handler of transactions has
+// one more, for as long as an event takes: those must leave the others theirs.
 func poolSize(of *config.Election) int32 {
-	sessions := 2*len(of.Handlers) + 2
+	sessions, workers := 2*len(of.Handlers)+2, 0
 	if len(of.Crons) > 0 {
 		sessions += 2
 	}
-	return int32(min(max(4, sessions), 16))
+	for _, h := range of.Handlers {
+		if h.HandleTx != nil {
+			workers += h.Concurrency
+		}
+	}
+	return int32(min(max(4, sessions), 16) + workers)
 }
 
 // nameKey is where a session of the pool keeps its name.
@@ -142,7 +159,12 @@ func (c *candidate) nameSession(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-func (c *candidate) close() { c.pool.Close() }
+func (c *candidate) close() {
+	c.pool.Close()
+	if c.config.Sessions != nil {
+		c.config.Sessions.Close()
+	}
+}
 
 func (c *candidate) rename(name string) {
 	c.mu.Lock()
@@ -170,6 +192,9 @@ func (c *candidate) lead(ctx context.Context, term election.Term) error {
 	defer func() {
 		c.rename(c.standby)
 		c.pool.Reset()
+		if c.config.Sessions != nil {
+			c.config.Sessions.Reset()
+		}
 		c.listener.Rename()
 	}()
 	if c.runner == nil {

@@ -6,11 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-
-	"github.com/pgsolo/pgsolo/jobs"
 )
 
 // action is one action block, decoded once when the file is loaded, to check it, and again for each event or tick. Decoding
@@ -58,7 +55,7 @@ func (d *decoder) reportInvalid(found *hclsyntax.Block, bound boundAction) {
 			break
 		}
 	}
-	if d.concealed[name] {
+	if d.concealed[name] && !bound.discreet {
 		d.report("Invalid "+name, at, "The value (not shown: it may be secret) cannot be used here.")
 		return
 	}
@@ -99,19 +96,22 @@ func hasUnknownBlock(owner *hclsyntax.Block) bool {
 }
 
 // resolve evaluates the arguments with the variable of the scope. The error names the place of the argument that failed.
-func (a *action) resolve(logger hclog.Logger, variables func() scope) (jobs.Action, error) {
+func (a *action) resolve(in *Election, variables func() scope) (boundAction, error) {
 	var diags hcl.Diagnostics
 	decoder := &decoder{functions: a.doc.functions, diags: &diags, hidden: true}
 	if a.usesVariable() {
 		decoder.scope = variables()
 	}
-	bound := a.kind.decode(decoder, tools{logger: logger, client: a.doc.config.client})
+	bound := a.kind.decode(decoder, tools{logger: a.doc.config.ActionLogger, client: a.doc.config.client, sessions: in.Sessions})
 	decoder.decode(a.block.Body, a.block.DefRange(), describe(a.block), body{arguments: bound.arguments})
 	if diags.HasErrors() {
-		return nil, a.evaluationError(diags[0])
+		return bound, a.evaluationError(diags[0])
 	}
-	return bound.run(), nil
+	return bound, nil
 }
+
+// needsSession is false for an action that is missing.
+func (a *action) needsSession() bool { return a != nil && a.kind.needsSession }
 
 // usesVariable spares the parsing of a payload that no argument asks for.
 func (a *action) usesVariable() bool {

@@ -1,10 +1,13 @@
 package config
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/exec"
@@ -15,6 +18,9 @@ import (
 type actionKind struct {
 	name string
 
+	// needsSession: the action runs in the transaction of an event of the log, by runTx, and elsewhere on one of tools.sessions.
+	needsSession bool
+
 	// decode binds the arguments of the block to an action. After the arguments are decoded, validate says what is wrong with
 	// the whole, naming a field of the action's struct, and run does it.
 	decode func(*decoder, tools) boundAction
@@ -24,19 +30,26 @@ type boundAction struct {
 	arguments []argument
 	validate  func() error
 	run       func() jobs.Action
+	runTx     func() func(context.Context, pgx.Tx) error // nil: the action does not need a session
+
+	// What validate says may always be printed: it repeats no value.
+	discreet bool
 }
 
 // tools are what actions share.
 type tools struct {
 	logger hclog.Logger // nil: none
 	client *http.Client
+
+	sessions *pgxpool.Pool
 }
 
 // actionKinds is the table of actions: a new kind is a package below jobs, one line here, and its decode function.
 func actionKinds() []actionKind {
 	return []actionKind{
-		{"exec", decodeExec},
-		{"webhook", decodeWebhook},
+		{name: "exec", decode: decodeExec},
+		{name: "webhook", decode: decodeWebhook},
+		{name: "sql", decode: decodeSQL, needsSession: true},
 	}
 }
 

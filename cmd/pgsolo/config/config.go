@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/webhook"
@@ -49,8 +50,13 @@ type Election struct {
 	Drain        time.Duration // 0 or more; default 20 s
 
 	// What the leader of this election runs: the handlers and jobs that name it, and for the first one those that name none.
-	Handlers []jobs.Handler // with Handle set to their action
+	Handlers []jobs.Handler // with Handle or HandleTx set to their action
 	Crons    []jobs.Cron    // with Run set to their action
+
+	// NeedsSessions: some of them run SQL outside of the log's transactions. Then set Sessions before the first of them runs, to
+	// sessions that bear the leader's name.
+	NeedsSessions bool
+	Sessions      *pgxpool.Pool
 }
 
 // HTTP says where to listen.

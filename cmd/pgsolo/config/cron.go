@@ -54,14 +54,15 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 			job.Missed, job.Overlap, job.OnInterrupt = jobs.Missed(missed), jobs.Overlap(overlap), jobs.OnInterrupt(onInterrupt)
 			doc.checkCatchUp(found, job)
 			doc.checkJitter(found, job)
+			to := doc.electionOf(election)
+			to.NeedsSessions = to.NeedsSessions || action.needsSession()
 			job.Run = func(ctx context.Context, tick jobs.Tick) error {
-				run, err := action.resolve(doc.config.ActionLogger, func() scope { return tickScope(tick) })
+				bound, err := action.resolve(to, func() scope { return tickScope(tick) })
 				if err != nil {
 					return err
 				}
-				return run(ctx, tick.Invocation())
+				return bound.run()(ctx, tick.Invocation())
 			}
-			to := doc.electionOf(election)
 			to.Crons = append(to.Crons, job)
 			doc.config.crons = append(doc.config.crons, job)
 		},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/jobs"
 )
@@ -46,17 +47,48 @@ func (doc *document) handler(found *hclsyntax.Block) body {
 			handler.Start, handler.Order, handler.OnDead = jobs.Start(start), jobs.Order(order), jobs.OnDead(onDead)
 			handler.Retry, handler.Breaker = log.Retry, log.Breaker
 		}
-		handler.Handle = func(ctx context.Context, event jobs.Event) error {
-			run, err := action.resolve(doc.config.ActionLogger, func() scope { return eventScope(event) })
-			if err != nil {
-				return err
-			}
-			return run(ctx, event.Invocation())
-		}
 		to := doc.electionOf(election)
+		if action.needsSession() {
+			doc.checkSessions(found, handler)
+		}
+		action.handle(&handler, to)
 		to.Handlers = append(to.Handlers, handler)
 	}
 	return grammar
+}
+
+// handle makes the action what the handler does. One that needs a session gets that of the event's transaction, if there is one.
+func (a *action) handle(handler *jobs.Handler, in *Election) {
+	if handler.Topic != "" && a.needsSession() {
+		handler.HandleTx = func(ctx context.Context, tx pgx.Tx, event jobs.Event) error {
+			bound, err := a.resolve(in, func() scope { return eventScope(event) })
+			if err != nil {
+				return err
+			}
+			return bound.runTx()(ctx, tx)
+		}
+		return
+	}
+	in.NeedsSessions = in.NeedsSessions || a.needsSession()
+	handler.Handle = func(ctx context.Context, event jobs.Event) error {
+		bound, err := a.resolve(in, func() scope { return eventScope(event) })
+		if err != nil {
+			return err
+		}
+		return bound.run()(ctx, event.Invocation())
+	}
+}
+
+// maxSessions is how many sessions one handler may hold. PostgreSQL accepts 100 by default, of everybody.
+const maxSessions = 32
+
+// checkSessions bounds the workers of a handler each of which holds a session while it handles an event.
+func (doc *document) checkSessions(found *hclsyntax.Block, handler jobs.Handler) {
+	attr, ok := found.Body.Attributes["concurrency"]
+	if _, topic := found.Body.Attributes["topic"]; ok && topic && handler.Concurrency > maxSessions {
+		doc.report("Invalid concurrency", attr.Expr.Range(), "Each statement that runs holds a session of PostgreSQL. "+
+			"With the action sql, the argument concurrency is a whole number from 1 to %d.", maxSessions)
+	}
 }
 
 // checkSource requires exactly one of topic and channel, and of a channel's handler nothing that only the log can do.

@@ -140,7 +140,7 @@ func FuzzParse(f *testing.F) {
 		config, err := Parse("config.hcl", src, testEnv)
 		if err == nil {
 			for _, handler := range config.Elections[0].Handlers {
-				if handler.Name == "" || handler.Handle == nil || (handler.Topic == "") == (handler.Channel == "") {
+				if handler.Name == "" || (handler.Handle == nil) == (handler.HandleTx == nil) || (handler.Topic == "") == (handler.Channel == "") {
 					t.Errorf("accepted the handler %+v", handler)
 				}
 			}

@@ -44,7 +44,7 @@ func TestReferenceDecodes(t *testing.T) {
 		Log:      Log{Level: "info", Format: "text"},
 		Topics:   []jobs.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
 		Elections: []*Election{{
-			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second,
+			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second, NeedsSessions: true,
 			Handlers: []jobs.Handler{
 				{
 					Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry,
@@ -56,11 +56,20 @@ func TestReferenceDecodes(t *testing.T) {
 					Rate:    jobs.Rate{Events: 100, Per: time.Second},
 					Breaker: jobs.Breaker{Failures: 5, Pause: time.Second, MaxPause: time.Minute},
 				},
+				{
+					Name: "totals", Topic: "orders", Concurrency: 4, Timeout: 30 * time.Second, Retry: retry,
+					Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
+				},
 				{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second},
 			},
 			Crons: []jobs.Cron{
 				{
 					Name: "heartbeat", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: time.Hour,
+					Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
+				},
+				{
+					Name: "purge_sessions", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: 2 * time.Minute,
 					Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
 					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
 				},
@@ -101,7 +110,7 @@ func TestReferenceStatesDefaults(t *testing.T) {
 	}
 	full.HTTP.Advertise, full.Topics = "", least.Topics // the one's default is made later, and topics have none but for ever
 	main := full.Elections[0]
-	main.Handlers, main.Crons = main.Handlers[:1], main.Crons[:1]
+	main.Handlers, main.Crons, main.NeedsSessions = main.Handlers[:1], main.Crons[:1], false
 	if diff := cmp.Diff(full, least, compareOptions()...); diff != "" {
 		t.Errorf("defaults (-reference +code):\n%s", diff)
 	}

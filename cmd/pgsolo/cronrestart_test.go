@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+const rareCron = `
+cron "rare" {
+  schedule = "*/2 * * * * *"
+  webhook { url = %q }
+}`
+
+// A job whose schedule is rarer than the restarts of its replicas: each of its ticks is started once.
+func TestRareCronUnderRestarts(t *testing.T) {
+	t.Parallel()
+	w := startCronWitness(t, func(*http.Request, attempt) int { return http.StatusOK })
+	r := startReplicas(t, privatepg.Database(t), fmt.Sprintf(rareCron, w.url), 1)
+	current, term := r.leader(0)
+	for w.count() < 2 {
+		<-time.After(rand.N(500 * time.Millisecond)) // which is no wait for anything: any moment will do
+		r.start()
+		current.signal(syscall.SIGTERM)
+		current, term = r.leader(term)
+	}
+	current.signal(syscall.SIGTERM)
+	for _, p := range r.all {
+		if code := p.exit(); code != exitDone {
+			t.Errorf("exit code %d, want %d", code, exitDone)
+		}
+	}
+	rows := r.rows("rare", time.Now())
+	for i, row := range rows {
+		if i > 0 && row.At.Sub(rows[i-1].At) != 2*time.Second {
+			t.Errorf("after the tick of %s comes %+v", rows[i-1].At, row)
+		}
+		if starts := w.check(row); row.Outcome != "ok" || len(starts) != 1 {
+			t.Errorf("started in the attempts %v: %+v", starts, row)
+		}
+	}
+	if int64(len(rows)) >= term {
+		t.Errorf("%d ticks in %d terms: want more terms than ticks", len(rows), term)
+	}
+	t.Logf("%d ticks in %d terms", len(rows), term)
+}

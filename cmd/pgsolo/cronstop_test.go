@@ -1,0 +1,96 @@
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+)
+
+const terminate = `select pg_terminate_backend(pid)` + ofFirstTerm
+
+// planned is a stop of the leader during a run of each job.
+type planned struct {
+	stop  func(*pointTest)
+	says  string // in the leader's log
+	drain string
+	code  int // of its exit; -1: it stands by
+	want  map[string]fate
+}
+
+// What ends within the drain has ended, what does not is cut off, and the successor goes on.
+func TestPlannedStopDuringATick(t *testing.T) {
+	signal := func(p *pointTest) { p.leads.signal(syscall.SIGTERM) }
+	stepDown := func(p *pointTest) { p.exec(`select pgsolo.step_down('main')`) }
+	loseSessions := func(p *pointTest) { p.exec(terminate) }
+	bothFinished := map[string]fate{"abandon": finished, "retry": finished}
+	bothCutOff := map[string]fate{"abandon": lost, "retry": repeated}
+	together(t, map[string]planned{
+		"signal":                {signal, "stopping", "20s", exitDone, bothFinished},
+		"signal, no drain":      {signal, "stopping", "0s", exitDone, bothCutOff},
+		"step down":             {stepDown, "asked to step down", "20s", -1, bothFinished},
+		"step down, no drain":   {stepDown, "asked to step down", "0s", -1, bothCutOff},
+		"all sessions are lost": {loseSessions, "leadership lost", "20s", exitUnhealthy, bothCutOff},
+	}, func(t *testing.T, test planned) {
+		p := setupPoint(t, false, test.drain)
+		ticks, _ := duringRun(p)
+		test.stop(p)
+		eventually(t, "the stop to begin", func() bool { return strings.Contains(p.leads.log.String(), test.says) })
+		if test.drain == "0s" {
+			p.leader(1) // and only then may the runs go on, which have been cut off
+		}
+		p.goOn(ticks, test.want)
+		if test.code != exitUnhealthy {
+			p.has("a row that the old leader has closed", `select coalesce(error, '') not like '%was gone%' from pgsolo.cron_run
+				where job = 'abandon' and scheduled_at = $1`, ticks["abandon"])
+		}
+		if test.code < 0 {
+			eventually(t, "the old leader to stand by", func() bool { return p.leads.is("/standby") })
+		} else if code := p.leads.exit(); code != test.code {
+			t.Errorf("exit code %d, want %d", code, test.code)
+		}
+		if strings.Contains(p.leads.log.String(), "[ERROR]") != (test.code == exitUnhealthy) {
+			t.Error("want an error in the log only where the leadership was lost")
+		}
+	})
+}
+
+// A leader that loses a session while it writes goes on.
+func TestLostSessionOfACronLeader(t *testing.T) {
+	type reach = func(*pointTest) (map[string]time.Time, func())
+	together(t, map[string]reach{"row": beforeRow, "finish": beforeFinish}, func(t *testing.T, reach reach) {
+		p := setupPoint(t, false, "20s")
+		ticks, then := reach(p)
+		p.has("a session to end", terminate+` and wait_event_type = 'Lock'`)
+		p.has("a leader that tries again", waits)
+		then()
+		for job, at := range ticks {
+			p.has("the end of the tick", `select exists (select from pgsolo.cron_run
+				where job = $1 and scheduled_at = $2 and outcome = 'ok')`, job, at)
+		}
+		p.checkAll(ticks, map[string]fate{"abandon": finished, "retry": finished})
+	})
+}
+
+// PostgreSQL is restarted during runs: the leader ends without having written anything more, and another one goes on.
+func TestRestartOfPostgreSQLDuringATick(t *testing.T) {
+	modes := map[string]privatepg.Mode{"fast": privatepg.Fast, "immediate": privatepg.Immediate}
+	together(t, modes, func(t *testing.T, mode privatepg.Mode) {
+		server := privatepg.TestServer(t, privatepg.Options{})
+		if err := migrate(t.Context(), server.URL("postgres"), "pgsolo"); err != nil {
+			t.Fatal(err)
+		}
+		p := setupPointAt(t, server.URL("postgres"), false, "20s")
+		ticks, _ := duringRun(p)
+		if err := server.Restart(t.Context(), mode); err != nil {
+			t.Fatal(err)
+		}
+		p.conn = connect(t, p.url)
+		p.goOn(ticks, map[string]fate{"abandon": lost, "retry": repeated})
+		if code := p.leads.exit(); code != exitUnhealthy {
+			t.Errorf("exit code %d, want %d", code, exitUnhealthy)
+		}
+	})
+}
