@@ -194,7 +194,7 @@ func (t *cronTerm) takeOver(j *jobTerm, o openRun, now time.Time) {
 		j.logger.Warn("an earlier leader left a run unfinished", "scheduled_at", o.at, "attempt", o.attempt, "term", o.term)
 		result := runResult{outcome: outcomeInterrupted, failure: fmt.Sprintf("the leader of term %d was gone", o.term)}
 		if j.retriesInterrupted(o.attempt) {
-			result.outcome, r.nextAt = outcomeRetrying, now
+			result.outcome, r.nextAt, r.resumed = outcomeRetrying, now, true
 		}
 		t.writeEnd(r, result)
 	}

@@ -203,11 +203,11 @@ func (j *jobTerm) free() bool {
 // mayRetry says whether a run that waits for a retry may start when that is due. There may be several, and a forced run beside them.
 func (j *jobTerm) mayRetry() bool { return j.Overlap == OverlapAllow || len(j.active) == 0 }
 
-// catchesUp says whether ticks are being made up for.
+// catchesUp says whether something is made up for: ticks that were missed, or runs that were cut off.
 func (j *jobTerm) catchesUp() bool { return catchUpIn(j.active, j.settling, j.retrying, j.queue) }
 
 func catchUpIn(runs ...[]*cronRun) bool {
-	return slices.ContainsFunc(slices.Concat(runs...), func(r *cronRun) bool { return r.cause == causeCatchUp })
+	return slices.ContainsFunc(slices.Concat(runs...), func(r *cronRun) bool { return r.cause == causeCatchUp || r.resumed })
 }
 
 // nextWake is when the job has to be looked at by itself.

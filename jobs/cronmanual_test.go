@@ -108,3 +108,22 @@ func TestCronManualRunsAreKeptApart(t *testing.T) {
 	c.none(started)
 	c.quit()
 }
+
+// They were triggered while nobody led, and an earlier leader's run waits for a retry.
+func TestCronManualRunsBesideWhatIsTakenOver(t *testing.T) {
+	run, started := calls(t)
+	c := setupCron(t, run).seen()
+	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, next_at) values ('job', $1, 1, 'retrying', $1::timestamptz + interval '1 hour')`,
+		c.epoch)
+	for _, force := range []bool{false, true} {
+		if _, err := (CronJobs{}).Trigger(t.Context(), c.pool, "job", force); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.lead(2)
+	c.finish(within(t, "the forced run", started), nil)
+	c.none(started)
+	c.quit()
+	c.wantAttempts(attemptRow{0, "schedule", "retrying", 1, ""},
+		attemptRow{0, "manual", "skipped", 0, overlapError}, attemptRow{0, "manual", "ok", 1, ""})
+}

@@ -45,7 +45,10 @@ type Missed string
 const (
 	MissedSkip Missed = "skip" // none
 	MissedOnce Missed = "once" // the latest
-	MissedAll  Missed = "all"  // each, the oldest first, one after the other, at most MaxCatchUp of them; what comes due meanwhile waits
+
+	// MissedAll: each, the oldest first, one after the other, at most MaxCatchUp of them. What comes due meanwhile waits, and so it does
+	// while a run that was cut off is started again.
+	MissedAll Missed = "all"
 )
 
 // Overlap says what happens to a tick that comes due while the job still has a run: one that is under way, or one that waits for a

@@ -18,6 +18,7 @@ type cronRun struct {
 	at      time.Time
 	cause   string
 	forced  bool
+	resumed bool      // an earlier leader's, which is started again
 	attempt int       // the latest one; 0 before the first
 	nextAt  time.Time // of the next attempt, while it waits for a retry
 

@@ -40,6 +40,7 @@ const (
 	fenceCron = `select from pgsolo.cron_leader where "group" = $1 and term = $2 for share`
 
 	// Each of these runs after the fence in its transaction, with a later snapshot: the term that it finds is the one that was locked.
+	// Each names the attempt that it is about: a try that was given up may come late, when a later attempt is under way.
 
 	// A job that is another group's by now gets no row, and one that somebody has paused none either. A row of the same term that is
 	// as it would be written is the one that a lost answer left behind: while a tick is open, it is not decided on again.
@@ -60,16 +61,17 @@ const (
 		from unnest($4::text[], $5::timestamptz[], $6::int[]) as u (job, at, attempt)
 		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
 			and r.job = u.job and r.scheduled_at = u.at
-			and (r.outcome in ('queued', 'retrying') or r.outcome = 'running' and r.term = $2 and r.attempt = u.attempt)
+			and (r.outcome in ('queued', 'retrying') and r.attempt = u.attempt - 1
+				or r.outcome = 'running' and r.attempt = u.attempt and r.term = $2)
 		returning r.job, r.scheduled_at`
 
 	settleRuns = `update pgsolo.cron_run r
 		set outcome = u.outcome, next_at = u.next_at, error = nullif(u.error, ''), output = nullif(u.output, ''), exit_code = u.exit_code,
 			http_status = u.http_status, finished_at = clock_timestamp()
-		from unnest($3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::int[], $10::int[])
-			as u (job, at, outcome, next_at, error, output, exit_code, http_status)
+		from unnest($3::text[], $4::timestamptz[], $5::int[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::int[], $11::int[])
+			as u (job, at, attempt, outcome, next_at, error, output, exit_code, http_status)
 		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
-			and r.job = u.job and r.scheduled_at = u.at and r.outcome in ('queued', 'running', 'retrying')`
+			and r.job = u.job and r.scheduled_at = u.at and r.attempt = u.attempt and r.outcome in ('queued', 'running', 'retrying')`
 )
 
 // begin writes, in one transaction and one round trip, the rows of ticks that have come due, each with its outcome, and that those
@@ -101,16 +103,16 @@ func (s cronStore) begin(ctx context.Context, term int64, holder string, inserts
 func (s cronStore) settle(ctx context.Context, term int64, runs []*cronRun) error {
 	n := len(runs)
 	jobs, ats, outcomes, failures, outputs := make([]string, n), make([]time.Time, n), make([]string, n), make([]string, n), make([]string, n)
-	nexts, codes, statuses := make([]*time.Time, n), make([]*int, n), make([]*int, n)
+	attempts, nexts, codes, statuses := make([]int, n), make([]*time.Time, n), make([]*int, n), make([]*int, n)
 	for i, r := range runs {
 		jobs[i], ats[i], outcomes[i], failures[i], outputs[i] = r.job.Name, r.at, r.result.outcome, r.result.failure, r.result.output
-		codes[i], statuses[i] = r.result.exitCode, r.result.httpStatus
+		attempts[i], codes[i], statuses[i] = r.attempt, r.result.exitCode, r.result.httpStatus
 		if r.result.outcome == outcomeRetrying {
 			nexts[i] = &r.nextAt
 		}
 	}
 	batch := s.fence(term)
-	batch.Queue(inSchema(settleRuns, s.schema), s.group, term, jobs, ats, outcomes, nexts, failures, outputs, codes, statuses)
+	batch.Queue(inSchema(settleRuns, s.schema), s.group, term, jobs, ats, attempts, outcomes, nexts, failures, outputs, codes, statuses)
 	return s.send(ctx, batch)
 }
 
