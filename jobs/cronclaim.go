@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -165,7 +166,7 @@ func (t *cronTerm) claim(ctx context.Context) error {
 		}
 	}
 	for _, j := range t.jobs {
-		if n := len(j.queue); n > 0 && j.Overlap == OverlapReplace && !j.catchesUp() {
+		if n := len(j.queue); n > 0 && j.Overlap == OverlapReplace && !slices.ContainsFunc(j.queue, isCatchUp) {
 			latest := j.queue[n-1]
 			j.queue = j.queue[:n-1]
 			t.replace(j, latest.at)

@@ -126,7 +126,7 @@ func (t *cronTerm) replace(j *jobTerm, by time.Time) {
 		}
 	}
 	for _, r := range j.settling { // among those to be settled already
-		r.result.outcome, r.result.failure, r.replaced = outcomeReplaced, reason.Error(), reason
+		r.result.outcome, r.result.failure = outcomeReplaced, reason.after(r.result.failure)
 	}
 	for _, r := range j.retrying {
 		t.giveUp(r, outcomeReplaced, reason.Error())
@@ -207,8 +207,10 @@ func (j *jobTerm) mayRetry() bool { return j.Overlap == OverlapAllow || len(j.ac
 func (j *jobTerm) catchesUp() bool { return catchUpIn(j.active, j.settling, j.retrying, j.queue) }
 
 func catchUpIn(runs ...[]*cronRun) bool {
-	return slices.ContainsFunc(slices.Concat(runs...), func(r *cronRun) bool { return r.cause == causeCatchUp || r.resumed })
+	return slices.ContainsFunc(slices.Concat(runs...), func(r *cronRun) bool { return isCatchUp(r) || r.resumed })
 }
+
+func isCatchUp(r *cronRun) bool { return r.cause == causeCatchUp }
 
 // nextWake is when the job has to be looked at by itself.
 func (j *jobTerm) nextWake() time.Time {

@@ -159,10 +159,10 @@ func TestCronReplace(t *testing.T) {
 	}
 	c.quit()
 	c.wantAttempts(
-		attemptRow{1 * minute, "schedule", "replaced", 1, "cut off"},
+		attemptRow{1 * minute, "schedule", "replaced", 1, "cut off; replaced by the run of 2026-03-01T12:02:00Z"},
 		attemptRow{2 * minute, "schedule", "skipped", 0, "replaced by the run of 2026-03-01T12:03:00Z"},
 		attemptRow{3 * minute, "schedule", "ok", 1, ""}, attemptRow{4 * minute, "schedule", "ok", 1, ""},
-		attemptRow{0, "manual", "replaced", 1, "context canceled"},
+		attemptRow{0, "manual", "replaced", 1, "context canceled; replaced by the run of 2026-03-01T12:04:00Z"},
 	)
 }
 
@@ -196,7 +196,7 @@ func TestCronReplacesARunThatIsAboutToWaitForARetry(t *testing.T) {
 	c.finish(c.next(started, 2*minute, 1), nil)
 	c.quit()
 	c.wantAttempts(
-		attemptRow{1 * minute, "schedule", "replaced", 1, "replaced by the run of 2026-03-01T12:02:00Z"},
+		attemptRow{1 * minute, "schedule", "replaced", 1, "no disk; replaced by the run of 2026-03-01T12:02:00Z"},
 		attemptRow{2 * minute, "schedule", "ok", 1, ""},
 	)
 }

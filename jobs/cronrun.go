@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -35,6 +36,14 @@ type cronRun struct {
 type replacedError struct{ by time.Time }
 
 func (e *replacedError) Error() string { return "replaced by the run of " + e.by.Format(time.RFC3339) }
+
+// after adds to a failure what it does not say by itself.
+func (e *replacedError) after(failure string) string {
+	if strings.Contains(failure, e.Error()) {
+		return failure
+	}
+	return failure + "; " + e.Error()
+}
 
 // start calls the function, whose row says by now that it runs.
 func (t *cronTerm) start(ctx context.Context, r *cronRun) {
@@ -80,6 +89,9 @@ func (t *cronTerm) conclude(ctx context.Context, r *cronRun) {
 		result.failure = errorText(r.failure)
 		var wait time.Duration
 		result.outcome, wait = t.afterFailure(ctx, r)
+		if result.outcome == outcomeReplaced {
+			result.failure = r.replaced.after(result.failure)
+		}
 		r.nextAt = t.now().Add(wait)
 	}
 	j.log(r, result)
