@@ -48,7 +48,9 @@ func (t *cronTerm) setBack(now time.Time) {
 				r.nextAt = r.nextAt.Add(-by)
 			}
 		}
-		j.wake = j.nextWake()
+		if !j.wake.IsZero() { // or else it is to be looked at anyway
+			j.wake = j.nextWake()
+		}
 	}
 	t.heap.init(t.jobs)
 	t.looked = now

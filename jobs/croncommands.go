@@ -15,8 +15,11 @@ const (
 		from pgsolo.cron_run r join pgsolo.cron_job j on j.job = r.job and j."group" = $1
 		where r.outcome = 'queued' and r.cause = 'manual' order by r.scheduled_at`
 
+	// When a pause has ended, which may be a while ago.
+	selectResumed = `select job, last_at from pgsolo.cron_job where job = any ($1::text[])`
+
 	// Another group's leader has claimed a job of this one, or another leader of this group has another configuration.
-	countCronJobs = `select count(*) from pgsolo.cron_job where "group" = $1 and configured`
+	countCronJobs = `select count(*) from pgsolo.cron_job where "group" = $1 and forgotten_at is null`
 )
 
 // triggeredRun is one that somebody has asked for.
@@ -43,6 +46,21 @@ func (s cronStore) commands(ctx context.Context) (paused map[string]bool, trigge
 	})
 	batch.Queue(inSchema(countCronJobs, s.schema), s.group).QueryRow(func(row pgx.Row) error { return row.Scan(&jobs) })
 	return paused, triggered, jobs, s.send(ctx, batch)
+}
+
+// resumed returns for each job up to when its ticks were those of a pause.
+func (s cronStore) resumed(ctx context.Context, jobs []string) (since map[string]time.Time, err error) {
+	since = map[string]time.Time{}
+	batch := &pgx.Batch{}
+	batch.Queue(inSchema(selectResumed, s.schema), jobs).Query(func(rows pgx.Rows) error {
+		var (
+			job string
+			at  time.Time
+		)
+		_, err := pgx.ForEachRow(rows, []any{&job, &at}, func() error { since[job] = at; return nil })
+		return err
+	})
+	return since, s.send(ctx, batch)
 }
 
 // untilAsking returns how long until the database is to be asked again.
@@ -75,6 +93,20 @@ func (t *cronTerm) hear(ctx context.Context) error {
 	if jobs != len(t.jobs) {
 		return fmt.Errorf("this leader has %d jobs, the database %d: another election has taken or left some: %w", len(t.jobs), jobs, ErrFenced)
 	}
+	if err := t.pauseAndResume(ctx, paused); err != nil {
+		return err
+	}
+	for _, run := range triggered {
+		if j, ok := t.byName[run.job]; ok {
+			t.trigger(j, &cronRun{job: j, at: run.at, cause: causeManual, forced: run.forced})
+		}
+	}
+	return nil
+}
+
+// pauseAndResume follows which jobs are paused.
+func (t *cronTerm) pauseAndResume(ctx context.Context, paused map[string]bool) error {
+	var resumed []string
 	for _, j := range t.jobs {
 		switch {
 		case paused[j.Name] && !j.paused:
@@ -82,19 +114,33 @@ func (t *cronTerm) hear(ctx context.Context) error {
 			j.paused = true
 			t.touch(j)
 		case !paused[j.Name] && j.paused:
-			j.logger.Info("job resumed")
-			j.paused = false
-			if limit := t.now().Add(-j.delay); j.last.Before(limit) {
-				j.last = limit
-			}
-			j.next = j.schedules.Next(j.last)
-			t.touch(j)
+			resumed = append(resumed, j.Name)
 		}
 	}
-	for _, run := range triggered {
-		if j, ok := t.byName[run.job]; ok {
-			t.trigger(j, &cronRun{job: j, at: run.at, cause: causeManual, forced: run.forced})
+	if len(resumed) == 0 {
+		return nil
+	}
+	var since map[string]time.Time
+	err := t.persist(ctx, "look for the end of pauses", func(ctx context.Context) (err error) {
+		since, err = t.store.resumed(ctx, resumed)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	now := t.now()
+	for name, at := range since {
+		j := t.byName[name]
+		j.logger.Info("job resumed")
+		j.paused = false
+		if at.After(now) { // by the server's clock
+			at = now
 		}
+		if at = at.Add(-j.delay); at.After(j.last) {
+			j.last = at
+		}
+		j.next = j.schedules.Next(j.last)
+		t.touch(j)
 	}
 	return nil
 }
@@ -107,6 +153,8 @@ func (t *cronTerm) trigger(j *jobTerm, r *cronRun) {
 	t.open[r.key()] = r
 	j.logger.Info("job triggered", "scheduled_at", r.at, "forced", r.forced)
 	switch {
+	case t.now().Before(j.heldUntil):
+		j.queue = append(j.queue, r)
 	case r.forced || !j.busy() || j.Overlap == OverlapAllow:
 		t.startAgain(j, r)
 	case j.Overlap == OverlapQueue:

@@ -30,15 +30,23 @@ const pruneRuns = `with keep as (
 			join pgsolo.cron_run r on r.job = k.job and r.outcome not in ('queued', 'running', 'retrying')
 			cross join lateral (select r.outcome in ('failed', 'interrupted', 'missed') as failed) f
 	)
-	delete from pgsolo.cron_run r using ended e
-	where r.ctid = e.ctid and e.ctid <> e.latest and (e.number > e.runs or e.scheduled_at < e.since)
-		and r.outcome not in ('queued', 'running', 'retrying')`
+	, gone as (
+		delete from pgsolo.cron_run r using ended e
+		where r.ctid = e.ctid and e.ctid <> e.latest and (e.number > e.runs or e.scheduled_at < e.since)
+			and r.outcome not in ('queued', 'running', 'retrying')
+		returning r.job, r.scheduled_at, r.cause
+	)
+	update pgsolo.cron_job j set pruned_to = g.scheduled_at
+	from (select job, max(scheduled_at) as scheduled_at from gone where cause <> 'manual' group by job) g
+	where j.job = g.job and (j.pruned_to is null or j.pruned_to < g.scheduled_at)`
 
 // Jobs that were removed from the configuration keep what is younger than this.
 const forgottenFor = 90 * 24 * time.Hour
 
-const pruneForgottenRuns = `delete from pgsolo.cron_run r using pgsolo.cron_job j
-	where j.job = r.job and j."group" = $1 and not j.configured and r.scheduled_at < $2`
+const (
+	pruneForgottenRuns = `delete from pgsolo.cron_run r using pgsolo.cron_job j
+		where j.job = r.job and j."group" = $1 and j.forgotten_at is not null and r.scheduled_at < $2`
+)
 
 // startPruning prunes the history beside the goroutine of the term, until ctx is done. The channel is closed when it has ended. What
 // goes wrong is logged: a history that grows is no reason to give up a leadership.
@@ -63,10 +71,15 @@ func (s *scheduler) prune(ctx context.Context) {
 		case <-timer.C:
 		}
 		everything := !time.Now().Before(all)
-		err := s.pruneJobs(ctx, s.toPrune(everything))
+		err := s.closeForgotten(ctx)
+		if err == nil {
+			err = s.pruneJobs(ctx, s.toPrune(everything))
+		}
+		if everything && err == nil {
+			err = s.pruneForgotten(ctx)
+		}
 		if everything && err == nil {
 			all = time.Now().Add(pruneAllEvery)
-			err = s.pruneForgotten(ctx)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -104,9 +117,6 @@ func (s *scheduler) pruneJobs(ctx context.Context, due []*cronJob) error {
 		jobs := due[:min(page, len(due))]
 		due = due[len(jobs):]
 		if err := s.prunePage(ctx, jobs); err != nil {
-			for _, j := range append(jobs, due...) {
-				j.ended.Add(1 << 30) // once more, in the next pass
-			}
 			return err
 		}
 	}
@@ -117,8 +127,9 @@ func (s *scheduler) prunePage(ctx context.Context, jobs []*cronJob) error {
 	n, now := len(jobs), s.now()
 	names, runs, failedRuns := make([]string, n), make([]int64, n), make([]int64, n)
 	since, failedSince := make([]time.Time, n), make([]time.Time, n)
+	ended := make([]int64, n)
 	for i, j := range jobs {
-		j.ended.Store(0)
+		ended[i] = j.ended.Load() // what ends from here on is for the next pass
 		names[i] = j.Name
 		runs[i], since[i] = keep(j.History.Runs, j.History.MaxAge, now)
 		failedRuns[i], failedSince[i] = keep(j.History.FailedRuns, j.History.FailedMaxAge, now)
@@ -129,6 +140,20 @@ func (s *scheduler) prunePage(ctx context.Context, jobs []*cronJob) error {
 	})
 	if err != nil {
 		return fmt.Errorf("prune history of %d jobs from %q on: %w", n, names[0], err)
+	}
+	for i, j := range jobs {
+		j.ended.Add(-ended[i])
+	}
+	return nil
+}
+
+func (s *scheduler) closeForgotten(ctx context.Context) error {
+	err := try(ctx, func(ctx context.Context) error {
+		_, err := s.store.pool.Exec(ctx, inSchema(closeForgottenRuns, s.store.schema), s.store.group, s.now().Add(-movedFor), nil)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("close runs of removed jobs: %w", err)
 	}
 	return nil
 }

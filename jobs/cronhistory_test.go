@@ -93,7 +93,8 @@ func TestCronHistoryIsPruned(t *testing.T) {
 func TestCronHistoryOfRemovedJobsIsPruned(t *testing.T) {
 	run, _ := calls(t)
 	c := setupCron(t, run).seen()
-	c.exec(`insert into pgsolo.cron_job (job, schedule, last_at, configured, "group") values ('gone', '', now(), false, 'main'), ('else', '', now(), false, 'x')`)
+	c.exec(`insert into pgsolo.cron_job (job, schedule, last_at, forgotten_at, "group")
+		values ('gone', '', now(), now(), 'main'), ('else', '', now(), now(), 'x')`)
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome)
 		select job, $1::timestamptz - n * interval '1 day', 1, 'ok' from unnest('{job,gone,else}'::text[]) job, unnest('{89,91}'::int[]) n`, c.epoch)
 	s, err := newScheduler(Options{Pool: c.pool, Schema: DefaultSchema, Group: "main", Crons: []Cron{c.cron}}, hclog.NewNullLogger())

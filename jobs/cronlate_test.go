@@ -6,7 +6,7 @@ import "testing"
 func TestCronStoreLateTries(t *testing.T) {
 	pool, ctx := setup(t), t.Context()
 	store, jobs, tick := storeTest(t, pool)
-	if _, _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
+	if _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
 		t.Fatal(err)
 	}
 	first, retry := tick.later(0, outcomeRunning), tick.later(0, outcomeRetrying)

@@ -32,6 +32,11 @@ func (t *cronTerm) untilDue() time.Duration {
 
 // lookAt decides what is to be done for one job.
 func (t *cronTerm) lookAt(j *jobTerm, now time.Time, late time.Duration) {
+	if now.Before(j.heldUntil) {
+		j.wake = j.heldUntil
+		t.heap.moved(j)
+		return
+	}
 	if !j.paused {
 		for _, r := range slices.Clone(j.retrying) {
 			if j.mayRetry() && !r.nextAt.After(now) {

@@ -105,7 +105,7 @@ func TestCronJobGoesToAnotherGroup(t *testing.T) {
 	c.others = []Cron{{Name: "other", Schedules: []string{"* * * * *"}, Run: run}}
 	c.lead(1)
 	other := cronStore{pool: c.pool, schema: DefaultSchema, group: "second"}
-	if _, _, err := other.claim(t.Context(), 1, c.all.jobs[:1], c.clock.read()); err != nil {
+	if _, err := other.claim(t.Context(), 1, c.all.jobs[:1], c.clock.read()); err != nil {
 		t.Fatal(err)
 	}
 	c.at(1 * minute)

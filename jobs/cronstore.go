@@ -59,6 +59,7 @@ const (
 		set outcome = 'running', term = $2, holder = $3, attempt = u.attempt, started_at = clock_timestamp(), finished_at = null,
 			next_at = null, error = null, output = null, exit_code = null, http_status = null
 		from unnest($4::text[], $5::timestamptz[], $6::int[]) as u (job, at, attempt)
+			join pgsolo.cron_job j on j.job = u.job and j."group" = $1
 		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
 			and r.job = u.job and r.scheduled_at = u.at
 			and (r.outcome in ('queued', 'retrying') and r.attempt = u.attempt - 1

@@ -35,14 +35,14 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 	pool, ctx := setup(t), t.Context()
 	store, jobs, tick := storeTest(t, pool)
 	queued := tick.later(time.Minute, outcomeQueued)
-	if _, _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
+	if _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
 		t.Fatal(err)
 	}
 	if mine, err := store.begin(ctx, 5, "here", []*cronRun{tick, queued}, nil); err != nil || len(mine) != 2 {
 		t.Fatalf("begin: %v, %v", mine, err)
 	}
-	if _, open, err := store.claim(ctx, 6, jobs, tick.at); err != nil || len(open) != 2 {
-		t.Fatalf("claim: %v, %v", open, err)
+	if left, err := store.claim(ctx, 6, jobs, tick.at); err != nil || len(left.open) != 2 {
+		t.Fatalf("claim: %+v, %v", left, err)
 	}
 
 	dump := func() []string {
@@ -64,7 +64,7 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 		return err
 	}
 	for name, write := range map[string]func() error{
-		"claim":         func() error { _, _, err := store.claim(ctx, 5, jobs, tick.at.Add(time.Hour)); return err },
+		"claim":         func() error { _, err := store.claim(ctx, 5, jobs, tick.at.Add(time.Hour)); return err },
 		"begin":         func() error { return begin([]*cronRun{tick.later(2*time.Minute, outcomeRunning)}, nil) },
 		"begin again":   func() error { return begin([]*cronRun{tick}, nil) },
 		"skip":          func() error { return begin([]*cronRun{tick.later(2*time.Minute, outcomeSkipped)}, nil) },
@@ -88,7 +88,7 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 func TestCronStoreClaimDuringABegin(t *testing.T) {
 	pool, ctx := setup(t), t.Context()
 	store, jobs, tick := storeTest(t, pool)
-	if _, _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
+	if _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
 		t.Fatal(err)
 	}
 	tx := begin(t, pool)
@@ -98,12 +98,12 @@ func TestCronStoreClaimDuringABegin(t *testing.T) {
 	claimed := make(chan []openRun, 1)
 	go func() {
 		defer close(claimed)
-		_, open, err := store.claim(ctx, 6, jobs, tick.at)
+		left, err := store.claim(ctx, 6, jobs, tick.at)
 		if err != nil {
 			t.Errorf("claim: %v", err)
 			return
 		}
-		claimed <- open
+		claimed <- left.open
 	}()
 	eventually(t, "the claim to wait", func() bool {
 		return value[int](t, pool, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 1
@@ -126,7 +126,7 @@ func TestCronStoreRepeats(t *testing.T) {
 	store, jobs, tick := storeTest(t, pool)
 	skipped, queued := tick.later(time.Minute, outcomeSkipped), tick.later(2*time.Minute, outcomeQueued)
 	for range 2 {
-		if _, _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
+		if _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -170,9 +170,11 @@ func TestCronStoreClaimBeginsNowOrGoesOn(t *testing.T) {
 		{"disabled", func(j *cronJob) { j.Disabled = true }, "", false},
 		{"still disabled", func(*cronJob) {}, "", false},
 		{"enabled", func(j *cronJob) { j.Disabled = false }, "", true},
-		{"was not configured", func(*cronJob) {}, "update pgsolo.cron_job set configured = false", true},
+		{"was forgotten", func(*cronJob) {}, "update pgsolo.cron_job set forgotten_at = now()", true},
+		{"has moved", func(*cronJob) {}, `update pgsolo.cron_job set forgotten_at = '2026-03-01 19:55Z', "group" = 'else'`, false},
+		{"was forgotten elsewhere", func(*cronJob) {}, `update pgsolo.cron_job set forgotten_at = '2026-03-01 18:30Z', "group" = 'else'`, true},
 		{"from another group", func(*cronJob) {}, `update pgsolo.cron_job set "group" = 'else'`, false},
-		{"has a tick", func(*cronJob) {}, `insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', '2026-03-01 20:00Z', 5)`, false},
+		{"has a tick", func(*cronJob) {}, `insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', '2026-03-01 22:30Z', 5)`, false},
 	} {
 		if test.sql != "" {
 			if _, err := pool.Exec(ctx, test.sql); err != nil {
@@ -181,23 +183,31 @@ func TestCronStoreClaimBeginsNowOrGoesOn(t *testing.T) {
 		}
 		now = now.Add(time.Hour)
 		test.change(jobs[0])
-		known, _, err := store.claim(ctx, 5, jobs, now)
+		left, err := store.claim(ctx, 5, jobs, now)
+		known := left.known
 		if err != nil || len(known) != 1 {
 			t.Fatalf("%s: %v, %v", test.name, known, err)
 		}
 		if fresh := known[0].last.Equal(now); fresh != test.fresh {
 			t.Errorf("%s: last tick at %s, now %s", test.name, known[0].last, now)
 		}
-		if test.name == "has a tick" && known[0].last.UTC().Hour() != 20 {
-			t.Errorf("last tick at %s, want 20:00", known[0].last)
+		if test.name == "has a tick" && known[0].last.UTC().Hour() != 22 {
+			t.Errorf("last tick at %s, want 22:30", known[0].last)
 		}
 	}
-	known, open, err := store.claim(ctx, 5, nil, now)
-	if err != nil || len(known)+len(open) != 0 {
-		t.Errorf("without jobs: %v, %v, %v", known, open, err)
+	left, err := store.claim(ctx, 5, nil, now)
+	if err != nil || len(left.known)+len(left.open) != 0 {
+		t.Errorf("without jobs: %+v, %v", left, err)
 	}
-	if outcome := value[string](t, pool, `select outcome from pgsolo.cron_run`); outcome != outcomeInterrupted {
-		t.Errorf("the run of a job that was removed is %s", outcome)
+	closing := &scheduler{store: store, now: func() time.Time { return now.Add(movedFor) }}
+	for _, want := range []string{outcomeRunning, outcomeInterrupted} {
+		if err := closing.closeForgotten(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if outcome := value[string](t, pool, `select outcome from pgsolo.cron_run`); outcome != want {
+			t.Errorf("the run of a job that was removed is %s, want %s", outcome, want)
+		}
+		now = now.Add(time.Second)
 	}
 }
 

@@ -14,7 +14,7 @@ const (
 	// Outcomes are written when nothing is due, or when so many wait.
 	maxUnsettled = 50 * cronPage
 
-	// A run that goes on for this long after its context has ended is reported.
+	// A run that goes on for this long after its timeout is reported.
 	overdueAfter = 10 * time.Second
 )
 
@@ -27,6 +27,8 @@ type jobTerm struct {
 	last   time.Time // ticks up to here are decided on
 	next   time.Time // the first one after last
 	paused bool
+
+	heldUntil time.Time // it was another group's: nothing is started before this
 
 	// Its open runs. A row that is retrying or queued in the database stands in one of these, too.
 	active    []*cronRun // under way, or about to be started
@@ -47,7 +49,7 @@ type cronTerm struct {
 	store  cronStore // with the session of the term
 	term   int64
 	holder string
-	held   func() bool // asked before each start; nil: always true
+	held   func() bool // asked before each start
 	stop   <-chan struct{}
 
 	jobs   []*jobTerm
@@ -75,6 +77,9 @@ func newCronTerm(s *scheduler, lead Lead) *cronTerm {
 	t := &cronTerm{
 		scheduler: s, store: s.store, term: lead.Term, holder: lead.Holder, held: lead.Held, stop: lead.Stopping,
 		byName: map[string]*jobTerm{}, open: map[runKey]*cronRun{}, ended: make(chan *cronRun, cronPage), lookedAt: time.Now(),
+	}
+	if t.held == nil {
+		t.held = func() bool { return true }
 	}
 	for _, job := range s.jobs {
 		j := &jobTerm{cronJob: job}
@@ -199,7 +204,7 @@ func (t *cronTerm) begin(ctx context.Context) error {
 		}
 	}
 	for len(t.toInsert)+len(t.toStart) > 0 {
-		if t.held != nil && !t.held() {
+		if !t.held() {
 			return nil // the context is about to end, and the next leader finds the ticks
 		}
 		inserts, starts := t.toInsert[:min(cronPage, len(t.toInsert))], t.toStart[:min(cronPage, len(t.toStart))]
@@ -212,7 +217,7 @@ func (t *cronTerm) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		held := t.held == nil || t.held()
+		held := t.held()
 		for _, r := range inserts {
 			t.begun(ctx, r, mine[r.key()], held)
 		}
@@ -252,22 +257,26 @@ func (t *cronTerm) begun(ctx context.Context, r *cronRun, mine, held bool) {
 		j.logger.Debug("tick not started", "scheduled_at", r.at, "outcome", outcome, "reason", r.result.failure)
 		j.count(func(s *CronStats) { s.conclude(outcome) })
 		t.close(r)
+		j.ended.Add(1)
 	}
 	t.show(j)
 }
 
 // settle writes a page of what has ended.
 func (t *cronTerm) settle(ctx context.Context) error {
-	page := t.toSettle[:min(cronPage, len(t.toSettle))]
-	if len(page) == 0 {
+	if len(t.toSettle) == 0 {
 		return nil
 	}
-	err := t.persist(ctx, "record outcomes", func(ctx context.Context) error { return t.store.settle(ctx, t.term, page) })
-	if err != nil {
+	return t.persist(ctx, "record outcomes", t.settlePage)
+}
+
+// settlePage makes one try.
+func (t *cronTerm) settlePage(ctx context.Context) error {
+	page := t.toSettle[:min(cronPage, len(t.toSettle))]
+	if err := t.store.settle(ctx, t.term, page); err != nil {
 		return err
 	}
-	t.toSettle = t.toSettle[len(page):]
-	if len(t.toSettle) == 0 {
+	if t.toSettle = t.toSettle[len(page):]; len(t.toSettle) == 0 {
 		t.toSettle = nil // or else a burst's memory would stay
 	}
 	for _, r := range page {
@@ -305,14 +314,9 @@ func (t *cronTerm) settleLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOutcome)
 	defer cancel()
 	for len(t.toSettle) > 0 {
-		page := t.toSettle[:min(cronPage, len(t.toSettle))]
-		if err := t.store.settle(ctx, t.term, page); err != nil {
+		if err := t.settlePage(ctx); err != nil {
 			t.logger.Debug("last outcomes not written", "runs", len(t.toSettle), "error", err)
 			return
-		}
-		t.toSettle = t.toSettle[len(page):]
-		for _, r := range page {
-			t.settled(r)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type dueTick struct {
 // can be on time: the others have been overtaken, and count as missed. late is how late that one may be found.
 func (j *cronJob) decide(last, latest, now time.Time, late time.Duration) tickDecision {
 	due := latest.Add(j.delay)
-	if now.Sub(due) <= late {
+	if now.Sub(due) <= min(late, max(missedAfter, j.StartingDeadline)) {
 		d := tickDecision{start: []dueTick{{latest, false}}}
 		if j.Missed == MissedAll {
 			before := j.schedules.latest(last, latest.Add(-1))

@@ -6,14 +6,18 @@ create table pgsolo.cron_leader (
 );
 
 -- last_at: ticks are missed only after it. It is the time at which the job, its present schedule, or the job's being enabled or
--- resumed was first seen. The latest tick is in cron_run. configured: the latest leader of the group has this job.
+-- resumed was first seen. The latest tick is in cron_run. schedule is the normal form of what the configuration says. forgotten_at:
+-- when a leader of the group was the first not to have this job; null: the latest one has it. pruned_to: the latest tick whose row
+-- has left the history. term stays for leaders of the version before.
 alter table pgsolo.cron_job
-    add column "group"    text not null default 'main',
-    add column configured boolean not null default true,
-    add column enabled    boolean not null default true,
-    add column paused_at  timestamptz;
+    add column "group"      text not null default 'main',
+    add column enabled      boolean not null default true,
+    add column paused_at    timestamptz,
+    add column forgotten_at timestamptz,
+    add column pruned_to    timestamptz;
 
 create index cron_job_paused on pgsolo.cron_job (job) where paused_at is not null;
+create index cron_job_forgotten on pgsolo.cron_job (job) where forgotten_at is not null;
 
 -- One row per tick and manual run. attempt, term, holder and the times are those of the latest attempt. A row is open while its
 -- outcome is one of the first three:
@@ -21,8 +25,8 @@ create index cron_job_paused on pgsolo.cron_job (job) where paused_at is not nul
 --   running      was begun; if no leader of this term is left, it was cut off
 --   retrying     an attempt failed or was cut off, and the next one is due at next_at
 --   ok, failed, interrupted, replaced
---   skipped      came due during another run, or waited too long for its turn; error says which
---   missed       was found too late to be started
+--   skipped      was not started because of another run, or waited too long for its turn; error says why
+--   missed       was found too late to be started; of several, the latest
 alter table pgsolo.cron_run
     alter column started_at drop not null,
     drop constraint cron_run_outcome_check,
@@ -40,8 +44,10 @@ drop index pgsolo.cron_run_running;
 create index cron_run_open on pgsolo.cron_run (job, scheduled_at) where outcome in ('queued', 'running', 'retrying');
 create index cron_run_triggered on pgsolo.cron_run (job, scheduled_at) where outcome = 'queued' and cause = 'manual';
 
+-- One row per job. "group" is its election. last_run_at and last_outcome are of the latest row of cron_run, which may be one that waits
+-- or was not started.
 create view pgsolo.job as
-    select j.job, j."group", j.schedule, j.configured, j.enabled, j.paused_at,
+    select j.job, j."group", j.schedule, j.forgotten_at is null as configured, j.enabled, j.paused_at,
         t.scheduled_at as last_run_at, t.outcome as last_outcome, s.finished_at as last_success_at, coalesce(o.running, 0) as running,
         coalesce(o.waiting, 0) as waiting
     from pgsolo.cron_job j
@@ -102,10 +108,10 @@ $$;
 
 create function pgsolo.check_job(of_job text) returns void language plpgsql as $$
 begin
-    if not exists (select from pgsolo.cron_job where job = of_job and configured) then
+    if not exists (select from pgsolo.cron_job where job = of_job and forgotten_at is null) then
         raise exception 'there is no cron job %', coalesce(quote_literal(of_job), 'null') using errcode = 'undefined_object',
             hint = coalesce('Cron jobs: ' || (select string_agg(job, ', ' order by job)
-                from (select job from pgsolo.cron_job where configured order by job limit 20) known) || '.',
+                from (select job from pgsolo.cron_job where forgotten_at is null order by job limit 20) known) || '.',
                 'No leader has made one known yet.');
     end if;
 end

@@ -20,7 +20,6 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 		missed      = string(job.Missed)
 		overlap     = string(job.Overlap)
 		onInterrupt = string(job.OnInterrupt)
-		retry       = defaultLogHandler().Retry // if there is a block
 	)
 	return body{
 		arguments: []argument{
@@ -38,7 +37,10 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 			{name: "timeout", decode: doc.duration(&job.Timeout, positive)},
 		},
 		blocks: append([]block{
-			{kind: "retry", single: true, open: func(found *hclsyntax.Block) body { return doc.retry(found, &retry) }},
+			{kind: "retry", single: true, open: func(found *hclsyntax.Block) body {
+				job.Retry = defaultLogHandler().Retry
+				return doc.retry(found, &job.Retry)
+			}},
 			{kind: "history", single: true, open: func(*hclsyntax.Block) body { return doc.history(&job.History) }},
 		}, doc.actionBlocks(&chosen, unknownTick())...),
 		finish: func() {
@@ -46,9 +48,6 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 			action := doc.oneAction(found, chosen)
 			if location, err := time.LoadLocation(zone); err == nil {
 				job.Location = location // checkZone has refused those that do not load
-			}
-			if hasBlock(found, "retry") {
-				job.Retry = retry
 			}
 			job.Disabled = !enabled
 			job.Missed, job.Overlap, job.OnInterrupt = jobs.Missed(missed), jobs.Overlap(overlap), jobs.OnInterrupt(onInterrupt)
@@ -67,15 +66,6 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 			doc.config.crons = append(doc.config.crons, job)
 		},
 	}
-}
-
-func hasBlock(found *hclsyntax.Block, kind string) bool {
-	for _, inner := range found.Body.Blocks {
-		if inner.Type == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // checkCatchUp refuses a bound on the ticks that are made up for where at most one is.
