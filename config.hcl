@@ -89,7 +89,7 @@ handler "receipt" {
     url     = "${env("RECEIPTS_URL", "http://127.0.0.1:9000/receipts")}?id=${event.id}"
     method  = "POST"                # default; GET | POST | PUT | PATCH | DELETE
     headers = { "x-attempt" = event.attempt }                # default: none
-    secret  = env("RECEIPTS_SECRET", "for development only") # default: none; signs the request. From a file: file("/run/secrets/receipts")
+    secret  = env("RECEIPTS_SECRET", "for development only") # default: none; signs by Standard Webhooks. From a file: file("/run/secrets/receipts")
   }
 }
 
@@ -132,7 +132,7 @@ cron "heartbeat" {
   history {                         # which ended runs are kept
     runs           = 100            # default; or "unlimited": how many that succeeded, were skipped or were replaced
     max_age        = "720h"         # default; or "unlimited": and for how long
-    failed_runs    = 100            # default; the same for those that failed or were interrupted
+    failed_runs    = 100            # default; the same for those that failed, were interrupted or missed
     failed_max_age = "2160h"        # default
   }
 

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// How many ticks of a job wait for their turn at most. What comes due then is skipped.
+	// How many ticks of a job wait for their turn at most, and MaxCatchUp more where MissedAll makes up for ticks. What comes due then is
+	// skipped.
 	maxQueued = 1000
 
 	// How many attempts a run gets at most that is cut off again and again: it may be what kills its leaders.

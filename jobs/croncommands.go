@@ -9,6 +9,16 @@ import (
 )
 
 const (
+	// How often the database is asked what somebody has paused, resumed or triggered: where there is a subscription for that, and
+	// where there is none.
+	lookWhenTold = 10 * time.Second
+	lookUntold   = 500 * time.Millisecond
+
+	// cronChannel is where the functions tell that somebody has paused, resumed or triggered a job.
+	cronChannel = "pgsolo.cron"
+)
+
+const (
 	selectPausedJobs = `select job from pgsolo.cron_job where paused_at is not null and "group" = $1`
 
 	selectTriggeredRuns = `select r.job, r.scheduled_at, r.forced

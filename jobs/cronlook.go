@@ -64,12 +64,15 @@ func (t *cronTerm) lookAtSchedule(j *jobTerm, now time.Time, late time.Duration)
 		following = j.schedules.Next(latest)
 	}
 	decision := j.decide(j.last, latest, now, late)
+	if left := j.countTicks(j.last, latest) - len(decision.start); left > 0 {
+		j.logger.Info("ticks were missed", "not_started_at_least", left, "made_up_for", len(decision.start), "latest", latest)
+	}
 	j.last, j.next = latest, following
 	for _, due := range decision.start {
 		t.comesDue(j, due)
 	}
 	if !decision.missed.IsZero() && !t.cameBefore(j, decision.missed) {
-		j.logger.Info("tick missed", "scheduled_at", decision.missed, "reason", decision.because)
+		j.logger.Debug("tick missed", "scheduled_at", decision.missed, "reason", decision.because)
 		t.insert(j, dueTick{decision.missed, true}, outcomeMissed, decision.because)
 	}
 }

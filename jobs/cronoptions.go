@@ -21,7 +21,7 @@ type Cron struct {
 	Disabled bool
 
 	Run     TickFunc
-	Timeout time.Duration // of one attempt; default 1 h
+	Timeout time.Duration // of one attempt, whose context then ends; default 1 h. What returns nil all the same has succeeded
 
 	Missed           Missed        // default MissedOnce
 	StartingDeadline time.Duration // how late a tick may still be started; default 1 h. Retries and manual runs have none
@@ -37,8 +37,8 @@ type Cron struct {
 }
 
 // Missed says which of the ticks that passed while nobody led, or while the job could not be looked after for another reason, are
-// made up for, among those within the starting deadline. What it leaves out is not started; the latest of these is recorded as
-// skipped.
+// made up for, among those within the starting deadline. What it leaves out is not started; if that includes the latest of all, that
+// one is recorded as missed.
 type Missed string
 
 // The policies for missed ticks.
@@ -58,7 +58,7 @@ type Overlap string
 // The policies for overlaps.
 const (
 	OverlapSkip    Overlap = "skip"    // it is not started, and recorded as skipped
-	OverlapQueue   Overlap = "queue"   // it waits for its turn, at most 1000 of them and no longer than StartingDeadline
+	OverlapQueue   Overlap = "queue"   // it waits for its turn, at most 1000 of them and no longer than StartingDeadline; manual runs have no limit
 	OverlapReplace Overlap = "replace" // the run is cancelled, and the tick starts when its function has returned
 	OverlapAllow   Overlap = "allow"   // it starts beside the run
 )

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 var (
@@ -118,18 +120,17 @@ func (t *cronTerm) afterFailure(ctx context.Context, r *cronRun) (outcome string
 	return outcomeFailed, 0
 }
 
-// log writes a line when the job begins to fail and when it succeeds again, and every panic's stack.
+// log writes a line when a run has failed for good or was cut off, in a row of those close to one another the first, when the job
+// succeeds again, and every panic's stack.
 func (j *jobTerm) log(r *cronRun, result runResult) {
 	defer func() { _ = recover() }() // of what the function's error does when it is unwrapped
 	if panicked, ok := errors.AsType[*panicError](r.failure); ok {
 		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.value, "stack", string(panicked.stack))
 	}
-	failed := result.outcome == outcomeFailed || result.outcome == outcomeRetrying
 	switch {
-	case failed && !j.failing:
+	case result.outcome == outcomeFailed, result.outcome == outcomeInterrupted:
 		j.failing = true
-		j.logger.Warn("cron job fails", "scheduled_at", r.at, "attempt", r.attempt, "retried", result.outcome == outcomeRetrying,
-			"error", result.failure)
+		j.failures.log(j.logger, hclog.Warn, "cron job "+result.outcome, "scheduled_at", r.at, "attempt", r.attempt, "error", result.failure)
 	case result.outcome == outcomeOK && j.failing:
 		j.failing = false
 		j.logger.Info("cron job succeeds again", "scheduled_at", r.at)

@@ -15,13 +15,13 @@ type CronStats struct {
 	// How ticks and manual runs ended.
 	Succeeded   int64
 	Failed      int64 // after their last attempt: with an error, a panic, or because it took too long
-	Skipped     int64 // came due during another run, or waited too long for their turn
+	Skipped     int64 // not started because of another run, or waited too long for their turn
 	Missed      int64 // found too late to be started; of several that were, the latest
 	Replaced    int64 // cut off by a later tick
 	Interrupted int64 // cut off because the leader had to stop, or found unfinished after an earlier leader
 
 	LastSuccess time.Time // when the latest run that succeeded ended, under earlier leaders too; zero if none has
-	Next        time.Time // when the next tick will start; zero before the first term, and while the job is paused or not enabled
+	Next        time.Time // when the next tick will start; zero while this replica does not lead, and while the job is paused or not enabled
 	Running     int64     // attempts under way
 	Waiting     int64     // runs that wait for their turn or for a retry
 	Paused      bool
@@ -35,6 +35,7 @@ type cronCounters struct {
 	counts   CronStats
 	lateness histogram
 	ended    atomic.Int64 // runs, since the history was pruned
+	failures episode      // in the log
 }
 
 func (c *cronCounters) count(change func(*CronStats)) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // The outcomes of a run, as they stand in cron_run. The first three are open.
@@ -36,11 +37,25 @@ type runResult struct {
 	httpStatus *int
 }
 
+// cronStore writes the rows of one group's jobs. Each transaction that writes locks the row of the group's leader first: that puts it before or
+// after a newer leader's claim, and after one it writes nothing. All may be repeated when their answer was lost.
+type cronStore struct {
+	pool    *pgxpool.Pool
+	schema  string
+	group   string
+	session *cronSession // nil: any of the pool
+}
+
 const (
-	fenceCron = `select from pgsolo.cron_leader where "group" = $1 and term = $2 for share`
+	// With it the statements after it are planned to look up each row by its key: of a table that was just empty, the planner would
+	// rather read all for each row, and keep to that.
+	fenceCron = `select set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+			set_config('enable_mergejoin', 'off', true)
+		from pgsolo.cron_leader where "group" = $1 and term = $2 for share`
 
 	// Each of these runs after the fence in its transaction, with a later snapshot: the term that it finds is the one that was locked.
-	// Each names the attempt that it is about: a try that was given up may come late, when a later attempt is under way.
+	// Each names the attempt that it is about: a try that was given up may come late, when a later attempt is under way. Those that are
+	// open are named by what they are not, which keeps the planner from the index of open rows: it may take that for empty.
 
 	// A job that is another group's by now gets no row, and one that somebody has paused none either. A row of the same term that is
 	// as it would be written is the one that a lost answer left behind: while a tick is open, it is not decided on again.
@@ -62,7 +77,8 @@ const (
 			join pgsolo.cron_job j on j.job = u.job and j."group" = $1
 		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
 			and r.job = u.job and r.scheduled_at = u.at
-			and (r.outcome in ('queued', 'retrying') and r.attempt = u.attempt - 1
+			and r.outcome <> all ('{ok,failed,interrupted,replaced,skipped,missed}'::text[])
+			and (r.outcome <> 'running' and r.attempt = u.attempt - 1
 				or r.outcome = 'running' and r.attempt = u.attempt and r.term = $2)
 		returning r.job, r.scheduled_at`
 
@@ -72,7 +88,8 @@ const (
 		from unnest($3::text[], $4::timestamptz[], $5::int[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::int[], $11::int[])
 			as u (job, at, attempt, outcome, next_at, error, output, exit_code, http_status)
 		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
-			and r.job = u.job and r.scheduled_at = u.at and r.attempt = u.attempt and r.outcome in ('queued', 'running', 'retrying')`
+			and r.job = u.job and r.scheduled_at = u.at and r.attempt = u.attempt
+			and r.outcome <> all ('{ok,failed,interrupted,replaced,skipped,missed}'::text[])`
 )
 
 // begin writes, in one transaction and one round trip, the rows of ticks that have come due, each with its outcome, and that those

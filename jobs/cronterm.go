@@ -8,6 +8,9 @@ import (
 )
 
 const (
+	// The longest wait between two looks at the clock. A step of the clock is noticed within it.
+	clockCheck = 10 * time.Second
+
 	// How many jobs are looked at, and how many rows written, at a time: what has been written starts while the rest is looked at.
 	cronPage = 512
 
@@ -68,7 +71,7 @@ type cronTerm struct {
 	lookedAt time.Time // the same moment, by the clock that nobody sets
 	lived    []period  // what the clock has shown before it was set back, with what it shows since as the last one
 	told     <-chan string
-	missed   <-chan struct{} // told may have lost messages
+	lostTold <-chan struct{} // told may have lost messages
 	askedAt  time.Time       // when the database was last asked what somebody did to the jobs
 	checked  time.Time       // when runs that do not end were last looked for
 }
@@ -97,7 +100,7 @@ func (t *cronTerm) lead(ctx context.Context) error {
 			return err
 		}
 		defer subscription.Close()
-		t.told, t.missed = subscription.Messages, subscription.Missed
+		t.told, t.lostTold = subscription.Messages, subscription.Missed
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -179,7 +182,7 @@ func (t *cronTerm) sleep(ctx context.Context, stopping bool) {
 		if !ok {
 			t.told = nil // the listener has ended, and with it soon the leader
 		}
-	case <-t.missed:
+	case <-t.lostTold:
 		t.askedAt = time.Time{}
 	case <-timer:
 	}
@@ -241,7 +244,7 @@ func (t *cronTerm) begun(ctx context.Context, r *cronRun, mine, held bool) {
 	j, outcome := r.job, r.result.outcome
 	switch {
 	case !mine:
-		j.logger.Debug("tick was decided on before", "scheduled_at", r.at)
+		j.logger.Debug("tick was decided on before, or the job is paused or another group's", "scheduled_at", r.at)
 		j.remove(&j.active, r)
 		j.remove(&j.queue, r)
 		t.close(r)
@@ -260,75 +263,6 @@ func (t *cronTerm) begun(ctx context.Context, r *cronRun, mine, held bool) {
 		j.ended.Add(1)
 	}
 	t.show(j)
-}
-
-// settle writes a page of what has ended.
-func (t *cronTerm) settle(ctx context.Context) error {
-	if len(t.toSettle) == 0 {
-		return nil
-	}
-	return t.persist(ctx, "record outcomes", t.settlePage)
-}
-
-// settlePage makes one try.
-func (t *cronTerm) settlePage(ctx context.Context) error {
-	page := t.toSettle[:min(cronPage, len(t.toSettle))]
-	if err := t.store.settle(ctx, t.term, page); err != nil {
-		return err
-	}
-	if t.toSettle = t.toSettle[len(page):]; len(t.toSettle) == 0 {
-		t.toSettle = nil // or else a burst's memory would stay
-	}
-	for _, r := range page {
-		t.settled(r)
-	}
-	return nil
-}
-
-// settled goes on with a run whose outcome has been written.
-func (t *cronTerm) settled(r *cronRun) {
-	j := r.job
-	outcome := r.result.outcome
-	r.result = runResult{}
-	j.unsettled--
-	if outcome == outcomeRetrying {
-		j.remove(&j.settling, r)
-		j.retrying = append(j.retrying, r)
-		t.touch(j)
-	} else {
-		t.close(r)
-		j.ended.Add(1)
-	}
-	j.count(func(s *CronStats) {
-		s.conclude(outcome)
-		if outcome == outcomeOK {
-			s.LastSuccess = t.now()
-		}
-	})
-	t.show(j)
-}
-
-// settleLast writes what has ended when ctx is done already. It gives that one short try: what it cannot write, the next leader
-// records as interrupted.
-func (t *cronTerm) settleLast(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOutcome)
-	defer cancel()
-	for len(t.toSettle) > 0 {
-		if err := t.settlePage(ctx); err != nil {
-			t.logger.Debug("last outcomes not written", "runs", len(t.toSettle), "error", err)
-			return
-		}
-	}
-}
-
-// writeEnd has it written how an attempt has ended, or that there will be none.
-func (t *cronTerm) writeEnd(r *cronRun, result runResult) {
-	r.result = result
-	r.job.unsettled++
-	if result.outcome == outcomeRetrying {
-		r.job.settling = append(r.job.settling, r)
-	}
-	t.toSettle = append(t.toSettle, r)
 }
 
 // touch has a job looked at soon.

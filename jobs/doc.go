@@ -45,14 +45,15 @@
 //   - After the end of a leader, the next one delivers at once what was not written down as done: what was in flight, and what
 //     had finished since the last write began. While nothing else waits, a write begins as soon as an event has finished; under
 //     load, a few milliseconds after the one before.
-//   - A leader of an older term writes nothing once a newer one has claimed the cursor or the cron job: the row's term is checked
-//     in the same statement, under the row's lock.
+//   - A leader of an older term writes nothing once a newer one has claimed the cursor or, for cron jobs, the row of the group: the
+//     term is checked in the same transaction, under that row's lock.
 //   - A slow or failing handler delays no other one, and a failing event no other event of its handler. The handlers of one topic
 //     share what they read while they keep pace, and part when they do not.
 //   - A tick of a cron job is started at most once, over any number of leaders and steps of their clocks, unless OnInterrupt or Retry
 //     ask for another attempt: its row is there before it starts. The row has the count of attempts.
 //   - Two runs of a job overlap only with OverlapAllow, or where one is forced. A run whose leader has died is over with its term.
-//   - A tick that comes due while somebody leads is started, or has a row that says why it was not. After an outage Missed decides.
+//   - A tick that comes due while a leader looks after the job is started, or has a row that says why it was not. After an outage, while
+//     a leader hands over, and while the database does not answer, Missed decides; ticks during a pause leave no row.
 //   - A job that is seen for the first time, or again, or with another schedule, makes up for nothing.
 //
 // # What it does not guarantee
@@ -64,7 +65,7 @@
 //   - An order between events of one key whose transactions overlapped: neither came first.
 //   - That a tick which a crash cut off is run again, unless OnInterrupt says so: it is recorded as interrupted, even where its
 //     function had just returned.
-//   - That a tick is not started again after its row has left the history, if the clock is set back that far: see History.
+//   - That a tick is not started again after its row has left the history, if the next leader's clock is more than ten minutes behind.
 //   - Anything for a plain NOTIFY channel beyond at most once.
 //   - That a handler which is added later still finds what the retention of its topic has removed.
 package jobs

@@ -45,6 +45,15 @@ func (j *cronJob) decide(last, latest, now time.Time, late time.Duration) tickDe
 	return tickDecision{start: j.missedTicks(last, latest, now)}
 }
 
+// countTicks counts the ticks after last up to latest, up to a limit: there may be very many, of very many jobs.
+func (j *cronJob) countTicks(last, latest time.Time) (n int) {
+	const limit = 100
+	for at := j.schedules.Next(last); n < limit && !at.After(latest); at = j.schedules.Next(at) {
+		n++
+	}
+	return n
+}
+
 // missedTicks returns the ticks after last up to latest that are within the deadline: the latest ones, if they are too many.
 func (j *cronJob) missedTicks(last, latest, now time.Time) (ticks []dueTick) {
 	earliest := now.Add(-j.StartingDeadline - j.delay) // a tick right at the deadline may still start

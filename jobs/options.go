@@ -7,10 +7,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Options say what a Runner runs. Pool and one handler or cron job are required; New names the field that is wrong.
+// Options say what a Runner runs. Pool and one handler or cron job are required; New names the field that is wrong. Migrate has to
+// have made the tables.
 type Options struct {
-	// Pool serves the runner's own statements: each handler uses at most two connections at a time, one to read ahead and one to
-	// write progress, and all cron jobs together two, of which they keep one. Where there are fewer, they take turns.
+	// Pool serves the runner's own statements. Where the successor of a leader waits for the end of its sessions, as that of package
+	// election does, they have to bear the name that it looks for: make a pool for each term.
+	//
+	// Each handler uses at most two connections at a time, one to read ahead and one to write progress, one with HandleTx one more for
+	// each worker, and all cron jobs together two, of which they keep one. Where there are fewer, they take turns.
 	Pool *pgxpool.Pool
 
 	Schema   string // where Migrate made the tables; default "pgsolo"

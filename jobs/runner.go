@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -85,7 +86,7 @@ type Lead struct {
 //   - when Stopping is closed: nothing new is begun, what runs may finish, and its outcome is written;
 //   - when ctx is done, before or after that: what runs is cancelled, and waited for;
 //   - with ErrFenced when a newer leader has claimed a cursor or a cron job;
-//   - with an error when the database has not answered for 30 s.
+//   - with an error when the database has not answered for 30 s, or ErrSchema when Migrate has not been called.
 //
 // It returns nil in the first two cases. Whatever the case, nothing that it started runs any more.
 func (r *Runner) Run(ctx context.Context, lead Lead) error {
@@ -125,6 +126,9 @@ func (r *Runner) Run(ctx context.Context, lead Lead) error {
 	r.ringMode.Store(RingNone)
 	if ctx.Err() != nil && !errors.Is(err, ErrFenced) {
 		return nil
+	}
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
+		return fmt.Errorf("%w: call Migrate: %w", ErrSchema, err)
 	}
 	return err
 }

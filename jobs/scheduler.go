@@ -7,23 +7,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/jackc/pgx/v5/pgxpool"
-)
-
-const (
-	// The longest wait between two looks at the clock. A step of the clock is noticed within it.
-	clockCheck = 10 * time.Second
-
-	// How often the database is asked what somebody has paused, resumed or triggered: where there is a subscription for that, and
-	// where there is none.
-	lookWhenTold = 10 * time.Second
-	lookUntold   = 500 * time.Millisecond
-
-	// How long the last outcomes may take to be written once the leader has to stop at once.
-	lastOutcome = time.Second
-
-	// cronChannel is where the functions tell that somebody has paused, resumed or triggered a job.
-	cronChannel = "pgsolo.cron"
 )
 
 // scheduler runs all cron jobs of a Runner. It follows their schedules on this process's clock. What keeps a tick from starting
@@ -88,13 +71,4 @@ func (s *scheduler) run(ctx context.Context, lead Lead) error {
 
 func (s *scheduler) persist(ctx context.Context, what string, do func(context.Context) error) error {
 	return persist(ctx, s.logger, what, s.pulse.during(do))
-}
-
-// cronStore writes the rows of one group's jobs. Each transaction locks the row of the group's leader first: that puts it before or
-// after a newer leader's claim, and after one it writes nothing. All may be repeated when their answer was lost.
-type cronStore struct {
-	pool    *pgxpool.Pool
-	schema  string
-	group   string
-	session *cronSession // nil: any of the pool
 }

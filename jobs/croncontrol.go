@@ -15,7 +15,7 @@ var ErrUnknownJob = errors.New("no such cron job")
 
 // CronJobs pauses, resumes and triggers the cron jobs in one schema, and shows their history. Each call takes part in the
 // transaction that db is: the leader hears of a change when that has been committed, within a second, or within ten if its
-// LISTEN session was just lost. A role needs to execute pgsolo.pause_job, resume_job or trigger_job, and for Runs to select from
+// LISTEN session was just lost or the transaction has set pgsolo.ring to off. A role needs to execute pgsolo.pause_job, resume_job or trigger_job, and for Runs to select from
 // pgsolo.cron_run.
 type CronJobs struct {
 	Schema string // default "pgsolo"
@@ -82,7 +82,7 @@ type Run struct {
 	Term       int64     // of the leader of the latest attempt
 	Holder     string    // that leader
 	StartedAt  time.Time // of the latest attempt; zero: none
-	FinishedAt time.Time // zero: not yet
+	FinishedAt time.Time // when the outcome of the latest attempt was written, or that there is none; zero: not yet
 	NextAt     time.Time // of the next attempt; zero: none is waited for
 	ExitCode   *int      // of a program
 	HTTPStatus *int      // of a response
