@@ -258,6 +258,14 @@ func (t *cronTerm) claim(ctx context.Context) error {
 func (t *cronTerm) takeOver(j *jobTerm, o openRun, now time.Time) {
 	r := &cronRun{job: j, at: o.at, cause: o.cause, attempt: o.attempt, nextAt: o.nextAt}
 	t.open[r.key()] = r
+	if j.Disabled && r.cause != causeManual {
+		result := runResult{outcome: outcomeSkipped, failure: "the job is not enabled"}
+		if o.outcome == outcomeRunning {
+			result.outcome = outcomeInterrupted
+		}
+		t.writeEnd(r, result)
+		return
+	}
 	switch o.outcome {
 	case outcomeQueued:
 		j.queue = append(j.queue, r)

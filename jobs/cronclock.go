@@ -20,9 +20,8 @@ func (t *cronTerm) follow(now time.Time) {
 	last := len(t.lived) - 1
 	switch {
 	case last < 0:
-		t.lived = []period{{t.looked, now}}
-	case !now.Before(t.lived[last].to) && now.Sub(t.lived[last].to) <= longStep:
-		t.lived[last].to = now
+		t.lived = []period{{t.looked, t.looked}}
+	case !now.Before(t.lived[last].to) && now.Sub(t.lived[last].to) <= longStep: // look says when it has been lived through
 	default: // it was set, back or forth: what it left out was not lived through
 		t.lived = append(t.lived, period{now, now})
 		t.lived = t.lived[max(0, len(t.lived)-keptPeriods):]

@@ -17,6 +17,7 @@ func (t *cronTerm) look() {
 	}
 	if looked < cronPage {
 		t.looked, t.lookedAt = now, at // or else there are more that were due then
+		t.lived[len(t.lived)-1].to = now
 	}
 	t.reportOverdue()
 }
@@ -37,15 +38,13 @@ func (t *cronTerm) lookAt(j *jobTerm, now time.Time, late time.Duration) {
 		t.heap.moved(j)
 		return
 	}
-	if !j.paused {
-		for _, r := range slices.Clone(j.retrying) {
-			if j.mayRetry() && !r.nextAt.After(now) {
-				j.remove(&j.retrying, r)
-				t.startAgain(j, r)
-			}
+	for _, r := range slices.Clone(j.retrying) {
+		if j.mayRetry(r) && !r.nextAt.After(now) {
+			j.remove(&j.retrying, r)
+			t.startAgain(j, r)
 		}
-		t.lookAtSchedule(j, now, late)
 	}
+	t.lookAtSchedule(j, now, late)
 	t.startQueued(j, now)
 	j.wake = j.nextWake()
 	t.heap.moved(j)
@@ -55,7 +54,7 @@ func (t *cronTerm) lookAt(j *jobTerm, now time.Time, late time.Duration) {
 // lookAtSchedule decides on every tick that has come due since the latest look.
 func (t *cronTerm) lookAtSchedule(j *jobTerm, now time.Time, late time.Duration) {
 	limit := now.Add(-j.delay)
-	if j.Disabled || j.next.After(limit) {
+	if j.stopped() || j.next.After(limit) {
 		return
 	}
 	latest, following := j.next, j.schedules.Next(j.next)
@@ -161,10 +160,7 @@ func (t *cronTerm) startAgain(j *jobTerm, r *cronRun) {
 // startQueued starts the next run that waits for its turn, if it has come.
 func (t *cronTerm) startQueued(j *jobTerm, now time.Time) {
 	for len(j.queue) > 0 {
-		i := 0
-		if j.paused {
-			i = slices.IndexFunc(j.queue, func(r *cronRun) bool { return r.cause == causeManual })
-		}
+		i := slices.IndexFunc(j.queue, j.mayStart)
 		if i < 0 || !j.free() {
 			return
 		}
@@ -208,8 +204,15 @@ func (j *jobTerm) free() bool {
 	return len(j.active)+len(j.settling)+len(j.retrying) == 0
 }
 
+// stopped says whether only what somebody has triggered is started.
+func (j *jobTerm) stopped() bool { return j.paused || j.Disabled }
+
+func (j *jobTerm) mayStart(r *cronRun) bool { return r.cause == causeManual || !j.stopped() }
+
 // mayRetry says whether a run that waits for a retry may start when that is due. There may be several, and a forced run beside them.
-func (j *jobTerm) mayRetry() bool { return j.Overlap == OverlapAllow || len(j.active) == 0 }
+func (j *jobTerm) mayRetry(r *cronRun) bool {
+	return j.mayStart(r) && (j.Overlap == OverlapAllow || len(j.active) == 0)
+}
 
 // catchesUp says whether something is made up for: ticks that were missed, or runs that were cut off.
 func (j *jobTerm) catchesUp() bool { return catchUpIn(j.active, j.settling, j.retrying, j.queue) }
@@ -223,14 +226,11 @@ func isCatchUp(r *cronRun) bool { return r.cause == causeCatchUp }
 // nextWake is when the job has to be looked at by itself.
 func (j *jobTerm) nextWake() time.Time {
 	wake := never
-	if j.paused {
-		return wake
-	}
-	if !j.Disabled {
+	if !j.stopped() {
 		wake = j.next.Add(j.delay)
 	}
 	for _, r := range j.retrying {
-		if j.mayRetry() && r.nextAt.Before(wake) {
+		if j.mayRetry(r) && r.nextAt.Before(wake) {
 			wake = r.nextAt
 		}
 	}

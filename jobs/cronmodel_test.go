@@ -177,7 +177,12 @@ func (m *cronModel) newLeader(under []*call) {
 			under[0].end <- nil
 		} else if m.random.IntN(2) == 0 {
 			m.to(m.clock.read().Add(minute))
+			var cutOff <-chan struct{}
+			if len(under) > 0 {
+				cutOff = under[0].ctx.Done()
+			}
 			select {
+			case <-cutOff: // so it has, and waits for the run
 			case m.clock.wake <- time.Time{}:
 			case err := <-m.ended: // it has heard of it
 				m.ended <- err

@@ -115,3 +115,18 @@ func TestCronStepBackWhileOneIsNext(t *testing.T) {
 	c.finish(c.next(started, 2*minute, 1), nil)
 	c.quit()
 }
+
+// enabled = false also ends what an earlier leader has left waiting.
+func TestCronDisabledWithAQueue(t *testing.T) {
+	run, started := calls(t)
+	c := setupCron(t, run).seen()
+	c.cron.Overlap, c.cron.OnInterrupt, c.cron.Disabled = OverlapQueue, InterruptRetry, true
+	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, attempt, started_at)
+		values ('job', $1, 1, 'running', 1, now()), ('job', $1::timestamptz + interval '1 minute', 1, 'queued', 0, null)`, c.epoch)
+	c.clock.now = c.epoch.Add(90 * time.Second)
+	c.lead(2).none(started)
+	c.at(2 * minute)
+	c.none(started)
+	c.quit()
+	c.wantRuns(runRow{0, "interrupted", "the job is not enabled"}, runRow{time.Minute, "skipped", "the job is not enabled"})
+}

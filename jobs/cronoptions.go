@@ -17,7 +17,8 @@ type Cron struct {
 	// spread over it, each of them always at the same distance. A tick keeps the time that the schedule names. Default none.
 	Jitter time.Duration
 
-	// Disabled keeps the job from starting by its schedule. It can be triggered. When it is enabled again, nothing is made up for.
+	// Disabled keeps the job from starting by its schedule, and ends what waits for its turn or a retry. It can be triggered. When it is
+	// enabled again, nothing is made up for.
 	Disabled bool
 
 	Run     TickFunc

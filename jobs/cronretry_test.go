@@ -171,7 +171,7 @@ func TestCronRetryOfAChangedSchedule(t *testing.T) {
 	c.at(1 * minute)
 	c.finish(c.next(started, 1*minute, 1), errNoDisk)
 	c.quit()
-	c.cron.Schedules, c.cron.Disabled = []string{"0 0 * * *"}, true
+	c.cron.Schedules = []string{"0 0 * * *"}
 	c.leadNext().at(2 * minute)
 	c.finish(c.next(started, 1*minute, 2), nil)
 	c.quit()

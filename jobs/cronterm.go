@@ -278,7 +278,7 @@ func (t *cronTerm) close(r *cronRun) { delete(t.open, r.key()) }
 func (t *cronTerm) show(j *jobTerm) {
 	j.count(func(s *CronStats) {
 		s.Running, s.Waiting, s.Paused = int64(len(j.active)), int64(len(j.queue)+len(j.retrying)+len(j.settling)), j.paused
-		if s.Next = j.next.Add(j.delay); j.paused || j.Disabled {
+		if s.Next = j.next.Add(j.delay); j.stopped() {
 			s.Next = time.Time{}
 		}
 	})

@@ -54,6 +54,7 @@ func cancel(session *pgconn.PgConn, ended <-chan struct{}, giveUp func()) error 
 		case <-ended:
 			return err
 		case <-ctx.Done():
+			_ = session.Conn().Close() // at once, or the server would not see for as long as the statement runs that nobody waits for it
 			giveUp()
 			return context.Cause(ctx)
 		case <-repeat.C:
