@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -9,8 +8,8 @@ import (
 )
 
 const (
-	// How many ticks of a job wait for their turn at most, and MaxCatchUp more where MissedAll makes up for ticks. What comes due then is
-	// skipped.
+	// How many ticks of a job wait for their turn at most, and MaxCatchUp more where MissedAll makes up for ticks. What comes due
+	// then is skipped.
 	maxQueued = 1000
 
 	// How many attempts a run gets at most that is cut off again and again: it may be what kills its leaders.
@@ -65,11 +64,11 @@ func (c Cron) withDefaults() Cron {
 func (c Cron) check() error {
 	switch {
 	case c.Name == "":
-		return errors.New("Name is required")
+		return wrong("Name", "is required")
 	case c.Run == nil:
-		return errors.New("Run is required")
+		return wrong("Run", "is required")
 	case len(c.Schedules) == 0:
-		return errors.New("Schedules is required")
+		return wrong("Schedules", "is required")
 	case c.Jitter < 0:
 		return wrong("Jitter", "%s is negative", c.Jitter)
 	case c.Timeout < 0:
@@ -86,7 +85,7 @@ func (c Cron) check() error {
 		return wrong("OnInterrupt", "%q: want abandon or retry", c.OnInterrupt)
 	}
 	if err := checkText(c.Name); err != nil {
-		return fmt.Errorf("Name: %w", err)
+		return wrong("Name", "has %w", err)
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ var ErrUnknownJob = errors.New("no such cron job")
 
 // CronJobs pauses, resumes and triggers the cron jobs in one schema, and shows their history. Each call takes part in the
 // transaction that db is: the leader hears of a change when that has been committed, within a second, or within ten if its
-// LISTEN session was just lost or the transaction has set pgsolo.ring to off. A role needs to execute pgsolo.pause_job, resume_job or trigger_job, and for Runs to select from
-// pgsolo.cron_run.
+// LISTEN session was just lost or the transaction has set pgsolo.ring to off. A role needs to execute pgsolo.pause_job, resume_job or
+// trigger_job, and for Runs to select from pgsolo.cron_run.
 type CronJobs struct {
 	Schema string // default "pgsolo"
 }
