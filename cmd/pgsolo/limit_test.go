@@ -40,7 +40,7 @@ handler "h" {
 		if err := conn.QueryRow(t.Context(), `select count(*) = 3 from pg_stat_activity where application_name = 'pgsolo main standby'`).Scan(&ready); err != nil {
 			t.Fatal(err)
 		}
-		return ready
+		return ready && standby.is("/standby") // and not sessions of the leader that it has not renamed yet
 	})
 	exec(`alter role app connection limit 0`)
 	leader.kill()
