@@ -40,7 +40,7 @@ func TestAttemptContextIsLikeTheStandardLibrarys(t *testing.T) {
 	lost := errors.New("leadership lost")
 	type step func(parent context.CancelCauseFunc, finish func())
 	var (
-		pass   step = func(context.CancelCauseFunc, func()) { time.Sleep(timeout) }
+		pass   step = func(context.CancelCauseFunc, func()) { elapse(timeout) }
 		cancel step = func(parent context.CancelCauseFunc, _ func()) { parent(lost) }
 		finish step = func(_ context.CancelCauseFunc, finish func()) { finish() }
 	)
@@ -224,7 +224,7 @@ func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
 		c := newConsumer(Handler{Name: "h", Timeout: time.Minute, Handle: func(ctx context.Context, e Event) error {
 			deadline, _ := ctx.Deadline()
 			left = append(left, time.Until(deadline))
-			time.Sleep(time.Second)
+			elapse(time.Second)
 			if e.ID == 2 {
 				return errors.New("fails")
 			}
@@ -235,10 +235,10 @@ func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
 		workers.Go(func() { c.work(t.Context(), t.Context(), &workers) })
 		bad := []byte("no JSON") // is no attempt
 		for _, records := range [][]record{{{id: 1}, {id: 2}, {id: 3}}, {{id: 4}}, {{id: 5, headers: bad}, {id: 6}, {id: 7}}} {
-			time.Sleep(time.Hour)
+			elapse(time.Hour)
 			c.queue.push(records)
 		}
-		time.Sleep(time.Hour)
+		elapse(time.Hour)
 		c.queue.close()
 		workers.Wait()
 		if diff := cmp.Diff(slices.Repeat([]time.Duration{time.Minute}, 6), left); diff != "" {

@@ -46,7 +46,7 @@ func TestBreaker(t *testing.T) {
 					mu.Lock()
 					starts = append(starts, time.Since(begun))
 					mu.Unlock()
-					time.Sleep(10 * time.Millisecond)
+					elapse(10 * time.Millisecond)
 					if time.Since(begun) < 7*time.Second {
 						g.report(passed, fmt.Errorf("call: %w", errDown))
 					} else {
@@ -59,12 +59,12 @@ func TestBreaker(t *testing.T) {
 		// Four at once, and the first of the next four is the fifth failure. Then 1 s, 2 s, and twice the longest pause.
 		want := slices.Concat(slices.Repeat([]time.Duration{0}, 4), slices.Repeat([]time.Duration{10 * ms}, 4),
 			[]time.Duration{1020 * ms, 3030 * ms, 6040 * ms, 9050 * ms}, slices.Repeat([]time.Duration{9060 * ms}, 4))
-		time.Sleep(9055 * ms)
+		elapse(9055 * ms)
 		synctest.Wait()
 		if !counters.breakerOpen.Load() {
 			t.Error("not open while the trial runs")
 		}
-		time.Sleep(10 * ms)
+		elapse(10 * ms)
 		synctest.Wait()
 		cancel()
 		workers.Wait()
@@ -107,7 +107,7 @@ func TestBreakerCountsFailuresInARow(t *testing.T) {
 		if _, ok := g.tryPass(); ok {
 			t.Error("an attempt may begin at once while it is open")
 		}
-		time.Sleep(time.Second)
+		elapse(time.Second)
 		if _, ok := g.tryPass(); ok {
 			t.Error("the trial may be one of a batch")
 		}

@@ -97,8 +97,7 @@ type openRun struct {
 // movedFor is how long after it was forgotten by one group a job counts as moved when another one claims it.
 const movedFor = 10 * time.Minute
 
-// claim makes term the one that may write the group's jobs, makes these known, and returns what earlier leaders have left. moved are
-// the jobs that were another group's.
+// claim makes term the one that may write the group's jobs, makes these known, and returns what earlier leaders have left.
 func (s cronStore) claim(ctx context.Context, term int64, jobs []*cronJob, now time.Time) (c claim, err error) {
 	names, schedules, enabled := make([]string, len(jobs)), make([]string, len(jobs)), make([]bool, len(jobs))
 	for i, j := range jobs {
@@ -147,7 +146,7 @@ func (s cronStore) claim(ctx context.Context, term int64, jobs []*cronJob, now t
 type claim struct {
 	known []claimedJob
 	open  []openRun
-	moved []string
+	moved []string // jobs that were another group's
 }
 
 // changed returns the jobs whose rows are not as they should be, and of those that are another group's, which one's.

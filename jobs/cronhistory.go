@@ -29,8 +29,7 @@ const pruneRuns = `with keep as (
 		from keep k
 			join pgsolo.cron_run r on r.job = k.job and r.outcome not in ('queued', 'running', 'retrying')
 			cross join lateral (select r.outcome in ('failed', 'interrupted', 'missed') as failed) f
-	)
-	, gone as (
+	), gone as (
 		delete from pgsolo.cron_run r using ended e
 		where r.ctid = e.ctid and e.ctid <> e.latest and (e.number > e.runs or e.scheduled_at < e.since)
 			and r.outcome not in ('queued', 'running', 'retrying')
@@ -43,10 +42,8 @@ const pruneRuns = `with keep as (
 // Jobs that were removed from the configuration keep what is younger than this.
 const forgottenFor = 90 * 24 * time.Hour
 
-const (
-	pruneForgottenRuns = `delete from pgsolo.cron_run r using pgsolo.cron_job j
-		where j.job = r.job and j."group" = $1 and j.forgotten_at is not null and r.scheduled_at < $2`
-)
+const pruneForgottenRuns = `delete from pgsolo.cron_run r using pgsolo.cron_job j
+	where j.job = r.job and j."group" = $1 and j.forgotten_at is not null and r.scheduled_at < $2`
 
 // startPruning prunes the history beside the goroutine of the term, until ctx is done. The channel is closed when it has ended. What
 // goes wrong is logged: a history that grows is no reason to give up a leadership.

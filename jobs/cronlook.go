@@ -63,8 +63,8 @@ func (t *cronTerm) lookAtSchedule(j *jobTerm, now time.Time, late time.Duration)
 		following = j.schedules.Next(latest)
 	}
 	decision := j.decide(j.last, latest, now, late)
-	if left := j.countTicks(j.last, latest) - len(decision.start); left > 0 {
-		j.logger.Info("ticks were missed", "not_started_at_least", left, "made_up_for", len(decision.start), "latest", latest)
+	if latest.After(j.next) || !decision.missed.IsZero() {
+		t.logMissed(j, latest, decision)
 	}
 	j.last, j.next = latest, following
 	for _, due := range decision.start {
@@ -73,6 +73,12 @@ func (t *cronTerm) lookAtSchedule(j *jobTerm, now time.Time, late time.Duration)
 	if !decision.missed.IsZero() && !t.cameBefore(j, decision.missed) {
 		j.logger.Debug("tick missed", "scheduled_at", decision.missed, "reason", decision.because)
 		t.insert(j, dueTick{decision.missed, true}, outcomeMissed, decision.because)
+	}
+}
+
+func (t *cronTerm) logMissed(j *jobTerm, latest time.Time, decision tickDecision) {
+	if left := j.countTicks(j.last, latest) - len(decision.start); left > 0 {
+		j.logger.Info("ticks were missed", "not_started_at_least", left, "made_up_for", len(decision.start), "latest", latest)
 	}
 }
 

@@ -37,8 +37,8 @@ type runResult struct {
 	httpStatus *int
 }
 
-// cronStore writes the rows of one group's jobs. Each transaction that writes locks the row of the group's leader first: that puts it before or
-// after a newer leader's claim, and after one it writes nothing. All may be repeated when their answer was lost.
+// cronStore writes the rows of one group's jobs. Each transaction that writes locks the row of the group's leader first: that puts it
+// before or after a newer leader's claim, and after one it writes nothing. All may be repeated when their answer was lost.
 type cronStore struct {
 	pool    *pgxpool.Pool
 	schema  string

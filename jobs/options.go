@@ -26,8 +26,8 @@ type Options struct {
 	// them. Events of any other topic are refused from the first term on, unless another group knows it or one of the topics is "*".
 	Topics []Topic
 
-	// Subscribe connects a channel of NOTIFY with the runner: the doorbell of the event log, and each channel that a
-	// handler names. Without it the log is read by polling alone, at intervals from 5 ms to 1 s, producers send no NOTIFY, and handlers on
+	// Subscribe connects a channel of NOTIFY with the runner: the doorbell of the event log, that of the cron jobs, and each channel
+	// that a handler names. Without it the log is read by polling alone, at intervals from 5 ms to 1 s, producers send no NOTIFY, and handlers on
 	// channels are refused.
 	Subscribe func(channel string) (Subscription, error)
 

@@ -39,7 +39,7 @@ func TestRateSpacesStartsOverAllWorkers(t *testing.T) {
 				t.Errorf("start %d after %s, want %s", i, start, want)
 			}
 		}
-		time.Sleep(time.Minute) // nothing is saved up
+		elapse(time.Minute) // nothing is saved up
 		if !p.tryPass() || p.tryPass() {
 			t.Error("want one start after a pause, and no second one")
 		}
@@ -61,7 +61,7 @@ func TestRateOverLateTimers(t *testing.T) {
 				for range 5 * rate.Events {
 					slot := p.next()
 					if wait := time.Until(slot); wait > 0 {
-						time.Sleep(wait + time.Duration(random.Int64N(int64(rateSlack/2))))
+						elapse(wait + time.Duration(random.Int64N(int64(rateSlack/2))))
 					}
 					p.begin(slot)
 					starts = append(starts, time.Now())
@@ -130,7 +130,7 @@ func TestChannelHandlerHasRateAndWhen(t *testing.T) {
 			messages <- payload
 		}
 		go func() { ended <- h.run(t.Context(), stop, Subscription{Messages: messages, Close: func() {}}) }()
-		time.Sleep(2500 * time.Millisecond)
+		elapse(2500 * time.Millisecond)
 		synctest.Wait()
 		if n := h.counters.inFlight.Load(); n != 0 {
 			t.Errorf("%d in flight while the last one waits for its turn", n)

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"math/big"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -42,8 +41,7 @@ func (d *decoder) runs(to *int) func(*hclsyntax.Attribute) {
 			d.report("Wrong type", attr.Expr.Range(), "The argument %s is a number or %q.", attr.Name, unlimited)
 			return
 		}
-		if n, accuracy := number.AsBigFloat().Int64(); accuracy == big.Exact && n >= 1 && n <= maxRuns {
-			*to = int(n)
+		if whole(number.AsBigFloat(), maxRuns, to) {
 			return
 		}
 		d.report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d, or %q to keep all.",

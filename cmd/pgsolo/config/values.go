@@ -48,20 +48,35 @@ func oneOf(words ...string) func(text) string {
 	}
 }
 
-// count takes a whole number of at least 1. A string of digits is one too, since env gives strings.
+// number evaluates an argument that is a number. A string of digits is one too, since env gives strings.
+func (d *decoder) number(attr *hclsyntax.Attribute) (*big.Float, bool) {
+	value, _ := d.evaluate(attr)
+	if value == cty.NilVal || !d.usable(attr, value) {
+		return nil, false
+	}
+	number, err := convert.Convert(value, cty.Number)
+	if err != nil || number.IsNull() || !number.IsKnown() {
+		d.report("Wrong type", attr.Expr.Range(), "The argument %s is a number, not %s.", attr.Name, article(value.Type()))
+		return nil, false
+	}
+	return number.AsBigFloat(), true
+}
+
+// whole takes a whole number from 1 to most.
+func whole(number *big.Float, most int64, to *int) bool {
+	n, accuracy := number.Int64()
+	ok := accuracy == big.Exact && n >= 1 && n <= most
+	if ok {
+		*to = int(n)
+	}
+	return ok
+}
+
+// count takes a whole number of at least 1.
 func (d *decoder) count(to *int) func(*hclsyntax.Attribute) {
 	return func(attr *hclsyntax.Attribute) {
-		value, _ := d.evaluate(attr)
-		if value == cty.NilVal || !d.usable(attr, value) {
-			return
-		}
-		number, err := convert.Convert(value, cty.Number)
-		if err != nil || number.IsNull() || !number.IsKnown() {
-			d.report("Wrong type", attr.Expr.Range(), "The argument %s is a number, not %s.", attr.Name, article(value.Type()))
-			return
-		}
-		if n, accuracy := number.AsBigFloat().Int64(); accuracy == big.Exact && n >= 1 && n <= maxCount {
-			*to = int(n)
+		number, ok := d.number(attr)
+		if !ok || whole(number, maxCount, to) {
 			return
 		}
 		d.report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d.", attr.Name, maxCount)
@@ -71,16 +86,11 @@ func (d *decoder) count(to *int) func(*hclsyntax.Attribute) {
 // fraction takes a number from 0 up to, not including, 1.
 func (d *decoder) fraction(to *float64) func(*hclsyntax.Attribute) {
 	return func(attr *hclsyntax.Attribute) {
-		value, _ := d.evaluate(attr)
-		if value == cty.NilVal || !d.usable(attr, value) {
+		number, ok := d.number(attr)
+		if !ok {
 			return
 		}
-		number, err := convert.Convert(value, cty.Number)
-		if err != nil || number.IsNull() || !number.IsKnown() {
-			d.report("Wrong type", attr.Expr.Range(), "The argument %s is a number, not %s.", attr.Name, article(value.Type()))
-			return
-		}
-		if f, _ := number.AsBigFloat().Float64(); f >= 0 && f < 1 {
+		if f, _ := number.Float64(); f >= 0 && f < 1 {
 			*to = f
 			return
 		}
