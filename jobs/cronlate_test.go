@@ -22,7 +22,7 @@ func TestCronStoreLateTries(t *testing.T) {
 	}
 	settle := func(r *cronRun) {
 		t.Helper()
-		if err := store.settle(ctx, 5, []*cronRun{r}); err != nil {
+		if _, err := store.settle(ctx, 5, []*cronRun{r}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,9 +22,9 @@ func (t *cronTerm) look() {
 	t.reportOverdue()
 }
 
-// untilDue returns how long until a job has to be looked at, or the clock, or what somebody did to the jobs.
+// untilDue returns how long until a job has to be looked at, or the clock, or what somebody did to the jobs, or what was set aside.
 func (t *cronTerm) untilDue() time.Duration {
-	wait := min(clockCheck, t.untilAsking())
+	wait := min(clockCheck, t.untilAsking(), t.untilTakeUp())
 	if len(t.heap) > 0 {
 		wait = min(wait, t.heap[0].wake.Sub(t.now()))
 	}

@@ -93,8 +93,7 @@ func TestCronResumedJustBeforeATick(t *testing.T) {
 	c := setupCron(t, run).seen().lead(1)
 	c.exec(`select pgsolo.pause_job('job')`)
 	c.tell()
-	c.exec(`select pgsolo.resume_job('job')`)
-	c.exec(`update pgsolo.cron_job set last_at = $1`, c.epoch.Add(30*time.Second)) // by the test's clock
+	c.exec(`update pgsolo.cron_job set paused_at = null, last_at = $1`, c.epoch.Add(30*time.Second)) // resume_job, by the test's clock
 	c.clock.move(c.epoch.Add(60*time.Second + 10*time.Millisecond))
 	c.tell()
 	c.finish(c.next(started, time.Minute, 1), nil)

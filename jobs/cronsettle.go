@@ -19,14 +19,24 @@ func (t *cronTerm) settle(ctx context.Context) error {
 // settlePage makes one try.
 func (t *cronTerm) settlePage(ctx context.Context) error {
 	page := t.toSettle[:min(cronPage, len(t.toSettle))]
-	if err := t.store.settle(ctx, t.term, page); err != nil {
+	written, err := t.store.settle(ctx, t.term, page)
+	if err != nil {
+		return err
+	}
+	locked, err := t.store.locked(ctx, page, written)
+	if err != nil {
 		return err
 	}
 	if t.toSettle = t.toSettle[len(page):]; len(t.toSettle) == 0 {
 		t.toSettle = nil // or else a burst's memory would stay
 	}
 	for _, r := range page {
-		t.settled(r)
+		r.job.unsettled--
+		if locked[r.key()] {
+			t.setAside(r)
+		} else {
+			t.settled(r)
+		}
 	}
 	return nil
 }
@@ -36,7 +46,6 @@ func (t *cronTerm) settled(r *cronRun) {
 	j := r.job
 	outcome := r.result.outcome
 	r.result = runResult{}
-	j.unsettled--
 	if outcome == outcomeRetrying {
 		j.remove(&j.settling, r)
 		j.retrying = append(j.retrying, r)
@@ -59,6 +68,8 @@ func (t *cronTerm) settled(r *cronRun) {
 func (t *cronTerm) settleLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOutcome)
 	defer cancel()
+	t.asideAt = time.Time{}
+	t.takeUp()
 	for len(t.toSettle) > 0 {
 		if err := t.settlePage(ctx); err != nil {
 			t.logger.Debug("last outcomes not written", "runs", len(t.toSettle), "error", err)

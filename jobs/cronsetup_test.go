@@ -33,11 +33,12 @@ func (c *fakeClock) wait(d time.Duration) <-chan time.Time {
 	c.mu.Unlock()
 	if asleep != nil {
 		asleep()
+		return nil // this wait ends by what asleep has made ready, and by nothing else
 	}
 	return c.wake
 }
 
-// whenAsleep calls do when the loop is about to wait and has nothing else to do. What do makes ready is what the loop sees next.
+// whenAsleep calls do when the loop is about to wait and has nothing else to do. What do makes ready is what ends that wait.
 func (c *fakeClock) whenAsleep(t *testing.T, do func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -189,16 +190,15 @@ func (c *cronTest) quit() {
 	}
 }
 
-// tell has the leader look at what somebody did to the jobs.
+// tell has the leader look at what somebody did to the jobs, to the end.
 func (c *cronTest) tell() {
 	c.t.Helper()
-	for range 2 { // the second one is taken when what followed from the first is done
-		select {
-		case c.told <- "":
-		case <-time.After(20 * time.Second):
-			c.t.Fatal("the loop does not listen")
-		}
+	select {
+	case c.told <- "":
+	case <-time.After(20 * time.Second):
+		c.t.Fatal("the loop does not listen")
 	}
+	c.look()
 }
 
 func (c *cronTest) runs() []runRow {

@@ -56,6 +56,7 @@ const (
 	// Each of these runs after the fence in its transaction, with a later snapshot: the term that it finds is the one that was locked.
 	// Each names the attempt that it is about: a try that was given up may come late, when a later attempt is under way. Those that are
 	// open are named by what they are not, which keeps the planner from the index of open rows: it may take that for empty.
+	// Rows that are there and on which somebody else has a lock are left out.
 
 	// A job that is another group's by now gets no row, and one that somebody has paused none either. A row of the same term that is
 	// as it would be written is the one that a lost answer left behind: while a tick is open, it is not decided on again.
@@ -70,26 +71,37 @@ const (
 			where r.term = excluded.term and r.outcome = excluded.outcome and r.outcome in ('queued', 'running')
 		returning job, scheduled_at`
 
-	startRuns = `update pgsolo.cron_run r
+	startRuns = `with free as (
+			select u.job, u.at, u.attempt
+			from unnest($4::text[], $5::timestamptz[], $6::int[]) as u (job, at, attempt)
+				join pgsolo.cron_job j on j.job = u.job and j."group" = $1
+				join pgsolo.cron_run r on r.job = u.job and r.scheduled_at = u.at
+			where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+				and r.outcome <> all ('{ok,failed,interrupted,replaced,skipped,missed}'::text[])
+				and (r.outcome <> 'running' and r.attempt = u.attempt - 1
+					or r.outcome = 'running' and r.attempt = u.attempt and r.term = $2)
+			for no key update of r skip locked
+		)
+		update pgsolo.cron_run r
 		set outcome = 'running', term = $2, holder = $3, attempt = u.attempt, started_at = clock_timestamp(), finished_at = null,
 			next_at = null, error = null, output = null, exit_code = null, http_status = null
-		from unnest($4::text[], $5::timestamptz[], $6::int[]) as u (job, at, attempt)
-			join pgsolo.cron_job j on j.job = u.job and j."group" = $1
-		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
-			and r.job = u.job and r.scheduled_at = u.at
-			and r.outcome <> all ('{ok,failed,interrupted,replaced,skipped,missed}'::text[])
-			and (r.outcome <> 'running' and r.attempt = u.attempt - 1
-				or r.outcome = 'running' and r.attempt = u.attempt and r.term = $2)
+		from free u where r.job = u.job and r.scheduled_at = u.at
 		returning r.job, r.scheduled_at`
 
-	settleRuns = `update pgsolo.cron_run r
+	settleRuns = `with free as (
+			select u.*
+			from unnest($3::text[], $4::timestamptz[], $5::int[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::int[], $11::int[])
+					as u (job, at, attempt, outcome, next_at, error, output, exit_code, http_status)
+				join pgsolo.cron_run r on r.job = u.job and r.scheduled_at = u.at and r.attempt = u.attempt
+					and r.outcome <> all ('{ok,failed,interrupted,replaced,skipped,missed}'::text[])
+			where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+			for no key update of r skip locked
+		)
+		update pgsolo.cron_run r
 		set outcome = u.outcome, next_at = u.next_at, error = nullif(u.error, ''), output = nullif(u.output, ''), exit_code = u.exit_code,
 			http_status = u.http_status, finished_at = clock_timestamp()
-		from unnest($3::text[], $4::timestamptz[], $5::int[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::int[], $11::int[])
-			as u (job, at, attempt, outcome, next_at, error, output, exit_code, http_status)
-		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
-			and r.job = u.job and r.scheduled_at = u.at and r.attempt = u.attempt
-			and r.outcome <> all ('{ok,failed,interrupted,replaced,skipped,missed}'::text[])`
+		from free u where r.job = u.job and r.scheduled_at = u.at
+		returning r.job, r.scheduled_at`
 )
 
 // begin writes, in one transaction and one round trip, the rows of ticks that have come due, each with its outcome, and that those
@@ -117,8 +129,9 @@ func (s cronStore) begin(ctx context.Context, term int64, holder string, inserts
 	return mine, s.send(ctx, batch)
 }
 
-// settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already, stays so.
-func (s cronStore) settle(ctx context.Context, term int64, runs []*cronRun) error {
+// settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already, stays so. It
+// returns what it has written.
+func (s cronStore) settle(ctx context.Context, term int64, runs []*cronRun) (map[runKey]bool, error) {
 	n := len(runs)
 	jobs, ats, outcomes, failures, outputs := make([]string, n), make([]time.Time, n), make([]string, n), make([]string, n), make([]string, n)
 	attempts, nexts, codes, statuses := make([]int, n), make([]*time.Time, n), make([]*int, n), make([]*int, n)
@@ -130,8 +143,10 @@ func (s cronStore) settle(ctx context.Context, term int64, runs []*cronRun) erro
 		}
 	}
 	batch := s.fence(term)
-	batch.Queue(inSchema(settleRuns, s.schema), s.group, term, jobs, ats, attempts, outcomes, nexts, failures, outputs, codes, statuses)
-	return s.send(ctx, batch)
+	written := map[runKey]bool{}
+	batch.Queue(inSchema(settleRuns, s.schema), s.group, term, jobs, ats, attempts, outcomes, nexts, failures, outputs, codes, statuses).
+		Query(func(rows pgx.Rows) error { return scanKeys(rows, written) })
+	return written, s.send(ctx, batch)
 }
 
 func (s cronStore) send(ctx context.Context, batch *pgx.Batch) error {

@@ -69,10 +69,11 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 		"begin again":   func() error { return begin([]*cronRun{tick}, nil) },
 		"skip":          func() error { return begin([]*cronRun{tick.later(2*time.Minute, outcomeSkipped)}, nil) },
 		"start":         func() error { return begin(nil, []*cronRun{queued}) },
-		"settle":        func() error { return store.settle(ctx, 5, []*cronRun{tick.later(0, outcomeOK)}) },
-		"settle queued": func() error { return store.settle(ctx, 5, []*cronRun{queued.later(0, outcomeSkipped)}) },
+		"settle":        func() error { _, err := store.settle(ctx, 5, []*cronRun{tick.later(0, outcomeOK)}); return err },
+		"settle queued": func() error { _, err := store.settle(ctx, 5, []*cronRun{queued.later(0, outcomeSkipped)}); return err },
 		"other group": func() error {
-			return cronStore{pool: pool, schema: DefaultSchema, group: "else"}.settle(ctx, 6, []*cronRun{tick.later(0, outcomeOK)})
+			_, err := cronStore{pool: pool, schema: DefaultSchema, group: "else"}.settle(ctx, 6, []*cronRun{tick.later(0, outcomeOK)})
+			return err
 		},
 	} {
 		if err := write(); !errors.Is(err, ErrFenced) {
@@ -143,7 +144,7 @@ func TestCronStoreRepeats(t *testing.T) {
 		wantMine("start", 1, nil, []*cronRun{queued})
 	}
 	for range 2 {
-		if err := store.settle(ctx, 5, []*cronRun{tick.later(0, outcomeOK)}); err != nil {
+		if _, err := store.settle(ctx, 5, []*cronRun{tick.later(0, outcomeOK)}); err != nil {
 			t.Errorf("settle: %v", err)
 		}
 	}

@@ -66,6 +66,9 @@ type cronTerm struct {
 	toInsert []*cronRun // rows to be made, with their outcome; the running ones are then started
 	toStart  []*cronRun // rows that are there, to be started
 	toSettle []*cronRun
+	aside    []*cronRun // starts and outcomes whose rows were locked
+	asideAt  time.Time  // when the latest one was set aside
+	locks    episode
 
 	looked   time.Time // the clock at the latest look
 	lookedAt time.Time // the same moment, by the clock that nobody sets
@@ -141,6 +144,7 @@ func (t *cronTerm) loop(ctx context.Context) error {
 				return err
 			}
 			t.look()
+			t.takeUp()
 			if err := t.begin(ctx); err != nil {
 				return err
 			}
@@ -212,9 +216,11 @@ func (t *cronTerm) begin(ctx context.Context) error {
 		}
 		inserts, starts := t.toInsert[:min(cronPage, len(t.toInsert))], t.toStart[:min(cronPage, len(t.toStart))]
 		t.toInsert, t.toStart = t.toInsert[len(inserts):], t.toStart[len(starts):]
-		var mine map[runKey]bool
+		var mine, locked map[runKey]bool
 		err := t.persist(ctx, "record ticks", func(ctx context.Context) (err error) {
-			mine, err = t.store.begin(ctx, t.term, t.holder, inserts, starts)
+			if mine, err = t.store.begin(ctx, t.term, t.holder, inserts, starts); err == nil {
+				locked, err = t.store.locked(ctx, starts, mine)
+			}
 			return err
 		})
 		if err != nil {
@@ -225,6 +231,10 @@ func (t *cronTerm) begin(ctx context.Context) error {
 			t.begun(ctx, r, mine[r.key()], held)
 		}
 		for _, r := range starts {
+			if locked[r.key()] {
+				t.setAside(r)
+				continue
+			}
 			t.begun(ctx, r, mine[r.key()], held)
 		}
 	}

@@ -51,6 +51,11 @@ type pointTest struct {
 	fails   atomic.Bool          // runs fail
 }
 
+// waitToFinish has whoever writes that a run is ok wait while somebody has the advisory lock of the job.
+const waitToFinish = `create function finish() returns trigger language plpgsql as
+		$$ begin perform pg_advisory_xact_lock_shared(hashtext(new.job)); return new; end $$;
+	create trigger finish before update on pgsolo.cron_run for each row when (new.outcome = 'ok') execute function finish()`
+
 func setupPoint(t *testing.T, manual bool, drain string) *pointTest {
 	return setupPointAt(t, privatepg.Database(t), manual, drain)
 }
@@ -70,6 +75,7 @@ func setupPointAt(t *testing.T, url string, manual bool, drain string) *pointTes
 	p.replicas = startReplicas(t, url, fmt.Sprintf(pointCrons, p.witness.url, !manual, drain), 1)
 	p.leads, _ = p.leader(0)
 	p.has("its claim", `select count(*) = 2 from pgsolo.cron_job`)
+	p.exec(waitToFinish)
 	standby := p.start()
 	eventually(t, "standby", func() bool { return standby.is("/standby") })
 	return p

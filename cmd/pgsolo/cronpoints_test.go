@@ -77,7 +77,7 @@ func duringRun(p *pointTest) (map[string]time.Time, func()) {
 // beforeFinish: the function has returned, and the leader waits to write that.
 func beforeFinish(p *pointTest) (map[string]time.Time, func()) {
 	ticks, _ := duringRun(p)
-	unlock := p.lock(`select from pgsolo.cron_run where outcome = 'running' for update`)
+	unlock := p.lock(`select pg_advisory_xact_lock(hashtext(job)) from pgsolo.cron_job`)
 	p.open()
 	p.has("a leader that waits", waits)
 	return ticks, unlock
@@ -86,7 +86,7 @@ func beforeFinish(p *pointTest) (map[string]time.Time, func()) {
 // afterFinish: the leader has written how a run ended, and does not hear of it.
 func afterFinish(p *pointTest) (map[string]time.Time, func()) {
 	ticks, _ := duringRun(p)
-	unlock := p.lock(`select from pgsolo.cron_run where outcome = 'running' and job = 'retry' for update`)
+	unlock := p.lock(`select pg_advisory_xact_lock(hashtext('retry'))`)
 	p.open()
 	p.has("a leader that waits", waits)
 	p.leads.freeze()

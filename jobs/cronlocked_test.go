@@ -1,0 +1,148 @@
+package jobs
+
+import (
+	"testing"
+	"time"
+)
+
+// lockRow holds a lock on a tick's row, as an update does that nobody commits, until what it returns is called.
+func (c *cronTest) lockRow(after time.Duration) (unlock func()) {
+	c.t.Helper()
+	tx := begin(c.t, c.pool)
+	if _, err := tx.Exec(c.t.Context(), `update pgsolo.cron_run set error = 'mine' where scheduled_at = $1`, c.epoch.Add(after)); err != nil {
+		c.t.Fatal(err)
+	}
+	return func() {
+		c.t.Helper()
+		if err := tx.Rollback(c.t.Context()); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+func (c *cronTest) outcome(after time.Duration) string {
+	c.t.Helper()
+	return value[string](c.t, c.pool, `select outcome from pgsolo.cron_run where scheduled_at = $1`, c.epoch.Add(after))
+}
+
+// eventuallyLooking has the loop wake until something is so.
+func (c *cronTest) eventuallyLooking(what string, so func() bool) {
+	c.t.Helper()
+	eventually(c.t, what, func() bool {
+		select {
+		case c.clock.wake <- time.Time{}:
+		default:
+		}
+		return so()
+	})
+}
+
+// Somebody who has a lock on a running row holds up no other job, nor the next ticks of this one. How the run ended is written when
+// the lock has gone.
+func TestCronEndOfARunWhoseRowIsLocked(t *testing.T) {
+	run, started := calls(t)
+	c := setupCron(t, run).seen()
+	c.others = []Cron{{Name: "other", Schedules: []string{"2 12 * * *"}, Run: run}}
+	c.lead(1).at(1 * minute)
+	first := c.next(started, 1*minute, 1)
+	unlock := c.lockRow(1 * minute)
+	first.end <- nil
+	eventually(t, "the run to end", func() bool { return c.job.stats().Running == 0 })
+	c.at(2 * minute)
+	for range 2 { // of both jobs
+		c.finish(within(t, "a tick beside the lock", started), nil)
+	}
+	if outcome := c.outcome(1 * minute); outcome != outcomeRunning {
+		t.Errorf("the locked row is %s", outcome)
+	}
+	unlock()
+	c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeOK })
+	c.quit()
+	if stats := c.job.stats(); stats.Succeeded != 2 {
+		t.Errorf("stats: %+v", stats)
+	}
+}
+
+// A retry, and a run that waits for its turn, start when nobody has their row any more. Until then they count as runs of their job.
+func TestCronStartOfARunWhoseRowIsLocked(t *testing.T) {
+	for name, reach := range map[string]func(*cronTest, chan *call) (attempt int){
+		"retry": func(c *cronTest, started chan *call) int {
+			c.lead(1).at(1 * minute)
+			c.finish(c.next(started, 1*minute, 1), errNoDisk)
+			return 2
+		},
+		"queued": func(c *cronTest, _ chan *call) int {
+			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, attempt, started_at) values ('job', $1, 1, 'queued', 0, null)`,
+				c.epoch.Add(1*minute))
+			return 1
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run, started := calls(t)
+			c := setupCron(t, run).seen().retrying(3)
+			attempt := reach(c, started)
+			unlock := c.lockRow(1 * minute)
+			if name == "queued" {
+				c.clock.now = c.epoch.Add(1*minute + 30*time.Second)
+				c.lead(2)
+			}
+			c.at(2 * minute)
+			c.none(started)
+			c.at(3 * minute)
+			c.none(started)
+			unlock()
+			var again *call
+			c.eventuallyLooking("the start", func() bool {
+				select {
+				case again = <-started:
+					return true
+				default:
+					return false
+				}
+			})
+			if again.Attempt != attempt || !again.ScheduledAt.Equal(c.epoch.Add(1*minute)) {
+				t.Errorf("%+v starts, want attempt %d of the first tick", again.Tick, attempt)
+			}
+			c.finish(again, nil)
+			c.quit()
+			c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", attempt, ""},
+				attemptRow{2 * minute, "schedule", "skipped", 0, overlapError}, attemptRow{3 * minute, "schedule", "skipped", 0, overlapError})
+		})
+	}
+}
+
+// The leader ends while a row is locked: that of a run which has ended stays open, and is the next leader's.
+func TestCronEndsWhileARowIsLocked(t *testing.T) {
+	run, started := calls(t)
+	c := setupCron(t, run).seen().lead(1)
+	c.at(1 * minute)
+	first := c.next(started, 1*minute, 1)
+	unlock := c.lockRow(1 * minute)
+	first.end <- nil
+	eventually(t, "the run to end", func() bool { return c.job.stats().Running == 0 })
+	c.look()
+	c.quit()
+	c.leadNext().at(2 * minute)
+	c.finish(c.next(started, 2*minute, 1), nil)
+	unlock()
+	c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeInterrupted })
+	c.quit()
+}
+
+// A foreign key to the history, which somebody's open transaction uses, is no lock that anything waits for.
+func TestCronRowThatAForeignKeyRefersTo(t *testing.T) {
+	run, started := calls(t)
+	c := setupCron(t, run).seen().lead(1)
+	c.exec(`create table report (job text, at timestamptz, foreign key (job, at) references pgsolo.cron_run (job, scheduled_at) on delete cascade)`)
+	c.at(1 * minute)
+	first := c.next(started, 1*minute, 1)
+	tx := begin(t, c.pool)
+	if _, err := tx.Exec(t.Context(), `insert into report values ('job', $1)`, first.ScheduledAt); err != nil {
+		t.Fatal(err)
+	}
+	c.finish(first, nil)
+	if outcome := c.outcome(1 * minute); outcome != outcomeOK {
+		t.Errorf("the row is %s", outcome)
+	}
+	c.quit()
+}
