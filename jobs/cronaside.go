@@ -70,6 +70,7 @@ func (s cronStore) locked(ctx context.Context, runs []*cronRun, written map[runK
 		return nil, nil
 	}
 	locked, batch := map[runKey]bool{}, &pgx.Batch{}
+	batch.Queue(`select ` + planByKey)
 	batch.Queue(inSchema(selectLocked, s.schema), s.group, jobs, ats, attempts, outcomes).
 		Query(func(rows pgx.Rows) error { return scanKeys(rows, locked) })
 	return locked, s.send(ctx, batch)

@@ -47,11 +47,11 @@ type cronStore struct {
 }
 
 const (
-	// With it the statements after it are planned to look up each row by its key: of a table that was just empty, the planner would
-	// rather read all for each row, and keep to that.
-	fenceCron = `select set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-			set_config('enable_mergejoin', 'off', true)
-		from pgsolo.cron_leader where "group" = $1 and term = $2 for share`
+	// With these the statements after them are planned to look up each row by its key: bitmaps are made for conditions only. Of a
+	// table that was just empty, the planner would rather read all for each row, and keep to that.
+	planByKey = `set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true)`
+
+	fenceCron = `select ` + planByKey + ` from pgsolo.cron_leader where "group" = $1 and term = $2 for share`
 
 	// Each of these runs after the fence in its transaction, with a later snapshot: the term that it finds is the one that was locked.
 	// Each names the attempt that it is about: a try that was given up may come late, when a later attempt is under way. Those that are
