@@ -136,16 +136,16 @@ func (b Bench) Run(ctx context.Context, options Options) (err error) {
 	if r.program, err = os.Executable(); err != nil {
 		return fmt.Errorf("find own program: %w", err)
 	}
+	db, err := openDatabase(ctx, options, r.progress)
 	defer func() {
 		if ctx.Err() != nil {
 			err = errInterrupted // whatever it interrupted
 		}
+		err = errors.Join(err, db.close(context.WithoutCancel(ctx)))
 	}()
-	db, err := openDatabase(ctx, options, r.progress)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.close(context.WithoutCancel(ctx))) }()
 	if err := r.connect(ctx, db); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,14 +35,9 @@ func serverSettings() map[string]string {
 	}
 }
 
-// openDatabase makes a database on the server that was given, or on a private one.
+// openDatabase makes a database on the server that was given, or on a private one. The caller closes it, also after an error.
 func openDatabase(ctx context.Context, options Options, p *progress) (d *database, err error) {
 	d = &database{url: options.URL, name: "pgsolo_bench_" + strings.ToLower(rand.Text()[:10])}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.close(context.WithoutCancel(ctx)))
-		}
-	}()
 	if d.url == "" {
 		p.say("Starting PostgreSQL …")
 		if d.server, err = privatepg.Start(ctx, privatepg.Options{Progress: options.Progress, Settings: serverSettings()}); err != nil {
@@ -79,20 +75,35 @@ func withDatabase(server, name string) (string, error) {
 	return u.String(), nil
 }
 
+// How long the database may take to be dropped.
+const dropWait = 20 * time.Second
+
 // close drops the database, whoever is connected to it, and stops a private server.
 func (d *database) close(ctx context.Context) error {
-	var err error
+	if d.admin != nil {
+		_ = d.admin.Close(ctx)
+	}
 	if d.server != nil {
-		if d.admin != nil {
-			_ = d.admin.Close(ctx)
-		}
 		return d.server.Stop()
 	}
 	if d.admin == nil {
 		return nil
 	}
-	if _, err = d.admin.Exec(ctx, "drop database if exists "+d.name+" with (force)"); err != nil {
-		err = fmt.Errorf("drop the bench's database: %w", err)
+	ctx, cancel := context.WithTimeout(ctx, dropWait)
+	defer cancel()
+	if err := d.drop(ctx); err != nil {
+		return fmt.Errorf("drop the bench's database: %w", err)
 	}
-	return errors.Join(err, d.admin.Close(ctx))
+	return nil
+}
+
+// drop has a session of its own: the other one is gone if its statement was interrupted.
+func (d *database) drop(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, d.admin.Config())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "drop database if exists "+d.name+" with (force)")
+	return err
 }

@@ -1,9 +1,10 @@
 package bench
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(privatepg.Main(m)) }
