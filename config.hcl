@@ -130,7 +130,7 @@ cron "heartbeat" {
   on_interrupt      = "abandon"     # default; abandon | retry: what becomes of a run that the end of its leader cut off
 
   history {                         # which ended runs are kept
-    runs           = 100            # default; or "unlimited": how many that succeeded, were skipped or were replaced
+    runs           = 100            # default; or "unlimited": how many that succeeded or were replaced, and as many skipped ticks
     max_age        = "720h"         # default; or "unlimited": and for how long
     failed_runs    = 100            # default; the same for those that failed, were interrupted or missed
     failed_max_age = "2160h"        # default

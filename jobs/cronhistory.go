@@ -13,8 +13,8 @@ const (
 	pruneAllEvery = time.Hour
 )
 
-// Of each job the rows that have ended are numbered from the one written last, those that were all right and the others each for
-// themselves. By when they were written, because a clock that was ahead leaves rows which would be the latest for long. The latest tick
+// Of each job the rows that have ended are numbered from the one written last, the runs that were all right, those that were not and
+// the skipped ticks each for themselves: a long run may skip more ticks than are kept. By when they were written, because a clock that was ahead leaves rows which would be the latest for long. The latest tick
 // up to now stays: it says what has been missed.
 const pruneRuns = `with keep as (
 		select * from unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::timestamptz[])
@@ -23,7 +23,7 @@ const pruneRuns = `with keep as (
 		select r.ctid, r.scheduled_at,
 			case when f.failed then k.failed_runs else k.runs end as runs,
 			case when f.failed then k.failed_since else k.since end as since,
-			row_number() over (partition by r.job, f.failed order by r.finished_at desc, r.scheduled_at desc) as number,
+			row_number() over (partition by r.job, f.failed, r.outcome = 'skipped' order by r.finished_at desc, r.scheduled_at desc) as number,
 			first_value(r.ctid) over (
 				partition by r.job order by r.cause = 'manual', r.scheduled_at > $6, r.scheduled_at desc) as latest
 		from keep k

@@ -30,7 +30,10 @@ func TestCronHistoryIsPruned(t *testing.T) {
 		{"by count", History{Runs: 2, MaxAge: -1, FailedRuns: 1, FailedMaxAge: -1}, []past{
 			{1, "ok", "schedule"}, {2, "failed", "schedule"}, {3, "skipped", "schedule"}, {4, "replaced", "schedule"}, {5, "missed", "catch_up"},
 			{6, "ok", "manual"},
-		}, []int{1, 2, 3}},
+		}, []int{1, 2, 3, 4}},
+		{"skipped ticks for themselves", History{Runs: 2, MaxAge: -1, FailedRuns: 2, FailedMaxAge: -1}, []past{
+			{1, "skipped", "schedule"}, {2, "skipped", "schedule"}, {3, "skipped", "schedule"}, {4, "ok", "schedule"}, {5, "ok", "schedule"},
+		}, []int{1, 2, 4, 5}},
 		{"failures for themselves", History{Runs: 1, MaxAge: -1, FailedRuns: 3, FailedMaxAge: -1}, []past{
 			{1, "ok", "schedule"}, {2, "ok", "schedule"}, {3, "failed", "schedule"}, {4, "interrupted", "manual"}, {5, "missed", "schedule"},
 			{6, "failed", "schedule"},

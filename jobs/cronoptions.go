@@ -79,7 +79,7 @@ const (
 // History says which ended runs of a job are kept, those that were all right and those that were not each for themselves. The latest
 // tick is always kept: it says what has been missed. A negative value keeps all.
 type History struct {
-	Runs   int           // how many that succeeded, were skipped or were replaced; default 100
+	Runs   int           // how many that succeeded or were replaced, and as many skipped ticks; default 100
 	MaxAge time.Duration // and for how long after their scheduled time; default 30 days
 
 	FailedRuns   int           // how many that failed, were interrupted or were missed; default 100
