@@ -1,6 +1,9 @@
 package jobs
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// How many steps of the clock are remembered.
@@ -42,8 +45,8 @@ func (t *cronTerm) setBack(now time.Time) {
 			j.last = now
 			j.next = j.schedules.Next(now)
 		}
-		for _, runs := range [][]*cronRun{j.settling, j.retrying} {
-			for _, r := range runs {
+		for _, r := range slices.Concat(j.settling, j.retrying, j.queue) {
+			if !r.nextAt.IsZero() {
 				r.nextAt = r.nextAt.Add(-by)
 			}
 		}

@@ -14,7 +14,7 @@ func TestCronStoreLateTries(t *testing.T) {
 	again.attempt = 2
 	begin := func(inserts, starts []*cronRun) int {
 		t.Helper()
-		mine, err := store.begin(ctx, 5, "here", inserts, starts)
+		mine, _, err := store.begin(ctx, 5, "here", inserts, starts)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,12 @@
 package jobs
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // lockRow holds a lock on a tick's row, as an update does that nobody commits, until what it returns is called.
@@ -58,7 +62,7 @@ func TestCronEndOfARunWhoseRowIsLocked(t *testing.T) {
 	unlock()
 	c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeOK })
 	c.quit()
-	if stats := c.job.stats(); stats.Succeeded != 2 {
+	if stats := c.job.stats(); stats.Succeeded != 2 || !stats.LastSuccess.Equal(c.epoch.Add(2*minute)) {
 		t.Errorf("stats: %+v", stats)
 	}
 }
@@ -90,16 +94,12 @@ func TestCronStartOfARunWhoseRowIsLocked(t *testing.T) {
 			c.none(started)
 			c.at(3 * minute)
 			c.none(started)
+			if stats := c.job.stats(); stats.Running != 0 || stats.Waiting != 1 {
+				t.Errorf("stats: %+v, want one that waits", stats)
+			}
 			unlock()
-			var again *call
-			c.eventuallyLooking("the start", func() bool {
-				select {
-				case again = <-started:
-					return true
-				default:
-					return false
-				}
-			})
+			c.at(3*minute + asideFor)
+			again := within(t, "the start", started)
 			if again.Attempt != attempt || !again.ScheduledAt.Equal(c.epoch.Add(1*minute)) {
 				t.Errorf("%+v starts, want attempt %d of the first tick", again.Tick, attempt)
 			}
@@ -145,4 +145,92 @@ func TestCronRowThatAForeignKeyRefersTo(t *testing.T) {
 		t.Errorf("the row is %s", outcome)
 	}
 	c.quit()
+}
+
+// What is set aside in a drain, or when the leader ends, is written when the lock goes.
+func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
+	for name, drain := range map[string]bool{"drain": true, "end": false} {
+		t.Run(name, func(t *testing.T) {
+			run, started := calls(t)
+			c := setupCron(t, run).seen()
+			c.cron.Overlap = OverlapAllow
+			c.lead(1).at(1 * minute)
+			first := c.next(started, 1*minute, 1)
+			c.at(2 * minute)
+			second := c.next(started, 2*minute, 1)
+			unlock := c.lockRow(1 * minute)
+			first.end <- nil
+			eventually(t, "the run to end", func() bool { return c.job.stats().Running == 1 })
+			c.look()
+			if !drain {
+				c.finish(second, nil)
+			}
+			close(c.stop)
+			unlock()
+			if drain {
+				c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeOK })
+				second.end <- nil
+			}
+			if err := within(t, "the job to end", c.ended); err != nil {
+				t.Error(err)
+			}
+			c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""})
+		})
+	}
+}
+
+// A start that waits for its row is one that waits: a pause and a later tick hold for it.
+func TestCronLockedStartWaits(t *testing.T) {
+	t.Run("paused", func(t *testing.T) {
+		run, started := calls(t)
+		c := setupCron(t, run).seen().retrying(3).lead(1)
+		c.at(1 * minute)
+		c.finish(c.next(started, 1*minute, 1), errNoDisk)
+		unlock := c.lockRow(1 * minute)
+		c.at(2 * minute)
+		c.pause()
+		unlock()
+		c.at(4 * minute)
+		c.none(started)
+		c.resume()
+		c.finish(c.next(started, 1*minute, 2), nil)
+		c.quit()
+	})
+	t.Run("replaced", func(t *testing.T) {
+		run, started := calls(t)
+		c := setupCron(t, run).seen().retrying(3)
+		c.cron.Overlap, c.cron.Schedules = OverlapReplace, []string{"1,3 12 * * *"}
+		c.lead(1).at(1 * minute)
+		c.finish(c.next(started, 1*minute, 1), errNoDisk)
+		unlock := c.lockRow(1 * minute)
+		c.at(2 * minute)
+		c.none(started)
+		c.at(3 * minute)
+		c.finish(c.next(started, 3*minute, 1), nil)
+		unlock()
+		c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeReplaced })
+		c.none(started)
+		c.quit()
+	})
+}
+
+// Outcomes are tried again a second after the first of them was set aside, however many follow.
+func TestCronAsideIsTakenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := newScheduler(Options{Crons: []Cron{{Name: "job", Schedules: []string{"* * * * *"}, Run: func(context.Context, Tick) error { return nil }}}}, hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		term := newCronTerm(s, Lead{Term: 1})
+		for range 2 {
+			term.setAside(&cronRun{job: term.jobs[0]})
+			elapse(asideFor / 2)
+		}
+		if wait := term.untilTakeUp(); wait != 0 {
+			t.Errorf("taken up in %s, want now", wait)
+		}
+		if term.takeUp(); len(term.toSettle) != 2 || len(term.aside) != 0 {
+			t.Errorf("%d are taken up and %d left, want 2 and 0", len(term.toSettle), len(term.aside))
+		}
+	})
 }

@@ -171,8 +171,8 @@ func (t *cronTerm) startQueued(j *jobTerm, now time.Time) {
 			return
 		}
 		r := j.queue[i]
-		if r.result.outcome == outcomeQueued {
-			return // its row is about to be made; the look after that starts it
+		if r.result.outcome == outcomeQueued || r.nextAt.After(now) {
+			return // its row is about to be made, and the look after that starts it; or it is locked
 		}
 		j.queue = slices.Delete(j.queue, i, i+1)
 		if r.cause != causeManual && now.Sub(r.at.Add(j.delay)) > j.StartingDeadline {
@@ -237,6 +237,11 @@ func (j *jobTerm) nextWake() time.Time {
 	}
 	for _, r := range j.retrying {
 		if j.mayRetry(r) && r.nextAt.Before(wake) {
+			wake = r.nextAt
+		}
+	}
+	for _, r := range j.queue {
+		if !r.nextAt.IsZero() && r.result.outcome != outcomeQueued && j.mayStart(r) && j.free() && r.nextAt.Before(wake) {
 			wake = r.nextAt
 		}
 	}

@@ -23,9 +23,10 @@ type cronRun struct {
 	forced  bool
 	resumed bool      // an earlier leader's, which is started again
 	attempt int       // the latest one; 0 before the first
-	nextAt  time.Time // of the next attempt, while it waits for a retry
+	nextAt  time.Time // of the next attempt, while it waits for a retry, or for its row, which is locked
 
 	began    time.Time // the attempt
+	ended    time.Time // likewise; by the clock of schedules
 	overdue  bool      // it was reported for not ending
 	cancel   context.CancelCauseFunc
 	replaced *replacedError // it was cancelled for a later tick
@@ -82,6 +83,7 @@ func (t *cronTerm) start(ctx context.Context, r *cronRun) {
 func (t *cronTerm) conclude(ctx context.Context, r *cronRun) {
 	j := r.job
 	t.running--
+	r.ended = t.now()
 	r.cancel(nil)
 	r.cancel, r.overdue = nil, false
 	j.remove(&j.active, r)
@@ -94,7 +96,7 @@ func (t *cronTerm) conclude(ctx context.Context, r *cronRun) {
 		if result.outcome == outcomeReplaced {
 			result.failure = r.replaced.after(result.failure)
 		}
-		r.nextAt = t.now().Add(wait)
+		r.nextAt = r.ended.Add(wait)
 	}
 	j.log(r, result)
 	r.report, r.failure = nil, nil

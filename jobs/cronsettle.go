@@ -19,11 +19,7 @@ func (t *cronTerm) settle(ctx context.Context) error {
 // settlePage makes one try.
 func (t *cronTerm) settlePage(ctx context.Context) error {
 	page := t.toSettle[:min(cronPage, len(t.toSettle))]
-	written, err := t.store.settle(ctx, t.term, page)
-	if err != nil {
-		return err
-	}
-	locked, err := t.store.locked(ctx, page, written)
+	locked, err := t.store.settle(ctx, t.term, page)
 	if err != nil {
 		return err
 	}
@@ -56,24 +52,30 @@ func (t *cronTerm) settled(r *cronRun) {
 	}
 	j.count(func(s *CronStats) {
 		s.conclude(outcome)
-		if outcome == outcomeOK {
-			s.LastSuccess = t.now()
+		if outcome == outcomeOK && (r.ended.After(s.LastSuccess) || s.LastSuccess.After(t.now())) {
+			s.LastSuccess = r.ended
 		}
 	})
 	t.show(j)
 }
 
-// settleLast writes what has ended when ctx is done already. It gives that one short try: what it cannot write, the next leader
-// records as interrupted, or starts again where OnInterrupt says so.
+// settleLast writes what has ended when ctx is done already. What it cannot write within lastOutcome, the next leader records as
+// interrupted, or starts again where OnInterrupt says so.
 func (t *cronTerm) settleLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOutcome)
 	defer cancel()
-	t.asideAt = time.Time{}
-	t.takeUp()
-	for len(t.toSettle) > 0 {
-		if err := t.settlePage(ctx); err != nil {
-			t.logger.Debug("last outcomes not written", "runs", len(t.toSettle), "error", err)
-			return
+	for t.takeUp(); len(t.toSettle) > 0; t.takeUp() {
+		for len(t.toSettle) > 0 {
+			if err := t.settlePage(ctx); err != nil {
+				t.logger.Debug("last outcomes not written", "runs", len(t.toSettle), "error", err)
+				return
+			}
+		}
+		if len(t.aside) > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(lastOutcome / 20):
+			}
 		}
 	}
 }

@@ -47,8 +47,8 @@ type cronStore struct {
 }
 
 const (
-	// With these the statements after them are planned to look up each row by its key: bitmaps are made for conditions only. Of a
-	// table that was just empty, the planner would rather read all for each row, and keep to that.
+	// With these, each row is looked up by its key: without a condition there is no bitmap scan, and the others are off. Of a table
+	// that was just empty, the planner would rather read all for each row, and keep to that plan.
 	planByKey = `set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true)`
 
 	fenceCron = `select ` + planByKey + ` from pgsolo.cron_leader where "group" = $1 and term = $2 for share`
@@ -56,10 +56,10 @@ const (
 	// Each of these runs after the fence in its transaction, with a later snapshot: the term that it finds is the one that was locked.
 	// Each names the attempt that it is about: a try that was given up may come late, when a later attempt is under way. Those that are
 	// open are named by what they are not, which keeps the planner from the index of open rows: it may take that for empty.
-	// Rows that are there and on which somebody else has a lock are left out.
+	// Rows that somebody else has locked are not waited for: startRuns and settleRuns leave them out.
 
-	// A job that is another group's by now gets no row, and one that somebody has paused none either. A row of the same term that is
-	// as it would be written is the one that a lost answer left behind: while a tick is open, it is not decided on again.
+	// A job that is another group's by now gets no row, and one that somebody has paused none either. A tick that has a row is not
+	// decided on again.
 	insertRuns = `insert into pgsolo.cron_run as r (job, scheduled_at, term, holder, cause, outcome, attempt, started_at, finished_at, error)
 		select u.job, u.at, $2, $3, u.cause, u.outcome, (u.outcome = 'running')::int,
 			case when u.outcome = 'running' then clock_timestamp() end,
@@ -67,9 +67,14 @@ const (
 		from unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[]) as u (job, at, cause, outcome, error)
 			join pgsolo.cron_job j on j.job = u.job and j."group" = $1 and j.paused_at is null
 		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
-		on conflict (job, scheduled_at) do update set term = excluded.term
-			where r.term = excluded.term and r.outcome = excluded.outcome and r.outcome in ('queued', 'running')
+		on conflict (job, scheduled_at) do nothing
 		returning job, scheduled_at`
+
+	// The open rows of this term that are as they would be made: an answer was lost.
+	selectInserted = `select r.job, r.scheduled_at
+		from unnest($2::text[], $3::timestamptz[], $4::text[]) as u (job, at, outcome)
+			join pgsolo.cron_run r on r.job = u.job and r.scheduled_at = u.at and r.term = $1 and r.outcome = u.outcome
+				and r.attempt = (u.outcome = 'running')::int and r.outcome <> all ('{ok,failed,interrupted,replaced,skipped,missed}'::text[])`
 
 	startRuns = `with free as (
 			select u.job, u.at, u.attempt
@@ -102,51 +107,95 @@ const (
 			http_status = u.http_status, finished_at = clock_timestamp()
 		from free u where r.job = u.job and r.scheduled_at = u.at
 		returning r.job, r.scheduled_at`
+
+	// What startRuns and settleRuns would have written but for a lock.
+	selectLocked = `select r.job, r.scheduled_at
+		from unnest($3::text[], $4::timestamptz[], $5::int[], $6::text[]) as u (job, at, attempt, outcome)
+			join pgsolo.cron_job j on j.job = u.job and j."group" = $1
+			join pgsolo.cron_run r on r.job = u.job and r.scheduled_at = u.at
+				and r.outcome <> all ('{ok,failed,interrupted,replaced,skipped,missed}'::text[])
+		where case when u.outcome <> 'running' then r.outcome <> u.outcome and r.attempt = u.attempt
+			when r.outcome <> 'running' then r.attempt = u.attempt - 1
+			else r.attempt = u.attempt and r.term = $2 end`
 )
 
 // begin writes, in one transaction and one round trip, the rows of ticks that have come due, each with its outcome, and that those
-// which have a row already are started. It returns the rows that are as they were asked for: a tick that has been decided on before
-// is not among them.
-func (s cronStore) begin(ctx context.Context, term int64, holder string, inserts, starts []*cronRun) (map[runKey]bool, error) {
-	mine := map[runKey]bool{}
+// which have a row already are started. mine are the rows that are as they were asked for: a tick that has been decided on before is
+// not among them. locked are starts that were left out.
+func (s cronStore) begin(ctx context.Context, term int64, holder string, inserts, starts []*cronRun) (mine, locked map[runKey]bool, err error) {
+	mine = map[runKey]bool{}
 	batch := s.fence(term)
-	if n := len(inserts); n > 0 {
-		jobs, ats, causes, outcomes, reasons := make([]string, n), make([]time.Time, n), make([]string, n), make([]string, n), make([]string, n)
-		for i, r := range inserts {
-			jobs[i], ats[i], causes[i], outcomes[i], reasons[i] = r.job.Name, r.at, r.cause, r.result.outcome, r.result.failure
-		}
-		batch.Queue(inSchema(insertRuns, s.schema), s.group, term, holder, jobs, ats, causes, outcomes, reasons).
-			Query(func(rows pgx.Rows) error { return scanKeys(rows, mine) })
+	if len(inserts) > 0 {
+		u := columns(inserts, nil)
+		s.queue(batch, mine, insertRuns, s.group, term, holder, u.jobs, u.ats, u.causes, u.outcomes, u.failures)
 	}
-	if n := len(starts); n > 0 {
-		jobs, ats, attempts := make([]string, n), make([]time.Time, n), make([]int, n)
-		for i, r := range starts {
-			jobs[i], ats[i], attempts[i] = r.job.Name, r.at, r.attempt
-		}
-		batch.Queue(inSchema(startRuns, s.schema), s.group, term, holder, jobs, ats, attempts).
-			Query(func(rows pgx.Rows) error { return scanKeys(rows, mine) })
+	if len(starts) > 0 {
+		u := columns(starts, nil)
+		s.queue(batch, mine, startRuns, s.group, term, holder, u.jobs, u.ats, u.attempts)
 	}
-	return mine, s.send(ctx, batch)
+	if err := s.send(ctx, batch); err != nil || len(mine) == len(inserts)+len(starts) {
+		return mine, nil, err
+	}
+	locked = map[runKey]bool{}
+	batch = &pgx.Batch{}
+	batch.Queue(`select ` + planByKey)
+	u := columns(inserts, mine)
+	s.queue(batch, mine, selectInserted, term, u.jobs, u.ats, u.outcomes)
+	s.queueLocked(batch, locked, term, columns(starts, mine))
+	return mine, locked, s.send(ctx, batch)
 }
 
 // settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already, stays so. It
-// returns what it has written.
-func (s cronStore) settle(ctx context.Context, term int64, runs []*cronRun) (map[runKey]bool, error) {
-	n := len(runs)
-	jobs, ats, outcomes, failures, outputs := make([]string, n), make([]time.Time, n), make([]string, n), make([]string, n), make([]string, n)
-	attempts, nexts, codes, statuses := make([]int, n), make([]*time.Time, n), make([]*int, n), make([]*int, n)
-	for i, r := range runs {
-		jobs[i], ats[i], outcomes[i], failures[i], outputs[i] = r.job.Name, r.at, r.result.outcome, r.result.failure, r.result.output
-		attempts[i], codes[i], statuses[i] = r.attempt, r.result.exitCode, r.result.httpStatus
-		if r.result.outcome == outcomeRetrying {
-			nexts[i] = &r.nextAt
-		}
-	}
-	batch := s.fence(term)
+// returns what was left out.
+func (s cronStore) settle(ctx context.Context, term int64, runs []*cronRun) (locked map[runKey]bool, err error) {
 	written := map[runKey]bool{}
-	batch.Queue(inSchema(settleRuns, s.schema), s.group, term, jobs, ats, attempts, outcomes, nexts, failures, outputs, codes, statuses).
-		Query(func(rows pgx.Rows) error { return scanKeys(rows, written) })
-	return written, s.send(ctx, batch)
+	batch := s.fence(term)
+	u := columns(runs, nil)
+	s.queue(batch, written, settleRuns, s.group, term, u.jobs, u.ats, u.attempts, u.outcomes, u.nexts, u.failures, u.outputs, u.exitCodes,
+		u.httpStatuses)
+	if err := s.send(ctx, batch); err != nil || len(written) == len(runs) {
+		return nil, err
+	}
+	locked = map[runKey]bool{}
+	batch = &pgx.Batch{}
+	batch.Queue(`select ` + planByKey)
+	s.queueLocked(batch, locked, term, columns(runs, written))
+	return locked, s.send(ctx, batch)
+}
+
+func (s cronStore) queueLocked(batch *pgx.Batch, locked map[runKey]bool, term int64, u runColumns) {
+	s.queue(batch, locked, selectLocked, s.group, term, u.jobs, u.ats, u.attempts, u.outcomes)
+}
+
+// queue adds a statement that returns keys.
+func (s cronStore) queue(batch *pgx.Batch, into map[runKey]bool, sql string, args ...any) {
+	batch.Queue(inSchema(sql, s.schema), args...).Query(func(rows pgx.Rows) error { return scanKeys(rows, into) })
+}
+
+// runColumns are runs as the arrays that the statements take.
+type runColumns struct {
+	jobs, causes, outcomes, failures, outputs []string
+	ats                                       []time.Time
+	attempts                                  []int
+	nexts                                     []*time.Time
+	exitCodes, httpStatuses                   []*int
+}
+
+// columns leaves out those that are in but.
+func columns(runs []*cronRun, but map[runKey]bool) (u runColumns) {
+	for _, r := range runs {
+		if but[r.key()] {
+			continue
+		}
+		var next *time.Time
+		if r.result.outcome == outcomeRetrying {
+			next = &r.nextAt
+		}
+		u.jobs, u.ats, u.causes, u.attempts = append(u.jobs, r.job.Name), append(u.ats, r.at), append(u.causes, r.cause), append(u.attempts, r.attempt)
+		u.outcomes, u.failures, u.outputs = append(u.outcomes, r.result.outcome), append(u.failures, r.result.failure), append(u.outputs, r.result.output)
+		u.nexts, u.exitCodes, u.httpStatuses = append(u.nexts, next), append(u.exitCodes, r.result.exitCode), append(u.httpStatuses, r.result.httpStatus)
+	}
+	return u
 }
 
 func (s cronStore) send(ctx context.Context, batch *pgx.Batch) error {

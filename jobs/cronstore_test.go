@@ -38,7 +38,7 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 	if _, err := store.claim(ctx, 5, jobs, tick.at); err != nil {
 		t.Fatal(err)
 	}
-	if mine, err := store.begin(ctx, 5, "here", []*cronRun{tick, queued}, nil); err != nil || len(mine) != 2 {
+	if mine, _, err := store.begin(ctx, 5, "here", []*cronRun{tick, queued}, nil); err != nil || len(mine) != 2 {
 		t.Fatalf("begin: %v, %v", mine, err)
 	}
 	if left, err := store.claim(ctx, 6, jobs, tick.at); err != nil || len(left.open) != 2 {
@@ -60,7 +60,7 @@ func TestCronStoreRefusesAnOlderTerm(t *testing.T) {
 	}
 	before := dump()
 	begin := func(inserts, starts []*cronRun) error {
-		_, err := store.begin(ctx, 5, "here", inserts, starts)
+		_, _, err := store.begin(ctx, 5, "here", inserts, starts)
 		return err
 	}
 	for name, write := range map[string]func() error{
@@ -133,7 +133,7 @@ func TestCronStoreRepeats(t *testing.T) {
 	}
 	wantMine := func(what string, want int, inserts, starts []*cronRun) {
 		t.Helper()
-		mine, err := store.begin(ctx, 5, "here", inserts, starts)
+		mine, _, err := store.begin(ctx, 5, "here", inserts, starts)
 		if err != nil || len(mine) != want {
 			t.Errorf("%s: %v, %v, want %d", what, mine, err, want)
 		}

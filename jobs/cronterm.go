@@ -38,7 +38,7 @@ type jobTerm struct {
 	settling  []*cronRun // attempts that have ended and get another one, once that is written
 	retrying  []*cronRun
 	queue     []*cronRun // the first one is next
-	unsettled int        // runs whose outcome is to be written
+	unsettled int        // runs whose outcome is to be written, but for those that were set aside
 
 	wake     time.Time // when it has to be looked at
 	position int       // in the heap
@@ -66,8 +66,8 @@ type cronTerm struct {
 	toInsert []*cronRun // rows to be made, with their outcome; the running ones are then started
 	toStart  []*cronRun // rows that are there, to be started
 	toSettle []*cronRun
-	aside    []*cronRun // starts and outcomes whose rows were locked
-	asideAt  time.Time  // when the latest one was set aside
+	aside    []*cronRun // to be settled once nobody has their rows any more
+	asideAt  time.Time  // when the first of them was set aside
 	locks    episode
 
 	looked   time.Time // the clock at the latest look
@@ -144,10 +144,12 @@ func (t *cronTerm) loop(ctx context.Context) error {
 				return err
 			}
 			t.look()
-			t.takeUp()
 			if err := t.begin(ctx); err != nil {
 				return err
 			}
+		}
+		if t.untilTakeUp() == 0 {
+			t.takeUp()
 		}
 		if stopping || t.untilDue() > 0 || len(t.toSettle) > maxUnsettled {
 			if err := t.settle(ctx); err != nil {
@@ -168,6 +170,9 @@ func (t *cronTerm) sleep(ctx context.Context, stopping bool) {
 		stop = nil // it has been heard
 		if t.running == 0 {
 			return
+		}
+		if len(t.aside) > 0 {
+			timer = t.after(t.untilTakeUp())
 		}
 	} else {
 		wait := t.untilDue() // as of now: what was written since the look has taken its time
@@ -218,9 +223,7 @@ func (t *cronTerm) begin(ctx context.Context) error {
 		t.toInsert, t.toStart = t.toInsert[len(inserts):], t.toStart[len(starts):]
 		var mine, locked map[runKey]bool
 		err := t.persist(ctx, "record ticks", func(ctx context.Context) (err error) {
-			if mine, err = t.store.begin(ctx, t.term, t.holder, inserts, starts); err == nil {
-				locked, err = t.store.locked(ctx, starts, mine)
-			}
+			mine, locked, err = t.store.begin(ctx, t.term, t.holder, inserts, starts)
 			return err
 		})
 		if err != nil {
@@ -232,10 +235,10 @@ func (t *cronTerm) begin(ctx context.Context) error {
 		}
 		for _, r := range starts {
 			if locked[r.key()] {
-				t.setAside(r)
-				continue
+				t.waitAgain(r)
+			} else {
+				t.begun(ctx, r, mine[r.key()], held)
 			}
-			t.begun(ctx, r, mine[r.key()], held)
 		}
 	}
 	t.toInsert, t.toStart = nil, nil // or else a burst's memory would stay

@@ -80,6 +80,8 @@ const dropWait = 20 * time.Second
 
 // close drops the database, whoever is connected to it, and stops a private server.
 func (d *database) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dropWait)
+	defer cancel()
 	if d.admin != nil {
 		_ = d.admin.Close(ctx)
 	}
@@ -89,8 +91,6 @@ func (d *database) close(ctx context.Context) error {
 	if d.admin == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, dropWait)
-	defer cancel()
 	if err := d.drop(ctx); err != nil {
 		return fmt.Errorf("drop the bench's database: %w", err)
 	}
@@ -99,6 +99,11 @@ func (d *database) close(ctx context.Context) error {
 
 // drop has a session of its own: the other one is gone if its statement was interrupted.
 func (d *database) drop(ctx context.Context) error {
+	select {
+	case <-d.admin.PgConn().CleanupDone(): // and with it an interrupted creation is over
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	conn, err := pgx.ConnectConfig(ctx, d.admin.Config())
 	if err != nil {
 		return err
