@@ -103,9 +103,13 @@ func TestCronSkipsAnOverlap(t *testing.T) {
 }
 
 func TestCronStopWaitsForTheRun(t *testing.T) {
-	started := make(chan struct{})
+	started, stopped := make(chan struct{}), make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, _ Tick) error {
 		close(started)
+		select {
+		case <-stopped:
+		case <-ctx.Done():
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -115,10 +119,12 @@ func TestCronStopWaitsForTheRun(t *testing.T) {
 	}).seen().lead(1)
 	c.at(time.Minute)
 	within(t, "the tick", started)
-	c.clock.mu.Lock()
-	c.clock.now = c.epoch.Add(2 * time.Minute) // due, but no longer wanted
-	c.clock.mu.Unlock()
-	c.quit()
+	c.clock.move(c.epoch.Add(2 * time.Minute)) // due, but no longer wanted
+	close(c.stop)
+	close(stopped)
+	if err := within(t, "the job to end", c.ended); err != nil {
+		t.Error(err)
+	}
 	c.wantRuns(runRow{time.Minute, "ok", ""})
 }
 
@@ -146,10 +152,7 @@ func TestCronCancelEndsTheRun(t *testing.T) {
 	}).seen().lead(1)
 	c.at(time.Minute)
 	within(t, "the tick", started)
-	c.cancel()
-	if err := within(t, "the job to end", c.ended); err != nil {
-		t.Error(err)
-	}
+	c.die()
 	c.wantRuns(runRow{time.Minute, "interrupted", "context canceled"})
 }
 
@@ -186,8 +189,13 @@ func TestCronLosesItsConnections(t *testing.T) {
 			where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`); err != nil {
 			t.Fatal(err)
 		}
-		c.tick(minute*time.Minute, ran)
+		c.at(minute * time.Minute)
+		within(t, "the tick", ran)
+		eventually(t, "the run to end", func() bool { // the pool may still have a session that has gone
+			return !value[bool](t, admin, `select exists (select from pgsolo.cron_run where outcome = 'running')`)
+		})
 	}
 	c.quit()
+	c.pool.Reset()
 	c.wantRuns(runRow{time.Minute, "ok", ""}, runRow{2 * time.Minute, "ok", ""}, runRow{3 * time.Minute, "ok", ""})
 }

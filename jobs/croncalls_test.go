@@ -89,12 +89,16 @@ func (c *cronTest) crash() {
 	_ = within(c.t, "the job to end", c.ended)
 }
 
-// die cancels the leader, and waits for its end.
+// die cancels the leader, and waits for its end. The leader makes one short try to write how its runs have ended.
 func (c *cronTest) die() {
 	c.t.Helper()
+	begun := time.Now()
 	c.cancel()
 	if err := within(c.t, "the job to end", c.ended); err != nil {
 		c.t.Errorf("cancelled: %v", err)
+	}
+	if took := time.Since(begun); took >= lastOutcome {
+		c.t.Skipf("the machine is too slow for that: it took %s", took)
 	}
 }
 

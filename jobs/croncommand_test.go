@@ -249,9 +249,19 @@ func TestCronHearsInAnotherSchema(t *testing.T) {
 	if err := Migrate(t.Context(), ownSession(t, pool), "elsewhere"); err != nil {
 		t.Fatal(err)
 	}
+	subscribe := listen(t, pool)
+	subscription, err := subscribe(inSchema(cronChannel, "elsewhere"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer subscription.Close()
+	eventually(t, "LISTEN to be in force", func() bool {
+		mustExec(t, pool, `select pg_notify($1, '')`, inSchema(cronChannel, "elsewhere"))
+		return len(subscription.Messages) > 0
+	})
 	run, started := calls(t)
 	s, err := newScheduler(Options{
-		Pool: pool, Schema: "elsewhere", Group: "main", Subscribe: listen(t, pool), Crons: []Cron{{Name: "job", Schedules: []string{"@yearly"}, Run: run}},
+		Pool: pool, Schema: "elsewhere", Group: "main", Subscribe: subscribe, Crons: []Cron{{Name: "job", Schedules: []string{"@yearly"}, Run: run}},
 	}, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)

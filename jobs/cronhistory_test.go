@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -116,29 +117,41 @@ func TestCronHistoryOfRemovedJobsIsPruned(t *testing.T) {
 
 // A job is looked at when a tenth of what is kept of it has been added, and all are once in a while.
 func TestCronHistoryIsPrunedInTime(t *testing.T) {
-	run, started := calls(t)
+	ctx, run := t.Context(), func(context.Context, Tick) error { return nil }
 	c := setupCron(t, run).seen()
 	c.cron.History = History{Runs: 20, FailedRuns: 30}
-	c.others = []Cron{{Name: "other", Schedules: []string{"@yearly"}, Run: run}}
-	c.lead(1)
-	for m := 1 * minute; m <= 2*minute; m += minute {
-		if due := c.all.toPrune(false); len(due) > 0 {
-			t.Errorf("%d jobs to prune before %s", len(due), m)
-		}
-		c.at(m)
-		c.finish(c.next(started, m, 1), nil)
-	}
-	c.quit()
-	if due := c.all.toPrune(false); len(due) != 1 || due[0] != c.job {
-		t.Errorf("%d jobs to prune, want the one", len(due))
-	}
-	if due := c.all.toPrune(true); len(due) != 2 {
-		t.Errorf("%d jobs to prune, want all", len(due))
-	}
-	if err := c.all.pruneJobs(t.Context(), c.all.jobs); err != nil {
+	all := []Cron{c.cron, {Name: "other", Schedules: []string{"@yearly"}, Run: run}}
+	s, err := newScheduler(Options{Pool: c.pool, Schema: DefaultSchema, Group: "main", Crons: all}, hclog.NewNullLogger())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if due := c.all.toPrune(false); len(due) > 0 {
+	s.now = c.clock.read
+	term := newCronTerm(s, Lead{Term: 1}) // one step after the other: a leader prunes by itself, too
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(term.claim(ctx))
+	for m := 1 * minute; m <= 2*minute; m += minute {
+		if due := s.toPrune(false); len(due) > 0 {
+			t.Errorf("%d jobs to prune before %s", len(due), m)
+		}
+		c.clock.move(c.epoch.Add(m))
+		term.look()
+		must(term.begin(ctx))
+		term.conclude(ctx, within(t, "the run to end", term.ended))
+		must(term.settle(ctx))
+	}
+	if due := s.toPrune(false); len(due) != 1 || due[0] != s.jobs[0] {
+		t.Errorf("%d jobs to prune, want the one", len(due))
+	}
+	if due := s.toPrune(true); len(due) != 2 {
+		t.Errorf("%d jobs to prune, want all", len(due))
+	}
+	must(s.pruneJobs(ctx, s.jobs))
+	if due := s.toPrune(false); len(due) > 0 {
 		t.Errorf("%d jobs to prune after that", len(due))
 	}
 }

@@ -33,8 +33,9 @@ func (c *cronTest) outcome(after time.Duration) string {
 func (c *cronTest) eventuallyLooking(what string, so func() bool) {
 	c.t.Helper()
 	eventually(c.t, what, func() bool {
+		timer, _ := c.clock.waiting()
 		select {
-		case c.clock.wake <- time.Time{}:
+		case timer <- time.Time{}:
 		default:
 		}
 		return so()

@@ -56,7 +56,7 @@ func TestCronManyJobs(t *testing.T) {
 	inTerm, stop = 0, sync.OnceFunc(func() { close(stopped) })
 	mu.Unlock()
 	c.clock.move(c.epoch.Add(2 * minute))
-	c.clock.wake <- time.Time{}
+	c.clock.wake(t)
 	if err := within(t, "the job to end", c.ended); err != nil {
 		t.Error(err)
 	}

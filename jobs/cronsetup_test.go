@@ -17,40 +17,44 @@ import (
 
 // fakeClock stands still until it is set, and its timers fire when the test says so.
 type fakeClock struct {
-	wake chan time.Time // unbuffered: a send waits until the loop waits
-
-	mu     sync.Mutex // guards all below
-	now    time.Time
-	asleep func()        // called once, by the loop when it is about to wait
-	waits  time.Duration // what the loop wants to wait for at most
+	mu    sync.Mutex // guards all below
+	now   time.Time
+	timer chan time.Time // of the latest wait; unbuffered: a send is taken by that wait or not at all; nil before the first one
+	next  chan struct{}  // closed when the next wait begins
+	waits time.Duration  // how long the latest wait lasts at most
 }
 
 // wait is what the loop waits for, for any time.
 func (c *fakeClock) wait(d time.Duration) <-chan time.Time {
 	c.mu.Lock()
-	asleep := c.asleep
-	c.asleep, c.waits = nil, d
-	c.mu.Unlock()
-	if asleep != nil {
-		asleep()
-		return nil // this wait ends by what asleep has made ready, and by nothing else
-	}
-	return c.wake
+	defer c.mu.Unlock()
+	c.timer, c.waits = make(chan time.Time), d
+	close(c.next)
+	c.next = make(chan struct{})
+	return c.timer
 }
 
-// whenAsleep calls do when the loop is about to wait and has nothing else to do. What do makes ready is what ends that wait.
-func (c *fakeClock) whenAsleep(t *testing.T, do func()) {
-	t.Helper()
-	done := make(chan struct{})
+// waiting returns the timer of the latest wait, and what is closed when the next one begins.
+func (c *fakeClock) waiting() (timer chan<- time.Time, next <-chan struct{}) {
 	c.mu.Lock()
-	c.asleep = func() { do(); close(done) }
-	c.mu.Unlock()
-	select {
-	case c.wake <- time.Time{}:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the loop does not wait")
+	defer c.mu.Unlock()
+	return c.timer, c.next
+}
+
+// wake ends a wait of the loop. What it returns is closed when the loop waits again: all that followed is done then.
+func (c *fakeClock) wake(t *testing.T) (done <-chan struct{}) {
+	t.Helper()
+	tooLong := time.After(20 * time.Second)
+	for {
+		timer, next := c.waiting()
+		select {
+		case timer <- time.Time{}:
+			return next
+		case <-next: // that wait has ended by something else
+		case <-tooLong:
+			t.Fatal("the loop does not wait")
+		}
 	}
-	within(t, "the loop to wait", done)
 }
 
 func (c *fakeClock) read() time.Time {
@@ -66,17 +70,12 @@ func (c *fakeClock) move(now time.Time) {
 	c.now = now
 }
 
-// set moves the clock and lets the loop look at it, to the end.
+// set moves the clock and lets the loop look at it, to the end. The loop waits then, and until an attempt ends or the test does something,
+// it reads neither the clock nor the database.
 func (c *fakeClock) set(t *testing.T, now time.Time) {
 	t.Helper()
 	c.move(now)
-	for range 2 { // the second one is taken when all that followed from the first is done
-		select {
-		case c.wake <- now:
-		case <-time.After(20 * time.Second):
-			t.Fatal("the loop does not wait")
-		}
-	}
+	within(t, "the loop to wait again", c.wake(t))
 }
 
 // runRow is a row of cron_run.
@@ -110,7 +109,7 @@ func setupCron(t *testing.T, run TickFunc) *cronTest {
 	return &cronTest{
 		t: t, pool: setup(t), epoch: epoch,
 		cron:  Cron{Name: "job", Schedules: []string{"* * * * *"}, Run: run},
-		clock: &fakeClock{wake: make(chan time.Time), now: epoch.Add(30 * time.Second)},
+		clock: &fakeClock{next: make(chan struct{}), now: epoch.Add(30 * time.Second)},
 		told:  make(chan string),
 	}
 }

@@ -15,7 +15,7 @@ func (c *cronTest) stall(at time.Duration) (end func()) {
 		c.t.Fatal(err)
 	}
 	c.clock.move(c.epoch.Add(at))
-	c.clock.wake <- time.Time{}
+	c.clock.wake(c.t)
 	eventually(c.t, "the row to be waited for", func() bool {
 		return value[bool](c.t, c.pool, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`)
 	})
@@ -44,7 +44,12 @@ func TestCronStallOfTheDatabase(t *testing.T) {
 	end()
 	c.finish(within(t, "one of two ticks", started), nil)
 	c.finish(within(t, "the other one", started), nil)
+	begun := time.Now()
+	c.look()
 	c.at(3*minute + late) // nothing held it up
+	if took := time.Since(begun); took >= late-missedAfter {
+		t.Skipf("the machine is too slow for that: it took %s", took)
+	}
 	c.none(started)
 	c.quit()
 	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""}, runRow{3 * minute, "missed", "found 2s late"})
@@ -56,13 +61,14 @@ func TestCronWaitsFromNowOn(t *testing.T) {
 	c := setupCron(t, run).seen()
 	end := c.lead(1).stall(1 * minute)
 	c.clock.move(c.epoch.Add(2*minute - 5*time.Second))
-	waits := make(chan time.Duration, 1)
-	c.clock.mu.Lock()
-	c.clock.asleep = func() { c.clock.mu.Lock(); defer c.clock.mu.Unlock(); waits <- c.clock.waits }
-	c.clock.mu.Unlock()
+	_, waits := c.clock.waiting()
 	end()
 	c.next(started, 1*minute, 1)
-	if got := within(t, "the loop to wait", waits); got > 5*time.Second {
+	within(t, "the loop to wait", waits)
+	c.clock.mu.Lock()
+	got := c.clock.waits
+	c.clock.mu.Unlock()
+	if got > 5*time.Second {
 		t.Errorf("it waits for %s, with the next tick in 5s", got)
 	}
 	c.die()
@@ -71,7 +77,7 @@ func TestCronWaitsFromNowOn(t *testing.T) {
 // The older leader learns of it at its next write, and writes nothing.
 func TestCronIsFencedAtItsNextWrite(t *testing.T) {
 	for name, write := range map[string]func(*cronTest, *call){
-		"begin":  func(c *cronTest, _ *call) { c.clock.move(c.epoch.Add(2 * minute)); c.clock.wake <- time.Time{} },
+		"begin":  func(c *cronTest, _ *call) { c.clock.move(c.epoch.Add(2 * minute)); c.clock.wake(c.t) },
 		"settle": func(_ *cronTest, call *call) { call.end <- nil },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -57,10 +57,8 @@ func TestCronIsFencedDuringARun(t *testing.T) {
 	if _, err := c.all.store.claim(t.Context(), 2, c.all.jobs, c.clock.read()); err != nil {
 		t.Fatal(err)
 	}
-	c.clock.mu.Lock()
-	c.clock.now = c.epoch.Add(2 * time.Minute)
-	c.clock.mu.Unlock()
-	c.clock.wake <- time.Time{} // an overlap, to be recorded
+	c.clock.move(c.epoch.Add(2 * time.Minute))
+	c.clock.wake(t) // an overlap, to be recorded
 	if cause := within(t, "the run to be cancelled", cancelled); !errors.Is(cause, ErrFenced) {
 		t.Errorf("cancelled because of %v, want %v", cause, ErrFenced)
 	}
@@ -94,7 +92,7 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	defer running.Wait()
 	begin := func(term int64) (stop, cancel func(), ended chan error) {
 		all, err := newScheduler(Options{Pool: pool, Schema: DefaultSchema, Group: "main", Crons: []Cron{{
-			Name: "job", Schedules: []string{"@every 1s"}, Missed: MissedAll, OnInterrupt: onInterrupt,
+			Name: "job", Schedules: []string{"@every 1s"}, Missed: MissedAll, OnInterrupt: onInterrupt, History: History{Runs: -1},
 			Run: func(_ context.Context, tick Tick) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -140,6 +138,9 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		}
 		stop, cancel, ended = begin(term)
 	}
+	eventually(t, "what was cut off to be taken over", func() bool {
+		return value[bool](t, pool, `select not exists (select from pgsolo.cron_run where outcome = 'retrying' or outcome = 'running' and term < 21)`)
+	})
 	stop()
 	within(t, "the last leader to end", ended)
 
