@@ -2,7 +2,6 @@ package election_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 	"github.com/pgsolo/pgsolo/election"
@@ -11,12 +10,13 @@ import (
 // Two databases that are copies of one template have the same lock, but for the database's own id. The pings of the leader in
 // one are not taken for those of the leader in the other.
 func TestLeaderOfAnotherDatabaseIsNotHeard(t *testing.T) {
+	t.Parallel()
 	url := privatepg.Database(t)
-	within(t, "leader elsewhere", setup(t, privatepg.Database(t), func(o *election.Options) { o.Lease = time.Second }).leading) // pings on
+	within(t, "leader elsewhere", setup(t, privatepg.Database(t), briefly).leading) // pings on
 	proxy := serve(t, url)
-	first := setup(t, proxy.url, func(o *election.Options) { o.Lease = time.Second })
+	first := setup(t, proxy.url, briefly)
 	within(t, "first leader", first.leading)
-	second := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	second := setup(t, url, briefly)
 	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 	proxy.partition() // the relay keeps the leader's connection up
 	within(t, "second leader", second.leading)

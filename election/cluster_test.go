@@ -23,6 +23,9 @@ type cluster struct {
 	config replicaConfig // of each replica, but for Holder
 	conn   *pgx.Conn     // the test's own
 	all    []*process
+
+	marksRead int64 // of the file, in bytes
+	marksSeen []mark
 }
 
 // setupCluster prepares for replicas on a database. When the test has ended and they are gone, their marks must not overlap.
@@ -30,7 +33,7 @@ func setupCluster(t *testing.T, url string, change ...func(*replicaConfig)) *clu
 	t.Helper()
 	c := &cluster{t: t, config: replicaConfig{
 		URL: url, Name: "main", Witness: filepath.Join(t.TempDir(), "witness"),
-		Lease: 2 * time.Second, PollInterval: 200 * time.Millisecond,
+		Lease: calm, PollInterval: 200 * time.Millisecond,
 	}}
 	for _, f := range change {
 		f(&c.config)
@@ -39,7 +42,7 @@ func setupCluster(t *testing.T, url string, change ...func(*replicaConfig)) *clu
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if found := overlaps(readMarks(t, c.config.Witness)); found != nil {
+		if found := overlaps(c.marks()); found != nil {
 			t.Errorf("%d marks are out of order, the first of them:\n%s", len(found), strings.Join(found[:min(len(found), 5)], "\n"))
 		}
 	})
@@ -82,7 +85,7 @@ func (c *cluster) leader(after int64) (*process, mark) {
 	c.t.Helper()
 	var found mark
 	eventually(c.t, fmt.Sprintf("a leader after term %d", after), func() bool {
-		for _, m := range readMarks(c.t, c.config.Witness) {
+		for _, m := range c.marks() {
 			if m.term > after {
 				found = m
 				return true
@@ -114,7 +117,7 @@ func (c *cluster) startAll(n int) (*process, mark) {
 func (c *cluster) marked(term int64, kind string, after time.Time) (found mark) {
 	c.t.Helper()
 	eventually(c.t, fmt.Sprintf("a mark that term %d %s", term, kind), func() bool {
-		for _, m := range readMarks(c.t, c.config.Witness) {
+		for _, m := range c.marks() {
 			if m.term == term && m.kind == kind && m.at.After(after) {
 				found = m
 				return true
@@ -182,9 +185,6 @@ func (c *cluster) wantWithin(what string, since time.Time, begun mark, limit tim
 		c.t.Errorf("%s: the successor led after %s, want %s at most", what, took, limit)
 	}
 }
-
-// tardy is what a busy machine may add to a limit.
-const tardy = 500 * time.Millisecond
 
 // silent is within which time another leads when the death of a leader cannot be seen: a lease and a ping.
 func (c *cluster) silent() time.Duration { return c.config.Lease + c.config.Lease/5 + tardy }

@@ -61,7 +61,7 @@ func TestPartitions(t *testing.T) {
 			for n := range repeats() {
 				l := lay(t, i, n)
 				c := setupCluster(t, server.URL("postgres"), func(c *replicaConfig) {
-					c.Name, c.Lease, c.Work = l.ours, time.Second, test.work
+					c.Name, c.Lease, c.Work = l.ours, brief, test.work
 				})
 				c.cutOff(server, l, test.cut, test.ended)
 			}
@@ -87,9 +87,12 @@ func (c *cluster) cutOff(server *privatepg.Server, l *line, cut func(*line), end
 	cut(l)
 	_, next := c.leader(begun.term)
 	c.wantWithin("cut off", cutAt, next, c.silent())
-	stopped := c.marked(begun.term, ends, cutAt)
-	c.t.Logf("the leader had stopped %s before", next.at.Sub(stopped.at).Round(100*time.Microsecond))
 	first.wantLost()
+	for _, m := range c.marks() { // none where the process has ended before, on a busy machine
+		if m.term == begun.term && m.kind == ends {
+			c.t.Logf("the leader had stopped %s before", next.at.Sub(m.at).Round(100*time.Microsecond))
+		}
+	}
 	if ended != "" {
 		c.wantEnded(begun.term, ended)
 	}

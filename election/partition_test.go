@@ -125,11 +125,12 @@ func (r *relay) inject(sql string) {
 }
 
 func TestPartitionedLeaderStopsBeforeTheNextOneLeads(t *testing.T) {
+	t.Parallel()
 	url := privatepg.Database(t)
 	proxy := serve(t, url)
-	first := setup(t, proxy.url)
+	first := setup(t, proxy.url, briefly)
 	within(t, "first leader", first.leading)
-	second := setup(t, url)
+	second := setup(t, url, briefly)
 	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 
 	proxy.partition()
@@ -149,9 +150,11 @@ func TestPartitionedLeaderStopsBeforeTheNextOneLeads(t *testing.T) {
 }
 
 func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
+	t.Parallel()
+	lasting := func(o *election.Options) { o.Lease = 2 * brief } // the process is told to end a tenth of it before another leads
 	url := privatepg.Database(t)
 	proxy := serve(t, url)
-	second := setup(t, url)
+	second := setup(t, url, lasting)
 	within(t, "second, which leads for now", second.leading)
 
 	unhealthy, release, leads := make(chan error, 1), make(chan struct{}), make(chan struct{})
@@ -160,11 +163,11 @@ func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
 		close(leads)
 		<-release
 		return nil
-	}, func(o *election.Options) { o.Unhealthy = func(err error) { unhealthy <- err } })
+	}, lasting, func(o *election.Options) { o.Unhealthy = func(err error) { unhealthy <- err } })
 	eventually(t, "first to stand by", func() bool { return first.elector.Status().Role == election.Standby })
 	second.stop()
 	within(t, "first to lead", leads)
-	third := setup(t, url)
+	third := setup(t, url, lasting)
 	eventually(t, "third to stand by", func() bool { return third.elector.Status().Role == election.Standby })
 
 	proxy.partition()
@@ -175,7 +178,7 @@ func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
 		}
 	case <-third.leading:
 		t.Fatal("the lease has passed on, and the old leader's process was not told to end")
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the process was not told to end")
 	}
 	close(release)

@@ -46,7 +46,7 @@ func TestSharingPoolerIsRefused(t *testing.T) {
 						t.Errorf("Run returned %v, want an error that names the pooler and the remedy", err)
 					}
 					r.ended <- nil
-				case <-time.After(20 * time.Second):
+				case <-time.After(patience):
 					t.Fatal("the pooler is not refused")
 				}
 			}
@@ -93,7 +93,7 @@ func TestSessionPoolerHandsOver(t *testing.T) {
 	stopped := time.Now()
 	first.stop()
 	next := within(t, "second leader", second.leading)
-	if took := time.Since(stopped); took > time.Second {
+	if took := time.Since(stopped); took > tardy {
 		t.Errorf("the planned handover took %s", took)
 	}
 	if next.Number != term.Number+1 {
@@ -129,18 +129,17 @@ func TestSessionPoolerFreesTheLockOfAKilledLeader(t *testing.T) {
 // it when it is silent for the lease, and that still holds.
 func TestSessionPoolerWithoutResetCostsALease(t *testing.T) {
 	t.Parallel()
-	const lease = time.Second
 	through := pool(t, privatepg.Database(t), "pool_mode = session", "server_reset_query =")
-	first, hangUp := setupKillable(t, through, func(o *election.Options) { o.Lease = lease })
+	first, hangUp := setupKillable(t, through, briefly)
 	within(t, "first leader", first.leading)
-	second := setup(t, through, func(o *election.Options) { o.Lease = lease })
+	second := setup(t, through, briefly)
 	eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 
 	killed := time.Now()
 	hangUp()
 	within(t, "second leader", second.leading)
-	if took := time.Since(killed); took > lease+time.Second {
-		t.Errorf("the takeover took %s, want about the lease, %s", took, lease)
+	if took := time.Since(killed); took > brief+tardy {
+		t.Errorf("the takeover took %s, want about the lease, %s", took, brief)
 	}
 	within(t, "first to end", first.ended)
 	first.ended <- nil
@@ -175,12 +174,11 @@ func setupKillable(t *testing.T, url string, change func(*election.Options)) (r 
 // the client is there.
 func TestPartitionFromASessionPooler(t *testing.T) {
 	t.Parallel()
-	const lease = time.Second
 	through := pool(t, privatepg.Database(t), "pool_mode = session")
 	proxy := serve(t, through)
-	first := setup(t, proxy.url, func(o *election.Options) { o.Lease = lease })
+	first := setup(t, proxy.url, briefly)
 	within(t, "first leader", first.leading)
-	second := setup(t, through, func(o *election.Options) { o.Lease = lease })
+	second := setup(t, through, briefly)
 	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 
 	cut := time.Now()
@@ -194,8 +192,8 @@ func TestPartitionFromASessionPooler(t *testing.T) {
 		t.Fatal("two leaders: the second leads and the first has not stopped")
 	}
 	within(t, "second leader", second.leading)
-	if took := time.Since(cut); took > lease+lease/5+time.Second {
-		t.Errorf("the takeover took %s, want about the lease, %s", took, lease)
+	if took := time.Since(cut); took > brief+brief/5+tardy {
+		t.Errorf("the takeover took %s, want about the lease, %s", took, brief)
 	}
 	within(t, "first to end", first.ended)
 	first.ended <- nil

@@ -140,7 +140,7 @@ func TestHotStandby(t *testing.T) {
 func TestPromotionWhileThePrimaryLives(t *testing.T) {
 	t.Parallel()
 	p := setupPair(t)
-	old := setup(t, p.primaryURL, func(o *election.Options) { o.Holder, o.Lease = "old", time.Second })
+	old := setup(t, p.primaryURL, briefly, func(o *election.Options) { o.Holder = "old" })
 	oldTerm := within(t, "leader on the primary", old.leading)
 	p.catchUp(t)
 	p.promote(t)

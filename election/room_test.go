@@ -103,14 +103,15 @@ func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
 }
 
 func TestSuccessorEndsWhatIsLeftAfterALease(t *testing.T) {
+	t.Parallel()
 	url := privatepg.Database(t)
-	first := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	first := setup(t, url)
 	term := within(t, "first leader", first.leading)
 	frozen := connectAs(t, url, term.Session)
 	unrelated := []*pgx.Conn{
 		connectAs(t, url, "pgsolo other term 1"), connectAs(t, url, "pgsolo main standby"), connectAs(t, url, "pgsolo x/main term 1"),
 	}
-	second := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	second := setup(t, url, briefly)
 	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 	terminateLock(t, url)
 	within(t, "second leader", second.leading)
@@ -143,10 +144,11 @@ func TestNothingIsWaitedForAfterAResignation(t *testing.T) {
 }
 
 func TestStepDown(t *testing.T) {
+	t.Parallel()
 	url := privatepg.Database(t)
-	first := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	first := setup(t, url, briefly)
 	term := within(t, "first leader", first.leading)
-	second := setup(t, url)
+	second := setup(t, url, briefly)
 	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 	asked, err := second.elector.StepDown(t.Context())
 	if err != nil || asked != term.Number {
@@ -178,8 +180,9 @@ func TestStepDown(t *testing.T) {
 }
 
 func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
+	t.Parallel()
 	url := privatepg.Database(t)
-	r := setup(t, url, func(o *election.Options) { o.Lease = time.Second })
+	r := setup(t, url, briefly)
 	within(t, "leader", r.leading)
 	if _, err := r.elector.StepDown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -190,11 +193,11 @@ func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
 }
 
 func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
+	t.Parallel()
 	url := privatepg.Database(t)
 	sick := make(chan struct{})
 	wedged := context.DeadlineExceeded
-	first := setup(t, url, func(o *election.Options) {
-		o.Lease = time.Second
+	first := setup(t, url, briefly, func(o *election.Options) {
 		o.Healthy = func() error {
 			select {
 			case <-sick:
@@ -223,6 +226,16 @@ func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 func TestLeadershipsSpread(t *testing.T) {
 	url := privatepg.Database(t)
 	names := []string{"a", "b", "c"}
+	// Somebody else has the locks until all wait for them: who leads already lets come first who waits, not who is still to come.
+	conn := connect(t, url)
+	for _, sql := range []string{
+		`insert into pgsolo.leader (election) values ('a'), ('b'), ('c')`,
+		`select pg_advisory_lock('pgsolo.leader'::regclass::oid::int, lock_id) from pgsolo.leader`,
+	} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
 	held := make([]chan string, 3) // by process: elections that it leads
 	for i := range held {
 		held[i] = make(chan string, 10)
@@ -235,6 +248,13 @@ func TestLeadershipsSpread(t *testing.T) {
 				return nil
 			}, func(o *election.Options) { o.Name, o.Group, o.Holder = name, group, string(rune('0'+i)) })
 		}
+	}
+	eventually(t, "all to queue", func() bool {
+		return get[int](t, conn, `select count(*) from pg_locks where locktype = 'advisory' and not granted
+			and database = (select oid from pg_database where datname = current_database())`) == len(held)*len(names)
+	})
+	if _, err := conn.Exec(t.Context(), `select pg_advisory_unlock_all()`); err != nil {
+		t.Fatal(err)
 	}
 	for i := range held {
 		within(t, "a leadership for each process", held[i])

@@ -2,6 +2,7 @@ package election_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"testing"
 	"time"
@@ -12,9 +13,27 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
+const (
+	// calm is the lease where a test is about something else. A busy machine, which stalls for a second or two, does not cost a leader
+	// that.
+	calm = 30 * time.Second
+
+	// brief is the lease where a test waits for its end. Between what a leader does by itself and what the server does to it there are
+	// still more than such a stall.
+	brief = 5 * time.Second
+
+	patience = time.Minute     // how long a test waits for what must happen
+	tardy    = 4 * time.Second // what a busy machine may add to a limit
+)
+
+// Many of the tests wait, rather than work, so that more of them may run at once than there are processors.
 func TestMain(m *testing.M) {
 	if os.Getenv(beReplica) != "" {
 		replicaMain()
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
 	}
 	os.Exit(privatepg.Main(m, migrate))
 }
@@ -54,13 +73,19 @@ func setup(t *testing.T, url string, change ...func(*election.Options)) *replica
 	return r
 }
 
+// briefly is a change of the options.
+func briefly(o *election.Options) { o.Lease = brief }
+
 func (r *replica) start(url string, lead func(context.Context, election.Term) error, change ...func(*election.Options)) {
 	r.t.Helper()
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	options := election.Options{Config: config, Lease: 2 * time.Second, PollInterval: 200 * time.Millisecond}
+	options := election.Options{
+		Config: config, Lease: calm, PollInterval: 200 * time.Millisecond,
+		Unhealthy: func(err error) { r.t.Log(err) }, // as after a stall: it must not end all other tests
+	}
 	for _, c := range change {
 		c(&options)
 	}
@@ -87,7 +112,7 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("waited too long for %s", what)
 		panic("unreachable")
 	}
@@ -96,7 +121,7 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 // eventually waits for a condition that nothing announces.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for !condition() {

@@ -63,7 +63,7 @@ func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	url, log := privatepg.Database(t), &syncBuffer{}
-	leader := setup(t, url, logged(log), func(o *election.Options) { o.Lease = time.Second })
+	leader := setup(t, url, logged(log), briefly)
 	term := within(t, "leader", leader.leading)
 	// While it sits out the next round the lock is free, and it looks who holds it.
 	if _, err := leader.elector.StepDown(t.Context()); err != nil {

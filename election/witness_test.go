@@ -1,10 +1,12 @@
 package election_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"math"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,12 +43,13 @@ type marker struct {
 	askHeld bool // only while Term.Held
 }
 
-// mark appends a line in one write, which no other process's can divide.
+// mark appends a line in one write, which no other process's can divide. Where it asks Term.Held, it does so right before.
 func (m *marker) mark(kind string) {
+	line := fmt.Appendf(nil, "%d %d %s %s\n", time.Now().UnixNano(), m.term.Number, m.holder, kind)
 	if m.askHeld && !m.term.Held() {
 		return
 	}
-	if _, err := fmt.Fprintf(m.file, "%d %d %s %s\n", time.Now().UnixNano(), m.term.Number, m.holder, kind); err != nil {
+	if _, err := m.file.Write(line); err != nil {
 		panic(err)
 	}
 }
@@ -79,25 +82,32 @@ func (m *marker) work(ctx context.Context, ignore time.Duration) {
 	m.mark(ends)
 }
 
-func readMarks(t *testing.T, path string) (all []mark) {
-	t.Helper()
-	file, err := os.Open(path)
+// marks returns all marks up to now. It reads what is new: there are thousands, and whoever waits asks again and again.
+func (c *cluster) marks() []mark {
+	c.t.Helper()
+	file, err := os.Open(c.config.Witness)
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		var (
-			m    mark
-			nano int64
-		)
-		if _, err := fmt.Sscanf(lines.Text(), "%d %d %s %s", &nano, &m.term, &m.holder, &m.kind); err != nil {
-			break // a line that is being written
-		}
-		m.at = time.Unix(0, nano)
-		all = append(all, m)
+	text, err := io.ReadAll(io.NewSectionReader(file, c.marksRead, math.MaxInt64-c.marksRead))
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	return all
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasSuffix(line, "\n") {
+			break // it is being written
+		}
+		c.marksRead += int64(len(line))
+		fields := strings.Fields(line)
+		if len(fields) != 4 {
+			c.t.Fatalf("a mark is %q", line)
+		}
+		nano, _ := strconv.ParseInt(fields[0], 10, 64)
+		term, _ := strconv.ParseInt(fields[1], 10, 64)
+		c.marksSeen = append(c.marksSeen, mark{at: time.Unix(0, nano), term: term, holder: fields[2], kind: fields[3]})
+	}
+	return c.marksSeen
 }
 
 // overlaps tells which marks show two leaders at work, or a term that is not one leadership.

@@ -28,7 +28,8 @@ func TestWritesAreBounded(t *testing.T) {
 			lead(t, pool, 1, test.handler)
 			eventually(t, "a row for each", func() bool { return value[int](t, pool, `select count(*) from pgsolo.delivery`) == test.rows })
 			most := value[int](t, pool, `select max(n) from (select count(*) as n from pgsolo.delivery group by xmin::text) s`)
-			if most > 3*maxPage {
+			// What failed is at most a page short of full, two pages may wait and become results before the loop looks, and one is read.
+			if most > 4*maxPage+test.handler.Concurrency {
 				t.Errorf("one write made %d rows", most)
 			}
 		})

@@ -180,8 +180,10 @@ func TestBreakerOfAHandler(t *testing.T) {
 			return errDown
 		},
 	})
+	c := l.runner.consumers[1]
 	emit(t, pool, "t", `1`)
 	within(t, "the first event", attempts)
+	eventually(t, "its success to be reported", func() bool { return c.counters.handled.Load() == 1 }) // before any failure
 	for range 20 {
 		emit(t, pool, "t", `1`)
 	}
@@ -191,7 +193,6 @@ func TestBreakerOfAHandler(t *testing.T) {
 	eventually(t, "what came of the attempts to be written", func() bool {
 		return value[bool](t, pool, `select coalesce(sum(attempt), 0) between 2 and 3 and bool_and(state = 'retry') from pgsolo.delivery where handler = 'h'`)
 	})
-	c := l.runner.consumers[1]
 	eventually(t, "the retries to wait", func() bool { return len(attempts) <= 3 && c.counters.breakerOpen.Load() && c.waiting() >= 18 })
 	l.quit()
 	if n := len(attempts); n > 3 { // at most one more was under way on the other worker

@@ -11,13 +11,16 @@ import (
 // A channel's handler gets the messages that it wants, at its rate. A planned stop waits for no rate.
 func TestChannelFilterAndRate(t *testing.T) {
 	pool := setup(t)
-	var asked atomic.Int64
+	var asked, ready atomic.Int64
 	l := lead(t, pool, 1, Handler{
 		Name: "h", Channel: "c", Concurrency: 2, Rate: Rate{Events: 1, Per: time.Hour},
 		When: func(e Event) (bool, error) {
 			asked.Add(1)
-			if string(e.Payload) == "bad" {
+			switch string(e.Payload) {
+			case "bad":
 				return false, errors.New("not a message")
+			case "ready":
+				ready.Add(1)
 			}
 			return string(e.Payload) == "wanted", nil
 		},
@@ -26,6 +29,10 @@ func TestChannelFilterAndRate(t *testing.T) {
 	eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
 		mustExec(t, pool, `select pg_notify('c', 'other')`)
 		return asked.Load() > 0
+	})
+	eventually(t, "the buffer to have room", func() bool { // which those before that have filled, if it was slow
+		mustExec(t, pool, `select pg_notify('c', 'ready')`)
+		return ready.Load() > 0
 	})
 	for _, message := range []string{"bad", "wanted", "wanted", "bad"} {
 		mustExec(t, pool, `select pg_notify('c', $1)`, message)

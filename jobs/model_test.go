@@ -87,6 +87,8 @@ func TestModel(t *testing.T) {
 	})
 	eventually(t, "every retry", func() bool { return value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0 })
 	leaders[rounds-1].quit()
+	l.mu.Lock() // a leader that was replaced may have something in hand yet
+	defer l.mu.Unlock()
 	for handler, events := range l.handled {
 		for id := range events {
 			if _, ok := l.committed[id]; !ok {

@@ -56,8 +56,12 @@ func (h *history) handle(ctx context.Context, e Event) error {
 
 // letOthersPass goes on when two other events have been handled meanwhile, as far as there are any that may be.
 func (h *history) letOthersPass() {
-	all := func(int64) bool { return true }
-	for before, yields := h.count(all), 0; h.count(all) < before+2 && yields < 1000; yields++ {
+	handled := func() int {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return len(h.seen)
+	}
+	for before, yields := handled(), 0; handled() < before+2 && yields < 1000; yields++ {
 		runtime.Gosched()
 	}
 }
@@ -159,9 +163,11 @@ func TestOrderModel(t *testing.T) {
 	})
 	leaders[rounds-1].quit()
 	for _, h := range histories {
+		h.mu.Lock() // a leader that was replaced may have something in hand yet
 		for _, line := range h.wild {
 			t.Error(line)
 		}
+		h.mu.Unlock()
 		if n := h.count(func(id int64) bool { return !committed[id] }); n != 0 {
 			t.Errorf("%s got %d events that were not committed", h.name, n)
 		}

@@ -121,8 +121,12 @@ func TestPollRingsOnceMoreAfterTheEndHasSettled(t *testing.T) {
 	if rang, _ := looked(t, p); !rang[0] {
 		t.Error("not rung for what was committed after the look before")
 	}
-	if rang, _ := looked(t, p); rang[0] || p.settled != 1 {
-		t.Errorf("rung again: %t, settled = %d, want 1", rang[0], p.settled)
+	eventually(t, "the last ring", func() bool { // at once, unless something else in the server is as old
+		rang, _ := looked(t, p)
+		return !rang[0]
+	})
+	if p.settled != 1 {
+		t.Errorf("settled = %d, want 1", p.settled)
 	}
 }
 

@@ -75,7 +75,7 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	c := newConsumer(Handler{Name: "h", Retry: retry}, newEventLog(newLogReader(pool, DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
 	c.begin(Lead{Term: 1})
 	c.retrying[5] = ""
-	c.retryDue = time.Now().Add(retryLook)
+	c.retryDue = time.Now().Add(time.Hour)
 	c.queue.fail(delivery{record: &record{id: 5}, attempt: 2, retry: true}, nil) // has succeeded, but for waiting for the next
 	c.queue.fail(delivery{record: &record{id: 6}, attempt: 1, retry: false}, errors.New("fails"))
 	c.settle()
@@ -86,7 +86,7 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 		retrying int
 	}{{cancelled, 1}, {t.Context(), 0}} {
 		c.startWrite(step.ctx)
-		if len(c.retrying) != 1 || time.Until(c.retryDue) < retryLook/2 {
+		if len(c.retrying) != 1 || time.Until(c.retryDue) < time.Minute {
 			t.Error("a delivery is looked for before it is written")
 		}
 		err := c.written(within(t, "the write", c.wrote))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -35,7 +34,7 @@ func make3(e NewEvent) []NewEvent { return []NewEvent{e, e, e} }
 // ringOn returns the payload of the next notification.
 func ringOn(t testing.TB, conn *pgx.Conn) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	n, err := conn.WaitForNotification(ctx)
 	if err != nil {

@@ -17,15 +17,20 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 	tt.fill(20_000, "t", 2*time.Hour)
 	full := value[int64](t, tt.pool, size)
 	tt.mustPass()
-	if got := value[int64](t, tt.pool, size); got > full/4 {
+	if got := value[int64](t, tt.pool, size); got > full/4 && tt.log.heldSince.IsZero() {
 		t.Errorf("the table had %d bytes, and has %d when it is empty", full, got)
 	}
+	most := full + full/2 // up to a sixth of it is not vacuumed yet, and pages of the index take another vacuum
 	for range 5 {
 		tt.fill(20_000, "t", 2*time.Hour)
 		tt.mustPass()
+		if !tt.log.heldSince.IsZero() { // by a snapshot of somebody else, such as autovacuum
+			most += full
+		}
 	}
-	if got := value[int64](t, tt.pool, size); got > 3*full {
-		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more: space is not used again", full, got)
+	if got := value[int64](t, tt.pool, size); got > most {
+		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more: space is not used again; %+v; server: %s",
+			full, got, tt.log, value[string](t, tt.pool, `select s::text from pg_stat_user_tables s where relid = 'pgsolo.event'::regclass`))
 	}
 }
 
@@ -70,11 +75,11 @@ func TestRetentionDuringAnOldTransaction(t *testing.T) {
 		t.Errorf("the old transaction sees %d events", got)
 	}
 	commit(t, old)
-	tt.fill(20_000, "t", 2*time.Hour)
-	tt.mustPass()
-	if !tt.log.heldSince.IsZero() {
-		t.Error("space is still held back")
-	}
+	eventually(t, "a vacuum that nobody holds back", func() bool { // the first, unless autovacuum looks around at this moment
+		tt.fill(20_000, "t", 2*time.Hour)
+		tt.mustPass()
+		return tt.log.heldSince.IsZero()
+	})
 }
 
 // A vacuum takes as long as the server wants. It is neither in the way of producers nor of a planned stop, and the time-out of the
@@ -99,7 +104,8 @@ func TestStopDuringVacuum(t *testing.T) {
 	eventually(t, "a vacuum", func() bool { return value[int](t, tt.pool, vacuums) == 1 })
 	eventually(t, "the vacuum to take longer than a statement may", func() bool {
 		emit(t, tt.pool, "t", `1`)
-		return value[bool](t, tt.pool, `select now() - query_start > '3 s' from pg_stat_activity where query like 'vacuum %'`)
+		return value[bool](t, tt.pool, `select exists (select from pg_stat_activity
+			where datname = current_database() and state = 'active' and query like 'vacuum %' and now() - query_start > '3 s')`)
 	})
 	close(stop)
 	if err := within(t, "the trimmer to end", ended); err != nil {

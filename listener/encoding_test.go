@@ -18,7 +18,7 @@ func setupEncoding(t *testing.T, encoding string) *bench {
 	t.Cleanup(func() { b.exec(`drop database ` + pgx.Identifier{name}.Sanitize() + ` with (force)`) })
 	there := &bench{t: t, options: b.options, log: b.log}
 	there.options.Config.Database = name
-	there.options.ProbeInterval = time.Second
+	there.options.ProbeInterval = calm
 	there.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
 	config := there.options.Config.Copy()
 	config.RuntimeParams["application_name"] = "the test"
@@ -59,7 +59,6 @@ func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, before Run: %t", what, early), func(t *testing.T) {
 				t.Parallel()
 				b := setupEncoding(t, test.encoding)
-				b.options.ProbeInterval = 100 * time.Millisecond
 				l := b.listener()
 				if !early {
 					b.run(l)

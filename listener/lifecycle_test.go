@@ -6,7 +6,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -60,11 +59,11 @@ func TestSilentServer(t *testing.T) {
 
 // Whatever a statement of the session waits for, the end of Run does not wait for it: each is held up on its way in turn.
 func TestEndWhileAStatementIsUnderWay(t *testing.T) {
-	for n := range 5 { // preparing, LISTEN, its probe; another LISTEN, the next probe
+	for n := range 6 { // two that prepare, LISTEN, its probe; another LISTEN, the next probe
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.options.ProbeInterval = 200 * time.Millisecond
+			b.options.ProbeInterval = calm // until when the session waits for what is held up
 			p := newProxy(b)
 			held, release := make(chan struct{}), make(chan struct{})
 			var mu sync.Mutex
@@ -85,7 +84,7 @@ func TestEndWhileAStatementIsUnderWay(t *testing.T) {
 			l := b.listener()
 			s := b.subscribe(l, "c")
 			ended, stop := b.run(l)
-			if n >= 3 {
+			if n >= 4 {
 				await(t, s.Established(), "established")
 				b.subscribe(l, "d")
 			}

@@ -100,10 +100,7 @@ func swallow(t *testing.T, server *privatepg.Server, i int, cut func(*line), bus
 	if took := time.Since(cutAt); took > bound+tardy {
 		t.Errorf("it took %s", took)
 	}
-	b.notify("c", "after")
-	if !comes(s, "after") {
-		t.Error("nothing comes after the reconnect")
-	}
+	b.hears(s, "after")
 	if n := listener.Stats().Reconnects; n == before {
 		t.Errorf("%d reconnects:\n%s", n, b.log)
 	}
@@ -121,7 +118,7 @@ func runInNetwork(t *testing.T) {
 		t.Skip("it needs root, to make network namespaces")
 	}
 	// All cases at once: they wait, rather than work.
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.parallel=8", "-test.timeout=2m")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.parallel=8", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), inNetwork+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()

@@ -84,7 +84,7 @@ func TestPoolerInSessionMode(t *testing.T) {
 	b := setup(t)
 	b.through(pool(t, b, "pool_mode = session", "default_pool_size = 2"))
 	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
-	b.options.ProbeInterval = time.Second
+	b.options.ProbeInterval = calm
 	l := b.listener()
 	b.run(l)
 	s := b.established(l, "c")
@@ -95,12 +95,11 @@ func TestPoolerInSessionMode(t *testing.T) {
 	probed := l.Stats().ProbeRoundTrip
 	eventually(t, "another probe", func() bool { return l.Stats().ProbeRoundTrip != probed })
 	for range 2 {
+		before := l.Stats().Reconnects
 		b.terminate()
+		eventually(t, "a reconnect", func() bool { return l.Stats().Reconnects > before })
 		await(t, s.Missed(), "missed")
-		b.notify("c", "again")
-		if got := receive(t, s); got != "again" {
-			t.Errorf("received %q", got)
-		}
+		b.hears(s, "again")
 	}
 	if stats := l.Stats(); stats.Reconnects < 2 {
 		t.Errorf("stats are %+v", stats)

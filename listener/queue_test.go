@@ -4,14 +4,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
 // A session that listens and stays idle in a transaction keeps the notification queue of the server from being emptied. That is
 // said once, and once more when it has emptied. The warning begins at a tenth of 8 GB, which the test lowers.
 func TestQueueWatch(t *testing.T) {
+	t.Parallel()
 	const fills, emptied = "the notification queue fills up", "the notification queue has emptied"
-	b := setup(t)
-	b.options.ProbeInterval = 100 * time.Millisecond
+	b := setupOn(t, privatepg.TestServer(t, privatepg.Options{}).URL("postgres")) // whose queue has nothing of others
+	b.options.ProbeInterval = time.Second
 	l := b.listener()
 	l.queueWarning = 20e-6 // some 160 kB
 	b.run(l)
@@ -30,7 +33,7 @@ func TestQueueWatch(t *testing.T) {
 			return b.log.count(fills) == episode
 		})
 		eventually(t, "the usage in the stats", func() bool { return l.Stats().QueueUsage >= l.queueWarning })
-		b.awaitProbes(l, 3)
+		b.awaitProbes(l, 2)
 		if n := b.log.count(fills); n != episode || b.log.count(emptied) != episode-1 {
 			t.Errorf("%d warnings in episode %d:\n%s", n, episode, b.log)
 		}
@@ -40,7 +43,7 @@ func TestQueueWatch(t *testing.T) {
 		eventually(t, "the line that it has emptied", func() bool { return b.log.count(emptied) == episode })
 		eventually(t, "no usage left", func() bool { return l.Stats().QueueUsage < l.queueWarning/2 })
 	}
-	b.awaitProbes(l, 3)
+	b.awaitProbes(l, 2)
 	if b.log.count(fills) != 2 || b.log.count(emptied) != 2 {
 		t.Errorf("the log is:\n%s", b.log)
 	}
@@ -61,7 +64,7 @@ func (b *bench) awaitProbes(l *Listener, n int) {
 func TestProbesInStats(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.ProbeInterval = 100 * time.Millisecond
+	b.options.ProbeInterval = time.Second
 	l := b.listener()
 	b.run(l)
 	eventually(t, "a session", func() bool { return l.Stats().Connected })

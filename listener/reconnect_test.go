@@ -64,9 +64,7 @@ func TestReconnectListensOnAllThenTells(t *testing.T) {
 			t.Errorf("round %d: stats are %+v", round, stats)
 		}
 	}
-	if count := b.backends(); count != 1 {
-		t.Errorf("%d sessions, want 1", count)
-	}
+	eventually(t, "one session", func() bool { return b.backends() == 1 }) // the server ends the last one in its own time
 }
 
 func TestBriefOutageIsNotUnhealthy(t *testing.T) {
@@ -102,7 +100,7 @@ func TestUnhealthyOnceWhenPatienceIsExhausted(t *testing.T) {
 	gate := newGate(b)
 	var calls []error // by Run's goroutine, which is awaited
 	b.options.Unhealthy = func(err error) { calls = append(calls, err) }
-	b.options.Patience = 300 * time.Millisecond
+	b.options.Patience = 3 * time.Second // in which a busy machine makes the first session
 	l := b.listener()
 	ended, _ := b.run(l)
 	s := b.established(l, "c")
@@ -140,7 +138,7 @@ func TestTheEndOfPatienceIsNotTheCause(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	b.options.Patience = 300 * time.Millisecond
+	b.options.Patience = 2 * time.Second // in which a busy machine makes the first attempt
 	ended, _ := b.run(b.wanted())
 	if err := awaitError(t, ended); !errors.Is(err, errGone) {
 		t.Errorf("Run returned %v", err)
@@ -200,7 +198,7 @@ func TestHalfOpenSocketIsFound(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	cut := newCut(b)
-	b.options.ProbeInterval = 100 * time.Millisecond
+	b.options.ProbeInterval = calm
 	l := b.listener()
 	b.run(l)
 	s := b.established(l, "c")

@@ -12,7 +12,7 @@ func TestCloseInAnyOrder(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
 	b.run(l)
-	b.established(l, "c")
+	kept := b.established(l, "c")
 	var open, closed []*Subscription
 	for round := range 20 {
 		for range 100 {
@@ -26,7 +26,7 @@ func TestCloseInAnyOrder(t *testing.T) {
 		}
 		closed, open = append(closed, open[n:]...), open[:n:n]
 		b.notify("c", fmt.Sprint(round))
-		for _, s := range open {
+		for _, s := range append([]*Subscription{kept}, open...) { // kept too: those of the next round must not receive it
 			if got := receive(t, s); got != fmt.Sprint(round) {
 				t.Fatalf("round %d: received %q", round, got)
 			}
@@ -60,10 +60,15 @@ func TestCloseAmongMany(t *testing.T) {
 		}
 		return time.Since(began)
 	}
-	each := closing(func(i int) string { return fmt.Sprint("c", i) })
-	one := closing(func(int) string { return "c" })
-	if t.Logf("%s of a channel each, %s of one", each, one); one > 10*each {
-		t.Errorf("closing %d subscriptions takes %s of a channel each, and %s of one", subscriptions, each, one)
+	for try := 1; ; try++ { // a busy machine may stall in one of them
+		each := closing(func(i int) string { return fmt.Sprint("c", i) })
+		one := closing(func(int) string { return "c" })
+		if t.Logf("%s of a channel each, %s of one", each, one); one <= 10*each {
+			break
+		}
+		if try == 5 {
+			t.Fatalf("closing %d subscriptions takes %s of a channel each, and %s of one", subscriptions, each, one)
+		}
 	}
 }
 

@@ -2,9 +2,9 @@ package listener
 
 import (
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // What a database or a role may set does not end the session, delay it, or change what its statements mean.
@@ -23,7 +23,7 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.exec(`do $$ begin execute format('alter database %I set ` + strings.ReplaceAll(setting, "'", "''") + `', current_database()); end $$`)
-			b.options.ProbeInterval = time.Second
+			b.options.ProbeInterval = calm
 			b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
 			var session atomic.Value
 			session.Store("the listener")
@@ -120,16 +120,17 @@ func TestLongSessionName(t *testing.T) {
 func TestCutSessionName(t *testing.T) {
 	b := setup(t)
 	p := newProxy(b)
-	p.alter(func(l *link, m packet) []packet {
-		if l.number == 1 && m.query() == "set application_name = 'short'; " {
-			m = queryPacket("set application_name = '" + strings.Repeat("n", 100) + "'")
-		}
-		return pass(m)
-	})
 	b.options.SessionName = func() string { return "short" }
 	l := b.listener()
 	b.run(l)
 	s := b.established(l, "c")
+	var once sync.Once
+	p.alter(func(_ *link, m packet) []packet {
+		if m.query() == "set application_name = 'short'; " {
+			once.Do(func() { m = queryPacket("set application_name = '" + strings.Repeat("n", 100) + "'") })
+		}
+		return pass(m)
+	})
 	l.Rename()
 	await(t, s.Missed(), "missed")
 	b.notify("c", "x")

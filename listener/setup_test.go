@@ -17,8 +17,12 @@ import (
 )
 
 const (
-	patience = 20 * time.Second // how long a test waits for something that must happen
+	patience = time.Minute      // how long a test waits for something that must happen
 	tardy    = 10 * time.Second // how much later than it should a busy machine may be; what never happens is later still
+
+	// calm is a ProbeInterval that has probes in a test, and with which no session is lost on a busy machine, which stalls for a second
+	// or two.
+	calm = 2 * time.Second
 )
 
 // The tests wait, rather than work, so that more of them may run at once than there are processors.
@@ -162,6 +166,31 @@ func value[T any](t testing.TB, conn *pgx.Conn, sql string, arguments ...any) (v
 		t.Fatalf("%s: %v", sql, err)
 	}
 	return v
+}
+
+// hears notifies until the subscription receives that. On a busy machine the session may be replaced once more: then what is sent
+// meanwhile is lost, and Missed says so.
+func (b *bench) hears(s *Subscription, payload string) {
+	b.t.Helper()
+	deadline := time.After(patience)
+	for {
+		b.notify(s.channel, payload)
+		for again := false; !again; {
+			select {
+			case got, open := <-s.Messages():
+				if !open {
+					b.t.Fatalf("channel %q: messages are closed", s.channel)
+				}
+				if got == payload {
+					return
+				}
+			case <-s.Missed():
+				again = true
+			case <-deadline:
+				b.t.Fatalf("channel %q: %q has not come", s.channel, payload)
+			}
+		}
+	}
 }
 
 // receive returns the next message.

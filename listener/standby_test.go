@@ -23,7 +23,7 @@ func TestHotStandby(t *testing.T) {
 	b := setupOn(t, hotStandby(t))
 
 	impatient := b.options
-	impatient.Patience = 200 * time.Millisecond
+	impatient.Patience = 3 * time.Second // in which a busy machine asks for a LISTEN
 	called := make(chan error, 2)
 	impatient.Unhealthy = func(err error) { called <- err }
 	l, err := New(impatient)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 func TestSubscribeBeforeAndDuringRun(t *testing.T) {
@@ -39,9 +40,11 @@ func TestSubscribeBeforeAndDuringRun(t *testing.T) {
 
 func TestTwoSubscriptionsShareOneListen(t *testing.T) {
 	b := setup(t)
+	b.options.ProbeInterval = time.Hour // so that no probe is the last statement
 	l := b.listener()
 	b.run(l)
 	b.established(l, "first") // so that the session is up, and what follows is a change to it
+	eventually(t, "the first probe", func() bool { return l.Stats().ProbeRoundTrip > 0 })
 	first := b.established(l, "shared")
 	listen, at := b.lastStatement()
 	if listen != `listen "shared";` {

@@ -38,7 +38,7 @@ func TestEncryptedSession(t *testing.T) {
 	b := setupOn(t, server.URL("postgres"))
 	b.options.Config.TLSConfig = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 	b.options.Config.Fallbacks = nil
-	b.options.ProbeInterval, b.options.Buffer = time.Second, 1000
+	b.options.ProbeInterval, b.options.Buffer = calm, 1000
 	l := b.listener()
 	ended, stop := b.run(l)
 	s := b.established(l, "c")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -12,12 +13,22 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// figures runs a bench with few samples, which brings its own PostgreSQL, and returns what it found.
+// figures runs a bench with few samples, which brings its own PostgreSQL, and returns what it found. A machine that stalls voids figures,
+// and what is void the bench refuses: then it is run once more.
 func figures(t *testing.T, name string) (all []bench.Figure) {
 	t.Helper()
-	p := start(t, nil, "bench", name, "--quick", "-n", "2", "-o", "json")
-	if code := p.exit(); code != exitDone {
-		t.Fatalf("exit code %d, want %d whether or not the goals are met", code, exitDone)
+	const tries, limit = 3, 3 * time.Minute // of a try that takes some 15 seconds
+	var p *process
+	for try := 1; ; try++ {
+		p = start(t, nil, "bench", name, "--quick", "-n", "2", "-o", "json")
+		code := p.exitWithin(limit)
+		if code == exitDone {
+			break
+		}
+		if code != exitError || try == tries {
+			t.Fatalf("exit code %d, want %d whether or not the goals are met", code, exitDone)
+		}
+		t.Logf("try %d:\n%s", try, p.log)
 	}
 	for line := range strings.Lines(p.log.String()) {
 		if !strings.HasPrefix(line, "{") { // progress
@@ -103,7 +114,7 @@ func TestBenchEvents(t *testing.T) {
 			t.Errorf("floor, %v wanted: %+v", withFloor[f.Figure], f)
 		case f.Figure == "idle_leader_transactions" && (f.Max < 0.5 || f.Max > 20): // it pings, and looks at the log each second
 			t.Errorf("not the transactions of an idle leader: %+v", f)
-		case f.Figure == "latency_50" && f.N != 12, strings.HasPrefix(f.Figure, "end_to_end") && f.N < 100:
+		case f.Figure == "latency_50" && f.N != 12, strings.HasPrefix(f.Figure, "end_to_end") && f.N < 10: // as many as were inserted
 			t.Errorf("not a sample of each event: %+v", f)
 		}
 	}

@@ -14,8 +14,11 @@ import (
 
 const pointCrons = `
 election "main" {
-  lease = "2s"
-  drain = %[3]q
+  lease = %[3]q
+  drain = %[4]q
+}
+log {
+  level = "debug"
 }
 cron "abandon" {
   enabled  = %[2]t
@@ -23,7 +26,7 @@ cron "abandon" {
   missed   = "all"
   overlap  = "queue"
   retry {
-    backoff = "1s"
+    backoff = "5s"
     jitter  = 0
   }
   webhook { url = %[1]q }
@@ -35,11 +38,18 @@ cron "retry" {
   overlap      = "queue"
   on_interrupt = "retry"
   retry {
-    backoff = "1s"
+    backoff = "5s"
     jitter  = 0
   }
   webhook { url = %[1]q }
 }`
+
+// The lease, which a machine that stalls for a second or two must not cost a leader. Only the successor of a frozen one waits for it:
+// every other end is seen at once.
+const (
+	seenLease   = "10s"
+	frozenLease = "5s"
+)
 
 // pointTest has two replicas, of which the first one leads, and a job of each policy for interrupted runs.
 type pointTest struct {
@@ -56,11 +66,11 @@ const waitToFinish = `create function finish() returns trigger language plpgsql 
 		$$ begin perform pg_advisory_xact_lock_shared(hashtext(new.job)); return new; end $$;
 	create trigger finish before update on pgsolo.cron_run for each row when (new.outcome = 'ok') execute function finish()`
 
-func setupPoint(t *testing.T, manual bool, drain string) *pointTest {
-	return setupPointAt(t, privatepg.Database(t), manual, drain)
+func setupPoint(t *testing.T, manual bool, lease, drain string) *pointTest {
+	return setupPointAt(t, privatepg.Database(t), manual, lease, drain)
 }
 
-func setupPointAt(t *testing.T, url string, manual bool, drain string) *pointTest {
+func setupPointAt(t *testing.T, url string, manual bool, lease, drain string) *pointTest {
 	p := &pointTest{manual: manual}
 	p.witness = startCronWitness(t, func(r *http.Request, a attempt) int {
 		fails := p.fails.Load()
@@ -72,7 +82,7 @@ func setupPointAt(t *testing.T, url string, manual bool, drain string) *pointTes
 		}
 		return http.StatusOK
 	})
-	p.replicas = startReplicas(t, url, fmt.Sprintf(pointCrons, p.witness.url, !manual, drain), 1)
+	p.replicas = startReplicas(t, url, fmt.Sprintf(pointCrons, p.witness.url, !manual, lease, drain), 1)
 	p.leads, _ = p.leader(0)
 	p.has("its claim", `select count(*) = 2 from pgsolo.cron_job`)
 	p.exec(waitToFinish)
@@ -115,7 +125,7 @@ func (p *pointTest) arrives(g *gate) attempt {
 	select {
 	case a := <-g.waiting:
 		return a
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		p.t.Fatal("waited too long for a run")
 		panic("unreachable")
 	}

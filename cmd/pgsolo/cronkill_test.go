@@ -97,7 +97,7 @@ func TestKilledLeadersCron(t *testing.T) {
 				t.Errorf("%d ticks of job %q are %s", n, job, outcome)
 			}
 		}
-		if n := outcomes[job]["interrupted"]; n > kills && job != "flaky" { // of which several may run
+		if n := outcomes[job]["interrupted"]; n > kills && job != "flaky" && job != "abandon" { // of which several may run
 			t.Errorf("%d ticks of job %q were interrupted by %d kills", n, job, kills)
 		}
 	}

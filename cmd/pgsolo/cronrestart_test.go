@@ -13,7 +13,7 @@ import (
 
 const rareCron = `
 cron "rare" {
-  schedule = "*/2 * * * * *"
+  schedule = "*/5 * * * * *"
   webhook { url = %q }
 }`
 
@@ -23,7 +23,7 @@ func TestRareCronUnderRestarts(t *testing.T) {
 	w := startCronWitness(t, func(*http.Request, attempt) int { return http.StatusOK })
 	r := startReplicas(t, privatepg.Database(t), fmt.Sprintf(rareCron, w.url), 1)
 	current, term := r.leader(0)
-	for w.count() < 2 {
+	for w.count() < 2 || int64(w.count()) >= term { // more terms than ticks, however long a start takes
 		<-time.After(rand.N(500 * time.Millisecond)) // which is no wait for anything: any moment will do
 		r.start()
 		current.signal(syscall.SIGTERM)
@@ -37,15 +37,12 @@ func TestRareCronUnderRestarts(t *testing.T) {
 	}
 	rows := r.rows("rare", time.Now())
 	for i, row := range rows {
-		if i > 0 && row.At.Sub(rows[i-1].At) != 2*time.Second {
+		if i > 0 && row.At.Sub(rows[i-1].At) != 5*time.Second {
 			t.Errorf("after the tick of %s comes %+v", rows[i-1].At, row)
 		}
 		if starts := w.check(row); row.Outcome != "ok" || len(starts) != 1 {
 			t.Errorf("started in the attempts %v: %+v", starts, row)
 		}
-	}
-	if int64(len(rows)) >= term {
-		t.Errorf("%d ticks in %d terms: want more terms than ticks", len(rows), term)
 	}
 	t.Logf("%d ticks in %d terms", len(rows), term)
 }

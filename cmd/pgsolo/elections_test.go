@@ -10,8 +10,12 @@ import (
 func TestTwoElections(t *testing.T) {
 	url := privatepg.Database(t)
 	path := configure(t, url, `
-election "orders" {}
-election "reports" {}
+election "orders" {
+  lease = "30s"
+}
+election "reports" {
+  lease = "30s"
+}
 topic "t" {}
 handler "first" {
   topic = "t"

@@ -35,12 +35,13 @@ handler "h" {
 }`)
 	leader := start(t, nil, "run", "-c", path)
 	eventually(t, "leader", func() bool { return leader.is("/leader") })
+	const sessions = `select count(*) = $1 from pg_stat_activity where application_name = $2`
+	eventually(t, "no session of the leader that it has not renamed yet", func() bool {
+		return ask[bool](t, conn, sessions, 0, "pgsolo main standby")
+	})
 	standby := start(t, nil, "run", "-c", path)
-	eventually(t, "the standby's three sessions", func() (ready bool) {
-		if err := conn.QueryRow(t.Context(), `select count(*) = 3 from pg_stat_activity where application_name = 'pgsolo main standby'`).Scan(&ready); err != nil {
-			t.Fatal(err)
-		}
-		return ready && standby.is("/standby") // and not sessions of the leader that it has not renamed yet
+	eventually(t, "the standby's three sessions", func() bool {
+		return ask[bool](t, conn, sessions, 3, "pgsolo main standby") && standby.is("/standby")
 	})
 	exec(`alter role app connection limit 0`)
 	leader.kill()
@@ -52,10 +53,5 @@ handler "h" {
 		}
 		return done
 	})
-	eventually(t, "its sessions to bear the term", func() (named bool) {
-		if err := conn.QueryRow(t.Context(), `select count(*) = 3 from pg_stat_activity where application_name = 'pgsolo main term 2'`).Scan(&named); err != nil {
-			t.Fatal(err)
-		}
-		return named
-	})
+	eventually(t, "its sessions to bear the term", func() bool { return ask[bool](t, conn, sessions, 3, "pgsolo main term 2") })
 }

@@ -231,8 +231,8 @@ func TestDev(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
-	p := start(t, nil, "demo", "--for", "4s")
-	if code := p.exit(); code != exitDone {
+	p := start(t, nil, "demo", "--for", "8s") // the first kill comes after 3.5 s at the latest
+	if code := p.exitWithin(2 * patience); code != exitDone {
 		t.Errorf("exit code %d, want %d", code, exitDone)
 	}
 	mustContain(t, p.log.String(), "leader killed; term 2 leads after", "Summary", " 0 lost", " 0 doubled, 0 missed", " 0 overlaps")

@@ -13,11 +13,11 @@ import (
 func TestLeaderThatFailsLeavesNoStatement(t *testing.T) {
 	for name, test := range map[string]struct {
 		signal syscall.Signal
-		bound  time.Duration // from the failure to the next leader's statements
+		bound  time.Duration // from the failure to the next leader's statements, on a busy machine; the statements take a minute
 	}{
-		"killed":  {syscall.SIGKILL, 5 * time.Second},
-		"frozen":  {syscall.SIGSTOP, 15 * time.Second},
-		"stopped": {syscall.SIGTERM, 5 * time.Second},
+		"killed":  {syscall.SIGKILL, 15 * time.Second},
+		"frozen":  {syscall.SIGSTOP, 25 * time.Second},
+		"stopped": {syscall.SIGTERM, 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) { testFailureDuringStatements(t, test.signal, test.bound) })
 	}
@@ -29,9 +29,10 @@ func testFailureDuringStatements(t *testing.T, signal syscall.Signal, bound time
 	for _, statement := range []string{
 		`create table effect (id bigint, term bigint)`,
 		`create sequence overlapped`,
-		// What is rolled back leaves its mark in sequences: who finds the lock taken works beside another one.
+		// What is rolled back leaves its mark in sequences: who finds the lock taken works beside another one. It is free again as soon
+		// as the statement has ended, even before its session has.
 		`create function work(what int, term bigint) returns void language plpgsql as $$ begin
-			if not pg_try_advisory_lock(4711, what) then perform nextval('overlapped'); end if;
+			if not pg_try_advisory_xact_lock(4711, what) then perform nextval('overlapped'); end if;
 			perform nextval(format('began_%s_%s', what, term)::regclass);
 			perform pg_sleep(60);
 		end $$`,
@@ -84,19 +85,16 @@ cron "c" {
 	leader.signal(signal)
 	eventually(t, "the statements of the next leader", func() bool { return began(2) == 2 })
 	took := time.Since(failed)
-	var (
-		since             time.Time
-		overlapped        bool
-		effects, sessions int
-	)
-	if err := conn.QueryRow(t.Context(), `select since, (select is_called from overlapped), (select count(*) from effect),
-		(select count(*) from pg_stat_activity where datname = current_database() and application_name like '%term 1%' and application_name not like '%term 1_%')
-		from pgsolo.leader`).Scan(&since, &overlapped, &effects, &sessions); err != nil {
-		t.Fatal(err)
+	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name like '%term 1'`
+	sessions := ask[int](t, conn, countSessions)
+	t.Logf("from the failure to the next leader %s, to its statements %s", ask[time.Time](t, conn, `select since from pgsolo.leader`).Sub(failed), took)
+	if overlapped, effects := ask[bool](t, conn, `select is_called from overlapped`), ask[int](t, conn, `select count(*) from effect`); overlapped || effects != 0 {
+		t.Errorf("overlapped: %t, %d effects", overlapped, effects)
 	}
-	t.Logf("from the failure to the next leader %s, to its statements %s", since.Sub(failed), took)
-	if overlapped || effects != 0 || sessions != 0 {
-		t.Errorf("overlapped: %t, %d effects, %d sessions of the first leader", overlapped, effects, sessions)
+	if signal == syscall.SIGTERM { // a leader that has resigned is not waited for: it closes its idle sessions by itself
+		eventually(t, "the sessions of the first leader to end", func() bool { return ask[int](t, conn, countSessions) == 0 })
+	} else if sessions != 0 {
+		t.Errorf("%d sessions of the first leader", sessions)
 	}
 	if took > bound {
 		t.Errorf("it took more than %s", bound)

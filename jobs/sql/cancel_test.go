@@ -26,6 +26,7 @@ func TestCancelEndsTheStatement(t *testing.T) {
 	}
 	defer one.Close()
 	session := value[int](t, one, `select pg_backend_pid()`)
+	slow := 0
 	for range 20 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
@@ -40,12 +41,15 @@ func TestCancelEndsTheStatement(t *testing.T) {
 		if !errors.Is(err, errStop) || err.Error() != "run statement: cancelled: time is up" {
 			t.Fatalf("error %v", err)
 		}
-		if took := time.Since(begin); took > time.Second {
-			t.Errorf("it took %s", took)
+		if time.Since(begin) > cancelTime/2 {
+			slow++
 		}
 		if next := value[int](t, one, `select pg_backend_pid()`); next != session {
 			t.Fatal("the session was closed")
 		}
+	}
+	if slow > 5 { // a busy machine may delay some
+		t.Errorf("%d of 20 took longer than %s", slow, cancelTime/2)
 	}
 }
 
@@ -124,7 +128,7 @@ func TestStatementThatDoesNotEnd(t *testing.T) {
 	if !errors.Is(err, errStop) || err.Error() != want {
 		t.Errorf("error = %v\nwant    %s", err, want)
 	}
-	if took := time.Since(begin); took < cancelTime || took > cancelTime+3*time.Second {
+	if took := time.Since(begin); took < cancelTime || took > 30*time.Second { // half of what the statement would take
 		t.Errorf("it took %s", took)
 	}
 }

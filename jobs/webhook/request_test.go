@@ -83,13 +83,15 @@ func TestConnectionIsKept(t *testing.T) {
 	t.Cleanup(server.Close)
 	client := NewClient()
 	t.Cleanup(client.CloseIdleConnections)
-	for range 5 {
+	const requests = 10
+	for range requests {
 		if err := (Request{URL: server.URL, Client: client}).Send(t.Context(), jobs.Invocation{}); err == nil {
 			t.Error("Send = nil, want status 500")
 		}
 	}
-	if got := connections.Load(); got != 1 {
-		t.Errorf("5 requests took %d connections, want 1", got)
+	// net/http does without a connection where it hears 50 ms late that the request was written, as on a busy machine.
+	if got := connections.Load(); got > requests/2 {
+		t.Errorf("%d requests took %d connections", requests, got)
 	}
 }
 

@@ -28,6 +28,7 @@ handler "count" {
 cron "tick" {
   schedule = "* * * * * *"
   missed   = "all"
+  overlap  = "queue" # or else a machine that stalls for a second would leave one out
 
   webhook {
     url = "${env("WITNESS")}/tick"

@@ -163,17 +163,17 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// eventually fails the test when a condition does not come true in 20 seconds.
+// eventually fails the test when a condition does not come true in a minute.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	retry := time.NewTicker(5 * time.Millisecond)
 	defer retry.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !condition() {
 		select {
 		case <-retry.C:
 		case <-deadline:
-			t.Fatalf("%s: not within 20 seconds", what)
+			t.Fatalf("%s: not within a minute", what)
 		}
 	}
 }
@@ -192,9 +192,23 @@ func openFolder(t *testing.T) string {
 	return folder
 }
 
-// writeScript makes a shell script that every user can run.
+// openTo makes a folder that every user can write to.
+func openTo(t *testing.T, folder string) {
+	t.Helper()
+	if err := os.Mkdir(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeScript makes a shell script that every user can run. A child that another test starts meanwhile would inherit the file, open for
+// writing, up to its own exec, and for that long no other process can run it.
 func writeScript(t *testing.T, path, body string) {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}

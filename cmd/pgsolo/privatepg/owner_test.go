@@ -34,15 +34,9 @@ func TestNothingIsLeftWhenTheOwnerIsKilledDuringInitdb(t *testing.T) {
 	writeScript(t, filepath.Join(folder, "bin", "postgres"), `exec `+real.folder+`/postgres "$@"`)
 	writeScript(t, filepath.Join(folder, "bin", "initdb"), `[ "$1" = --version ] || echo $$ "$2" >`+marker+`.new && mv `+marker+`.new `+marker+` 2>/dev/null
 exec `+real.folder+`/initdb "$@"`)
-	if err := os.Mkdir(filepath.Dir(marker), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(filepath.Dir(marker), 0o777); err != nil {
-		t.Fatal(err)
-	}
+	openTo(t, filepath.Dir(marker))
 	owner := startOwner(t, nil, "PGSOLO_PG_BIN="+filepath.Join(folder, "bin"))
 	eventually(t, "start of initdb", func() bool { return exists(marker) })
-	owner.kill(t)
 	mark, err := os.ReadFile(marker)
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +50,7 @@ exec `+real.folder+`/initdb "$@"`)
 	if !exists(run) {
 		t.Fatalf("folder %s was never there", run)
 	}
+	owner.kill(t)
 	eventually(t, "end of initdb", func() bool { return !alive(pid) })
 	eventually(t, "end of the folder", func() bool { return !exists(run) })
 }

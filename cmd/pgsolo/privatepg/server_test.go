@@ -262,8 +262,19 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// The context ends while initdb runs.
+// The context ends while initdb runs, which does not come to its end before.
 func TestCancelledStartLeavesNothing(t *testing.T) {
+	real, programs := realPrograms(t), openFolder(t)
+	marks := filepath.Join(programs, "marks")
+	openTo(t, marks)
+	writeScript(t, filepath.Join(programs, "bin", "postgres"), `exec `+real.folder+`/postgres "$@"`)
+	writeScript(t, filepath.Join(programs, "bin", "initdb"), `if [ "$1" != --version ]; then
+	mkdir "$2" # as it does itself at first
+	: >`+marks+`/begun
+	while [ ! -e `+marks+`/cancelled ]; do sleep 0.01; done
+fi
+exec `+real.folder+`/initdb "$@"`)
+	t.Setenv("PGSOLO_PG_BIN", filepath.Join(programs, "bin"))
 	folder := ownTempFolder(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("not wanted any more")
@@ -272,11 +283,11 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 		_, err := Start(ctx, Options{})
 		result <- err
 	}()
-	eventually(t, "start of initdb", func() bool {
-		found, _ := filepath.Glob(filepath.Join(folder, "pgsolo-*", "data.new"))
-		return len(found) == 1
-	})
+	eventually(t, "start of initdb", func() bool { return exists(filepath.Join(marks, "begun")) })
 	cancel(enough)
+	if err := os.WriteFile(filepath.Join(marks, "cancelled"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-result; !errors.Is(err, enough) {
 		t.Errorf("got error %v, want the cause of the context's end", err)
 	}
