@@ -44,7 +44,7 @@ func (c *fakeClock) waiting() (timer chan<- time.Time, next <-chan struct{}) {
 // wake ends a wait of the loop. What it returns is closed when the loop waits again: all that followed is done then.
 func (c *fakeClock) wake(t *testing.T) (done <-chan struct{}) {
 	t.Helper()
-	tooLong := time.After(20 * time.Second)
+	tooLong := time.After(patience)
 	for {
 		timer, next := c.waiting()
 		select {
@@ -194,7 +194,7 @@ func (c *cronTest) tell() {
 	c.t.Helper()
 	select {
 	case c.told <- "":
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatal("the loop does not listen")
 	}
 	c.look()
