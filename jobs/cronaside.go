@@ -51,11 +51,11 @@ func (t *cronTerm) waitAgain(r *cronRun) {
 	r.result = runResult{}
 	r.nextAt = t.now().Add(asideFor)
 	switch {
-	case r.replaced != nil && r.attempt > 0:
+	case r.replaced != nil && r.attempt > 0: // in the same look
 		t.giveUp(r, outcomeReplaced, r.replaced.Error())
 	case r.replaced != nil:
 		t.giveUp(r, outcomeSkipped, r.replaced.Error())
-	case r.attempt > 0 || r.forced:
+	case r.attempt > 0 || r.forced: // a forced one waits for no turn
 		j.retrying = append(j.retrying, r)
 	default:
 		j.queue = append([]*cronRun{r}, j.queue...)

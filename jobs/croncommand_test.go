@@ -274,22 +274,22 @@ func TestCronHearsInAnotherSchema(t *testing.T) {
 		return err == nil
 	})
 	within(t, "the first manual run", started).end <- nil
-	for range 3 {
+	triggered := 1
+	quickly(t, lookWhenTold/2, func() time.Duration {
 		begun := time.Now()
 		if _, err := jobs.Trigger(t.Context(), pool, "job", true); err != nil {
 			t.Fatal(err)
 		}
+		triggered++
 		within(t, "a manual run", started).end <- nil
-		if took := time.Since(begun); took > lookWhenTold/2 {
-			t.Errorf("it was heard of after %s", took)
-		}
-	}
+		return time.Since(begun)
+	})
 	close(stop)
 	if err := within(t, "the job to end", ended); err != nil {
 		t.Error(err)
 	}
 	runs, err := jobs.Runs(t.Context(), pool, "job", time.Time{}, 10)
-	if err != nil || len(runs) != 4 || runs[0].Outcome != "ok" || runs[0].Cause != "manual" || runs[0].Term != 1 {
+	if err != nil || len(runs) != triggered || runs[0].Outcome != "ok" || runs[0].Cause != "manual" || runs[0].Term != 1 {
 		t.Errorf("runs: %+v, %v", runs, err)
 	}
 }

@@ -166,6 +166,7 @@ func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
 			if !drain {
 				c.finish(second, nil)
 			}
+			begun := time.Now()
 			close(c.stop)
 			unlock()
 			if drain {
@@ -174,6 +175,9 @@ func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
 			}
 			if err := within(t, "the job to end", c.ended); err != nil {
 				t.Error(err)
+			}
+			if took := time.Since(begun); !drain && took >= lastOutcome {
+				t.Skipf("the machine is too slow for that: it took %s", took)
 			}
 			c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""})
 		})

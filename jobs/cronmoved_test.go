@@ -54,7 +54,7 @@ func TestCronClaimBesideAnOpenPause(t *testing.T) {
 	if err := (CronJobs{}).Pause(t.Context(), tx, "job"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if _, err := store.claim(ctx, 2, jobs, tick.at); err != nil {
 		t.Errorf("claim: %v", err)
