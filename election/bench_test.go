@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
@@ -29,7 +29,7 @@ func BenchmarkHandover(b *testing.B) {
 
 // compare ends the leader of two elections in turn, of which one is the floor.
 func compare(b *testing.B, metric string, end func(*contender)) {
-	url := privatepg.Database(b)
+	url := pgtest.Database(b)
 	floor := newField(b, url, (*contender).queue, floorClass)
 	ours := newField(b, url, (*contender).elect, "pgsolo.leader")
 	var floors, samples []time.Duration

@@ -3,7 +3,7 @@ package election_test
 import (
 	"testing"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
@@ -11,8 +11,8 @@ import (
 // one are not taken for those of the leader in the other.
 func TestLeaderOfAnotherDatabaseIsNotHeard(t *testing.T) {
 	t.Parallel()
-	url := privatepg.Database(t)
-	within(t, "leader elsewhere", setup(t, privatepg.Database(t), briefly).leading) // pings on
+	url := pgtest.Database(t)
+	within(t, "leader elsewhere", setup(t, pgtest.Database(t), briefly).leading) // pings on
 	proxy := serve(t, url)
 	first := setup(t, proxy.url, briefly)
 	within(t, "first leader", first.leading)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -201,7 +202,7 @@ func repeats() int {
 // startServer starts a server for one test, with the tables.
 func startServer(t *testing.T, options privatepg.Options) *privatepg.Server {
 	t.Helper()
-	server := privatepg.TestServer(t, options)
+	server := pgtest.Server(t, options)
 	if err := migrate(t.Context(), server.URL("postgres")); err != nil {
 		t.Fatal(err)
 	}

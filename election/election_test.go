@@ -9,12 +9,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
 func TestOneLeadsAndHandsOver(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	first := setup(t, url)
 	term := within(t, "first leader", first.leading)
 	second := setup(t, url, func(o *election.Options) { o.Holder = "second" })
@@ -39,7 +39,7 @@ func TestOneLeadsAndHandsOver(t *testing.T) {
 }
 
 func TestTerminatedSessionIsSeenAtOnce(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	first := setup(t, url, func(o *election.Options) { o.Lease = time.Minute }) // no ping for 12 s: only the pending read can tell
 	term := within(t, "first leader", first.leading)
 	second := setup(t, url)
@@ -68,7 +68,7 @@ func TestTerminatedSessionIsSeenAtOnce(t *testing.T) {
 }
 
 func TestStolenTermIsLost(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	r := setup(t, url, briefly)
 	within(t, "leader", r.leading)
 	if _, err := connect(t, url).Exec(t.Context(), `update pgsolo.leader set term = term + 1`); err != nil {
@@ -84,7 +84,7 @@ func TestStolenTermIsLost(t *testing.T) {
 }
 
 func TestUnlockedByOthersIsLost(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	server := serve(t, url)
 	r := setup(t, server.url, func(o *election.Options) { o.Lease = 2 * brief }) // and a ping each two seconds
 	within(t, "leader", r.leading)
@@ -104,7 +104,7 @@ func TestUnlockedByOthersIsLost(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	const drain = 200 * time.Millisecond
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	started, sawStopping, cause := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	var cancelled time.Time // before cause receives
 	r := &replica{t: t, ended: make(chan error, 1)}
@@ -138,7 +138,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestLeadersErrorIsReturnedAndTheLockFreed(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	broken := errors.New("broken")
 	r := &replica{t: t, ended: make(chan error, 1)}
 	r.start(url, func(context.Context, election.Term) error { return broken })
@@ -150,7 +150,7 @@ func TestLeadersErrorIsReturnedAndTheLockFreed(t *testing.T) {
 }
 
 func TestIndependentElections(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	conn := connect(t, url)
 	if err := election.Migrate(t.Context(), conn, "other"); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestIndependentElections(t *testing.T) {
 }
 
 func TestHostileRoleSettings(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	conn := connect(t, url)
 	for _, setting := range []string{
 		"idle_session_timeout = '300ms'", "statement_timeout = '50ms'", "lock_timeout = '20ms'",
@@ -186,7 +186,7 @@ func TestHostileRoleSettings(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	r := setup(t, url, func(o *election.Options) { o.Schema = "absent" })
 	if err := within(t, "refusal", r.ended); !errors.Is(err, election.ErrSchema) {
 		t.Errorf("without the schema: %v, want ErrSchema", err)

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A leader is stopped for longer than its lease. Its kernel keeps its connections up, so that only the server can end them.
@@ -19,7 +19,7 @@ func TestFrozenLeader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := setupCluster(t, privatepg.Database(t), func(c *replicaConfig) {
+			c := setupCluster(t, pgtest.Database(t), func(c *replicaConfig) {
 				c.Lease, c.AskHeld, c.Work = brief, true, test.work
 			})
 			c.start()
@@ -51,7 +51,7 @@ func TestFrozenLeader(t *testing.T) {
 func TestFrozenStandbyInheritsTheLock(t *testing.T) {
 	t.Parallel()
 	const poll = 900 * time.Millisecond
-	c := setupCluster(t, privatepg.Database(t), func(c *replicaConfig) { c.Lease, c.PollInterval = brief, poll })
+	c := setupCluster(t, pgtest.Database(t), func(c *replicaConfig) { c.Lease, c.PollInterval = brief, poll })
 	c.start()
 	leader, begun := c.leader(0)
 	c.start()

@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Three replicas, the leader is killed five times in a row, and each time another one leads within milliseconds: the kernel
 // ends the sessions of the dead, and its successor waits in the lock's queue.
 func TestKilledLeaders(t *testing.T) {
 	t.Parallel()
-	c := setupCluster(t, privatepg.Database(t), func(c *replicaConfig) { c.Work = "select 1" })
+	c := setupCluster(t, pgtest.Database(t), func(c *replicaConfig) { c.Work = "select 1" })
 	leader, begun := c.startAll(3)
 	var takeovers []time.Duration
 	for range 5 * repeats() {
@@ -44,7 +44,7 @@ func TestKilledLeaders(t *testing.T) {
 // successor waits for the end of it, and not for the lease.
 func TestKilledLeadersStatementEndsFirst(t *testing.T) {
 	t.Parallel()
-	c := setupCluster(t, privatepg.Database(t), func(c *replicaConfig) {
+	c := setupCluster(t, pgtest.Database(t), func(c *replicaConfig) {
 		c.Work = "select pg_sleep(3600)"
 	})
 	c.start()
@@ -69,7 +69,7 @@ func TestKilledLeadersStatementEndsFirst(t *testing.T) {
 func TestTerminatedLockSession(t *testing.T) {
 	t.Parallel()
 	const ignore = 300 * time.Millisecond
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	c := setupCluster(t, url, func(c *replicaConfig) { c.Ignore, c.Work = ignore, "select 1" })
 	first := c.start()
 	_, begun := c.leader(0)

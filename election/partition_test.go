@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
@@ -126,7 +126,7 @@ func (r *relay) inject(sql string) {
 
 func TestPartitionedLeaderStopsBeforeTheNextOneLeads(t *testing.T) {
 	t.Parallel()
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	proxy := serve(t, url)
 	first := setup(t, proxy.url, briefly)
 	within(t, "first leader", first.leading)
@@ -152,7 +152,7 @@ func TestPartitionedLeaderStopsBeforeTheNextOneLeads(t *testing.T) {
 func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	lasting := func(o *election.Options) { o.Lease = 2 * brief } // the process is told to end a tenth of it before another leads
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	proxy := serve(t, url)
 	second := setup(t, url, lasting)
 	within(t, "second, which leads for now", second.leading)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
@@ -30,7 +30,7 @@ func TestSharingPoolerIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			database := privatepg.Database(t)
+			database := pgtest.Database(t)
 			through := pool(t, database, "pool_mode = "+test.mode, test.settings)
 			for range test.crowd {
 				keepBusy(t, through)
@@ -84,7 +84,7 @@ func keepBusy(t *testing.T, url string) {
 
 func TestSessionPoolerHandsOver(t *testing.T) {
 	t.Parallel()
-	through := pool(t, privatepg.Database(t), "pool_mode = session")
+	through := pool(t, pgtest.Database(t), "pool_mode = session")
 	first := setup(t, through)
 	term := within(t, "first leader", first.leading)
 	second := setup(t, through)
@@ -109,7 +109,7 @@ func TestSessionPoolerHandsOver(t *testing.T) {
 // by the DISCARD ALL with which it resets the session.
 func TestSessionPoolerFreesTheLockOfAKilledLeader(t *testing.T) {
 	t.Parallel()
-	through := pool(t, privatepg.Database(t), "pool_mode = session")
+	through := pool(t, pgtest.Database(t), "pool_mode = session")
 	first, hangUp := setupKillable(t, through, func(o *election.Options) { o.Lease = time.Minute }) // far beyond what the test waits
 	within(t, "first leader", first.leading)
 	second := setup(t, through, func(o *election.Options) { o.Lease = time.Minute })
@@ -129,7 +129,7 @@ func TestSessionPoolerFreesTheLockOfAKilledLeader(t *testing.T) {
 // it when it is silent for the lease, and that still holds.
 func TestSessionPoolerWithoutResetCostsALease(t *testing.T) {
 	t.Parallel()
-	through := pool(t, privatepg.Database(t), "pool_mode = session", "server_reset_query =")
+	through := pool(t, pgtest.Database(t), "pool_mode = session", "server_reset_query =")
 	first, hangUp := setupKillable(t, through, briefly)
 	within(t, "first leader", first.leading)
 	second := setup(t, through, briefly)
@@ -174,7 +174,7 @@ func setupKillable(t *testing.T, url string, change func(*election.Options)) (r 
 // the client is there.
 func TestPartitionFromASessionPooler(t *testing.T) {
 	t.Parallel()
-	through := pool(t, privatepg.Database(t), "pool_mode = session")
+	through := pool(t, pgtest.Database(t), "pool_mode = session")
 	proxy := serve(t, through)
 	first := setup(t, proxy.url, briefly)
 	within(t, "first leader", first.leading)

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 	"github.com/pgsolo/pgsolo/election"
 )
@@ -29,7 +30,7 @@ type pair struct {
 // setupPair starts a primary with the tables of an election, and a hot standby that follows it.
 func setupPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{primary: privatepg.TestServer(t, privatepg.Options{})}
+	p := &pair{primary: pgtest.Server(t, privatepg.Options{})}
 	p.primaryURL = p.primary.URL("postgres")
 	if err := migrate(t.Context(), p.primaryURL); err != nil {
 		t.Fatal(err)
@@ -57,7 +58,7 @@ func setupPair(t *testing.T) *pair {
 	if output, err := copying.CombinedOutput(); err != nil {
 		t.Fatalf("copy the primary: %v\n%s", err, output)
 	}
-	p.replica = privatepg.TestServer(t, privatepg.Options{Dir: folder, Settings: map[string]string{
+	p.replica = pgtest.Server(t, privatepg.Options{Dir: folder, Settings: map[string]string{
 		"fsync":                       "off",
 		"wal_retrieve_retry_interval": "100ms", // a promotion waits for it where the primary is gone; default 5 s
 	}})

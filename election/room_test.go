@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
@@ -73,7 +73,7 @@ func wantHistory(t *testing.T, url string, want ...string) {
 }
 
 func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	first := setup(t, url)
 	term := within(t, "first leader", first.leading)
 	working := connectAs(t, url, term.Session)
@@ -104,7 +104,7 @@ func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
 
 func TestSuccessorEndsWhatIsLeftAfterALease(t *testing.T) {
 	t.Parallel()
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	first := setup(t, url)
 	term := within(t, "first leader", first.leading)
 	frozen := connectAs(t, url, term.Session)
@@ -132,7 +132,7 @@ func TestSuccessorEndsWhatIsLeftAfterALease(t *testing.T) {
 }
 
 func TestNothingIsWaitedForAfterAResignation(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	first := setup(t, url)
 	term := within(t, "first leader", first.leading)
 	connectAs(t, url, term.Session)
@@ -145,7 +145,7 @@ func TestNothingIsWaitedForAfterAResignation(t *testing.T) {
 
 func TestStepDown(t *testing.T) {
 	t.Parallel()
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	first := setup(t, url, briefly)
 	term := within(t, "first leader", first.leading)
 	second := setup(t, url, briefly)
@@ -181,7 +181,7 @@ func TestStepDown(t *testing.T) {
 
 func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
 	t.Parallel()
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	r := setup(t, url, briefly)
 	within(t, "leader", r.leading)
 	if _, err := r.elector.StepDown(t.Context()); err != nil {
@@ -194,7 +194,7 @@ func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
 
 func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 	t.Parallel()
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	sick := make(chan struct{})
 	wedged := context.DeadlineExceeded
 	first := setup(t, url, briefly, func(o *election.Options) {
@@ -224,7 +224,7 @@ func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 }
 
 func TestLeadershipsSpread(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	names := []string{"a", "b", "c"}
 	// Somebody else has the locks until all wait for them: who leads already lets come first who waits, not who is still to come.
 	conn := connect(t, url)
@@ -267,7 +267,7 @@ func TestLeadershipsSpread(t *testing.T) {
 }
 
 func TestOneProcessLeadsAllElectionsIfItIsAlone(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	group := &election.Group{}
 	for _, name := range []string{"a", "b"} {
 		within(t, "leader of "+name, setup(t, url, func(o *election.Options) { o.Name, o.Group = name, group }).leading)
@@ -275,7 +275,7 @@ func TestOneProcessLeadsAllElectionsIfItIsAlone(t *testing.T) {
 }
 
 func TestHistoryIsPrunedAndReadable(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	conn := connect(t, url)
 	if _, err := conn.Exec(t.Context(), `insert into pgsolo.leader (election, term) values ('main', 1500);
 		insert into pgsolo.leader_term select 'main', 1, n, 'h', '', now(), now(), 'resigned' from generate_series(1, 1500) n`); err != nil {

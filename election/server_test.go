@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 	"github.com/pgsolo/pgsolo/election"
 )
@@ -96,7 +97,7 @@ func TestConnectionLimitAtTakeover(t *testing.T) {
 // A statement that waits for every transaction older than itself, as create index concurrently does, waits for a poll of each
 // standby, and not for the end of the leader.
 func TestIndexIsBuiltBesideStandbys(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	slowest := func(o *election.Options) { o.PollInterval = 900 * time.Millisecond }
 	leader := setup(t, url, slowest)
 	within(t, "leader", leader.leading)
@@ -125,7 +126,7 @@ func TestIndexIsBuiltBesideStandbys(t *testing.T) {
 
 // A hundred replicas start and stop, as leaders and as standbys in turn. No session, lock or goroutine is left.
 func TestHundredCyclesLeaveNothing(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	before := goleak.IgnoreCurrent()
 	conn := connect(t, url)
 	long := func(o *election.Options) { o.Lease = time.Minute } // the server would end a session that is left when it has passed

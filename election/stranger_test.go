@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
@@ -24,7 +24,7 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 	for _, lock := range []string{"pg_advisory_lock", "pg_advisory_lock_shared"} {
 		t.Run(lock, func(t *testing.T) {
 			t.Parallel()
-			url := privatepg.Database(t)
+			url := pgtest.Database(t)
 			stranger := connect(t, url)
 			if _, err := stranger.Exec(t.Context(), fmt.Sprintf(takeKey, lock)); err != nil {
 				t.Fatal(err)
@@ -59,10 +59,10 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 // stranger to its standby.
 func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	t.Parallel()
-	if _, err := connect(t, privatepg.Database(t)).Exec(t.Context(), fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {
+	if _, err := connect(t, pgtest.Database(t)).Exec(t.Context(), fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {
 		t.Fatal(err)
 	}
-	url, log := privatepg.Database(t), &syncBuffer{}
+	url, log := pgtest.Database(t), &syncBuffer{}
 	leader := setup(t, url, logged(log), briefly)
 	term := within(t, "leader", leader.leading)
 	// While it sits out the next round the lock is free, and it looks who holds it.

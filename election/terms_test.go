@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
 func TestTermsOfConcurrentElectionsDiffer(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	terms := map[int64]string{}
 	var all []*replica
 	for i := range 16 {

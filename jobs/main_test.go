@@ -12,11 +12,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/listener"
 )
 
-func TestMain(m *testing.M) { os.Exit(privatepg.Main(m, migrateTemplate)) }
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m, migrateTemplate)) }
 
 func migrateTemplate(ctx context.Context, url string) error {
 	conn, err := pgx.Connect(ctx, url)
@@ -30,7 +30,7 @@ func migrateTemplate(ctx context.Context, url string) error {
 // setup returns a pool on a database of the test's own.
 func setup(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pgxpool.New(context.Background(), privatepg.Database(t))
+	pool, err := pgxpool.New(context.Background(), pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}

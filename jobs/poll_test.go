@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // setupPoll returns a poll for n consumers that nobody runs.
@@ -243,7 +243,7 @@ func TestPollLeavesAnIdleLeaderIdle(t *testing.T) {
 	for name, bell := range map[string]bool{"with a bell": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it takes its time
-			config, err := pgxpool.ParseConfig(privatepg.Database(t))
+			config, err := pgxpool.ParseConfig(pgtest.Database(t))
 			if err != nil {
 				t.Fatal(err)
 			}

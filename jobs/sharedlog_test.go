@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // reads counts the reads of new events, and lets a test stop them at the door.
@@ -58,7 +58,7 @@ func (r *reads) shut() (open func()) {
 
 func setupReads(t *testing.T) (*pgxpool.Pool, *reads) {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(privatepg.Database(t))
+	config, err := pgxpool.ParseConfig(pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -51,7 +52,7 @@ func TestFiftyTerminationsUnderLoad(t *testing.T) {
 // The server is restarted, in order and as in a crash. The listener stays up, and nothing that is durable is overlooked.
 func TestServerRestart(t *testing.T) {
 	t.Parallel()
-	server := privatepg.TestServer(t, privatepg.Options{})
+	server := pgtest.Server(t, privatepg.Options{})
 	b := setupOn(t, server.URL("postgres"))
 	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
 	l := b.listener()

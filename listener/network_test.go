@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -34,7 +35,7 @@ func TestBlackHole(t *testing.T) {
 		return
 	}
 	command(t, "ip link set lo up")
-	server := privatepg.TestServer(t, privatepg.Options{TCP: true, Settings: map[string]string{"listen_addresses": "0.0.0.0"}})
+	server := pgtest.Server(t, privatepg.Options{TCP: true, Settings: map[string]string{"listen_addresses": "0.0.0.0"}})
 	admin := setupOn(t, server.URL("postgres"))
 	admin.exec(`copy (select 'host all all 10.0.0.0/8 scram-sha-256') to program 'cat >>pg_hba.conf'`)
 	admin.exec(`select pg_reload_conf()`)

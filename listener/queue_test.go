@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestQueueWatch(t *testing.T) {
 	t.Parallel()
 	const fills, emptied = "the notification queue fills up", "the notification queue has emptied"
-	b := setupOn(t, privatepg.TestServer(t, privatepg.Options{}).URL("postgres")) // whose queue has nothing of others
+	b := setupOn(t, pgtest.Server(t, privatepg.Options{}).URL("postgres")) // whose queue has nothing of others
 	b.options.ProbeInterval = time.Second
 	l := b.listener()
 	l.queueWarning = 20e-6 // some 160 kB

@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 const (
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	os.Exit(privatepg.Main(m))
+	os.Exit(pgtest.Main(m))
 }
 
 // bench is a database, a connection beside the listener's, and the options of a listener on that database.
@@ -44,7 +44,7 @@ type bench struct {
 
 func setup(t testing.TB) *bench {
 	t.Helper()
-	return setupOn(t, privatepg.Database(t))
+	return setupOn(t, pgtest.Database(t))
 }
 
 // setupOn is setup on a database that the test has made.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -63,7 +64,7 @@ func TestHotStandby(t *testing.T) {
 // hotStandby starts a primary and a hot standby that follows it, and returns where the standby is.
 func hotStandby(t *testing.T) string {
 	t.Helper()
-	primary := privatepg.TestServer(t, privatepg.Options{})
+	primary := pgtest.Server(t, privatepg.Options{})
 	conn, err := pgx.Connect(t.Context(), primary.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +87,6 @@ func hotStandby(t *testing.T) string {
 	if output, err := copying.CombinedOutput(); err != nil {
 		t.Fatalf("copy the primary: %v\n%s", err, output)
 	}
-	standby := privatepg.TestServer(t, privatepg.Options{Dir: folder, Settings: map[string]string{"fsync": "off"}})
+	standby := pgtest.Server(t, privatepg.Options{Dir: folder, Settings: map[string]string{"fsync": "off"}})
 	return standby.URL("postgres")
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestNotifyLockHeldBySomebody(t *testing.T) {
 	t.Parallel()
 	const stuck, interval = "takes no NOTIFY from anybody", 3 * time.Second // of which a probe spends the half waiting for the lock
-	server := privatepg.TestServer(t, privatepg.Options{Settings: map[string]string{"synchronous_standby_names": "missing"}})
+	server := pgtest.Server(t, privatepg.Options{Settings: map[string]string{"synchronous_standby_names": "missing"}})
 	b := setupOn(t, server.URL("postgres"))
 	b.exec(`set synchronous_commit = local`)
 	b.exec(`create table t (n int)`)
@@ -144,7 +145,7 @@ func TestRefusedProbeReplacesTheSession(t *testing.T) {
 func TestStoppedBackendIsFound(t *testing.T) {
 	t.Parallel()
 	const interval = time.Second
-	server := privatepg.TestServer(t, privatepg.Options{}) // whose processes are this test's own
+	server := pgtest.Server(t, privatepg.Options{}) // whose processes are this test's own
 	b := setupOn(t, server.URL("postgres"))
 	b.options.ProbeInterval = interval
 	l := b.listener()

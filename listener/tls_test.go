@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -23,7 +24,7 @@ import (
 func TestEncryptedSession(t *testing.T) {
 	t.Parallel()
 	owner := account{os.Geteuid(), os.Getegid()}
-	if probe := privatepg.Database(t); owner.uid == 0 {
+	if probe := pgtest.Database(t); owner.uid == 0 {
 		config, err := pgx.ParseConfig(probe)
 		if err != nil {
 			t.Fatal(err)
@@ -32,7 +33,7 @@ func TestEncryptedSession(t *testing.T) {
 	}
 	folder := folderOf(t, owner)
 	roots := certificate(t, owner, folder)
-	server := privatepg.TestServer(t, privatepg.Options{TCP: true, Settings: map[string]string{
+	server := pgtest.Server(t, privatepg.Options{TCP: true, Settings: map[string]string{
 		"ssl": "on", "ssl_cert_file": filepath.Join(folder, "cert"), "ssl_key_file": filepath.Join(folder, "key"),
 	}})
 	b := setupOn(t, server.URL("postgres"))

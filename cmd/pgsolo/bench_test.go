@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/bench"
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // figures runs a bench with few samples, which brings its own PostgreSQL, and returns what it found. A machine that stalls voids figures,
@@ -154,7 +154,7 @@ func TestBenchCron(t *testing.T) {
 
 // On a server that it was given, an interrupted bench leaves neither its database nor a session.
 func TestInterruptedBenchLeavesNothing(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	conn := connect(t, url)
 	p := start(t, nil, "bench", "election", "--quick", "--url", url)
 	const selectDatabases = `select count(*) from pg_database where datname like 'pgsolo\_bench\_%'`

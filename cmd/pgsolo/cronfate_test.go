@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 const pointCrons = `
@@ -67,7 +67,7 @@ const waitToFinish = `create function finish() returns trigger language plpgsql 
 	create trigger finish before update on pgsolo.cron_run for each row when (new.outcome = 'ok') execute function finish()`
 
 func setupPoint(t *testing.T, manual bool, lease, drain string) *pointTest {
-	return setupPointAt(t, privatepg.Database(t), manual, lease, drain)
+	return setupPointAt(t, pgtest.Database(t), manual, lease, drain)
 }
 
 func setupPointAt(t *testing.T, url string, manual bool, lease, drain string) *pointTest {

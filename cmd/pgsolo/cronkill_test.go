@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // secondly is what the jobs below have in common.
@@ -60,7 +60,7 @@ func TestKilledLeadersCron(t *testing.T) {
 	t.Parallel()
 	w := startCronWitness(t, answerKilled)
 	file := filepath.Join(t.TempDir(), "ran")
-	r := startReplicas(t, privatepg.Database(t), fmt.Sprintf(killedCrons, secondly, w.url, file), 3)
+	r := startReplicas(t, pgtest.Database(t), fmt.Sprintf(killedCrons, secondly, w.url, file), 3)
 	current, term := r.leader(0)
 	for range kills {
 		<-time.After(time.Until(killTime())) // which is no wait for anything: any moment will do

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 const rareCron = `
@@ -21,7 +21,7 @@ cron "rare" {
 func TestRareCronUnderRestarts(t *testing.T) {
 	t.Parallel()
 	w := startCronWitness(t, func(*http.Request, attempt) int { return http.StatusOK })
-	r := startReplicas(t, privatepg.Database(t), fmt.Sprintf(rareCron, w.url), 1)
+	r := startReplicas(t, pgtest.Database(t), fmt.Sprintf(rareCron, w.url), 1)
 	current, term := r.leader(0)
 	for w.count() < 2 || int64(w.count()) >= term { // more terms than ticks, however long a start takes
 		<-time.After(rand.N(500 * time.Millisecond)) // which is no wait for anything: any moment will do

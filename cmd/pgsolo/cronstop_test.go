@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -87,7 +88,7 @@ func TestLostSessionOfACronLeader(t *testing.T) {
 func TestRestartOfPostgreSQLDuringATick(t *testing.T) {
 	modes := map[string]privatepg.Mode{"fast": privatepg.Fast, "immediate": privatepg.Immediate}
 	together(t, modes, func(t *testing.T, mode privatepg.Mode) {
-		server := privatepg.TestServer(t, privatepg.Options{})
+		server := pgtest.Server(t, privatepg.Options{})
 		if err := migrate(t.Context(), server.URL("postgres"), "pgsolo"); err != nil {
 			t.Fatal(err)
 		}

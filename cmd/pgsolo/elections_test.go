@@ -3,12 +3,12 @@ package main
 import (
 	"testing"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Two elections in one schema have leaders and terms that do not fence each other, and each runs what names it.
 func TestTwoElections(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	path := configure(t, url, `
 election "orders" {
   lease = "30s"

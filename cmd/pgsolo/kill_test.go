@@ -14,7 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // witness is told of every event and tick by the replicas, and of every kill by the test.
@@ -60,7 +60,7 @@ func TestKilledLeaders(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("PGSOLO_TEST_KILLS")); err == nil {
 		kills = n
 	}
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	seen := &witness{t: t, events: map[int64]int{}, ticks: map[string]int{}, killed: map[int64]bool{}}
 	receiver := httptest.NewServer(seen)
 	t.Cleanup(receiver.Close)

@@ -4,12 +4,13 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
 // A standby has opened what it needs to lead: it takes over, and handles events, when the server accepts no more connections.
 func TestTakeoverAtTheConnectionLimit(t *testing.T) {
-	server := privatepg.TestServer(t, privatepg.Options{TCP: true})
+	server := pgtest.Server(t, privatepg.Options{TCP: true})
 	admin := server.URL("postgres")
 	conn := connect(t, admin)
 	exec := func(sql string) {

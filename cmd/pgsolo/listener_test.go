@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -30,7 +31,7 @@ func (p *process) listenerPID(n int) int {
 // A leader outlives brief losses of its LISTEN session. It ends when no other session is to be had, as an unhealthy one does, after
 // it has handed over.
 func TestLeaderWhoseListenerGivesUp(t *testing.T) {
-	server := privatepg.TestServer(t, privatepg.Options{TCP: true})
+	server := pgtest.Server(t, privatepg.Options{TCP: true})
 	conn := connect(t, server.URL("postgres"))
 	exec := func(sql string, arguments ...any) {
 		t.Helper()

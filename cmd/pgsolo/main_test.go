@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // beProgram makes the test binary behave as the program, so that tests can run it as a process, and kill it.
@@ -15,5 +15,5 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beProgram) != "" {
 		main()
 	}
-	os.Exit(privatepg.Main(m, func(ctx context.Context, url string) error { return migrate(ctx, url, "pgsolo") }))
+	os.Exit(pgtest.Main(m, func(ctx context.Context, url string) error { return migrate(ctx, url, "pgsolo") }))
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -26,7 +27,7 @@ cron "c" {
 
 // An event begun before SIGTERM is finished within the drain, and the lock is given back.
 func TestPlannedStop(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	begun, release := make(chan struct{}), make(chan struct{})
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(begun)
@@ -66,7 +67,7 @@ handler "h" {
 }
 
 func TestSecondSignalExitsAtOnce(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	folder := t.TempDir()
 	p := start(t, nil, "run", "-c", configure(t, url, `
 cron "endless" {
@@ -86,7 +87,7 @@ cron "endless" {
 }
 
 func TestLostLeadershipIsExitCode3(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	p := start(t, nil, "run", "-c", configure(t, url, oneCron))
 	eventually(t, "leader", func() bool { return p.is("/leader") })
 	if _, err := connect(t, url).Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
@@ -100,7 +101,7 @@ func TestLostLeadershipIsExitCode3(t *testing.T) {
 }
 
 func TestHTTP(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	path := configure(t, url, oneCron)
 	leader := start(t, nil, "run", "-c", path)
 	eventually(t, "leader", func() bool { return leader.is("/leader") })
@@ -126,7 +127,7 @@ func TestHTTP(t *testing.T) {
 
 // A database that is out of reach is waited for, alive but not ready; what no waiting mends ends the program.
 func TestDatabaseOutOfReach(t *testing.T) {
-	server := privatepg.TestServer(t, privatepg.Options{TCP: true})
+	server := pgtest.Server(t, privatepg.Options{TCP: true})
 	address := server.URL("postgres")
 	if err := migrate(t.Context(), address, "pgsolo"); err != nil {
 		t.Fatal(err)

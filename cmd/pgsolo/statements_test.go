@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A leader is killed, frozen or stopped while it runs a long statement for a cron job and another for an event. Its successor begins
@@ -24,7 +24,7 @@ func TestLeaderThatFailsLeavesNoStatement(t *testing.T) {
 }
 
 func testFailureDuringStatements(t *testing.T, signal syscall.Signal, bound time.Duration) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	conn := connect(t, url)
 	for _, statement := range []string{
 		`create table effect (id bigint, term bigint)`,

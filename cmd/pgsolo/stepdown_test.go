@@ -4,12 +4,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A leader that has handed over keeps no session that bears its term, for which a later successor would wait.
 func TestTakeoverAfterAHandover(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	path := configure(t, url, "election \"main\" {\n  lease = \"10s\"\n}\n"+`
 topic "t" {}
 handler "h" {

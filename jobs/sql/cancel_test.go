@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 	"github.com/pgsolo/pgsolo/jobs"
 )
@@ -106,7 +107,7 @@ func TestCancelInTransaction(t *testing.T) {
 
 // A statement that the server does not end is given up, and the error says so.
 func TestStatementThatDoesNotEnd(t *testing.T) {
-	server := privatepg.TestServer(t, privatepg.Options{})
+	server := pgtest.Server(t, privatepg.Options{})
 	pool, err := pgxpool.New(t.Context(), server.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)

@@ -9,12 +9,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(privatepg.Main(m, func(ctx context.Context, url string) error {
+	os.Exit(pgtest.Main(m, func(ctx context.Context, url string) error {
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {
 			return err
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // setup returns a pool on a database of the test's own, which keeps notices.
 func setup(t testing.TB, tables ...string) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(privatepg.Database(t))
+	config, err := pgxpool.ParseConfig(pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(privatepg.Main(m, func(ctx context.Context, url string) error {
+	os.Exit(pgtest.Main(m, func(ctx context.Context, url string) error {
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 		bodies <- string(body)
 	}))
 	t.Cleanup(receiver.Close)
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	a := setup(t, url, `
 		postgres {
 			url    = env("DATABASE_URL")

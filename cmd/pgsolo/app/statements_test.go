@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // connect opens a session on the database, in which it makes the tables.
@@ -43,7 +43,7 @@ const forStatements = `
 
 // Statements of cron jobs get their parameters, run in sessions of the leader's that are as good as new, and leave their tags.
 func TestStatementsOfCronJobs(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	conn := connect(t, url, `
 		create table ran (job text, at timestamptz, attempt int, key text, manual boolean, session text, work_mem text, other jsonb);
 		create table session (expires_at timestamptz);
@@ -115,7 +115,7 @@ func TestStatementsOfCronJobs(t *testing.T) {
 
 // A statement for an event of a topic happens once, over failed attempts; one for a channel runs by itself.
 func TestStatementsOfHandlers(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	conn := connect(t, url, `
 		create table total (id int, amount numeric, attempt int);
 		create table heard (payload text, in_transaction_of bigint);
@@ -165,7 +165,7 @@ func TestStatementsOfHandlers(t *testing.T) {
 
 // Long statements have a bounded number of sessions, and leave the runner its own.
 func TestLongStatementsDoNotStarveTheRunner(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	conn := connect(t, url, `create table handled (id int)`)
 	var src strings.Builder
 	src.WriteString(forStatements + `

@@ -5,12 +5,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // The session of a statement that was interrupted is gone. The database is dropped even so.
 func TestDatabaseIsDroppedAfterAnInterruption(t *testing.T) {
-	url := privatepg.Database(t)
+	url := pgtest.Database(t)
 	d, err := openDatabase(t.Context(), Options{URL: url}, &progress{})
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(privatepg.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }

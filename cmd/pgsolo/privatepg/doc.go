@@ -1,4 +1,5 @@
-// Package privatepg runs a PostgreSQL of this process's own, for pgsolo dev, pgsolo demo and the tests of the module.
+// Package privatepg runs a PostgreSQL of this process's own, for pgsolo dev, pgsolo demo and, through package pgtest, the tests
+// of the module.
 //
 // # Where PostgreSQL comes from
 //
@@ -32,7 +33,6 @@
 //   - Root's server runs as the user postgres, or else nobody, without root's groups, and with its files where that user can
 //     reach them.
 //   - A download is verified by its checksum, and processes that download at the same time do not disturb one another.
-//   - Each test's database is a copy of the migrated template, and no two tests or packages share one.
 //
 // # Not guaranteed
 //

@@ -37,7 +37,7 @@ func TestDownloadOnce(t *testing.T) {
 	// The programs work.
 	t.Run("server", func(t *testing.T) {
 		t.Setenv("PGSOLO_PG_BIN", found.folder)
-		started := TestServer(t, Options{})
+		started := testServer(t, Options{})
 		if err := query(t.Context(), started.URL("postgres"), `select 1`); err != nil {
 			t.Error(err)
 		}

@@ -15,28 +15,37 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
 )
 
 // childVariable makes the test binary behave as another program: the owner of a server, in a process that a test can kill.
 const childVariable = "PRIVATEPG_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(childVariable) {
-	case "":
-		os.Exit(Main(m, migrateForTest))
-	case "owner":
+	if os.Getenv(childVariable) == "owner" {
 		os.Exit(ownServer())
-	case "leak":
-		os.Exit(Main(leaky{}))
 	}
+	goleak.VerifyTestMain(m)
 }
 
-// leaky is a package whose tests pass and leave a goroutine behind.
-type leaky struct{}
+// testServer starts a server for one test. It is pgtest.Server, which these tests cannot import: it imports this package.
+func testServer(t *testing.T, opts Options) *Server {
+	t.Helper()
+	opts.Memory = true
+	server, err := Start(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopAtEnd(t, server)
+	return server
+}
 
-func (leaky) Run() int {
-	go func() { select {} }()
-	return 0
+func stopAtEnd(t *testing.T, server *Server) {
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // ownServer starts a server, tells its processes and folder, and stops it when its standard input ends.
@@ -123,11 +132,6 @@ func (o *owner) kill(t *testing.T) {
 	_ = o.process.Wait() // says that it was killed
 }
 
-// migrateForTest makes one table, so that a clone can be told from an empty database.
-func migrateForTest(ctx context.Context, url string) error {
-	return query(ctx, url, `create table migrated as select 1 as one`)
-}
-
 // query runs one statement on a connection of its own.
 func query(ctx context.Context, url, statement string) error {
 	conn, err := pgx.Connect(ctx, url)
@@ -163,7 +167,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// eventually fails the test when a condition does not come true in a minute.
+// eventually fails the test when a condition does not come true in a minute. It is pgtest.Eventually, out of reach as pgtest.Server is.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	retry := time.NewTicker(5 * time.Millisecond)

@@ -2,7 +2,6 @@ package privatepg
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -59,7 +58,7 @@ func TestSignalToTheSupervisorStopsTheServer(t *testing.T) {
 	for name, sign := range map[string]int{"process": 1, "group": -1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := TestServer(t, Options{})
+			server := testServer(t, Options{})
 			main := postmaster(server)
 			if err := syscall.Kill(sign*server.supervisor.process.Process.Pid, syscall.SIGTERM); err != nil {
 				t.Fatal(err)
@@ -76,7 +75,7 @@ func TestSignalToTheSupervisorStopsTheServer(t *testing.T) {
 // A supervisor that is killed cannot stop PostgreSQL; Stop then does.
 func TestStopAfterTheSupervisorWasKilled(t *testing.T) {
 	t.Parallel()
-	server := TestServer(t, Options{})
+	server := testServer(t, Options{})
 	main := postmaster(server)
 	if err := server.supervisor.process.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -138,15 +137,5 @@ func TestRootRunsPostgreSQLAsAnotherUser(t *testing.T) {
 		if (name == "Uid" || name == "Gid" || name == "Groups") && strings.Contains(" "+strings.ReplaceAll(ids, "\t", " ")+" ", " 0 ") {
 			t.Errorf("PostgreSQL has root among its %s: %s", name, ids)
 		}
-	}
-}
-
-func TestMainFailsOnALeakedGoroutine(t *testing.T) {
-	t.Parallel()
-	process := exec.Command(os.Args[0])
-	process.Env = append(os.Environ(), childVariable+"=leak")
-	output, err := process.CombinedOutput()
-	if process.ProcessState.ExitCode() != 1 || !strings.Contains(string(output), "found unexpected goroutines") {
-		t.Errorf("got %v and output %q, want exit status 1 and the goroutine", err, output)
 	}
 }

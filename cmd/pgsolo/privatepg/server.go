@@ -148,6 +148,9 @@ func (s *Server) URL(database string) string {
 	return to.String()
 }
 
+// Major returns the major version of PostgreSQL.
+func (s *Server) Major() int { return s.major }
+
 // Done is closed when the server has ended for good: by Stop, or by itself. A halted server has not.
 func (s *Server) Done() <-chan struct{} { return s.done }
 

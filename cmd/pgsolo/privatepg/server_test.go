@@ -31,7 +31,7 @@ func value(t *testing.T, url, statement string) string {
 
 func TestStopLeavesNothing(t *testing.T) {
 	t.Parallel()
-	server := TestServer(t, Options{Settings: map[string]string{"work_mem": "7MB"}})
+	server := testServer(t, Options{Settings: map[string]string{"work_mem": "7MB"}})
 	main := postmaster(server)
 	got := map[string]string{}
 	for _, name := range []string{"work_mem", "fsync", "synchronous_commit", "listen_addresses", "server_encoding"} {
@@ -58,7 +58,7 @@ func TestStopLeavesNothing(t *testing.T) {
 // An open session must not hold up a shutdown.
 func TestStopCutsSessionsOff(t *testing.T) {
 	t.Parallel()
-	server := TestServer(t, Options{})
+	server := testServer(t, Options{})
 	conn, err := pgx.Connect(t.Context(), server.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestStopCutsSessionsOff(t *testing.T) {
 
 func TestTCPNeedsThePassword(t *testing.T) {
 	t.Parallel()
-	server := TestServer(t, Options{TCP: true})
+	server := testServer(t, Options{TCP: true})
 	if got := value(t, server.URL("postgres"), `select current_user::text`); got != "postgres" {
 		t.Errorf("connected as %q", got)
 	}
@@ -115,7 +115,7 @@ func TestRestartKeepsAddressAndData(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []Mode{Fast, Immediate} {
 		t.Run(string(mode), func(t *testing.T) {
-			server := TestServer(t, Options{TCP: mode == Immediate})
+			server := testServer(t, Options{TCP: mode == Immediate})
 			address := server.URL("postgres")
 			if err := query(t.Context(), address, `create table kept as select 'yes'::text as answer`); err != nil {
 				t.Fatal(err)
@@ -146,7 +146,7 @@ func TestRestartKeepsAddressAndData(t *testing.T) {
 
 func TestHaltAndResumeRefuse(t *testing.T) {
 	t.Parallel()
-	server := TestServer(t, Options{})
+	server := testServer(t, Options{})
 	if err := server.Halt(t.Context(), "smart"); err == nil || !strings.Contains(err.Error(), `"smart"`) {
 		t.Errorf("unknown mode: %v", err)
 	}
@@ -163,7 +163,7 @@ func TestHaltAndResumeRefuse(t *testing.T) {
 
 func TestDoneWhenPostgreSQLEndsByItself(t *testing.T) {
 	t.Parallel()
-	server := TestServer(t, Options{})
+	server := testServer(t, Options{})
 	process, err := os.FindProcess(postmaster(server))
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestPersistentFolder(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Log("root gives the folder to " + testAccount(t).String())
 	}
-	first := TestServer(t, Options{Dir: dir})
+	first := testServer(t, Options{Dir: dir})
 	if got := value(t, first.URL("postgres"), `show fsync`); got != "on" {
 		t.Errorf("fsync is %s on a folder that is kept", got)
 	}
@@ -203,7 +203,7 @@ func TestPersistentFolder(t *testing.T) {
 		t.Errorf("folder %s is left", first.run)
 	}
 
-	second := TestServer(t, Options{Dir: dir, TCP: true}) // with the password of the first
+	second := testServer(t, Options{Dir: dir, TCP: true}) // with the password of the first
 	if got := value(t, second.URL("postgres"), `select answer from kept`); got != "yes" {
 		t.Errorf("kept %q", got)
 	}
@@ -212,7 +212,7 @@ func TestPersistentFolder(t *testing.T) {
 func TestPersistentFolderOfAnUnsupportedVersion(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(openFolder(t), "kept")
-	server := TestServer(t, Options{Dir: dir})
+	server := testServer(t, Options{Dir: dir})
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}

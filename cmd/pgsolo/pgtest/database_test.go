@@ -1,4 +1,4 @@
-package privatepg
+package pgtest
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
 func TestDatabasesAreClonesOfTheTemplate(t *testing.T) {
@@ -17,15 +19,7 @@ func TestDatabasesAreClonesOfTheTemplate(t *testing.T) {
 	for range count {
 		t.Run("one", func(t *testing.T) {
 			url := Database(t)
-			conn, err := pgx.Connect(t.Context(), url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close(t.Context())
-			var one int
-			if err := conn.QueryRow(t.Context(), `select one from migrated`).Scan(&one); err != nil {
-				t.Fatal(err)
-			}
+			Value[int](t, Connect(t, url), `select one from migrated`)
 		})
 	}
 	t.Logf("%s each for clone, connection and drop", time.Since(began)/count)
@@ -33,7 +27,7 @@ func TestDatabasesAreClonesOfTheTemplate(t *testing.T) {
 
 // The user's server is here a second one of ours, with a password.
 func TestUserServerByURL(t *testing.T) {
-	server := TestServer(t, Options{TCP: true})
+	server := Server(t, privatepg.Options{TCP: true})
 	t.Setenv("PGSOLO_TEST_URL", server.URL("postgres"))
 	packages := []*suite{
 		{migrate: []func(context.Context, string) error{migrateForTest}},
@@ -41,30 +35,30 @@ func TestUserServerByURL(t *testing.T) {
 	}
 	for _, s := range packages { // two packages at once
 		t.Run("package", func(t *testing.T) {
-			if got := value(t, s.database(t), `select one::text from migrated`); got != "1" {
-				t.Errorf("got %q from the migrated table", got)
+			if got := Value[int](t, Connect(t, s.database(t)), `select one from migrated`); got != 1 {
+				t.Errorf("got %d from the migrated table", got)
 			}
 			if s.server != nil {
 				t.Error("a private server runs beside the user's")
 			}
 		})
 	}
-	const count = `select count(*)::text from pg_database where datname like 'pgsolo%'`
-	if got := value(t, server.URL("postgres"), count); got != "2" {
-		t.Errorf("%s databases are left by the tests, want the two templates", got)
+	const count = `select count(*) from pg_database where datname like 'pgsolo%'`
+	if got := Value[int](t, Connect(t, server.URL("postgres")), count); got != 2 {
+		t.Errorf("%d databases are left by the tests, want the two templates", got)
 	}
 	for _, s := range packages {
 		if err := s.close(); err != nil {
 			t.Error(err)
 		}
 	}
-	if got := value(t, server.URL("postgres"), count); got != "0" {
-		t.Errorf("%s databases are left at the end", got)
+	if got := Value[int](t, Connect(t, server.URL("postgres")), count); got != 0 {
+		t.Errorf("%d databases are left at the end", got)
 	}
 }
 
 func TestFailedMigrationIsToldToEachTest(t *testing.T) {
-	server := TestServer(t, Options{})
+	server := Server(t, privatepg.Options{})
 	t.Setenv("PGSOLO_TEST_URL", server.URL("postgres"))
 	broken := errors.New("broken migration")
 	s := &suite{migrate: []func(context.Context, string) error{func(context.Context, string) error { return broken }}}
@@ -76,8 +70,8 @@ func TestFailedMigrationIsToldToEachTest(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Error(err)
 	}
-	if got := value(t, server.URL("postgres"), `select count(*)::text from pg_database where datname like 'pgsolo%'`); got != "0" {
-		t.Errorf("%s databases are left", got)
+	if got := Value[int](t, Connect(t, server.URL("postgres")), `select count(*) from pg_database where datname like 'pgsolo%'`); got != 0 {
+		t.Errorf("%d databases are left", got)
 	}
 }
 
@@ -85,13 +79,11 @@ func TestDatabaseIsDroppedWhoeverIsConnected(t *testing.T) {
 	var address string
 	t.Run("test that leaves a session open", func(t *testing.T) {
 		address = Database(t)
-		conn, err := pgx.Connect(t.Context(), address)
-		if err != nil {
+		if _, err := pgx.Connect(t.Context(), address); err != nil { // closed by the server
 			t.Fatal(err)
 		}
-		_ = conn // closed by the server
 	})
-	if err := query(t.Context(), address, `select 1`); err == nil || !strings.Contains(err.Error(), "3D000") {
+	if _, err := pgx.Connect(t.Context(), address); err == nil || !strings.Contains(err.Error(), "3D000") {
 		t.Errorf("got %v, want SQLSTATE 3D000: the database does not exist", err)
 	}
 }

@@ -1,7 +1,8 @@
-package privatepg
+package pgtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,7 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"go.uber.org/goleak"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
 // cloneBound limits what a test waits for its database.
@@ -26,38 +28,10 @@ type suite struct {
 	mu       sync.Mutex // guards what follows
 	opened   bool       // open was tried; its error is kept
 	err      error
-	server   *Server // nil where PGSOLO_TEST_URL names the server
+	server   *privatepg.Server // nil where PGSOLO_TEST_URL names the server
 	base     *url.URL
 	template string
 	strategy string // of create database, with a space before it
-}
-
-// current is the suite of the test binary. It is the one variable of the package, because TestMain and a test have nothing
-// else in common. Main sets it before any test runs.
-var current *suite
-
-// Main runs the tests of a package, for its TestMain:
-//
-//	func TestMain(m *testing.M) { os.Exit(privatepg.Main(m, migrate)) }
-//
-// The first call of Database starts a server, and runs the migrations once, on a template database; they must not leave a
-// connection open. PGSOLO_TEST_URL names a server to use instead: the tests make and drop databases with random names on
-// it, so its user needs the right to create databases. When all tests have ended, the server ends, and a goroutine that is
-// still there fails the package.
-func Main(m interface{ Run() int }, migrate ...func(ctx context.Context, url string) error) int {
-	current = &suite{migrate: migrate}
-	code := m.Run()
-	if err := current.close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	return code
 }
 
 // Database returns the URL of a new database, a copy of the migrated template. It is dropped when the test and its subtests
@@ -65,30 +39,9 @@ func Main(m interface{ Run() int }, migrate ...func(ctx context.Context, url str
 func Database(t testing.TB) string {
 	t.Helper()
 	if current == nil {
-		t.Fatal("privatepg.Database needs privatepg.Main in TestMain")
+		t.Fatal("pgtest.Database needs pgtest.Main in TestMain")
 	}
 	return current.database(t)
-}
-
-// TestServer starts a server for one test, which may halt and resume it. It keeps its data in memory where Options.Memory
-// says that it can, and stops when the test has ended.
-func TestServer(t testing.TB, opts Options) *Server {
-	t.Helper()
-	opts.Memory = true
-	server, err := Start(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stopAtEnd(t, server)
-	return server
-}
-
-func stopAtEnd(t testing.TB, server *Server) {
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // database makes and later drops a copy of the template.
@@ -125,16 +78,16 @@ func (s *suite) open() error {
 	return s.err
 }
 
-// prepare is bounded by Start and, for the migrations, by cloneBound.
+// prepare is bounded by privatepg.Start and, for the migrations, by cloneBound.
 func (s *suite) prepare(ctx context.Context) error {
 	address := os.Getenv("PGSOLO_TEST_URL")
 	if address == "" {
-		server, err := Start(ctx, Options{Memory: true, Progress: os.Stderr})
+		server, err := privatepg.Start(ctx, privatepg.Options{Memory: true, Progress: os.Stderr})
 		if err != nil {
 			return err
 		}
 		s.server = server
-		if server.major >= 15 {
+		if server.Major() >= 15 {
 			// The other strategy, wal_log, takes longer on a server that need not sync.
 			// The user's server keeps its default: file_copy makes it write a checkpoint.
 			s.strategy = ` strategy file_copy`
@@ -211,5 +164,5 @@ var unsafe = regexp.MustCompile(`[^a-z0-9]+`)
 // databaseName is recognizable, unique on any server, and below PostgreSQL's limit of 63 bytes.
 func databaseName(test string) string {
 	readable := strings.Trim(unsafe.ReplaceAllString(strings.ToLower(test), "_"), "_")
-	return "pgsolo_" + readable[:min(len(readable), 36)] + "_" + randomName(8)
+	return "pgsolo_" + readable[:min(len(readable), 36)] + "_" + strings.ToLower(rand.Text()[:16])
 }
