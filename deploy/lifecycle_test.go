@@ -53,8 +53,9 @@ func serve(t *testing.T, status election.Status) string {
 	server := web.New(web.Options{
 		Elections: []web.Election{{
 			Status: func() election.Status { return status }, Stats: func() election.Stats { return election.Stats{} },
-			Jobs: func() jobs.Stats { return jobs.Stats{} }, Listener: func() listener.Stats { return listener.Stats{} },
-			Fresh: time.Minute,
+			Jobs: func() jobs.Stats { return jobs.Stats{} }, Crons: func() []jobs.CronStats { return nil },
+			Listener: func() listener.Stats { return listener.Stats{} },
+			Fresh:    time.Minute,
 		}},
 		Logger: hclog.NewNullLogger(),
 	})

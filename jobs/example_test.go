@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // A leader that handles orders and runs a job every night. Who leads, and in which term, another package says. Without
@@ -21,18 +23,24 @@ func Example() {
 	defer pool.Close()
 
 	type order struct{ Amount int }
-	runner, err := jobs.New(jobs.Options{
+	runner, err := eventlog.New(eventlog.Options{
 		Pool: pool,
-		Handlers: []jobs.Handler{{
+		Handlers: []eventlog.Handler{{
 			Name: "receipt", Topic: "orders",
-			Handle: jobs.JSON(func(_ context.Context, event jobs.Event, order order) error {
+			Handle: eventlog.JSON(func(_ context.Context, event eventlog.Event, order order) error {
 				log.Println(event.IdempotencyKey(), order.Amount)
 				return nil
 			}),
 		}},
-		Crons: []jobs.Cron{{
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	scheduler, err := cron.New(cron.Options{
+		Pool: pool,
+		Jobs: []cron.Job{{
 			Name: "purge", Schedules: []string{"0 3 * * *"},
-			Run: func(_ context.Context, tick jobs.Tick) error {
+			Run: func(_ context.Context, tick cron.Tick) error {
 				log.Println("purge what is older than", tick.ScheduledAt)
 				return nil
 			},
@@ -41,7 +49,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := runner.Run(ctx, jobs.Lead{Term: 1}); err != nil {
+	if err := jobs.Run(ctx, jobs.Lead{Term: 1}, runner, scheduler); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"github.com/pgsolo/pgsolo/jobs/internal/printable"
+	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
 const (
@@ -82,9 +82,9 @@ func (r *Report) set(note func()) {
 	}
 }
 
-// result ends the report and returns what the history keeps. The output is as a text column takes it: valid UTF-8 of up to maxOutput
+// Close ends the report and returns what the history keeps. The output is as a text column takes it: valid UTF-8 of up to maxOutput
 // bytes, without control characters other than line feed and tab. A second call gets no output.
-func (r *Report) result() (output string, exitCode, httpStatus *int) {
+func (r *Report) Close() (output string, exitCode, httpStatus *int) {
 	if r == nil {
 		return "", nil, nil
 	}
@@ -102,7 +102,7 @@ func (r *Report) result() (output string, exitCode, httpStatus *int) {
 		older = withoutTail(older)
 	}
 	const edge = "|" // keeps Text from dropping the white space at both ends
-	text := printable.Text(slices.Concat([]byte(edge), older, newer, []byte(edge)))
+	text := text.Printable(slices.Concat([]byte(edge), older, newer, []byte(edge)))
 	return lastBytes(text[len(edge):len(text)-len(edge)], cut), exitCode, httpStatus
 }
 

@@ -10,10 +10,9 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-)
 
-// ReportResult lets the tests of the actions, which import this package, read a report.
-func ReportResult(r *Report) (output string, exitCode, httpStatus *int) { return r.result() }
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+)
 
 func TestReportOutput(t *testing.T) {
 	many := strings.Repeat
@@ -46,7 +45,7 @@ func TestReportOutput(t *testing.T) {
 					t.Fatalf("Write = %d, %v", n, err)
 				}
 			}
-			if got, _, _ := report.result(); got != test.want {
+			if got, _, _ := report.Close(); got != test.want {
 				t.Errorf("output has %d bytes: %s\nwant %d: %s", len(got), ends(got), len(test.want), ends(test.want))
 			}
 		})
@@ -68,7 +67,7 @@ func TestReportIsCutBetweenCharacters(t *testing.T) {
 			var report Report
 			text := strings.Repeat("y", shift) + strings.Repeat(char, maxOutput+1)
 			_, _ = report.Write([]byte(text))
-			got, _, _ := report.result()
+			got, _, _ := report.Close()
 			kept, marked := strings.CutPrefix(got, "…")
 			if !marked || kept != strings.Repeat(char, len(kept)/len(char)) {
 				t.Errorf("%s after %d bytes: output begins with %+.20q", char, shift, got)
@@ -101,7 +100,7 @@ func TestReportOfManyWrites(t *testing.T) {
 		if len(all) > maxOutput {
 			want = "…" + want[len(all)-maxOutput+len("…"):]
 		}
-		if got, _, _ := report.result(); got != want {
+		if got, _, _ := report.Close(); got != want {
 			t.Fatalf("seed %d: output of %d bytes is %s\nwant %s", seed, len(all), ends(got), ends(want))
 		}
 	}
@@ -109,13 +108,13 @@ func TestReportOfManyWrites(t *testing.T) {
 
 // The end of a flood of any bytes comes back from PostgreSQL as it went there.
 func TestReportFitsATextColumn(t *testing.T) {
-	pool := setup(t)
+	conn := pgtest.Connect(t, pgtest.Database(t))
 	for seed := range byte(5) {
 		flood := make([]byte, 2*maxOutput+int(seed))
 		_, _ = rand.NewChaCha8([32]byte{seed}).Read(flood)
 		var report Report
 		_, _ = report.Write(flood)
-		output, _, _ := report.result()
+		output, _, _ := report.Close()
 		if len(output) > maxOutput || len(output) < maxOutput-2*utf8.UTFMax {
 			t.Errorf("output has %d bytes, want up to %d", len(output), maxOutput)
 		}
@@ -123,7 +122,7 @@ func TestReportFitsATextColumn(t *testing.T) {
 			t.Error("output has control characters")
 		}
 		var got string
-		if err := pool.QueryRow(t.Context(), `select $1::text`, output).Scan(&got); err != nil || got != output {
+		if err := conn.QueryRow(t.Context(), `select $1::text`, output).Scan(&got); err != nil || got != output {
 			t.Errorf("PostgreSQL returned %s, %v; want %s", ends(got), err, ends(output))
 		}
 	}
@@ -134,13 +133,13 @@ func TestReportNotes(t *testing.T) {
 	report.SetExitCode(7)
 	report.SetExitCode(0)
 	report.SetHTTPStatus(204)
-	output, exitCode, httpStatus := report.result()
+	output, exitCode, httpStatus := report.Close()
 	if output != "" || exitCode == nil || *exitCode != 0 || httpStatus == nil || *httpStatus != 204 {
 		t.Errorf("result = %q, %v, %v; want exit code 0 and status 204", output, exitCode, httpStatus)
 	}
 
 	var empty Report
-	if output, exitCode, httpStatus := empty.result(); output != "" || exitCode != nil || httpStatus != nil {
+	if output, exitCode, httpStatus := empty.Close(); output != "" || exitCode != nil || httpStatus != nil {
 		t.Errorf("result of an empty report = %q, %v, %v", output, exitCode, httpStatus)
 	}
 }
@@ -152,7 +151,7 @@ func TestReportNil(t *testing.T) {
 	if n, err := report.Write([]byte("text")); n != 4 || err != nil {
 		t.Errorf("Write = %d, %v; want 4, nil", n, err)
 	}
-	if output, exitCode, httpStatus := report.result(); output != "" || exitCode != nil || httpStatus != nil {
+	if output, exitCode, httpStatus := report.Close(); output != "" || exitCode != nil || httpStatus != nil {
 		t.Errorf("result = %q, %v, %v", output, exitCode, httpStatus)
 	}
 }
@@ -163,7 +162,7 @@ func TestReportIsOver(t *testing.T) {
 	_, _ = report.Write([]byte("in time"))
 	report.SetExitCode(1)
 	report.SetHTTPStatus(500)
-	output, exitCode, httpStatus := report.result()
+	output, exitCode, httpStatus := report.Close()
 	if n, err := report.Write([]byte("late")); n != 4 || err != nil {
 		t.Errorf("Write = %d, %v; want 4, nil", n, err)
 	}
@@ -196,8 +195,8 @@ func TestReportOfManyWriters(t *testing.T) {
 		})
 	}
 	<-full
-	output, exitCode, httpStatus := report.result() // some have not ended yet
-	again, _, _ := report.result()
+	output, exitCode, httpStatus := report.Close() // some have not ended yet
+	again, _, _ := report.Close()
 	work.Wait()
 	lines, _ := strings.CutPrefix(output, "…")
 	if !strings.HasSuffix(strings.Repeat(line, maxOutput), lines) || len(lines) < maxOutput/2 {

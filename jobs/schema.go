@@ -7,15 +7,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// DefaultSchema is where the tables live unless Options.Schema says otherwise.
-const DefaultSchema = "pgsolo"
+// DefaultSchema is where the tables live unless an engine's Options say otherwise.
+const DefaultSchema = pg.DefaultSchema
 
 // ErrSchema means that the tables are missing, or of another version than this code. The remedy is Migrate, or the newer
 // program.
@@ -23,17 +23,6 @@ var ErrSchema = errors.New("event log schema is not current")
 
 //go:embed migrations/*.sql
 var migrations embed.FS
-
-// schemaName allows what needs no quotes, so that the name can stand in SQL, in a regclass literal and in a channel name alike.
-var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
-
-// inSchema moves a statement, written for DefaultSchema, to another one.
-func inSchema(sql, schema string) string {
-	if schema == DefaultSchema {
-		return sql
-	}
-	return strings.ReplaceAll(sql, DefaultSchema+".", schema+".")
-}
 
 type migration struct{ name, sql, checksum string }
 
@@ -49,7 +38,7 @@ func loadMigrations(schema string) ([]migration, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256(text)
-		all = append(all, migration{entry.Name(), inSchema(string(text), schema), hex.EncodeToString(sum[:8])})
+		all = append(all, migration{entry.Name(), pg.Place(string(text), schema), hex.EncodeToString(sum[:8])})
 	}
 	return all, nil
 }
@@ -72,7 +61,7 @@ const (
 // from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose applied migrations
 // differ from this version's.
 func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
-	if !schemaName.MatchString(schema) {
+	if !pg.SchemaName.MatchString(schema) {
 		return fmt.Errorf("schema name %q: want lower-case letters, digits and underscores, at most 40", schema)
 	}
 	all, err := loadMigrations(schema)
@@ -80,7 +69,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 		return fmt.Errorf("load migrations: %w", err)
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, sql := range []string{lockMigrations, fmt.Sprintf(createSchema, schema), inSchema(createMigrationsTable, schema)} {
+		for _, sql := range []string{lockMigrations, fmt.Sprintf(createSchema, schema), pg.Place(createMigrationsTable, schema)} {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return fmt.Errorf("prepare schema %q: %w", schema, err)
 			}
@@ -96,7 +85,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 			if _, err := tx.Exec(ctx, m.sql); err != nil {
 				return fmt.Errorf("apply migration %s: %w", m.name, err)
 			}
-			if _, err := tx.Exec(ctx, inSchema(insertMigration, schema), m.name, m.checksum); err != nil {
+			if _, err := tx.Exec(ctx, pg.Place(insertMigration, schema), m.name, m.checksum); err != nil {
 				return fmt.Errorf("record migration %s: %w", m.name, err)
 			}
 		}
@@ -112,7 +101,7 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 		return fmt.Errorf("load migrations: %w", err)
 	}
 	pending, _, err := pendingMigrations(ctx, conn, all, schema)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == pg.UndefinedTable {
 		return fmt.Errorf("%w: schema %q has no event log: migrate it", ErrSchema, schema)
 	}
 	if err != nil {
@@ -124,13 +113,11 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	return nil
 }
 
-const undefinedTable = "42P01"
-
 // pendingMigrations returns those of all that are not applied yet, and the name of one that is applied and not among them.
 func pendingMigrations(ctx context.Context, db interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }, all []migration, schema string) (pending []migration, newer string, err error) {
-	rows, err := db.Query(ctx, inSchema(selectMigrations, schema))
+	rows, err := db.Query(ctx, pg.Place(selectMigrations, schema))
 	if err != nil {
 		return nil, "", fmt.Errorf("read applied migrations: %w", err)
 	}

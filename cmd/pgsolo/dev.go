@@ -12,7 +12,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func devCommand(t terminal) *cobra.Command {
@@ -99,7 +99,7 @@ func loadForDev(path, url string) (*config.Config, error) {
 	return cfg, nil
 }
 
-func exampleTopic(topics []jobs.Topic) string {
+func exampleTopic(topics []eventlog.Topic) string {
 	for _, t := range topics {
 		if t.Name != "*" {
 			return t.Name

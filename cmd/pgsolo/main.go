@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-
 	_ "time/tzdata" // a container may have no time zones of its own
 )
 

@@ -8,7 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/schedule"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 )
 
 // writeTicks shows what each job does after an instant.
-func writeTicks(w io.Writer, crons []jobs.Cron, after time.Time) error {
+func writeTicks(w io.Writer, crons []cron.Job, after time.Time) error {
 	out := bufio.NewWriter(w)
 	for _, c := range crons {
 		if err := writeJob(out, c, after); err != nil {
@@ -31,8 +32,8 @@ func writeTicks(w io.Writer, crons []jobs.Cron, after time.Time) error {
 }
 
 // writeJob leaves errors of the writer to its Flush.
-func writeJob(out *bufio.Writer, c jobs.Cron, after time.Time) error {
-	schedules, err := jobs.ParseSchedules(c.Schedules, c.Location)
+func writeJob(out *bufio.Writer, c cron.Job, after time.Time) error {
+	schedules, err := schedule.ParseAll(c.Schedules, c.Location)
 	if err != nil {
 		return fmt.Errorf("cron %q: %w", c.Name, err)
 	}
@@ -48,7 +49,7 @@ func writeJob(out *bufio.Writer, c jobs.Cron, after time.Time) error {
 }
 
 // aboutJob is what a job's ticks follow from.
-func aboutJob(c jobs.Cron) string {
+func aboutJob(c cron.Job) string {
 	var parts []string
 	for _, expression := range c.Schedules {
 		parts = append(parts, fmt.Sprintf("%q", strings.Join(strings.Fields(expression), " ")))
@@ -75,7 +76,7 @@ func aboutJob(c jobs.Cron) string {
 }
 
 // nextTicks has a line for each tick. A remark stands behind those to which daylight saving time does something.
-func nextTicks(schedules jobs.Schedules, after time.Time) []string {
+func nextTicks(schedules schedule.Set, after time.Time) []string {
 	var (
 		ticks   []time.Time
 		format  = "15:04"
@@ -98,7 +99,7 @@ func nextTicks(schedules jobs.Schedules, after time.Time) []string {
 }
 
 // remark says what daylight saving time does to a tick, if it does something.
-func remark(schedules jobs.Schedules, at time.Time, format string) string {
+func remark(schedules schedule.Set, at time.Time, format string) string {
 	if named, moved := schedules.Moved(at); moved {
 		return "moved: the clocks skip " + strings.ReplaceAll(named, at.Format("2006-01-02 "), "") // the date, if it is that of the tick
 	}

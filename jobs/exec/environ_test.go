@@ -10,15 +10,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func TestEnviron(t *testing.T) {
 	inherited := []string{"PATH=/bin", "DATABASE_URL=postgres://db", "PGSOLO_TOKEN=hunter2", "PGSOLO_KEY=of an outer command", "REGION=us"}
-	event := jobs.Event{
+	event := eventlog.Event{
 		Handler: "receipt", ID: 7, Topic: "orders", Key: "k", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Attempt: 2, Term: 9,
 		Headers: map[string]string{"x-tenant": "acme", "X-Tenant": "first", "größe": "5"},
 	}
-	tick := jobs.Tick{Job: "report", ScheduledAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Attempt: 1, Term: 9}
+	tick := cron.Tick{Job: "report", ScheduledAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Attempt: 1, Term: 9}
 
 	for name, test := range map[string]struct {
 		env        map[string]string
@@ -45,7 +47,7 @@ func TestEnviron(t *testing.T) {
 			},
 		},
 		"triggered run": {
-			invocation: jobs.Tick{
+			invocation: cron.Tick{
 				Job: "report", ScheduledAt: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.FixedZone("CET", 3600)),
 				Manual: true, CatchUp: true, Attempt: 3, Term: 9,
 			}.Invocation(),
@@ -56,7 +58,7 @@ func TestEnviron(t *testing.T) {
 			},
 		},
 		"plain NOTIFY": {
-			invocation: jobs.Event{Handler: "bridge", Channel: "cache", Attempt: 1}.Invocation(),
+			invocation: eventlog.Event{Handler: "bridge", Channel: "cache", Attempt: 1}.Invocation(),
 			want: []string{
 				"PATH=/bin", "DATABASE_URL=postgres://db", "REGION=us", "PGSOLO_ATTEMPT=1", "PGSOLO_CHANNEL=cache",
 				"PGSOLO_CREATED_AT=0001-01-01T00:00:00Z", "PGSOLO_NAME=bridge", "PGSOLO_TERM=0",

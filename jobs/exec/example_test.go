@@ -5,7 +5,7 @@ package exec_test
 import (
 	"context"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/jobs/exec"
 )
 
@@ -14,10 +14,10 @@ func Example() {
 		Args: []string{"/usr/local/bin/report", "--daily"},
 		Env:  map[string]string{"REGION": "eu"},
 	}
-	handler := jobs.Handler{
+	handler := eventlog.Handler{
 		Name:  "report",
 		Topic: "orders",
-		Handle: func(ctx context.Context, event jobs.Event) error {
+		Handle: func(ctx context.Context, event eventlog.Event) error {
 			return command.Run(ctx, event.Invocation())
 		},
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/printable"
+	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
 const (
@@ -54,7 +54,7 @@ func (o *output) logLines(chunk []byte) {
 }
 
 func (o *output) logLine() {
-	if line := printable.Text(o.line); line != "" {
+	if line := text.Printable(o.line); line != "" {
 		o.logger.Debug("command wrote", "line", line)
 	}
 	o.line = o.line[:0]
@@ -69,7 +69,7 @@ func (o *output) finish() {
 
 // quote returns the end of the output in the form that an error message ends with.
 func (o *output) quote() string {
-	text := printable.Text(o.end)
+	text := text.Printable(o.end)
 	if text == "" {
 		return ""
 	}

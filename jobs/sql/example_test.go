@@ -6,16 +6,17 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/jobs/sql"
 )
 
 // In the transaction that marks the event as done: exactly once.
 func ExampleStatement_RunTx() {
-	handler := jobs.Handler{
+	handler := eventlog.Handler{
 		Name:  "totals",
 		Topic: "orders",
-		HandleTx: func(ctx context.Context, tx pgx.Tx, event jobs.Event) error {
+		HandleTx: func(ctx context.Context, tx pgx.Tx, event eventlog.Event) error {
 			return sql.Statement{
 				SQL:  `insert into order_total (id, amount) select j.id, j.amount from jsonb_to_record($1) as j(id text, amount numeric)`,
 				Args: []any{string(event.Payload)},
@@ -37,10 +38,10 @@ func ExampleStatement_Run() {
 	}
 	defer pool.Close()
 
-	purge := jobs.Cron{
+	purge := cron.Job{
 		Name:      "purge_sessions",
 		Schedules: []string{"*/5 * * * *"},
-		Run: func(ctx context.Context, tick jobs.Tick) error {
+		Run: func(ctx context.Context, tick cron.Tick) error {
 			return sql.Statement{
 				SQL:  `delete from session where expires_at < $1`,
 				Args: []any{tick.ScheduledAt},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func TestMain(m *testing.M) {
@@ -76,10 +78,14 @@ func active(t testing.TB, pool *pgxpool.Pool, text string) int {
 // history is what the first run of a cron job leaves that has nothing but the statement.
 func history(t testing.TB, pool *pgxpool.Pool, statement Statement) (outcome, output, failure string) {
 	t.Helper()
-	defer lead(t, jobs.Options{Pool: pool, Crons: []jobs.Cron{{
+	scheduler, err := cron.New(cron.Options{Pool: pool, Jobs: []cron.Job{{
 		Name: "c", Schedules: []string{"* * * * * *"},
-		Run: func(ctx context.Context, tick jobs.Tick) error { return statement.Run(ctx, tick.Invocation()) },
-	}}})()
+		Run: func(ctx context.Context, tick cron.Tick) error { return statement.Run(ctx, tick.Invocation()) },
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lead(t, scheduler)()
 	eventually(t, "a run's end", func() bool {
 		err := pool.QueryRow(t.Context(), `select outcome, coalesce(output, ''), coalesce(error, '') from pgsolo.cron_run
 			where outcome in ('ok', 'failed') order by scheduled_at limit 1`).Scan(&outcome, &output, &failure)
@@ -88,16 +94,22 @@ func history(t testing.TB, pool *pgxpool.Pool, statement Statement) (outcome, ou
 	return outcome, output, failure
 }
 
-// lead runs what the options say, until it is told to end.
-func lead(t testing.TB, options jobs.Options) (end func()) {
+// leadHandlers runs the handlers that the options name, until it is told to end.
+func leadHandlers(t testing.TB, options eventlog.Options) (end func()) {
 	t.Helper()
-	runner, err := jobs.New(options)
+	runner, err := eventlog.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return lead(t, runner)
+}
+
+// lead runs an engine, until it is told to end.
+func lead(t testing.TB, engine jobs.Engine) (end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- runner.Run(ctx, jobs.Lead{Term: 1}) }()
+	go func() { ended <- engine.Run(ctx, jobs.Lead{Term: 1}) }()
 	return func() {
 		cancel()
 		if err := <-ended; err != nil {

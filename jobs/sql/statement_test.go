@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // The server decides on the types, as it does for literals.
@@ -177,9 +178,9 @@ func TestInTransaction(t *testing.T) {
 func TestExactlyOnce(t *testing.T) {
 	pool := setup(t, `create table effect (id bigint, attempt int)`, `create sequence attempts`)
 	const insert = `insert into effect select $1, $2 from (select 1 / (case when nextval('attempts') > $3 then 1 else 0 end)) as fails`
-	end := lead(t, jobs.Options{Pool: pool, Topics: []jobs.Topic{{Name: "t"}}, Handlers: []jobs.Handler{{
+	end := leadHandlers(t, eventlog.Options{Pool: pool, Topics: []eventlog.Topic{{Name: "t"}}, Handlers: []eventlog.Handler{{
 		Name: "h", Topic: "t", Retry: jobs.Retry{Backoff: time.Millisecond}, Concurrency: 2,
-		HandleTx: func(ctx context.Context, tx pgx.Tx, event jobs.Event) error {
+		HandleTx: func(ctx context.Context, tx pgx.Tx, event eventlog.Event) error {
 			if err := (Statement{SQL: insert, Args: []any{event.ID, event.Attempt, 3}}).RunTx(ctx, tx); err != nil {
 				return err
 			}

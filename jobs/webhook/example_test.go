@@ -3,7 +3,7 @@ package webhook_test
 import (
 	"context"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/jobs/webhook"
 )
 
@@ -17,10 +17,10 @@ func Example() {
 		Secret:  "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 		Client:  client,
 	}
-	handler := jobs.Handler{
+	handler := eventlog.Handler{
 		Name:  "receipt",
 		Topic: "orders",
-		Handle: func(ctx context.Context, event jobs.Event) error {
+		Handle: func(ctx context.Context, event eventlog.Event) error {
 			return request.Send(ctx, event.Invocation())
 		},
 	}

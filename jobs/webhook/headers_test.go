@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func TestHeaders(t *testing.T) {
@@ -19,7 +21,7 @@ func TestHeaders(t *testing.T) {
 		want       http.Header
 	}{
 		"event": {
-			invocation: jobs.Event{
+			invocation: eventlog.Event{
 				Handler: "receipt", ID: 7, Topic: "orders", Key: "größe 100%\r\nX-Evil: 1", CreatedAt: created, Attempt: 2, Term: 9,
 				Headers: map[string]string{"x-tenant": "acme", "X-Tenant": "first", "a b%": "\n", "": "nameless"},
 				Payload: []byte(`{"id": 1}`),
@@ -40,7 +42,7 @@ func TestHeaders(t *testing.T) {
 			},
 		},
 		"tick": {
-			invocation: jobs.Tick{
+			invocation: cron.Tick{
 				Job: "report", ScheduledAt: created.In(time.FixedZone("CET", 3600)), CatchUp: true, Attempt: 1, Term: 9,
 			}.Invocation(),
 			want: http.Header{
@@ -56,7 +58,7 @@ func TestHeaders(t *testing.T) {
 			},
 		},
 		"triggered run": {
-			invocation: jobs.Tick{Job: "report", ScheduledAt: created.Add(time.Microsecond), Manual: true, Attempt: 3, Term: 9}.Invocation(),
+			invocation: cron.Tick{Job: "report", ScheduledAt: created.Add(time.Microsecond), Manual: true, Attempt: 3, Term: 9}.Invocation(),
 			want: http.Header{
 				"Content-Type":        {"application/octet-stream"},
 				"Idempotency-Key":     {"report/2026-01-02T03:04:05.000001Z"},
@@ -71,7 +73,7 @@ func TestHeaders(t *testing.T) {
 		},
 		"plain NOTIFY with headers of the user": {
 			headers:    map[string]string{"content-type": "text/plain", "user-agent": "billing", "pgsolo-term": "mine", "Authorization": "Bearer a b"},
-			invocation: jobs.Event{Handler: "bridge", Channel: "cache", CreatedAt: created, Attempt: 1, Payload: []byte("not JSON")}.Invocation(),
+			invocation: eventlog.Event{Handler: "bridge", Channel: "cache", CreatedAt: created, Attempt: 1, Payload: []byte("not JSON")}.Invocation(),
 			want: http.Header{
 				"Authorization":     {"Bearer a b"},
 				"Content-Type":      {"text/plain"},

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/printable"
+	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
 const (
@@ -36,7 +36,7 @@ func readResponse(body io.Reader, report *jobs.Report) string {
 		_, _ = io.WriteString(report, cutMark)
 	}
 
-	text := printable.Text(start)
+	text := text.Printable(start)
 	if text == "" {
 		return ""
 	}

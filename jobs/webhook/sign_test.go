@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // vector is a secret of Standard Webhooks' own test libraries.
@@ -32,13 +32,13 @@ func TestSignedRequest(t *testing.T) {
 	for name, test := range map[string]struct {
 		secret string
 		key    string
-		event  jobs.Event
+		event  eventlog.Event
 		wantID string // empty: any
 	}{
-		"event":          {secret: "raw secret", key: "raw secret", event: jobs.Event{Handler: "receipt", ID: 7}, wantID: "receipt/7"},
-		"id has no dot":  {secret: "raw", key: "raw", event: jobs.Event{Handler: "v1.größe", ID: 7}, wantID: "v1%2Egr%C3%B6%C3%9Fe/7"},
-		"line feed":      {secret: "from a file\n", key: "from a file", event: jobs.Event{Handler: "receipt", ID: 7}, wantID: "receipt/7"},
-		"plain NOTIFY":   {secret: "raw", key: "raw", event: jobs.Event{Handler: "bridge", Channel: "cache"}},
+		"event":          {secret: "raw secret", key: "raw secret", event: eventlog.Event{Handler: "receipt", ID: 7}, wantID: "receipt/7"},
+		"id has no dot":  {secret: "raw", key: "raw", event: eventlog.Event{Handler: "v1.größe", ID: 7}, wantID: "v1%2Egr%C3%B6%C3%9Fe/7"},
+		"line feed":      {secret: "from a file\n", key: "from a file", event: eventlog.Event{Handler: "receipt", ID: 7}, wantID: "receipt/7"},
+		"plain NOTIFY":   {secret: "raw", key: "raw", event: eventlog.Event{Handler: "bridge", Channel: "cache"}},
 		"encoded secret": {secret: "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 24))), key: strings.Repeat("k", 24)},
 	} {
 		t.Run(name, func(t *testing.T) {

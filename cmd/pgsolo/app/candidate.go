@@ -14,6 +14,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/listener"
 )
 
@@ -22,7 +24,8 @@ import (
 type candidate struct {
 	config   *config.Election
 	elector  *election.Elector
-	runner   *jobs.Runner
+	runner   *eventlog.Runner // nil where there is nothing to run
+	crons    *cron.Scheduler  // likewise
 	listener *listener.Listener
 	pool     *pgxpool.Pool // of the runner
 
@@ -69,27 +72,34 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 			return nil, err
 		}
 	}
-	c.runner, err = newRunner(c, options.Config, logger)
-	if err != nil {
+	if err = c.newEngines(options.Config, logger.Named("jobs")); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// newRunner returns nil for an election for which there is nothing to run: this replica leads it all the same.
-func newRunner(c *candidate, from *config.Config, logger hclog.Logger) (*jobs.Runner, error) {
+// newEngines makes none for an election for which there is nothing to run: this replica leads it all the same.
+func (c *candidate) newEngines(from *config.Config, logger hclog.Logger) (err error) {
 	if len(c.config.Handlers)+len(c.config.Crons) == 0 {
-		return nil, nil
+		return nil
 	}
-	options := jobs.Options{
-		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: c.config.Handlers, Crons: c.config.Crons,
-		Topics: from.Topics, Subscribe: c.subscribe, Logger: logger.Named("jobs"),
-	}
+	subscribe := c.subscribe
 	if !from.Postgres.Notify { // then there are no handlers of channels
-		options.Subscribe = nil
+		subscribe = nil
 	}
-	return jobs.New(options)
+	c.runner, err = eventlog.New(eventlog.Options{
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: c.config.Handlers, Topics: from.Topics,
+		Subscribe: subscribe, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	c.crons, err = cron.New(cron.Options{
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Jobs: c.config.Crons, Subscribe: subscribe,
+		Logger: logger.Named("cron"),
+	})
+	return err
 }
 
 // messageBuffer is how many messages of a channel may wait for its handler.
@@ -182,7 +192,7 @@ func (c *candidate) healthy() error {
 	if c.runner == nil {
 		return nil
 	}
-	return c.runner.Healthy()
+	return jobs.Healthy(c.runner, c.crons)
 }
 
 // lead is what the leader does. Afterwards no session bears the term any more: a later leader's successor would take it for one
@@ -204,9 +214,9 @@ func (c *candidate) lead(ctx context.Context, term election.Term) error {
 		}
 		return nil
 	}
-	err := c.runner.Run(ctx, jobs.Lead{
+	err := jobs.Run(ctx, jobs.Lead{
 		Term: term.Number, Holder: c.elector.Status().Holder, Stopping: term.Stopping, Held: term.Held,
-	})
+	}, c.runner, c.crons)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
 	}
@@ -230,11 +240,18 @@ func (c *candidate) subscribe(channel string) (jobs.Subscription, error) {
 	return jobs.Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}, nil
 }
 
-func (c *candidate) stats() (stats jobs.Stats) {
+func (c *candidate) stats() (stats eventlog.Stats) {
 	if c.runner != nil {
 		stats = c.runner.Stats()
 	}
 	return stats
+}
+
+func (c *candidate) cronStats() []cron.Stats {
+	if c.crons == nil {
+		return nil
+	}
+	return c.crons.Stats()
 }
 
 // ErrUnhealthy means that this replica led and could not go on, although it had not lost the leadership.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // measureBacklog has the floor, one handler and four work off the same events, in turn.
@@ -136,17 +136,17 @@ func (e *events) workOff(ctx context.Context, handlers int) (took time.Duration,
 	var left atomic.Int64 // handlers
 	left.Store(int64(handlers))
 	through := make(chan struct{})
-	list := make([]jobs.Handler, handlers)
+	list := make([]eventlog.Handler, handlers)
 	for i := range list {
 		var n int // a handler has one worker
-		list[i] = jobs.Handler{Name: fmt.Sprint("backlog_", i+1), Topic: eventsTopic, Handle: func(context.Context, jobs.Event) error {
+		list[i] = eventlog.Handler{Name: fmt.Sprint("backlog_", i+1), Topic: eventsTopic, Handle: func(context.Context, eventlog.Event) error {
 			if n++; n == e.sizes.events && left.Add(-1) == 0 {
 				close(through)
 			}
 			return nil
 		}}
 	}
-	l, err := e.newLeader(ctx, jobs.Options{Group: eventsGroup, Handlers: list})
+	l, err := e.newLeader(ctx, work{group: eventsGroup, handlers: list})
 	if err != nil {
 		return 0, 0, err
 	}

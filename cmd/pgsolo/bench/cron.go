@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
 )
 
 const cronFigures = `How late cron jobs start, and what they cost, alone and by the thousand.
@@ -86,26 +86,26 @@ func jobNames(n int) (names []string) {
 }
 
 // sameJobs are n jobs of one schedule. of returns the function of each, by its number.
-func sameJobs(n int, schedule string, of func(int) jobs.TickFunc) (list []jobs.Cron) {
+func sameJobs(n int, schedule string, of func(int) cron.TickFunc) (list []cron.Job) {
 	for i, name := range jobNames(n) {
-		list = append(list, jobs.Cron{Name: name, Schedules: []string{schedule}, Run: of(i)})
+		list = append(list, cron.Job{Name: name, Schedules: []string{schedule}, Run: of(i)})
 	}
 	return list
 }
 
-func doNothing(int) jobs.TickFunc {
-	return func(context.Context, jobs.Tick) error { return nil }
+func doNothing(int) cron.TickFunc {
+	return func(context.Context, cron.Tick) error { return nil }
 }
 
 // newCronLeader is a leader that has taken over the jobs, and waits for the next ticks of all. The caller closes it.
-func (c *crons) newCronLeader(ctx context.Context, list []jobs.Cron) (*leading, error) {
-	l, err := c.newLeader(ctx, jobs.Options{Crons: list})
+func (c *crons) newCronLeader(ctx context.Context, list []cron.Job) (*leading, error) {
+	l, err := c.newLeader(ctx, work{crons: list})
 	if err != nil {
 		return nil, err
 	}
 	c.leadNext(ctx, l)
 	err = await(ctx, "the leader to wait for the next ticks", func(context.Context) (bool, error) {
-		for _, s := range l.Stats().Crons {
+		for _, s := range l.crons.Stats() {
 			if s.Next.IsZero() {
 				return false, l.broken()
 			}

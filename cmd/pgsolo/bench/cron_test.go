@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
 )
 
 // A burst counts the first start of each job at its instant, and tells further ones from it.
@@ -17,7 +17,7 @@ func TestBurstCountsJobsOnce(t *testing.T) {
 		job int
 		at  time.Time
 	}{{0, at}, {1, at}, {1, at}, {2, at.Add(-time.Minute)}} {
-		if err := b.start(start.job)(t.Context(), jobs.Tick{ScheduledAt: start.at}); err != nil {
+		if err := b.start(start.job)(t.Context(), cron.Tick{ScheduledAt: start.at}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,7 +48,7 @@ func TestLoneTicksAreComplete(t *testing.T) {
 	} {
 		ticks := &loneTicks{from: from}
 		for _, s := range test.seconds {
-			if err := ticks.start(context.Background(), jobs.Tick{ScheduledAt: from.Add(time.Duration(s) * time.Second)}); err != nil {
+			if err := ticks.start(context.Background(), cron.Tick{ScheduledAt: from.Add(time.Duration(s) * time.Second)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
 )
 
 // cronBurst takes in the starts of many jobs at one instant.
@@ -29,8 +29,8 @@ func (b *cronBurst) await(at time.Time, n int) {
 }
 
 // start returns the function of a job.
-func (b *cronBurst) start(job int) jobs.TickFunc {
-	return func(_ context.Context, tick jobs.Tick) error {
+func (b *cronBurst) start(job int) cron.TickFunc {
+	return func(_ context.Context, tick cron.Tick) error {
 		late := lateness(tick.ScheduledAt)
 		b.mu.Lock()
 		defer b.mu.Unlock()

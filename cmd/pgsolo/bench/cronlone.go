@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
 )
 
 // loneTicks takes in the starts of a job of each second.
@@ -20,7 +20,7 @@ type loneTicks struct {
 	late  []time.Duration
 }
 
-func (t *loneTicks) start(_ context.Context, tick jobs.Tick) error {
+func (t *loneTicks) start(_ context.Context, tick cron.Tick) error {
 	late := lateness(tick.ScheduledAt)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -51,8 +51,8 @@ func (t *loneTicks) samples(n int) ([]time.Duration, error) {
 func (c *crons) measureLone(ctx context.Context) (err error) {
 	const figure = "cron_lone"
 	ticks := &loneTicks{from: nextOf(time.Second).Add(time.Second)}
-	l, err := c.newCronLeader(ctx, []jobs.Cron{
-		{Name: figure, Schedules: []string{everySecond}, Missed: jobs.MissedAll, Run: ticks.start},
+	l, err := c.newCronLeader(ctx, []cron.Job{
+		{Name: figure, Schedules: []string{everySecond}, Missed: cron.MissedAll, Run: ticks.start},
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", figure, err)

@@ -7,15 +7,15 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
 )
 
 // measureTakeover has one leader after another take over the same jobs. One of these is always due.
 func (c *crons) measureTakeover(ctx context.Context) error {
 	const figure = "cron_takeover"
 	started := make(chan time.Time, 1) // the first start of the term; never closed
-	list := append(sameJobs(c.sizes.crons, yearly, doNothing), jobs.Cron{
-		Name: figure, Schedules: []string{everySecond}, Run: func(context.Context, jobs.Tick) error {
+	list := append(sameJobs(c.sizes.crons, yearly, doNothing), cron.Job{
+		Name: figure, Schedules: []string{everySecond}, Run: func(context.Context, cron.Tick) error {
 			select {
 			case started <- time.Now():
 			default:
@@ -43,7 +43,7 @@ func (c *crons) measureTakeover(ctx context.Context) error {
 }
 
 // makeHistory makes the jobs known, and gives them runs that have ended, of the days before.
-func (c *crons) makeHistory(ctx context.Context, list []jobs.Cron) error {
+func (c *crons) makeHistory(ctx context.Context, list []cron.Job) error {
 	const (
 		insertRuns = `insert into pgsolo.cron_run (job, scheduled_at, term, outcome, started_at, finished_at)
 			select job, at, $1, 'ok', at, at
@@ -89,8 +89,8 @@ func (c *crons) readJobs(ctx context.Context) (time.Duration, error) {
 
 // takeOver returns how long a new leader takes to the first start. Before it begins, a tick has passed that the last one has not
 // started.
-func (c *crons) takeOver(ctx context.Context, list []jobs.Cron, started <-chan time.Time) (took time.Duration, err error) {
-	l, err := c.newLeader(ctx, jobs.Options{Crons: list})
+func (c *crons) takeOver(ctx context.Context, list []cron.Job, started <-chan time.Time) (took time.Duration, err error) {
+	l, err := c.newLeader(ctx, work{crons: list})
 	if err != nil {
 		return 0, err
 	}

@@ -8,12 +8,22 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/listener"
 )
 
-// leading is a runner that leads, with a pool and a LISTEN session of its own.
+// work is what a leader of a benchmark runs.
+type work struct {
+	group    string
+	handlers []eventlog.Handler
+	crons    []cron.Job
+}
+
+// leading is what a leader runs, with a pool and a LISTEN session of its own.
 type leading struct {
-	*jobs.Runner
+	events   *eventlog.Runner
+	crons    *cron.Scheduler
 	pool     *pgxpool.Pool
 	listener *listening
 	stopping chan struct{} // closed by close
@@ -21,14 +31,14 @@ type leading struct {
 	err      error
 }
 
-// newLeader makes a runner that has everything it needs beside the options. The caller closes it, whether or not it has begun.
-func (r *run) newLeader(ctx context.Context, options jobs.Options) (*leading, error) {
+// newLeader makes a leader that has everything it needs beside its work. The caller closes it, whether or not it has begun.
+func (r *run) newLeader(ctx context.Context, of work) (*leading, error) {
 	config, err := pgxpool.ParseConfig(r.url)
 	if err != nil {
 		return nil, err
 	}
-	sessions := 2*len(options.Handlers) + 2 // as the program has it
-	if len(options.Crons) > 0 {
+	sessions := 2*len(of.handlers) + 2 // as the program has it
+	if len(of.crons) > 0 {
 		sessions += 2
 	}
 	config.MaxConns = int32(min(max(4, sessions), 16))
@@ -40,8 +50,11 @@ func (r *run) newLeader(ctx context.Context, options jobs.Options) (*leading, er
 		l.pool.Close()
 		return nil, err
 	}
-	options.Pool, options.Subscribe = l.pool, l.subscribe
-	if l.Runner, err = jobs.New(options); err != nil {
+	if l.events, err = eventlog.New(eventlog.Options{Pool: l.pool, Group: of.group, Handlers: of.handlers, Subscribe: l.subscribe}); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	l.crons, err = cron.New(cron.Options{Pool: l.pool, Group: of.group, Jobs: of.crons, Subscribe: l.subscribe})
+	if err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
@@ -60,7 +73,7 @@ func (l *leading) lead(ctx context.Context, term int64) {
 	l.ended = make(chan struct{})
 	go func() {
 		defer close(l.ended)
-		l.err = l.Run(ctx, jobs.Lead{Term: term, Stopping: l.stopping})
+		l.err = jobs.Run(ctx, jobs.Lead{Term: term, Stopping: l.stopping}, l.events, l.crons)
 	}()
 }
 
@@ -77,7 +90,7 @@ func (l *leading) broken() error {
 // awaitIdle waits until producers are to ring, which is so while nothing comes.
 func (l *leading) awaitIdle(ctx context.Context) error {
 	return await(ctx, "the leader to be idle", func(context.Context) (bool, error) {
-		return l.Stats().Log.Ring == jobs.RingArmed, l.broken()
+		return l.events.Stats().Log.Ring == eventlog.RingArmed, l.broken()
 	})
 }
 
@@ -95,10 +108,10 @@ func (l *leading) close() (err error) {
 
 // newIdleLeader is a leader whose one handler stops the time, when it is idle. The caller closes it.
 func (e *events) newIdleLeader(ctx context.Context, name string, w *stopwatch) (*leading, error) {
-	handler := jobs.Handler{Name: name, Topic: eventsTopic, Handle: func(_ context.Context, event jobs.Event) error {
+	handler := eventlog.Handler{Name: name, Topic: eventsTopic, Handle: func(_ context.Context, event eventlog.Event) error {
 		return w.receive(event.Payload)
 	}}
-	l, err := e.newLeader(ctx, jobs.Options{Group: eventsGroup, Handlers: []jobs.Handler{handler}})
+	l, err := e.newLeader(ctx, work{group: eventsGroup, handlers: []eventlog.Handler{handler}})
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func parse(t *testing.T, src string) *Config {
@@ -28,16 +29,16 @@ func parse(t *testing.T, src string) *Config {
 	return config
 }
 
-func anEvent() jobs.Event {
-	return jobs.Event{
+func anEvent() eventlog.Event {
+	return eventlog.Event{
 		Handler: "h", ID: 42, Topic: "orders", Key: "k-1", Headers: map[string]string{"tenant": "acme"},
 		Payload:   []byte(`{"amount": 12.50, "tags": ["a", "b"], "note": null}`),
 		CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Attempt: 2, Term: 7,
 	}
 }
 
-func aTick() jobs.Tick {
-	return jobs.Tick{Job: "nightly", ScheduledAt: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), CatchUp: true, Attempt: 1, Term: 7}
+func aTick() cron.Tick {
+	return cron.Tick{Job: "nightly", ScheduledAt: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), CatchUp: true, Attempt: 1, Term: 7}
 }
 
 func TestEventExpressions(t *testing.T) {
@@ -117,7 +118,7 @@ func TestActionLogger(t *testing.T) {
 		}`)
 	var log bytes.Buffer
 	config.ActionLogger = hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})
-	if err := config.Elections[0].Handlers[0].Handle(context.Background(), jobs.Event{Handler: "h", Channel: "c"}); err != nil {
+	if err := config.Elections[0].Handlers[0].Handle(context.Background(), eventlog.Event{Handler: "h", Channel: "c"}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "a line") {
@@ -165,7 +166,7 @@ func TestFileIsReadOnce(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("second\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := config.Elections[0].Handlers[0].Handle(t.Context(), jobs.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
+	if err := config.Elections[0].Handlers[0].Handle(t.Context(), eventlog.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(out); err != nil || string(got) != "first-plain text" {

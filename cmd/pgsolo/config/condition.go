@@ -12,7 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // condition is the when of a handler. It is evaluated for each event, by several goroutines at once, and so it converts only
@@ -20,12 +20,12 @@ import (
 type condition struct {
 	attr      *hclsyntax.Attribute
 	functions map[string]function.Function
-	fields    map[string]func(jobs.Event) cty.Value // those that it asks for
+	fields    map[string]func(eventlog.Event) cty.Value // those that it asks for
 }
 
 // candidateFields are those that a condition may ask for: what differs between two attempts, or two handlers, is no property of
 // the event.
-func candidateFields() map[string]func(jobs.Event) cty.Value {
+func candidateFields() map[string]func(eventlog.Event) cty.Value {
 	fields := eventFields()
 	for _, name := range []string{"attempt", "term", "idempotency_key"} {
 		delete(fields, name)
@@ -41,7 +41,7 @@ func unknownCandidate() scope {
 }
 
 // condition takes an expression over event that is true or false.
-func (doc *document) condition(to *func(jobs.Event) (bool, error)) func(*hclsyntax.Attribute) {
+func (doc *document) condition(to *func(eventlog.Event) (bool, error)) func(*hclsyntax.Attribute) {
 	return func(attr *hclsyntax.Attribute) {
 		inner := &decoder{functions: doc.functions, scope: unknownCandidate(), diags: doc.diags}
 		value, hidden := inner.evaluate(attr)
@@ -69,7 +69,7 @@ func notCondition(value cty.Value) string {
 }
 
 // holds says whether the handler gets the event. The error names the place, and no value of the event.
-func (c *condition) holds(event jobs.Event) (bool, error) {
+func (c *condition) holds(event eventlog.Event) (bool, error) {
 	values := make(map[string]cty.Value, len(c.fields))
 	for name, field := range c.fields {
 		values[name] = field(event)
@@ -100,8 +100,8 @@ func (c *condition) failed(at *hcl.Range, summary, detail string) error {
 }
 
 // fieldsOf lists the fields of event that an expression asks for.
-func fieldsOf(expr hclsyntax.Expression) map[string]func(jobs.Event) cty.Value {
-	all, used := candidateFields(), map[string]func(jobs.Event) cty.Value{}
+func fieldsOf(expr hclsyntax.Expression) map[string]func(eventlog.Event) cty.Value {
+	all, used := candidateFields(), map[string]func(eventlog.Event) cty.Value{}
 	members, whole := map[string]bool{}, false // of the payload
 	for _, traversal := range expr.Variables() {
 		if len(traversal) == 1 {
@@ -124,7 +124,7 @@ func fieldsOf(expr hclsyntax.Expression) map[string]func(jobs.Event) cty.Value {
 		whole = whole || !ok || strings.ContainsFunc(member, func(r rune) bool { return r > unicode.MaxASCII }) // which HCL normalizes
 	}
 	if !whole && len(members) > 0 {
-		used["payload"] = func(event jobs.Event) cty.Value { return payloadMembers(event.Payload, members) }
+		used["payload"] = func(event eventlog.Event) cty.Value { return payloadMembers(event.Payload, members) }
 	}
 	return used
 }

@@ -4,11 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // when gives the condition of a handler.
-func when(t testing.TB, source, condition string) func(jobs.Event) (bool, error) {
+func when(t testing.TB, source, condition string) func(eventlog.Event) (bool, error) {
 	t.Helper()
 	config, err := Parse("config.hcl", []byte("postgres { url = env(\"DATABASE_URL\") }\ntopic \"orders\" {}\nhandler \"h\" {\n"+source+
 		"\nwhen = "+condition+"\nexec { command = [\"/bin/sh\"] }\n}"), testEnv)
@@ -55,7 +55,7 @@ func TestCondition(t *testing.T) {
 func TestConditionOfChannel(t *testing.T) {
 	holds := when(t, `channel = "c"`, `event.channel == "c" && event.payload == "go"`)
 	for payload, want := range map[string]bool{"go": true, "stop": false, "": false, "7": false, `"go"`: true} {
-		if got, err := holds(jobs.Event{Channel: "c", Payload: []byte(payload)}); err != nil || got != want {
+		if got, err := holds(eventlog.Event{Channel: "c", Payload: []byte(payload)}); err != nil || got != want {
 			t.Errorf("%q: %t, %v", payload, got, err)
 		}
 	}
@@ -77,7 +77,7 @@ func TestConditionErrors(t *testing.T) {
 		{`try(event.payload.amount) > 1`, `{}`, `Error in function call`},
 		{`event.payload.amount > env("ABSENT", "1") + 0`, `{"amount": "sesame"}`, `Invalid operand`},
 	} {
-		_, err := when(t, fromOrders, test.condition)(jobs.Event{Topic: "orders", Payload: []byte(test.payload)})
+		_, err := when(t, fromOrders, test.condition)(eventlog.Event{Topic: "orders", Payload: []byte(test.payload)})
 		if err == nil || !strings.HasPrefix(err.Error(), "evaluate when at config.hcl:5: "+test.want) {
 			t.Errorf("%s of %s: error = %v\nwant %s", test.condition, test.payload, err, test.want)
 		}
@@ -93,7 +93,7 @@ func TestConditionLooksOnlyAtWhatItNeeds(t *testing.T) {
 	small.Payload = []byte(`{"status": "paid"}`)
 	large.Payload = []byte(`{"items": [` + strings.Repeat(`{"name": "x", "price": 1.5},`, 2000) + `0], "status": "paid"}`)
 	holds := when(t, fromOrders, `event.payload.status == "paid"`)
-	allocations := func(event jobs.Event) float64 {
+	allocations := func(event eventlog.Event) float64 {
 		return testing.AllocsPerRun(10, func() {
 			if got, err := holds(event); err != nil || !got {
 				t.Fatal(got, err)

@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/jobs/webhook"
 )
 
@@ -18,18 +20,18 @@ type Config struct {
 	HTTP      HTTP
 	Log       Log
 
-	Topics []jobs.Topic // in the order of the file
+	Topics []eventlog.Topic // in the order of the file
 
 	// ActionLogger is what the actions of Handlers and Crons log to. Set it before the first of them runs, and not after;
 	// nil discards. It is not part of the file: the file says how to log, so the logger is made after loading.
 	ActionLogger hclog.Logger
 
 	client *http.Client // of all webhooks
-	crons  []jobs.Cron  // those of all elections, in the order of the file
+	crons  []cron.Job   // those of all elections, in the order of the file
 }
 
 // Crons are the cron jobs of all elections, in the order of the file.
-func (c *Config) Crons() []jobs.Cron { return c.crons }
+func (c *Config) Crons() []cron.Job { return c.crons }
 
 // CloseIdleConnections closes the connections that webhooks keep for the next request. Call it after the last of them has
 // ended.
@@ -50,8 +52,8 @@ type Election struct {
 	Drain        time.Duration // 0 or more; default 20 s
 
 	// What the leader of this election runs: the handlers and jobs that name it, and for the first one those that name none.
-	Handlers []jobs.Handler // with Handle or HandleTx set to their action
-	Crons    []jobs.Cron    // with Run set to their action
+	Handlers []eventlog.Handler // with Handle or HandleTx set to their action
+	Crons    []cron.Job         // with Run set to their action
 
 	// NeedsSessions: some of them run SQL outside of the log's transactions. Then set Sessions before the first of them runs, to
 	// sessions that bear the leader's name.
@@ -84,25 +86,25 @@ func defaultElection(name string) *Election {
 	return &Election{Name: name, Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second}
 }
 
-func defaultHandler(name string) jobs.Handler {
-	return jobs.Handler{Name: name, Concurrency: 1, Timeout: 30 * time.Second}
+func defaultHandler(name string) eventlog.Handler {
+	return eventlog.Handler{Name: name, Concurrency: 1, Timeout: 30 * time.Second}
 }
 
 // defaultLogHandler has the defaults that only a handler of a topic has.
-func defaultLogHandler() jobs.Handler {
-	return jobs.Handler{
-		Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
+func defaultLogHandler() eventlog.Handler {
+	return eventlog.Handler{
+		Start: eventlog.StartEarliest, Order: eventlog.OrderNone, OnDead: eventlog.OnDeadContinue,
 		Retry: jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1},
 	}
 }
 
-func defaultCron(name string) jobs.Cron {
-	return jobs.Cron{
+func defaultCron(name string) cron.Job {
+	return cron.Job{
 		Name: name, Location: time.UTC, Timeout: time.Hour,
-		Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
-		Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon,
+		Missed: cron.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+		Overlap: cron.OverlapSkip, OnInterrupt: cron.InterruptAbandon,
 		Retry: jobs.Retry{Attempts: 1, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1},
-		History: jobs.History{
+		History: cron.History{
 			Runs: 100, MaxAge: 30 * 24 * time.Hour,
 			FailedRuns: 100, FailedMaxAge: 90 * 24 * time.Hour,
 		},

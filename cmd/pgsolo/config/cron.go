@@ -7,7 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/schedule"
 )
 
 func (doc *document) cron(found *hclsyntax.Block) body {
@@ -28,12 +29,12 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 			{name: "time_zone", decode: doc.text(&zone, checkZone)},
 			{name: "enabled", decode: doc.boolean(&enabled)},
 			{name: "jitter", decode: doc.duration(&job.Jitter, positive)},
-			{name: "missed", decode: doc.text(&missed, oneOf(string(jobs.MissedSkip), string(jobs.MissedOnce), string(jobs.MissedAll)))},
+			{name: "missed", decode: doc.text(&missed, oneOf(string(cron.MissedSkip), string(cron.MissedOnce), string(cron.MissedAll)))},
 			{name: "max_catch_up", decode: doc.count(&job.MaxCatchUp)},
 			{name: "starting_deadline", decode: doc.duration(&job.StartingDeadline, positive)},
-			{name: "overlap", decode: doc.text(&overlap, oneOf(string(jobs.OverlapSkip), string(jobs.OverlapQueue),
-				string(jobs.OverlapReplace), string(jobs.OverlapAllow)))},
-			{name: "on_interrupt", decode: doc.text(&onInterrupt, oneOf(string(jobs.InterruptAbandon), string(jobs.InterruptRetry)))},
+			{name: "overlap", decode: doc.text(&overlap, oneOf(string(cron.OverlapSkip), string(cron.OverlapQueue),
+				string(cron.OverlapReplace), string(cron.OverlapAllow)))},
+			{name: "on_interrupt", decode: doc.text(&onInterrupt, oneOf(string(cron.InterruptAbandon), string(cron.InterruptRetry)))},
 			{name: "timeout", decode: doc.duration(&job.Timeout, positive)},
 		},
 		blocks: append([]block{
@@ -50,12 +51,12 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 				job.Location = location // checkZone has refused those that do not load
 			}
 			job.Disabled = !enabled
-			job.Missed, job.Overlap, job.OnInterrupt = jobs.Missed(missed), jobs.Overlap(overlap), jobs.OnInterrupt(onInterrupt)
+			job.Missed, job.Overlap, job.OnInterrupt = cron.Missed(missed), cron.Overlap(overlap), cron.OnInterrupt(onInterrupt)
 			doc.checkCatchUp(found, job)
 			doc.checkJitter(found, job)
 			to := doc.electionOf(election)
 			to.NeedsSessions = to.NeedsSessions || action.needsSession()
-			job.Run = func(ctx context.Context, tick jobs.Tick) error {
+			job.Run = func(ctx context.Context, tick cron.Tick) error {
 				bound, err := action.resolve(to, func() scope { return tickScope(tick) })
 				if err != nil {
 					return err
@@ -69,9 +70,9 @@ func (doc *document) cron(found *hclsyntax.Block) body {
 }
 
 // checkCatchUp refuses a bound on the ticks that are made up for where at most one is.
-func (doc *document) checkCatchUp(found *hclsyntax.Block, job jobs.Cron) {
+func (doc *document) checkCatchUp(found *hclsyntax.Block, job cron.Job) {
 	attr, ok := found.Body.Attributes["max_catch_up"]
-	if !ok || job.Missed == jobs.MissedAll {
+	if !ok || job.Missed == cron.MissedAll {
 		return
 	}
 	diag := doc.report("Invalid max_catch_up", attr.NameRange,
@@ -82,7 +83,7 @@ func (doc *document) checkCatchUp(found *hclsyntax.Block, job jobs.Cron) {
 }
 
 // checkJitter refuses a jitter with which a tick could start after the time of the next one.
-func (doc *document) checkJitter(found *hclsyntax.Block, job jobs.Cron) {
+func (doc *document) checkJitter(found *hclsyntax.Block, job cron.Job) {
 	attr, ok := found.Body.Attributes["jitter"]
 	if !ok || job.Jitter == 0 || len(job.Schedules) == 0 {
 		return
@@ -100,7 +101,7 @@ func (doc *document) checkJitter(found *hclsyntax.Block, job jobs.Cron) {
 // shortestDistance is the time between the two neighbours that are nearest to each other among the first ticks of a year.
 func shortestDistance(expressions []string) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
-	schedules, err := jobs.ParseSchedules(expressions, time.UTC)
+	schedules, err := schedule.ParseAll(expressions, time.UTC)
 	if err != nil {
 		return shortest
 	}

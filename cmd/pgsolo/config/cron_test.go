@@ -8,44 +8,45 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/schedule"
 )
 
 func TestCronValues(t *testing.T) {
 	plain := defaultCron("c")
 	plain.Schedules = []string{"@daily"}
-	with := func(change func(*jobs.Cron)) jobs.Cron {
+	with := func(change func(*cron.Job)) cron.Job {
 		changed := plain
 		change(&changed)
 		return changed
 	}
-	for source, want := range map[string]jobs.Cron{
+	for source, want := range map[string]cron.Job{
 		``:                              plain,
 		`enabled = true`:                plain,
 		`enabled = env("ABSENT", "no")`: {}, // refused
-		`enabled = false`:               with(func(c *jobs.Cron) { c.Disabled = true }),
-		`jitter = "24h"`:                with(func(c *jobs.Cron) { c.Jitter = 24 * time.Hour }), // the distance itself
-		`missed = "skip"`:               with(func(c *jobs.Cron) { c.Missed = jobs.MissedSkip }),
-		"missed = \"all\"\nmax_catch_up = 5": with(func(c *jobs.Cron) {
-			c.Missed, c.MaxCatchUp = jobs.MissedAll, 5
+		`enabled = false`:               with(func(c *cron.Job) { c.Disabled = true }),
+		`jitter = "24h"`:                with(func(c *cron.Job) { c.Jitter = 24 * time.Hour }), // the distance itself
+		`missed = "skip"`:               with(func(c *cron.Job) { c.Missed = cron.MissedSkip }),
+		"missed = \"all\"\nmax_catch_up = 5": with(func(c *cron.Job) {
+			c.Missed, c.MaxCatchUp = cron.MissedAll, 5
 		}),
-		`starting_deadline = "5m"`: with(func(c *jobs.Cron) { c.StartingDeadline = 5 * time.Minute }),
-		`overlap = "queue"`:        with(func(c *jobs.Cron) { c.Overlap = jobs.OverlapQueue }),
-		`overlap = "replace"`:      with(func(c *jobs.Cron) { c.Overlap = jobs.OverlapReplace }),
-		`overlap = "allow"`:        with(func(c *jobs.Cron) { c.Overlap = jobs.OverlapAllow }),
-		`on_interrupt = "retry"`:   with(func(c *jobs.Cron) { c.OnInterrupt = jobs.InterruptRetry }),
-		`timeout = "5m"`:           with(func(c *jobs.Cron) { c.Timeout = 5 * time.Minute }),
-		`retry {}`:                 with(func(c *jobs.Cron) { c.Retry.Attempts = 10 }),
-		"retry {\nattempts = 3\njitter = 0\n}": with(func(c *jobs.Cron) {
+		`starting_deadline = "5m"`: with(func(c *cron.Job) { c.StartingDeadline = 5 * time.Minute }),
+		`overlap = "queue"`:        with(func(c *cron.Job) { c.Overlap = cron.OverlapQueue }),
+		`overlap = "replace"`:      with(func(c *cron.Job) { c.Overlap = cron.OverlapReplace }),
+		`overlap = "allow"`:        with(func(c *cron.Job) { c.Overlap = cron.OverlapAllow }),
+		`on_interrupt = "retry"`:   with(func(c *cron.Job) { c.OnInterrupt = cron.InterruptRetry }),
+		`timeout = "5m"`:           with(func(c *cron.Job) { c.Timeout = 5 * time.Minute }),
+		`retry {}`:                 with(func(c *cron.Job) { c.Retry.Attempts = 10 }),
+		"retry {\nattempts = 3\njitter = 0\n}": with(func(c *cron.Job) {
 			c.Retry.Attempts, c.Retry.Jitter = 3, -1
 		}),
 		`history {}`:                           plain,
-		`history { runs = 1 }`:                 with(func(c *jobs.Cron) { c.History.Runs = 1 }),
-		`history { runs = 1000000 }`:           with(func(c *jobs.Cron) { c.History.Runs = 1_000_000 }),
-		`history { failed_max_age = "1h" }`:    with(func(c *jobs.Cron) { c.History.FailedMaxAge = time.Hour }),
-		`history { failed_runs = "7" }`:        with(func(c *jobs.Cron) { c.History.FailedRuns = 7 }),
-		`history { failed_runs = "unlimited"}`: with(func(c *jobs.Cron) { c.History.FailedRuns = -1 }),
-		`history { max_age = env("ABSENT", "unlimited") }`: with(func(c *jobs.Cron) {
+		`history { runs = 1 }`:                 with(func(c *cron.Job) { c.History.Runs = 1 }),
+		`history { runs = 1000000 }`:           with(func(c *cron.Job) { c.History.Runs = 1_000_000 }),
+		`history { failed_max_age = "1h" }`:    with(func(c *cron.Job) { c.History.FailedMaxAge = time.Hour }),
+		`history { failed_runs = "7" }`:        with(func(c *cron.Job) { c.History.FailedRuns = 7 }),
+		`history { failed_runs = "unlimited"}`: with(func(c *cron.Job) { c.History.FailedRuns = -1 }),
+		`history { max_age = env("ABSENT", "unlimited") }`: with(func(c *cron.Job) {
 			c.History.MaxAge = -1
 		}),
 	} {
@@ -118,7 +119,7 @@ func FuzzSchedulePlace(f *testing.F) {
 		src := cronOf(expr, "")
 		config, err := Parse("config.hcl", []byte(src), testEnv)
 		if err == nil {
-			if _, err := jobs.ParseSchedules(config.Elections[0].Crons[0].Schedules, time.UTC); err != nil {
+			if _, err := schedule.ParseAll(config.Elections[0].Crons[0].Schedules, time.UTC); err != nil {
 				t.Errorf("accepted %q: %v", expr, err)
 			}
 			return
@@ -136,8 +137,8 @@ func FuzzSchedulePlace(f *testing.F) {
 		if at.Start.Byte < begin || at.End.Byte > begin+len(expr)+2 || at.Start.Line != 3 || underlined == "" {
 			t.Fatalf("%q: underlined %q at %v", expr, underlined, at)
 		}
-		_, err = jobs.ParseSchedule(expr, time.UTC)
-		refused, ok := errors.AsType[*jobs.ScheduleError](err)
+		_, err = schedule.Parse(expr, time.UTC)
+		refused, ok := errors.AsType[*schedule.Error](err)
 		if ok && underlined != `"`+expr+`"` && underlined != expr[refused.Start:refused.End] {
 			t.Errorf("%q: underlined %q, want %q", expr, underlined, expr[refused.Start:refused.End])
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func (doc *document) handler(found *hclsyntax.Block) body {
@@ -25,10 +25,10 @@ func (doc *document) handler(found *hclsyntax.Block) body {
 			{name: "topic", decode: doc.text(&handler.Topic, doc.checkTopic)},
 			{name: "channel", decode: doc.text(&handler.Channel, checkChannel)},
 			{name: "election", decode: doc.text(&election, doc.checkElection)},
-			{name: "start", decode: doc.text(&start, oneOf(string(jobs.StartEarliest), string(jobs.StartLatest)))},
+			{name: "start", decode: doc.text(&start, oneOf(string(eventlog.StartEarliest), string(eventlog.StartLatest)))},
 			{name: "when", decode: doc.condition(&handler.When)},
-			{name: "order", decode: doc.text(&order, oneOf(string(jobs.OrderNone), string(jobs.OrderKey)))},
-			{name: "on_dead", decode: doc.text(&onDead, oneOf(string(jobs.OnDeadContinue), string(jobs.OnDeadBlockKey)))},
+			{name: "order", decode: doc.text(&order, oneOf(string(eventlog.OrderNone), string(eventlog.OrderKey)))},
+			{name: "on_dead", decode: doc.text(&onDead, oneOf(string(eventlog.OnDeadContinue), string(eventlog.OnDeadBlockKey)))},
 			{name: "concurrency", decode: doc.count(&handler.Concurrency)},
 			{name: "rate_limit", decode: doc.rate(&handler.Rate)},
 			{name: "timeout", decode: doc.duration(&handler.Timeout, positive)},
@@ -41,10 +41,10 @@ func (doc *document) handler(found *hclsyntax.Block) body {
 	grammar.finish = func() {
 		doc.taken.add(&doc.decoder, found)
 		doc.checkSource(found, grammar)
-		doc.checkOnDead(found, jobs.OnDead(onDead), jobs.Order(order))
+		doc.checkOnDead(found, eventlog.OnDead(onDead), eventlog.Order(order))
 		action := doc.oneAction(found, chosen)
 		if handler.Topic != "" {
-			handler.Start, handler.Order, handler.OnDead = jobs.Start(start), jobs.Order(order), jobs.OnDead(onDead)
+			handler.Start, handler.Order, handler.OnDead = eventlog.Start(start), eventlog.Order(order), eventlog.OnDead(onDead)
 			handler.Retry, handler.Breaker = log.Retry, log.Breaker
 		}
 		to := doc.electionOf(election)
@@ -58,9 +58,9 @@ func (doc *document) handler(found *hclsyntax.Block) body {
 }
 
 // handle makes the action what the handler does. One that needs a session gets that of the event's transaction, if there is one.
-func (a *action) handle(handler *jobs.Handler, in *Election) {
+func (a *action) handle(handler *eventlog.Handler, in *Election) {
 	if handler.Topic != "" && a.needsSession() {
-		handler.HandleTx = func(ctx context.Context, tx pgx.Tx, event jobs.Event) error {
+		handler.HandleTx = func(ctx context.Context, tx pgx.Tx, event eventlog.Event) error {
 			bound, err := a.resolve(in, func() scope { return eventScope(event) })
 			if err != nil {
 				return err
@@ -70,7 +70,7 @@ func (a *action) handle(handler *jobs.Handler, in *Election) {
 		return
 	}
 	in.NeedsSessions = in.NeedsSessions || a.needsSession()
-	handler.Handle = func(ctx context.Context, event jobs.Event) error {
+	handler.Handle = func(ctx context.Context, event eventlog.Event) error {
 		bound, err := a.resolve(in, func() scope { return eventScope(event) })
 		if err != nil {
 			return err
@@ -83,7 +83,7 @@ func (a *action) handle(handler *jobs.Handler, in *Election) {
 const maxSessions = 32
 
 // checkSessions bounds the workers of a handler each of which holds a session while it handles an event.
-func (doc *document) checkSessions(found *hclsyntax.Block, handler jobs.Handler) {
+func (doc *document) checkSessions(found *hclsyntax.Block, handler eventlog.Handler) {
 	attr, ok := found.Body.Attributes["concurrency"]
 	if _, topic := found.Body.Attributes["topic"]; ok && topic && handler.Concurrency > maxSessions {
 		doc.report("Invalid concurrency", attr.Expr.Range(), "Each statement that runs holds a session of PostgreSQL. "+
@@ -132,9 +132,9 @@ func (doc *document) refuseLogFeatures(found *hclsyntax.Block) {
 }
 
 // checkOnDead refuses to block a key of a handler for which keys mean nothing.
-func (doc *document) checkOnDead(found *hclsyntax.Block, onDead jobs.OnDead, order jobs.Order) {
+func (doc *document) checkOnDead(found *hclsyntax.Block, onDead eventlog.OnDead, order eventlog.Order) {
 	attr, ok := found.Body.Attributes["on_dead"]
-	if _, channel := found.Body.Attributes["channel"]; !ok || channel || onDead != jobs.OnDeadBlockKey || order == jobs.OrderKey {
+	if _, channel := found.Body.Attributes["channel"]; !ok || channel || onDead != eventlog.OnDeadBlockKey || order == eventlog.OrderKey {
 		return
 	}
 	diag := doc.report("Invalid on_dead", attr.Expr.Range(),

@@ -8,37 +8,39 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func TestHandlerValues(t *testing.T) {
 	plain := defaultLogHandler()
 	plain.Name, plain.Topic, plain.Concurrency, plain.Timeout = "h", "orders", 1, 30*time.Second
-	with := func(change func(*jobs.Handler)) jobs.Handler {
+	with := func(change func(*eventlog.Handler)) eventlog.Handler {
 		changed := plain
 		change(&changed)
 		return changed
 	}
-	for source, want := range map[string]jobs.Handler{
+	for source, want := range map[string]eventlog.Handler{
 		``:                    plain,
-		`start = "latest"`:    with(func(h *jobs.Handler) { h.Start = jobs.StartLatest }),
-		`order = "key"`:       with(func(h *jobs.Handler) { h.Order = jobs.OrderKey }),
-		`rate_limit = "1/s"`:  with(func(h *jobs.Handler) { h.Rate = jobs.Rate{Events: 1, Per: time.Second} }),
-		`rate_limit = "30/m"`: with(func(h *jobs.Handler) { h.Rate = jobs.Rate{Events: 30, Per: time.Minute} }),
-		`rate_limit = "1000000/h"`: with(func(h *jobs.Handler) {
+		`start = "latest"`:    with(func(h *eventlog.Handler) { h.Start = eventlog.StartLatest }),
+		`order = "key"`:       with(func(h *eventlog.Handler) { h.Order = eventlog.OrderKey }),
+		`rate_limit = "1/s"`:  with(func(h *eventlog.Handler) { h.Rate = jobs.Rate{Events: 1, Per: time.Second} }),
+		`rate_limit = "30/m"`: with(func(h *eventlog.Handler) { h.Rate = jobs.Rate{Events: 30, Per: time.Minute} }),
+		`rate_limit = "1000000/h"`: with(func(h *eventlog.Handler) {
 			h.Rate = jobs.Rate{Events: 1_000_000, Per: time.Hour}
 		}),
-		"order = \"key\"\non_dead = \"block_key\"": with(func(h *jobs.Handler) {
-			h.Order, h.OnDead = jobs.OrderKey, jobs.OnDeadBlockKey
+		"order = \"key\"\non_dead = \"block_key\"": with(func(h *eventlog.Handler) {
+			h.Order, h.OnDead = eventlog.OrderKey, eventlog.OnDeadBlockKey
 		}),
-		`retry { jitter = 0 }`:                   with(func(h *jobs.Handler) { h.Retry.Jitter = -1 }), // none, for jobs
-		`retry { jitter = env("ABSENT", "0.5")}`: with(func(h *jobs.Handler) { h.Retry.Jitter = 0.5 }),
-		`retry { backoff = "2h" }`: with(func(h *jobs.Handler) {
+		`retry { jitter = 0 }`:                   with(func(h *eventlog.Handler) { h.Retry.Jitter = -1 }), // none, for jobs
+		`retry { jitter = env("ABSENT", "0.5")}`: with(func(h *eventlog.Handler) { h.Retry.Jitter = 0.5 }),
+		`retry { backoff = "2h" }`: with(func(h *eventlog.Handler) {
 			h.Retry.Backoff, h.Retry.MaxBackoff = 2*time.Hour, 2*time.Hour
 		}),
-		`breaker { failures = 3 }`: with(func(h *jobs.Handler) {
+		`breaker { failures = 3 }`: with(func(h *eventlog.Handler) {
 			h.Breaker = jobs.Breaker{Failures: 3, Pause: time.Second, MaxPause: time.Minute}
 		}),
-		"breaker {\nfailures = 1\npause = \"5m\"\n}": with(func(h *jobs.Handler) {
+		"breaker {\nfailures = 1\npause = \"5m\"\n}": with(func(h *eventlog.Handler) {
 			h.Breaker = jobs.Breaker{Failures: 1, Pause: 5 * time.Minute, MaxPause: 5 * time.Minute}
 		}),
 	} {
@@ -58,7 +60,7 @@ func TestAnyTopic(t *testing.T) {
 			topic = "invoices"
 			exec { command = ["/bin/sh"] }
 		}`)
-	if diff := cmp.Diff([]jobs.Topic{{Name: "*", Retention: 24 * time.Hour}, {Name: "orders"}}, config.Topics); diff != "" {
+	if diff := cmp.Diff([]eventlog.Topic{{Name: "*", Retention: 24 * time.Hour}, {Name: "orders"}}, config.Topics); diff != "" {
 		t.Errorf("topics (-want +got):\n%s", diff)
 	}
 	mustRun(t, config)
@@ -93,11 +95,14 @@ func mustRun(t *testing.T, config *Config) {
 	}
 	defer pool.Close()
 	e := config.Elections[0]
-	_, err = jobs.New(jobs.Options{
-		Pool: pool, Handlers: e.Handlers, Crons: e.Crons, Topics: config.Topics,
+	_, err = eventlog.New(eventlog.Options{
+		Pool: pool, Handlers: e.Handlers, Topics: config.Topics,
 		Subscribe: func(string) (jobs.Subscription, error) { return jobs.Subscription{}, nil },
 	})
 	if err != nil {
+		t.Error(err)
+	}
+	if _, err := cron.New(cron.Options{Pool: pool, Jobs: e.Crons}); err != nil {
 		t.Error(err)
 	}
 }

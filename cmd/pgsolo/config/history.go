@@ -7,7 +7,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
 )
 
 // unlimited is the word for a history that is kept whole. In package jobs a negative number says so.
@@ -16,7 +16,7 @@ const unlimited = "unlimited"
 // maxRuns is more than a week of a job that runs each second.
 const maxRuns = 1_000_000
 
-func (doc *document) history(to *jobs.History) body {
+func (doc *document) history(to *cron.History) body {
 	return body{arguments: []argument{
 		{name: "runs", decode: doc.runs(&to.Runs)},
 		{name: "max_age", decode: doc.age(&to.MaxAge)},

@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 const reference = "../../../config.hcl"
@@ -19,8 +21,8 @@ const reference = "../../../config.hcl"
 func compareOptions() []cmp.Option {
 	return []cmp.Option{
 		cmpopts.IgnoreUnexported(Config{}),
-		cmpopts.IgnoreFields(jobs.Handler{}, "Handle", "HandleTx", "When"),
-		cmpopts.IgnoreFields(jobs.Cron{}, "Run"),
+		cmpopts.IgnoreFields(eventlog.Handler{}, "Handle", "HandleTx", "When"),
+		cmpopts.IgnoreFields(cron.Job{}, "Run"),
 		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }),
 	}
 }
@@ -37,47 +39,47 @@ func TestReferenceDecodes(t *testing.T) {
 	retry := jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1}
 	once := retry
 	once.Attempts = 1
-	history := jobs.History{Runs: 100, MaxAge: 720 * time.Hour, FailedRuns: 100, FailedMaxAge: 2160 * time.Hour}
+	history := cron.History{Runs: 100, MaxAge: 720 * time.Hour, FailedRuns: 100, FailedMaxAge: 2160 * time.Hour}
 	want := &Config{
 		Postgres: Postgres{URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo", Notify: true},
 		HTTP:     HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
 		Log:      Log{Level: "info", Format: "text"},
-		Topics:   []jobs.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
+		Topics:   []eventlog.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
 		Elections: []*Election{{
 			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second, NeedsSessions: true,
-			Handlers: []jobs.Handler{
+			Handlers: []eventlog.Handler{
 				{
 					Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry,
-					Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
+					Start: eventlog.StartEarliest, Order: eventlog.OrderNone, OnDead: eventlog.OnDeadContinue,
 				},
 				{
 					Name: "receipt", Topic: "orders", Concurrency: 8, Timeout: 30 * time.Second, Retry: retry,
-					Start: jobs.StartEarliest, Order: jobs.OrderKey, OnDead: jobs.OnDeadBlockKey,
+					Start: eventlog.StartEarliest, Order: eventlog.OrderKey, OnDead: eventlog.OnDeadBlockKey,
 					Rate:    jobs.Rate{Events: 100, Per: time.Second},
 					Breaker: jobs.Breaker{Failures: 5, Pause: time.Second, MaxPause: time.Minute},
 				},
 				{
 					Name: "totals", Topic: "orders", Concurrency: 4, Timeout: 30 * time.Second, Retry: retry,
-					Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
+					Start: eventlog.StartEarliest, Order: eventlog.OrderNone, OnDead: eventlog.OnDeadContinue,
 				},
 				{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second},
 			},
-			Crons: []jobs.Cron{
+			Crons: []cron.Job{
 				{
 					Name: "heartbeat", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: time.Hour,
-					Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
-					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
+					Missed: cron.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+					Overlap: cron.OverlapSkip, OnInterrupt: cron.InterruptAbandon, Retry: once, History: history,
 				},
 				{
 					Name: "purge_sessions", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: 2 * time.Minute,
-					Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
-					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
+					Missed: cron.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+					Overlap: cron.OverlapSkip, OnInterrupt: cron.InterruptAbandon, Retry: once, History: history,
 				},
 				{
 					Name: "report", Schedules: []string{"0 6 * * mon-fri", "0 9 * * sat,sun"}, Location: berlin,
 					Jitter: 10 * time.Minute, Timeout: 10 * time.Minute,
-					Missed: jobs.MissedAll, StartingDeadline: time.Hour, MaxCatchUp: 1000,
-					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: retry, History: history,
+					Missed: cron.MissedAll, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+					Overlap: cron.OverlapSkip, OnInterrupt: cron.InterruptAbandon, Retry: retry, History: history,
 				},
 			},
 		}},

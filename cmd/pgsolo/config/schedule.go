@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/schedule"
 )
 
 // schedules takes a cron expression, or a list of them.
@@ -59,7 +59,7 @@ func (d *decoder) scheduleList(to *[]string, attr *hclsyntax.Attribute, list cty
 		if !d.isSchedule(attr, at, expression) {
 			continue
 		}
-		schedule, err := jobs.ParseSchedule(expression.value, time.UTC)
+		schedule, err := schedule.Parse(expression.value, time.UTC)
 		if err == nil && slices.Contains(parsed, schedule.String()) {
 			d.report("Invalid "+attr.Name, at.Range(), "Another schedule of the list has the same times. Remove one of the two.")
 			continue
@@ -73,12 +73,12 @@ func (d *decoder) scheduleList(to *[]string, attr *hclsyntax.Attribute, list cty
 
 // isSchedule reports what is wrong with an expression, at the part of it that is.
 func (d *decoder) isSchedule(attr *hclsyntax.Attribute, at hclsyntax.Expression, given text) bool {
-	_, err := jobs.ParseSchedule(given.value, time.UTC)
+	_, err := schedule.Parse(given.value, time.UTC)
 	if err == nil {
 		return true
 	}
 	place := at.Range()
-	if wrong, ok := errors.AsType[*jobs.ScheduleError](err); ok {
+	if wrong, ok := errors.AsType[*schedule.Error](err); ok {
 		place = partOf(at, given.value, wrong.Start, wrong.End)
 	}
 	d.report("Invalid "+attr.Name, place, "%s", aboutSchedule(given, err))
@@ -90,7 +90,7 @@ func aboutSchedule(given text, err error) string {
 		return given.shown() + " is not a schedule."
 	}
 	problem := err.Error()
-	if wrong, ok := errors.AsType[*jobs.ScheduleError](err); ok {
+	if wrong, ok := errors.AsType[*schedule.Error](err); ok {
 		problem = wrong.Problem
 		part := given.value[wrong.Start:wrong.End]
 		if name, zone, ok := strings.Cut(part, "="); ok && strings.HasSuffix(strings.ToUpper(name), "TZ") {
@@ -112,7 +112,7 @@ func meantSchedule(given string) string {
 		return meant
 	}
 	every := "@every " + meantDuration(strings.TrimPrefix(strings.TrimPrefix(given, "@"), "every"))
-	if _, err := jobs.ParseSchedule(every, time.UTC); err != nil {
+	if _, err := schedule.Parse(every, time.UTC); err != nil {
 		return ""
 	}
 	return every

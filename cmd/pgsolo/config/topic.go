@@ -6,14 +6,14 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // anyTopic stands for the topics that the file does not name.
 const anyTopic = "*"
 
 func (doc *document) topic(found *hclsyntax.Block) body {
-	topic := jobs.Topic{Name: label(found)}
+	topic := eventlog.Topic{Name: label(found)}
 	return body{
 		arguments: []argument{
 			{name: "retention", decode: doc.duration(&topic.Retention, positive)},

@@ -7,7 +7,8 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // The fields of the variables event and run are listed twice: as what is known of them when the file is loaded, and as they
@@ -28,8 +29,8 @@ func unknownEvent() scope {
 	})}
 }
 
-func eventFields() map[string]func(jobs.Event) cty.Value {
-	type event = jobs.Event
+func eventFields() map[string]func(eventlog.Event) cty.Value {
+	type event = eventlog.Event
 	return map[string]func(event) cty.Value{
 		"id":              func(e event) cty.Value { return cty.NumberIntVal(e.ID) },
 		"topic":           func(e event) cty.Value { return cty.StringVal(e.Topic) },
@@ -44,7 +45,7 @@ func eventFields() map[string]func(jobs.Event) cty.Value {
 	}
 }
 
-func eventScope(event jobs.Event) scope {
+func eventScope(event eventlog.Event) scope {
 	values := map[string]cty.Value{}
 	for name, field := range eventFields() {
 		values[name] = field(event)
@@ -64,7 +65,7 @@ func unknownTick() scope {
 	})}
 }
 
-func tickScope(tick jobs.Tick) scope {
+func tickScope(tick cron.Tick) scope {
 	return scope{"run", cty.ObjectVal(map[string]cty.Value{
 		"job":             cty.StringVal(tick.Job),
 		"scheduled_at":    cty.StringVal(tick.ScheduledAt.Format(time.RFC3339Nano)),

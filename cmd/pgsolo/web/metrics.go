@@ -8,6 +8,8 @@ import (
 
 	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/listener"
 )
 
@@ -94,7 +96,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			counter(appended, float64(stats.Log.Appended), name)
 		}
 		collectHandlers(stats.Handlers, gauge, counter, histogram)
-		collectCrons(stats.Crons, gauge, counter, histogram)
+		collectCrons(e.Crons(), gauge, counter, histogram)
 		collectListener(e.Listener(), name, gauge, counter)
 	}
 	build := c.options.Build
@@ -124,7 +126,7 @@ func (c *collector) collectElection(e Election, gauge, counter set) {
 	}
 }
 
-func collectHandlers(handlers []jobs.HandlerStats, gauge, counter set, histogram func(*prometheus.Desc, jobs.Histogram, string)) {
+func collectHandlers(handlers []eventlog.HandlerStats, gauge, counter set, histogram func(*prometheus.Desc, jobs.Histogram, string)) {
 	for _, h := range handlers {
 		counter(handled, float64(h.Handled), h.Name)
 		counter(failed, float64(h.Failed), h.Name)
@@ -143,7 +145,7 @@ func collectHandlers(handlers []jobs.HandlerStats, gauge, counter set, histogram
 	}
 }
 
-func collectCrons(crons []jobs.CronStats, gauge, counter set, histogram func(*prometheus.Desc, jobs.Histogram, string)) {
+func collectCrons(crons []cron.Stats, gauge, counter set, histogram func(*prometheus.Desc, jobs.Histogram, string)) {
 	for _, j := range crons {
 		counter(cronTicks, float64(j.Succeeded), j.Name, "ok")
 		counter(cronTicks, float64(j.Failed), j.Name, "failed")

@@ -13,7 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pgsolo/pgsolo/election"
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/listener"
 )
 
@@ -35,7 +36,8 @@ type Options struct {
 type Election struct {
 	Status   func() election.Status
 	Stats    func() election.Stats
-	Jobs     func() jobs.Stats
+	Jobs     func() eventlog.Stats
+	Crons    func() []cron.Stats
 	Listener func() listener.Stats
 	Fresh    time.Duration // how long after the database's last answer this replica counts as ready
 }

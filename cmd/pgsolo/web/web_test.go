@@ -15,6 +15,8 @@ import (
 
 	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/listener"
 )
 
@@ -37,10 +39,10 @@ func serving(t *testing.T, listening *listener.Stats) (*Server, *election.Status
 			Stats: func() election.Stats {
 				return election.Stats{Lost: map[string]int64{"silence": 2}, Takeovers: map[string]election.Takeover{"fenced": {Count: 6}}}
 			},
-			Jobs: func() jobs.Stats {
-				return jobs.Stats{
-					Log: jobs.LogStats{Appended: 17},
-					Handlers: []jobs.HandlerStats{
+			Jobs: func() eventlog.Stats {
+				return eventlog.Stats{
+					Log: eventlog.LogStats{Appended: 17},
+					Handlers: []eventlog.HandlerStats{
 						{
 							Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4, Retried: 6, Filtered: 7, Lag: 8, OldestAge: 1500 * time.Millisecond,
 							Durations: jobs.Histogram{Count: 5, Sum: 0.25, Buckets: map[float64]uint64{0.001: 2, 0.1: 4}},
@@ -49,11 +51,13 @@ func serving(t *testing.T, listening *listener.Stats) (*Server, *election.Status
 						},
 						{Name: "plain"},
 					},
-					Crons: []jobs.CronStats{{
-						Name: "c", Succeeded: 5, Missed: 2, Replaced: 3, Started: 9, Retried: 1, Running: 2, Waiting: 4, Paused: true,
-						Next: time.Unix(100, 0), Lateness: jobs.Histogram{Count: 6, Sum: 0.5, Buckets: map[float64]uint64{0.001: 5}},
-					}},
 				}
+			},
+			Crons: func() []cron.Stats {
+				return []cron.Stats{{
+					Name: "c", Succeeded: 5, Missed: 2, Replaced: 3, Started: 9, Retried: 1, Running: 2, Waiting: 4, Paused: true,
+					Next: time.Unix(100, 0), Lateness: jobs.Histogram{Count: 6, Sum: 0.5, Buckets: map[float64]uint64{0.001: 5}},
+				}}
 			},
 			Listener: func() listener.Stats { return *listening },
 			Fresh:    5 * time.Second,

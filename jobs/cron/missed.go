@@ -1,0 +1,72 @@
+package cron
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// missedAfter is how late a tick may be found, beyond the time for which nobody looked, before it counts as missed. Timers and a
+// takeover after a visible death stay well below it.
+const missedAfter = time.Second
+
+// tickDecision is what a look at the schedule has found: the ticks to be started, the oldest first, and one that is left out.
+type tickDecision struct {
+	start   []dueTick
+	missed  time.Time // the latest tick, if it is not started; else zero
+	because string
+}
+
+type dueTick struct {
+	at      time.Time
+	catchUp bool // it was found late, and is made up for
+}
+
+// decide looks at the ticks after last, up to latest, which is the last of them that is not after now. Of several only the latest
+// can be on time: the others have been overtaken, and count as missed. late is how late that one may be found.
+func (j *job) decide(last, latest, now time.Time, late time.Duration) tickDecision {
+	due := latest.Add(j.delay)
+	if now.Sub(due) <= min(late, max(missedAfter, j.StartingDeadline)) {
+		d := tickDecision{start: []dueTick{{latest, false}}}
+		if j.Missed == MissedAll {
+			before := j.schedules.Latest(last, latest.Add(-1))
+			d.start = append(j.missedTicks(last, before, now), d.start...)
+		}
+		return d
+	}
+	switch {
+	case j.Missed == MissedSkip:
+		return tickDecision{missed: latest, because: fmt.Sprintf("found %s late", now.Sub(due).Round(time.Second))}
+	case now.Sub(due) > j.StartingDeadline:
+		return tickDecision{missed: latest, because: fmt.Sprintf("found after its starting deadline of %s", j.StartingDeadline)}
+	case j.Missed == MissedOnce:
+		return tickDecision{start: []dueTick{{latest, true}}}
+	}
+	return tickDecision{start: j.missedTicks(last, latest, now)}
+}
+
+// countTicks counts the ticks after last up to latest, up to a limit: there may be very many, of very many jobs.
+func (j *job) countTicks(last, latest time.Time) (n int) {
+	const limit = 100
+	for at := j.schedules.Next(last); n < limit && !at.After(latest); at = j.schedules.Next(at) {
+		n++
+	}
+	return n
+}
+
+// missedTicks returns the ticks after last up to latest that are within the deadline: the latest ones, if they are too many.
+func (j *job) missedTicks(last, latest, now time.Time) (ticks []dueTick) {
+	earliest := now.Add(-j.StartingDeadline - j.delay) // a tick right at the deadline may still start
+	if last.Before(earliest) {
+		last = earliest.Add(-1)
+	}
+	for at := latest; at.After(last); at = j.schedules.Latest(last, at.Add(-1)) {
+		if len(ticks) == j.MaxCatchUp {
+			j.logger.Warn("too many ticks were missed, the earlier ones are given up", "made_up_for", j.MaxCatchUp, "given_up_to", at)
+			break
+		}
+		ticks = append(ticks, dueTick{at, true})
+	}
+	slices.Reverse(ticks)
+	return ticks
+}

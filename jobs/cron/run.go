@@ -1,0 +1,144 @@
+package cron
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/attempt"
+	"github.com/pgsolo/pgsolo/jobs/internal/measure"
+	"github.com/pgsolo/pgsolo/jobs/internal/text"
+)
+
+var errOverlap = errors.New("the previous run was still going")
+
+// run is a tick or a manual run that is open, or about to be. It belongs to the goroutine of the term, except that its attempt
+// writes failure and report, which that goroutine reads after the attempt has ended.
+type run struct {
+	job     *jobTerm
+	at      time.Time
+	cause   string
+	forced  bool
+	resumed bool      // an earlier leader's, which is started again
+	attempt int       // the latest one; 0 before the first
+	nextAt  time.Time // of the next attempt, while it waits for a retry, or for its row, which is locked
+
+	began    time.Time // the attempt
+	ended    time.Time // likewise; by the clock of schedules
+	overdue  bool      // it was reported for not ending
+	cancel   context.CancelCauseFunc
+	replaced *replacedError // it was cancelled for a later tick
+	report   *jobs.Report
+	failure  error
+	result   runResult // what is to be written
+}
+
+// replacedError is why a run was cut off by a later one.
+type replacedError struct{ by time.Time }
+
+func (e *replacedError) Error() string { return "replaced by the run of " + e.by.Format(time.RFC3339) }
+
+// after adds to a failure what it does not say by itself.
+func (e *replacedError) after(failure string) string {
+	if strings.Contains(failure, e.Error()) {
+		return failure
+	}
+	return failure + "; " + e.Error()
+}
+
+// start calls the function, whose row says by now that it runs.
+func (t *term) start(ctx context.Context, r *run) {
+	j := r.job
+	j.logger.Debug("run starts", "scheduled_at", r.at, "cause", r.cause, "attempt", r.attempt)
+	now := t.now()
+	if r.cause == causeSchedule && r.attempt == 1 {
+		j.lateness.Add(int64(max(0, now.Sub(r.at.Add(j.delay)))), &measure.DurationBounds)
+	}
+	j.count(func(s *Stats) {
+		s.Started++
+		if r.attempt > 1 {
+			s.Retried++
+		}
+	})
+	tick := Tick{
+		Job: j.Name, ScheduledAt: r.at.In(j.Location), CatchUp: r.cause == causeCatchUp, Manual: r.cause == causeManual,
+		Attempt: r.attempt, Term: t.term, Report: &jobs.Report{},
+	}
+	r.report, r.failure = tick.Report, attempt.ErrExited // which remains if Run calls runtime.Goexit
+	ctx, r.cancel = context.WithCancelCause(ctx)
+	if r.replaced != nil { // while its row was made
+		r.cancel(r.replaced)
+	}
+	r.began = time.Now()
+	t.running++
+	go func() {
+		defer func() { t.ended <- r }()
+		r.failure = attempt.Do(ctx, j.Timeout, func(ctx context.Context) error { return j.Run(ctx, tick) })
+	}()
+}
+
+// conclude decides what the end of an attempt means, and has it written.
+func (t *term) conclude(ctx context.Context, r *run) {
+	j := r.job
+	t.running--
+	r.ended = t.now()
+	r.cancel(nil)
+	r.cancel, r.overdue = nil, false
+	j.remove(&j.active, r)
+	result := runResult{outcome: outcomeOK}
+	result.output, result.exitCode, result.httpStatus = r.report.Close()
+	if r.failure != nil {
+		result.failure = text.Error(r.failure)
+		var wait time.Duration
+		result.outcome, wait = t.afterFailure(ctx, r)
+		if result.outcome == outcomeReplaced {
+			result.failure = r.replaced.after(result.failure)
+		}
+		r.nextAt = r.ended.Add(wait)
+	}
+	j.log(r, result)
+	r.report, r.failure = nil, nil
+	t.writeEnd(r, result)
+	if len(j.queue)+len(j.retrying) > 0 {
+		t.touch(j)
+	}
+}
+
+// afterFailure says what follows a failed attempt.
+func (t *term) afterFailure(ctx context.Context, r *run) (outcome string, wait time.Duration) {
+	switch {
+	case r.replaced != nil:
+		return outcomeReplaced, 0
+	case ctx.Err() != nil && r.job.retriesInterrupted(r.attempt):
+		return outcomeRetrying, 0
+	case ctx.Err() != nil:
+		return outcomeInterrupted, 0
+	}
+	if wait, dead := r.job.Retry.Next(r.attempt, r.failure); !dead {
+		return outcomeRetrying, wait
+	}
+	return outcomeFailed, 0
+}
+
+// log writes a line when a run has failed for good or was cut off, in a row of those close to one another the first, when the job
+// succeeds again, and every panic's stack.
+func (j *jobTerm) log(r *run, result runResult) {
+	defer func() { _ = recover() }() // of what the function's error does when it is unwrapped
+	if panicked, ok := errors.AsType[*attempt.PanicError](r.failure); ok {
+		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+	switch {
+	case result.outcome == outcomeFailed, result.outcome == outcomeInterrupted:
+		j.failing = true
+		j.failures.Log(j.logger, hclog.Warn, "cron job "+result.outcome, "scheduled_at", r.at, "attempt", r.attempt, "error", result.failure)
+	case result.outcome == outcomeOK && j.failing:
+		j.failing = false
+		j.logger.Info("cron job succeeds again", "scheduled_at", r.at)
+	default:
+		j.logger.Debug("run ended", "scheduled_at", r.at, "attempt", r.attempt, "outcome", result.outcome, "error", result.failure)
+	}
+}

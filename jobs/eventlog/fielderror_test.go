@@ -1,0 +1,15 @@
+package eventlog
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/pgsolo/pgsolo/jobs"
+)
+
+func TestWrongNamesTheField(t *testing.T) {
+	_, err := Handler{Name: "h", Topic: "t"}.withDefaults()
+	if wrong, ok := errors.AsType[*jobs.FieldError](err); !ok || wrong.Field != "Handle" {
+		t.Errorf("error %v, want one of the field Handle", err)
+	}
+}

@@ -1,0 +1,228 @@
+package retention
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
+
+// AnyTopic stands for every topic that has no retention of its own.
+const AnyTopic = "*"
+
+const (
+	// A pass begins ten times per shortest retention, within these limits.
+	minTrimPause = 250 * time.Millisecond
+	maxTrimPause = time.Minute
+)
+
+// Trimmer deletes events that are past the retention of their topic and that no configured handler needs any more, and keys of
+// dropped duplicates that have expired. It gives their space back to the tables, so that these stay about as large as what is in
+// them. It also says of its group, every hour, that it is alive: whoever does not for a week holds back nothing.
+//
+// It belongs to one leader and uses one connection at a time. Those of several groups, and a leader that has been replaced, may
+// run at once: what a handler has not finished is looked up by the statement that deletes. It may run only once the cursors of its
+// group's handlers are marked as configured.
+type Trimmer struct {
+	pool   *pgxpool.Pool
+	schema string
+	group  string
+	logger hclog.Logger
+
+	classes []*trimClass
+	pause   time.Duration // between two passes
+	page    int           // how many events the next statement looks at
+	log     *space
+	keys    *space
+
+	failing  bool // the latest pass failed
+	mayNot   bool // vacuum: the tables are another role's
+	heldBack loop.Episode
+}
+
+// New takes the retention of each topic, with "*" for every other one; 0 or none at all keeps its events for ever.
+func New(pool *pgxpool.Pool, schema, group string, retention map[string]time.Duration, logger hclog.Logger) *Trimmer {
+	t := &Trimmer{
+		pool: pool, schema: schema, group: group, logger: logger,
+		classes: trimClasses(retention), pause: maxTrimPause, page: firstTrimPage,
+		log: &space{table: pg.Place("pgsolo.event", schema)}, keys: &space{table: pg.Place("pgsolo.dedup", schema)},
+	}
+	for _, c := range t.classes {
+		t.pause = min(t.pause, max(minTrimPause, c.retention/10))
+	}
+	return t
+}
+
+// Run makes one pass after another, until ctx is done or stop is closed; then it ends at once, in the middle of a pass too. A pass
+// that fails is logged, and the next one goes on with its work: a log that grows is no reason to give up a leadership.
+func (t *Trimmer) Run(ctx context.Context, stop <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var closing sync.WaitGroup
+	defer closing.Wait()
+	defer cancel()
+	closing.Go(func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	timer := time.NewTimer(t.pause)
+	defer timer.Stop()
+	t.log.truncated, t.keys.truncated = time.Now(), time.Now() // a new leader has better things to do
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		err := t.pass(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !t.failing:
+			t.logger.Warn("retention fails, the log may grow until it works again", "next_try_in", t.pause, "error", err)
+		case err == nil && t.failing:
+			t.logger.Info("retention works again")
+		}
+		t.failing = err != nil
+		timer.Reset(t.pause)
+	}
+}
+
+// pass deletes what there is to delete now. Each statement is a transaction of its own.
+func (t *Trimmer) pass(ctx context.Context) error {
+	return errors.Join(t.trimLog(ctx), t.trimKeys(ctx))
+}
+
+const (
+	refreshSeen = `update pgsolo.cursor set seen_at = now()
+		where "group" = $1 and configured and seen_at < now() - interval '1 hour'`
+
+	// The lowest id that a handler of the topic has not finished. A cursor without a topic is one that no leader has marked yet.
+	selectUnfinished = `select c.topic, min(lower('{[1,)}'::int8multirange - c.done))
+		from pgsolo.cursor c
+		where c.configured and c.seen_at > now() - interval '7 days'
+		group by c.topic
+		having min(lower('{[1,)}'::int8multirange - c.done)) is not null`
+)
+
+// unfinished is, per topic, the lowest id that a configured handler has not finished; under "", that of handlers of any topic.
+type unfinished map[string]int64
+
+// trimLog begins with its own group's word that it is alive, without which nothing may be deleted: its cursors may be a week old.
+func (t *Trimmer) trimLog(ctx context.Context) error {
+	err := pg.Try(ctx, func(ctx context.Context) error {
+		_, err := t.pool.Exec(ctx, pg.Place(refreshSeen, t.schema), t.group)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("mark cursors as seen: %w", err)
+	}
+	if len(t.classes) == 0 {
+		return nil
+	}
+	open := unfinished{}
+	err = pg.Try(ctx, func(ctx context.Context) error {
+		rows, err := t.pool.Query(ctx, pg.Place(selectUnfinished, t.schema))
+		if err != nil {
+			return err
+		}
+		var (
+			topic string
+			id    int64
+		)
+		_, err = pgx.ForEachRow(rows, []any{&topic, &id}, func() error {
+			open[topic] = id
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read what handlers have finished: %w", err)
+	}
+	for _, c := range t.classes {
+		if err := t.trim(ctx, c, open); err != nil {
+			return fmt.Errorf("delete events older than %s: %w", c.retention, err)
+		}
+	}
+	return t.shrink(ctx, t.log)
+}
+
+// A key that is being renewed is locked by its producer, and is not waited for.
+const deleteKeys = `with gone as (
+		delete from pgsolo.dedup where ctid = any (array(
+			select ctid from pgsolo.dedup where expires_at <= clock_timestamp() order by expires_at limit $1 for update skip locked
+		))
+		returning topic, dedup_key
+	)
+	select count(*), coalesce(sum(120 + 2 * (octet_length(topic) + octet_length(dedup_key))), 0)::bigint from gone`
+
+// trimKeys deletes expired keys.
+func (t *Trimmer) trimKeys(ctx context.Context) error {
+	for {
+		var gone, size int64
+		err := pg.Try(ctx, func(ctx context.Context) error {
+			return t.pool.QueryRow(ctx, pg.Place(deleteKeys, t.schema), firstTrimPage).Scan(&gone, &size)
+		})
+		if err != nil {
+			return fmt.Errorf("delete expired deduplication keys: %w", err)
+		}
+		if err := t.deleted(ctx, t.keys, gone, size); err != nil {
+			return err
+		}
+		if gone < firstTrimPage {
+			return t.shrink(ctx, t.keys)
+		}
+	}
+}
+
+// trimClass is the topics of one retention. They are looked at together: each event of the log is read once per class, not once
+// per topic.
+type trimClass struct {
+	retention time.Duration
+	topics    []string
+	others    bool // all topics but these
+
+	position int64            // up to this id, what is past its retention is deleted, but for the topics in behind
+	behind   map[string]int64 // topics whose handlers have not finished that much: up to where theirs is deleted
+	restart  time.Time        // when to begin from the start again
+}
+
+func (c *trimClass) has(topic string) bool { return slices.Contains(c.topics, topic) != c.others }
+
+func trimClasses(retention map[string]time.Duration) []*trimClass {
+	byRetention := map[time.Duration]*trimClass{}
+	rest := &trimClass{retention: retention[AnyTopic], topics: []string{}, others: true}
+	for topic, d := range retention {
+		if topic == AnyTopic || d == rest.retention {
+			continue
+		}
+		rest.topics = append(rest.topics, topic)
+		if d > 0 && byRetention[d] == nil {
+			byRetention[d] = &trimClass{retention: d}
+		}
+		if d > 0 {
+			byRetention[d].topics = append(byRetention[d].topics, topic)
+		}
+	}
+	var classes []*trimClass
+	if rest.retention > 0 {
+		classes = append(classes, rest)
+	}
+	for _, c := range byRetention {
+		classes = append(classes, c)
+	}
+	slices.SortFunc(classes, func(a, b *trimClass) int { return cmp.Compare(a.retention, b.retention) })
+	return classes
+}

@@ -1,0 +1,78 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(pgtest.Main(m, pgtest.Migrating(jobs.DefaultSchema, jobs.Migrate)))
+}
+
+// leader is a Runner at work in one term.
+type leader struct {
+	t      testing.TB
+	runner *Runner
+	stop   func()                  // planned: drain
+	cancel context.CancelCauseFunc // at once
+	ended  chan error              // receives what Run returned
+}
+
+// lead runs handlers in a term, with a LISTEN session of their own, until the test ends. Events of any topic are accepted.
+func lead(t testing.TB, pool *pgxpool.Pool, term int64, handlers ...Handler) *leader {
+	t.Helper()
+	return leadWith(t, term, Options{Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "*"}}, Subscribe: jobstest.Listen(t, pool)})
+}
+
+// leadWith runs what the options say in a term, until the test ends.
+func leadWith(t testing.TB, term int64, options Options) *leader {
+	t.Helper()
+	runner, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stopping := make(chan struct{})
+	l := &leader{t: t, runner: runner, cancel: cancel, stop: sync.OnceFunc(func() { close(stopping) }), ended: make(chan error, 2)}
+	var running sync.WaitGroup
+	running.Go(func() { l.ended <- runner.Run(ctx, jobs.Lead{Term: term, Stopping: stopping}) })
+	t.Cleanup(func() {
+		cancel(nil)
+		running.Wait()
+	})
+	return l
+}
+
+// quit stops the leader as planned and waits for its end.
+func (l *leader) quit() {
+	l.t.Helper()
+	l.stop()
+	if err := pgtest.Within(l.t, "leader to end", l.ended); err != nil {
+		l.t.Fatalf("planned stop: %v", err)
+	}
+}
+
+// die stops the leader at once and waits for its end.
+func (l *leader) die() {
+	l.t.Helper()
+	l.cancel(errors.New("leadership lost"))
+	pgtest.Within(l.t, "leader to end", l.ended)
+}
+
+// recorder is a handler that reports each event.
+func recorder(name, topic string) (Handler, chan Event) {
+	events := make(chan Event, 10_000)
+	return Handler{Name: name, Topic: topic, Handle: func(_ context.Context, e Event) error {
+		events <- e
+		return nil
+	}}, events
+}

@@ -1,0 +1,26 @@
+package eventlog
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs/emit"
+	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+)
+
+func TestEmitPayloadsOfAnySize(t *testing.T) {
+	pool := jobstest.Pool(t)
+	handler, events := recorder("h", "t")
+	lead(t, pool, 1, handler)
+	for _, size := range []int{20 << 10, 1 << 20, 20 << 20} {
+		payload := `{"data": "` + strings.Repeat("0123456789abcdef", size/16) + `"}`
+		id, err := emit.Producer{}.Emit(t.Context(), pool, emit.Event{Topic: "t", Payload: []byte(payload)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pgtest.Within(t, "the event", events); got.ID != id || string(got.Payload) != payload {
+			t.Errorf("got event %d with %d bytes, want %d with %d", got.ID, len(got.Payload), id, len(payload))
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package eventlog
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+)
+
+// What When does not want takes no turn, and what waits for one is not in flight.
+func TestChannelHandlerHasRateAndWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var starts []time.Duration
+		begun := time.Now()
+		h := &channelHandler{logger: hclog.NewNullLogger(), Handler: Handler{
+			Name: "h", Channel: "c", Concurrency: 1, Timeout: time.Minute, Rate: jobs.Rate{Events: 1, Per: time.Second},
+			When: func(e Event) (bool, error) {
+				if string(e.Payload) == "bad" {
+					panic("boom")
+				}
+				return string(e.Payload) == "good", nil
+			},
+			Handle: func(context.Context, Event) error {
+				starts = append(starts, time.Since(begun))
+				return nil
+			},
+		}}
+		messages, stop, ended := make(chan string, 10), make(chan struct{}), make(chan error)
+		for _, payload := range []string{"good", "other", "bad", "good", "other", "good", "good"} {
+			messages <- payload
+		}
+		go func() { ended <- h.run(t.Context(), stop, jobs.Subscription{Messages: messages, Close: func() {}}) }()
+		<-time.After(2500 * time.Millisecond)
+		synctest.Wait()
+		if n := h.counters.inFlight.Load(); n != 0 {
+			t.Errorf("%d in flight while the last one waits for its turn", n)
+		}
+		close(stop)
+		if err := <-ended; err != nil || time.Since(begun) != 2500*time.Millisecond {
+			t.Errorf("ended with %v after %s", err, time.Since(begun))
+		}
+		if diff := cmp.Diff([]time.Duration{0, time.Second, 2 * time.Second}, starts); diff != "" {
+			t.Errorf("starts -want +got\n%s", diff)
+		}
+		stats := h.counters.stats("h")
+		if got, want := []int64{stats.Handled, stats.Failed, h.counters.filtered.Load()}, []int64{3, 1, 2}; !slices.Equal(got, want) {
+			t.Errorf("handled, failed, filtered: %v, want %v", got, want)
+		}
+	})
+}
+
+func TestRateOfAHandler(t *testing.T) {
+	pool := jobstest.Pool(t)
+	handler, events := recorder("h", "t")
+	handler.Concurrency, handler.Rate = 3, jobs.Rate{Events: 1, Per: time.Hour}
+	l := lead(t, pool, 1, handler)
+	for range 5 {
+		jobstest.Emit(t, pool, "t", `1`)
+	}
+	pgtest.Within(t, "the first event", events)
+	pgtest.Eventually(t, "the first one to be written while the others wait", func() bool {
+		return pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`) == "{[1,2)}"
+	})
+	if n := l.runner.consumers[0].counters.inFlight.Load(); n != 0 {
+		t.Errorf("%d in flight, want 0", n)
+	}
+	l.quit()
+	if len(events) != 0 {
+		t.Error("more than one event in an hour")
+	}
+}

@@ -1,0 +1,60 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+)
+
+// A page from before the ring does not let the consumer sleep.
+func TestPageFromBeforeTheRing(t *testing.T) {
+	c := newConsumer(Handler{Name: "h"}, logread.NewLog(logread.Reader{}, new(atomic.Int64)), hclog.NewNullLogger())
+	c.begin(jobs.Lead{})
+	c.rung = 2
+	for rung, more := range map[int64]bool{1: true, 2: false, 3: false} {
+		if c.arrived(&logread.Page{Rung: rung}); c.more != more {
+			t.Errorf("after a page that was read after ring %d and before the next: reads on: %t, want %t", rung, c.more, more)
+		}
+	}
+}
+
+// Each handler may do with its event what it likes.
+func TestHandlersDoNotDisturbEachOther(t *testing.T) {
+	for handlers := 1; handlers <= 2; handlers++ {
+		t.Run(fmt.Sprint(handlers), func(t *testing.T) {
+			pool := jobstest.Pool(t)
+			if _, err := pool.Exec(t.Context(), `insert into pgsolo.event (topic, key, payload, headers)
+				select 't', 'key' || n, to_jsonb(n), jsonb_build_object('n', n::text) from generate_series(1, 200) n`); err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			all.Add(200 * handlers)
+			handle := func(_ context.Context, e Event) error {
+				defer all.Done()
+				want := fmt.Sprint(e.ID)
+				if string(e.Payload) != want || e.Headers["n"] != want || e.Key != "key"+want {
+					t.Errorf("event %d: key %q, payload %q, headers %v", e.ID, e.Key, e.Payload, e.Headers)
+				}
+				clear(e.Payload)
+				e.Payload = append(e.Payload, "and the next one's"...)
+				e.Headers["n"] = string(e.Payload)
+				return nil
+			}
+			var list []Handler
+			for i := range handlers {
+				list = append(list, Handler{Name: fmt.Sprint("h", i), Topic: "t", Handle: handle})
+			}
+			l := lead(t, pool, 1, list...)
+			all.Wait()
+			l.quit()
+		})
+	}
+}

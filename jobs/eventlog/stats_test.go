@@ -1,0 +1,117 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+)
+
+func TestStats(t *testing.T) {
+	pool := jobstest.Pool(t)
+	jobstest.MustExec(t, pool, `insert into pgsolo.event (topic, payload, created_at)
+		select 't', to_jsonb(n), now() - interval '1 hour' from generate_series(1, 10) n`)
+	jobstest.MustExec(t, pool, `insert into pgsolo.event (topic) values ('else')`)
+	stuck, release := make(chan int64, 10), make(chan struct{})
+	var failures atomic.Int64
+	l := lead(t, pool, 1, Handler{
+		Name: "h", Topic: "t", Concurrency: 2, Retry: jobs.Retry{Attempts: 2, Backoff: time.Millisecond},
+		When: func(e Event) (bool, error) { return e.ID != 1, nil },
+		Handle: func(_ context.Context, e Event) error {
+			switch e.ID {
+			case 2:
+				failures.Add(1)
+				return errors.New("no")
+			case 5, 6:
+				stuck <- e.ID
+				<-release
+			}
+			return nil
+		},
+	})
+	pgtest.Within(t, "one worker to be stuck", stuck)
+	pgtest.Within(t, "the other one too", stuck)
+	id := jobstest.Emit(t, pool, "t", `1`) // nobody has hands for it
+	var got HandlerStats
+	pgtest.Eventually(t, "the stats", func() bool {
+		stats := l.runner.Stats()
+		got = stats.Handlers[0]
+		return got.Lag == 8 && got.Waiting == 6 && stats.Log == LogStats{Appended: id, Ring: RingArmed}
+	})
+	want := HandlerStats{Name: "h", Handled: 2, Failed: 1, Filtered: 1, InFlight: 2, Waiting: 6, Lag: 8} // the failed one waits again
+	got.OldestAge = 0
+	got.Durations, want.Durations.Count = jobs.Histogram{Count: got.Durations.Count}, 3
+	got.Batches = jobs.Histogram{}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if err := l.runner.lookForOldest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if age := l.runner.Stats().Handlers[0].OldestAge; age < time.Hour || age > time.Hour+time.Minute {
+		t.Errorf("oldest age %s, want an hour", age)
+	}
+	close(release)
+	pgtest.Eventually(t, "the dead letter and the progress to be written", func() bool {
+		return pgtest.Value[bool](t, pool, `select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
+			from pgsolo.cursor`, id+1)
+	})
+	if err := l.runner.lookForOldest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got = l.runner.Stats().Handlers[0]
+	if got.OldestAge != 0 || got.Lag != 0 || got.Waiting != 0 || got.Retried != 1 || got.Dead != 1 || got.Failed != failures.Load() || got.Failed != 2 {
+		t.Errorf("when all is done: %+v", got)
+	}
+	l.quit()
+	if stats := l.runner.Stats(); stats.Log != (LogStats{}) || stats.Handlers[0].Handled != got.Handled {
+		t.Errorf("after the term: %+v", stats)
+	}
+}
+
+// An event that failed is not done, however long the log has let go of it.
+func TestStatsOldestDelivery(t *testing.T) {
+	pool := jobstest.Pool(t)
+	handler, _ := recorder("h", "t")
+	r, err := New(Options{Pool: pool, Handlers: []Handler{handler}}) // that does not run, or it might handle them
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.leads.Store(true)
+	jobstest.MustExec(t, pool, `insert into pgsolo.cursor (handler, topic) values ('h', 't')`)
+	for state, want := range map[string]time.Duration{"retry": time.Hour, "waiting": time.Hour, "scheduled": 0, "dead": 0} {
+		jobstest.MustExec(t, pool, `delete from pgsolo.delivery`)
+		jobstest.MustExec(t, pool, `insert into pgsolo.delivery
+				(handler, event_id, topic, payload, headers, created_at, attempt, state, next_at, error)
+			values ('h', 1, 't', '1', '{}', now() - interval '1 hour', 1, $1, now() + interval '1 hour', '')`, state)
+		if err := r.lookForOldest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if age := r.Stats().Handlers[0].OldestAge; age < want || age > want+time.Minute {
+			t.Errorf("%s: oldest age %s, want %s", state, age, want)
+		}
+	}
+}
+
+func TestStatsLag(t *testing.T) {
+	handler, _ := recorder("h", "t")
+	other, _ := recorder("other", "t")
+	r, err := New(Options{Pool: jobstest.Pool(t), Handlers: []Handler{handler, other}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.leads.Store(true)
+	r.poll.Given.Store(10)
+	r.consumers[0].latest.Store(4)
+	r.consumers[1].latest.Store(12) // since the latest look
+	if stats := r.Stats(); stats.Log.Appended != 12 || stats.Handlers[0].Lag != 8 || stats.Handlers[1].Lag != 0 {
+		t.Errorf("appended %d, lags %d and %d; want 12, 8 and 0", stats.Log.Appended, stats.Handlers[0].Lag, stats.Handlers[1].Lag)
+	}
+}

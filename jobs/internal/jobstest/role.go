@@ -1,0 +1,49 @@
+package jobstest
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+)
+
+// RoleOf returns a pool of a role that may use the schema and has these grants. {role} in a grant is it.
+func RoleOf(t *testing.T, pool *pgxpool.Pool, grants ...string) *pgxpool.Pool {
+	t.Helper()
+	_, role := SessionOf(t, pool, grants...)
+	config := pool.Config()
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `set role `+role)
+		return err
+	}
+	limited, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(limited.Close)
+	return limited
+}
+
+// SessionOf opens a session of a role that may use the schema and has these grants, until the test ends. {role} in a grant is it.
+func SessionOf(t testing.TB, pool *pgxpool.Pool, grants ...string) (conn *pgx.Conn, role string) {
+	t.Helper()
+	role = fmt.Sprintf("r%x", sha256.Sum256([]byte(pgtest.Value[string](t, pool, `select current_database()||clock_timestamp()`))))[:30]
+	MustExec(t, pool, `create role `+role)
+	t.Cleanup(func() {
+		if _, err := pool.Exec(context.Background(), `drop owned by `+role+` cascade; drop role `+role); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, grant := range append([]string{`grant usage on schema pgsolo to {role}`}, grants...) {
+		MustExec(t, pool, strings.ReplaceAll(grant, "{role}", role))
+	}
+	conn = OwnSession(t, pool)
+	MustExec(t, conn, `set role `+role)
+	return conn, role
+}

@@ -1,0 +1,68 @@
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	GiveUpAfter = 30 * time.Second // how long the database may fail before the leader gives up
+	TryTimeout  = 5 * time.Second  // how long one try may take
+	MinBackoff  = 100 * time.Millisecond
+	MaxBackoff  = 2 * time.Second
+)
+
+// Persist calls do until it succeeds, through a lost connection or a restart of the server. what names the step in the log and
+// in the error. do must be repeatable: a try may have been committed although its answer was lost.
+//
+// It returns at once where another try cannot help: ctx is done (then the error wraps ctx.Err()), a newer leader has taken over
+// (ErrFenced), or the statement itself is refused. After persistFor it gives up with the last error. It logs once per episode.
+func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx context.Context) error) error {
+	begun := time.Now()
+	for backoff := MinBackoff; ; backoff = min(2*backoff, MaxBackoff) {
+		err := Try(ctx, do)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrFenced), isRefused(err):
+			return fmt.Errorf("%s: %w", what, err)
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: %w", what, ctx.Err())
+		case time.Since(begun)+backoff > GiveUpAfter:
+			return fmt.Errorf("%s: gave up after %s: %w", what, GiveUpAfter, err)
+		}
+		if backoff == MinBackoff {
+			logger.Warn("database does not answer, trying again", "step", what, "for_at_most", GiveUpAfter, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", what, ctx.Err())
+		case <-time.After(backoff):
+		}
+	}
+}
+
+func Try(ctx context.Context, do func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, TryTimeout)
+	defer cancel()
+	return do(ctx)
+}
+
+// isRefused tells an error that lies in the statement or the schema from one that passes: SQLSTATE classes 22 (data), 23
+// (constraint) and 42 (syntax, missing table, missing privilege).
+func isRefused(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || len(pgErr.Code) != 5 {
+		return false
+	}
+	switch pgErr.Code[:2] {
+	case "22", "23", "42":
+		return true
+	}
+	return false
+}

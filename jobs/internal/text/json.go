@@ -1,0 +1,18 @@
+package text
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// WithOffset adds the byte position that encoding/json keeps out of its message.
+func WithOffset(err error) error {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("at byte %d: %w", syntax.Offset, err)
+	}
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("at byte %d: %w", mismatch.Offset, err)
+	}
+	return err
+}

@@ -1,0 +1,193 @@
+package wake
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
+
+// The log is looked at soon after something has come, and then at growing intervals. With a bell, that is only for events which
+// came without ringing: right after it was armed there may be some.
+const (
+	minPoll = 5 * time.Millisecond
+	MaxPoll = time.Second
+)
+
+// Poll wakes the consumers that have something to read and were not told. One look serves them all, however many topics there
+// are: it compares the highest id that the log has given out with what each of them has seen.
+//
+// That misses nothing: an id is given out, at once for everybody, before its row is there. So where a consumer has seen the
+// highest one, no row above it exists as yet, and what follows is seen by a later look. What it lacks below are its holes, which
+// are its own affair.
+//
+// Its loop, one goroutine, owns the state of the term. The rest may be used by anybody.
+type Poll struct {
+	Log       logread.Reader // of no topic
+	Logger    hclog.Logger
+	Consumers []Consumer
+	Rings     *atomic.Int64
+	Bell      bool // there is one: what comes is no reason to look again soon
+
+	Given   atomic.Int64  // the highest id given out, as of the latest look
+	Restart chan struct{} // capacity 1: look soon, and then at growing intervals
+	Pulse   loop.Pulse
+	refused bool // the role may not read the sequence, which was logged
+	tail
+}
+
+// Consumer is a reader of the log that sleeps while there is nothing to read. All is called once per ring or look, never per event.
+type Consumer interface {
+	Ring()           // read again, soon
+	RetryNow()       // look for deliveries that have been changed
+	SeenTo() int64   // the highest id read
+	RowsRead() int64 // how many rows, so far
+}
+
+// errLogGoneBack ends the leadership: ids that were seen will be given out once more, to events that nobody would read.
+var errLogGoneBack = errors.New("the event log has lost commits, as after a failover to a replica that lagged: the cursors have to be read again")
+
+// tail is the end of the log, as far as some consumer has not seen it: its transactions still run, or have rolled back.
+type tail struct {
+	read    int64 // rows that the consumers had read at the latest look
+	last    int64 // the highest id given out, as of then
+	horizon int64 // only transactions with lower numbers can have ids up to last; 0: not known
+	settled int64 // nothing comes up to this id that a consumer will not find by itself
+}
+
+// Begin sets the poll up for a leader's term.
+func (p *Poll) Begin() { p.tail = tail{} }
+
+// Run looks until ctx is done, stop is closed, or the database does not answer any more.
+func (p *Poll) Run(ctx context.Context, stop <-chan struct{}) error {
+	defer p.Pulse.End()
+	interval := minPoll
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	for {
+		p.Pulse.Beat()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-stop:
+			return nil
+		case <-p.Restart:
+			interval = minPoll
+		case <-timer.C:
+			came, err := p.look(ctx)
+			if err != nil {
+				return err
+			}
+			interval = p.after(interval, came)
+		}
+		timer.Reset(interval)
+	}
+}
+
+// after is how long to wait for the next look.
+func (p *Poll) after(interval time.Duration, came bool) time.Duration {
+	if came && !p.Bell {
+		return minPoll
+	}
+	return min(2*interval, MaxPoll)
+}
+
+// ring makes every consumer read.
+func (p *Poll) ring() { p.ringAll(p.Consumers) }
+
+func (p *Poll) ringAll(consumers []Consumer) {
+	p.Rings.Add(1) // before anybody is woken
+	for _, c := range consumers {
+		c.Ring()
+	}
+}
+
+// retryNow makes every consumer look for deliveries that are due.
+func (p *Poll) retryNow() {
+	for _, c := range p.Consumers {
+		c.RetryNow()
+	}
+}
+
+// rowsRead is how many rows the consumers have read so far.
+func (p *Poll) rowsRead() (sum int64) {
+	for _, c := range p.Consumers {
+		sum += c.RowsRead()
+	}
+	return sum
+}
+
+// look rings the consumers that have not seen the end of the log, and says whether anything has come since the latest look.
+//
+// Where nothing comes and the end is still not seen, its transactions are waited for as for those of a hole: one more read after
+// they have ended shows whatever they have left, and then there is nothing to ring for until the log grows.
+func (p *Poll) look(ctx context.Context) (came bool, err error) {
+	read := p.rowsRead()
+	came = read != p.read
+	p.read = read
+	last, xmin, err := p.lookAtEnd(ctx)
+	if err != nil || p.refused {
+		return came, err
+	}
+	if last < p.last {
+		return came, errLogGoneBack
+	}
+	p.Given.Store(last)
+	if last != p.last {
+		came, p.last, p.horizon = true, last, 0
+	}
+	if last == p.settled {
+		return came, nil
+	}
+	behind := slices.DeleteFunc(slices.Clone(p.Consumers), func(c Consumer) bool { return c.SeenTo() >= last })
+	if len(behind) == 0 {
+		return came, nil
+	}
+	switch {
+	case p.horizon > 0 && p.horizon <= xmin:
+		p.settled = last
+	case p.horizon == 0 && !came:
+		err = p.persist(ctx, func(ctx context.Context) (err error) {
+			p.horizon, err = p.Log.Number(ctx)
+			return err
+		})
+	}
+	p.ringAll(behind)
+	return came, err
+}
+
+// The sequence is read as a table, because pg_sequence_last_value of a newer server hides from a role that may not read it that
+// this is so. The snapshot is taken first, so that xmin speaks of what was there before.
+const SelectEnd = `select case when s.is_called then s.last_value else 0 end, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	from pgsolo.event_id_seq s`
+
+// lookAtEnd returns the highest id given out, and the xmin of a snapshot from before. A role that may not know has every consumer
+// read each time.
+func (p *Poll) lookAtEnd(ctx context.Context) (last, xmin int64, err error) {
+	if p.refused {
+		p.ring()
+		return 0, 0, nil
+	}
+	err = p.persist(ctx, func(ctx context.Context) error {
+		return p.Log.Pool.QueryRow(ctx, pg.Place(SelectEnd, p.Log.Schema)).Scan(&last, &xmin)
+	})
+	if pg.IsNotAllowed(err) {
+		p.refused = true
+		p.Logger.Warn("the role may not read the sequence of the event log, so that an idle leader reads the log instead: grant select on it",
+			"sequence", pg.Place("pgsolo.event_id_seq", p.Log.Schema), "error", err)
+		p.ring()
+		return 0, 0, nil
+	}
+	return last, xmin, err
+}
+
+func (p *Poll) persist(ctx context.Context, do func(context.Context) error) error {
+	return pg.Persist(ctx, p.Logger, "look at the end of the event log", p.Pulse.During(do))
+}
