@@ -1,0 +1,76 @@
+package pg
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// DB is a pool, and the schema that its statements mean. They are written for DefaultSchema, and DB places them.
+type DB struct {
+	Pool   *pgxpool.Pool
+	Schema string
+}
+
+// Place moves a statement, or the name of a channel or a table, into the schema.
+func (db DB) Place(sql string) string { return Place(sql, db.Schema) }
+
+// Exec places the statement and runs it.
+func (db DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	return db.Pool.Exec(ctx, db.Place(sql), args...)
+}
+
+// Query places the statement and runs it.
+func (db DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return db.Pool.Query(ctx, db.Place(sql), args...)
+}
+
+// QueryRow places the statement and runs it.
+func (db DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return db.Pool.QueryRow(ctx, db.Place(sql), args...)
+}
+
+// InTx runs do in a transaction with the server's default isolation, which is committed when do returns nil.
+func (db DB) InTx(ctx context.Context, do func(Tx) error) error {
+	return pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return do(db.Tx(tx)) })
+}
+
+// Tx makes the statements of a transaction placed ones.
+func (db DB) Tx(tx pgx.Tx) Tx { return Tx{tx, db.Schema} }
+
+// Batch is an empty batch of placed statements.
+func (db DB) Batch() *Batch { return &Batch{schema: db.Schema} }
+
+// Tx is a transaction whose statements are placed in a schema.
+type Tx struct {
+	tx     pgx.Tx
+	schema string
+}
+
+// Exec places the statement and runs it.
+func (tx Tx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	return tx.tx.Exec(ctx, Place(sql, tx.schema), args...)
+}
+
+// Query places the statement and runs it.
+func (tx Tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return tx.tx.Query(ctx, Place(sql, tx.schema), args...)
+}
+
+// QueryRow places the statement and runs it.
+func (tx Tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return tx.tx.QueryRow(ctx, Place(sql, tx.schema), args...)
+}
+
+// Batch is a batch whose statements are placed in a schema.
+type Batch struct {
+	pgx.Batch
+	schema string
+}
+
+// Queue places the statement and adds it.
+func (b *Batch) Queue(sql string, args ...any) *pgx.QueuedQuery {
+	return b.Batch.Queue(Place(sql, b.schema), args...)
+}
