@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestWhatFollowsAFailure(t *testing.T) {
@@ -111,15 +113,15 @@ func TestAnswersOfAHandler(t *testing.T) {
 		},
 	})
 	emitNumbers(t, pool, 8)
-	eventually(t, "all events to be done", func() bool {
-		return value[bool](t, pool, `select coalesce((select done = '{[1,9)}' from pgsolo.cursor), false)`)
+	pgtest.Eventually(t, "all events to be done", func() bool {
+		return pgtest.Value[bool](t, pool, `select coalesce((select done = '{[1,9)}' from pgsolo.cursor), false)`)
 	})
 	want := []string{
 		"2 retry 1 3 call: busy", "3 dead 1 call: no such user", "5 retry 1 1 when: no field a", "6 retry 1 1 when: panic: boom",
 		"7 dead 1 when: no object", "8 retry 1 1 <nil>",
 	}
 	// The hours are rounded up: a tenth more at most for the jitter, and what one asked for is not undercut.
-	got := value[[]string](t, pool, `select array_agg(concat_ws(' ', event_id, state, attempt,
+	got := pgtest.Value[[]string](t, pool, `select array_agg(concat_ws(' ', event_id, state, attempt,
 			case event_id when 2 then ceil(extract(epoch from next_at - created_at) / 3600) else round(extract(epoch from next_at - created_at) / 3600) end, error)
 		order by event_id) from pgsolo.delivery`)
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // backlog is how many events wait: PGSOLO_BENCH_EVENTS, or a million.
@@ -60,7 +62,7 @@ func benchmarkBacklog(b *testing.B, pool *pgxpool.Pool, events int64, handlers i
 	var (
 		floor, took time.Duration
 		allocs      uint64
-		term        = value[int64](b, pool, `select coalesce(max(term), 0) from pgsolo.doorbell`)
+		term        = pgtest.Value[int64](b, pool, `select coalesce(max(term), 0) from pgsolo.doorbell`)
 	)
 	for range b.N {
 		began := time.Now()

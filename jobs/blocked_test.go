@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Beyond a bound all keys count as blocked, until a read of the table shows that they are few again. What such a read may have missed is not
@@ -34,7 +36,7 @@ func TestTooManyKeys(t *testing.T) {
 }
 
 func TestTooManyBlockedKeys(t *testing.T) {
-	quickly(t, retryLook, func() time.Duration {
+	pgtest.Quickly(t, retryLook, func() time.Duration {
 		pool := setup(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		if _, err := pool.Exec(t.Context(), `insert into pgsolo.delivery
@@ -51,7 +53,7 @@ func TestTooManyBlockedKeys(t *testing.T) {
 		began := time.Now()
 		o.check(150)
 		took := time.Since(began)
-		eventually(t, "the dead key's event to wait", func() bool { return deliveries(t, pool, "waiting") == 1 })
+		pgtest.Eventually(t, "the dead key's event to wait", func() bool { return deliveries(t, pool, "waiting") == 1 })
 		l.quit()
 		if !l.runner.consumers[0].keys.all {
 			t.Error("not the state that the test is about")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // However many events need a row of their own, each write makes a bounded number of them: it has to end within its time.
@@ -26,8 +28,8 @@ func TestWritesAreBounded(t *testing.T) {
 			pool := setup(t)
 			execute(t, pool, `insert into pgsolo.event (topic, key, deliver_at) select 't', `+test.columns+` from generate_series(1, $1::int)`, n)
 			lead(t, pool, 1, test.handler)
-			eventually(t, "a row for each", func() bool { return value[int](t, pool, `select count(*) from pgsolo.delivery`) == test.rows })
-			most := value[int](t, pool, `select max(n) from (select count(*) as n from pgsolo.delivery group by xmin::text) s`)
+			pgtest.Eventually(t, "a row for each", func() bool { return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == test.rows })
+			most := pgtest.Value[int](t, pool, `select max(n) from (select count(*) as n from pgsolo.delivery group by xmin::text) s`)
 			// What failed is at most a page short of full, two pages may wait and become results before the loop looks, and one is read.
 			if most > 4*maxPage+test.handler.Concurrency {
 				t.Errorf("one write made %d rows", most)
@@ -52,14 +54,15 @@ func TestHandlerWithAnotherTopic(t *testing.T) {
 		}}
 	}
 	first := lead(t, pool, 1, handler("a"))
-	within(t, "the event of a", handled)
-	eventually(t, "all to be done", func() bool {
-		return value[bool](t, pool, `select coalesce((select done @> int8range(1, 4) from pgsolo.cursor), false)`)
+	pgtest.Within(t, "the event of a", handled)
+	pgtest.Eventually(t, "all to be done", func() bool {
+		return pgtest.Value[bool](t, pool,
+			`select coalesce((select done @> int8range(1, 4) from pgsolo.cursor), false)`)
 	})
 	first.quit()
 	lead(t, pool, 2, handler("b"))
 	for range 2 {
-		if topic := within(t, "an event of b", handled); topic != "b" {
+		if topic := pgtest.Within(t, "an event of b", handled); topic != "b" {
 			t.Errorf("handled an event of %q", topic)
 		}
 	}
@@ -70,9 +73,9 @@ func TestLogThatHasGoneBack(t *testing.T) {
 	pool := setup(t)
 	emitMany(t, pool, 5)
 	l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: ignore})
-	eventually(t, "a look at the end of the log", func() bool { return l.runner.poll.given.Load() == 5 })
+	pgtest.Eventually(t, "a look at the end of the log", func() bool { return l.runner.poll.given.Load() == 5 })
 	execute(t, pool, `select setval('pgsolo.event_id_seq', 2)`)
-	if err := within(t, "the end of the leader", l.ended); err == nil || !strings.Contains(err.Error(), "lost commits") {
+	if err := pgtest.Within(t, "the end of the leader", l.ended); err == nil || !strings.Contains(err.Error(), "lost commits") {
 		t.Errorf("the leader ended with %v", err)
 	}
 }

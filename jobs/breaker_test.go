@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 var errDown = errors.New("the target is down")
@@ -182,18 +184,18 @@ func TestBreakerOfAHandler(t *testing.T) {
 	})
 	c := l.runner.consumers[1]
 	emit(t, pool, "t", `1`)
-	within(t, "the first event", attempts)
-	eventually(t, "its success to be reported", func() bool { return c.counters.handled.Load() == 1 }) // before any failure
+	pgtest.Within(t, "the first event", attempts)
+	pgtest.Eventually(t, "its success to be reported", func() bool { return c.counters.handled.Load() == 1 }) // before any failure
 	for range 20 {
 		emit(t, pool, "t", `1`)
 	}
 	for range 21 {
-		within(t, "an event of the other handler", others)
+		pgtest.Within(t, "an event of the other handler", others)
 	}
-	eventually(t, "what came of the attempts to be written", func() bool {
-		return value[bool](t, pool, `select coalesce(sum(attempt), 0) between 2 and 3 and bool_and(state = 'retry') from pgsolo.delivery where handler = 'h'`)
+	pgtest.Eventually(t, "what came of the attempts to be written", func() bool {
+		return pgtest.Value[bool](t, pool, `select coalesce(sum(attempt), 0) between 2 and 3 and bool_and(state = 'retry') from pgsolo.delivery where handler = 'h'`)
 	})
-	eventually(t, "the retries to wait", func() bool { return len(attempts) <= 3 && c.counters.breakerOpen.Load() && c.waiting() >= 18 })
+	pgtest.Eventually(t, "the retries to wait", func() bool { return len(attempts) <= 3 && c.counters.breakerOpen.Load() && c.waiting() >= 18 })
 	l.quit()
 	if n := len(attempts); n > 3 { // at most one more was under way on the other worker
 		t.Errorf("%d attempts of which two had to do", n)
@@ -206,7 +208,7 @@ func TestBreakerOfAHandler(t *testing.T) {
 	lead(t, pool, 2, ok)
 	ids := map[int64]bool{}
 	for len(ids) < 20 {
-		ids[within(t, "what was kept back", events).ID] = true
+		ids[pgtest.Within(t, "what was kept back", events).ID] = true
 	}
 }
 
@@ -229,7 +231,7 @@ func TestBreakerTriesTheNextEvent(t *testing.T) {
 		emit(t, pool, "t", `1`)
 	}
 	for id := range int64(3) {
-		if e := within(t, "the next event", attempts); e.ID != id+1 {
+		if e := pgtest.Within(t, "the next event", attempts); e.ID != id+1 {
 			t.Errorf("attempt at event %d, want %d", e.ID, id+1)
 		}
 	}

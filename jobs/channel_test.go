@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A channel's handler gets the messages that it wants, at its rate. A planned stop waits for no rate.
@@ -26,11 +28,11 @@ func TestChannelFilterAndRate(t *testing.T) {
 		},
 		Handle: func(context.Context, Event) error { return nil },
 	})
-	eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
+	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
 		mustExec(t, pool, `select pg_notify('c', 'other')`)
 		return asked.Load() > 0
 	})
-	eventually(t, "the buffer to have room", func() bool { // which those before that have filled, if it was slow
+	pgtest.Eventually(t, "the buffer to have room", func() bool { // which those before that have filled, if it was slow
 		mustExec(t, pool, `select pg_notify('c', 'ready')`)
 		return ready.Load() > 0
 	})
@@ -38,7 +40,7 @@ func TestChannelFilterAndRate(t *testing.T) {
 		mustExec(t, pool, `select pg_notify('c', $1)`, message)
 	}
 	counters := &l.runner.channels[0].counters
-	eventually(t, "the last message", func() bool { return counters.failed.Load() == 2 })
+	pgtest.Eventually(t, "the last message", func() bool { return counters.failed.Load() == 2 })
 	l.quit()
 	if handled, filtered := counters.handled.Load(), counters.filtered.Load(); handled != 1 || filtered != asked.Load()-4 {
 		t.Errorf("%d handled and %d filtered of %d, want 1, and all but 4", handled, filtered, asked.Load())

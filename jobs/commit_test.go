@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // losing is a connection that ends instead of bringing the answer to the next commit, once it is armed.
@@ -82,7 +84,7 @@ func TestLostAnswerToACommit(t *testing.T) {
 		},
 	}}})
 	emitNumbers(t, pool, 1)
-	within(t, "the first attempt", failed)
+	pgtest.Within(t, "the first attempt", failed)
 	settled(t, pool, 1)
 	wantEffects(t, pool, "1/2")
 	emitNumbers(t, pool, 5)
@@ -112,9 +114,9 @@ func TestLostConnectionDuringACommit(t *testing.T) {
 		},
 	}}})
 	emitNumbers(t, pool, 1)
-	within(t, "the attempt", attempts)
-	eventually(t, "the worker to wait for the outcome", func() bool {
-		return value[int](t, pool, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 2
+	pgtest.Within(t, "the attempt", attempts)
+	pgtest.Eventually(t, "the worker to wait for the outcome", func() bool {
+		return pgtest.Value[int](t, pool, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 2
 	})
 	commit(t, gate)
 	settled(t, pool, 1)
@@ -164,7 +166,7 @@ func TestLostCommit(t *testing.T) {
 			if n := l.runner.Stats().Handlers[0].Handled; n != int64(len(test.want)) {
 				t.Errorf("%d handled, want %d", n, len(test.want))
 			}
-			if n := value[int](t, pool, `select count(*) from pgsolo.dead_letter where event_id = 2`); n != 3-len(test.want) {
+			if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.dead_letter where event_id = 2`); n != 3-len(test.want) {
 				t.Errorf("%d dead letters, want %d", n, 3-len(test.want))
 			}
 		})

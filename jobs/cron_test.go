@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestCronTellsTheTick(t *testing.T) {
@@ -20,7 +22,7 @@ func TestCronTellsTheTick(t *testing.T) {
 	c.cron.Location = location(t, "Europe/Berlin")
 	c.seen().lead(7).at(time.Minute + time.Millisecond)
 	want := Tick{Job: "job", ScheduledAt: c.epoch.Add(time.Minute), Attempt: 1, Term: 7}
-	got := within(t, "the tick", started)
+	got := pgtest.Within(t, "the tick", started)
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Tick{}, "Report")); diff != "" {
 		t.Errorf("tick -want +got\n%s", diff)
 	}
@@ -82,13 +84,13 @@ func TestCronSkipsAnOverlap(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.at(time.Minute)
-	within(t, "the first tick", started)
+	pgtest.Within(t, "the first tick", started)
 	c.at(2 * time.Minute)
 	c.at(3 * time.Minute)
 	outcome <- nil
 	c.idle()
 	c.at(4 * time.Minute)
-	within(t, "the tick after the overlap", started)
+	pgtest.Within(t, "the tick after the overlap", started)
 	outcome <- nil
 	c.quit()
 	c.wantRuns(
@@ -118,11 +120,11 @@ func TestCronStopWaitsForTheRun(t *testing.T) {
 		}
 	}).seen().lead(1)
 	c.at(time.Minute)
-	within(t, "the tick", started)
+	pgtest.Within(t, "the tick", started)
 	c.clock.move(c.epoch.Add(2 * time.Minute)) // due, but no longer wanted
 	close(c.stop)
 	close(stopped)
-	if err := within(t, "the job to end", c.ended); err != nil {
+	if err := pgtest.Within(t, "the job to end", c.ended); err != nil {
 		t.Error(err)
 	}
 	c.wantRuns(runRow{time.Minute, "ok", ""})
@@ -151,7 +153,7 @@ func TestCronCancelEndsTheRun(t *testing.T) {
 		return ctx.Err()
 	}).seen().lead(1)
 	c.at(time.Minute)
-	within(t, "the tick", started)
+	pgtest.Within(t, "the tick", started)
 	c.die()
 	c.wantRuns(runRow{time.Minute, "interrupted", "context canceled"})
 }
@@ -190,9 +192,10 @@ func TestCronLosesItsConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.at(minute * time.Minute)
-		within(t, "the tick", ran)
-		eventually(t, "the run to end", func() bool { // the pool may still have a session that has gone
-			return !value[bool](t, admin, `select exists (select from pgsolo.cron_run where outcome = 'running')`)
+		pgtest.Within(t, "the tick", ran)
+		pgtest.Eventually(t, "the run to end", func() bool { // the pool may still have a session that has gone
+			return !pgtest.Value[bool](t, admin,
+				`select exists (select from pgsolo.cron_run where outcome = 'running')`)
 		})
 	}
 	c.quit()

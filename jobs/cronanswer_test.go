@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // lossy is a connection whose answer to a batch of a leader is lost, once: the server has carried it out.
@@ -69,7 +71,7 @@ func TestCronLostAnswerToAStartAndALock(t *testing.T) {
 	lose(func() { unlock <- c.lockRow(1 * minute) })
 	c.at(2 * minute)
 	c.none(started)
-	within(t, "the lock", unlock)()
+	pgtest.Within(t, "the lock", unlock)()
 	c.at(2*minute + asideFor)
 	c.finish(c.next(started, 1*minute, 2), nil)
 	c.die()

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // call is one call of a job's function. It goes on until the test or its context ends it.
@@ -46,8 +48,8 @@ func (c *cronTest) finish(call *call, err error) {
 // over waits until the end of an attempt is written and what follows from it is done.
 func (c *cronTest) over(tick Tick) {
 	c.t.Helper()
-	eventually(c.t, "the end to be written", func() bool {
-		return value[bool](c.t, c.pool, `select not exists (select from pgsolo.cron_run
+	pgtest.Eventually(c.t, "the end to be written", func() bool {
+		return pgtest.Value[bool](c.t, c.pool, `select not exists (select from pgsolo.cron_run
 			where job = $1 and scheduled_at = $2 and outcome = 'running' and attempt = $3)`, tick.Job, tick.ScheduledAt, tick.Attempt)
 	})
 	c.look()
@@ -62,7 +64,7 @@ func (c *cronTest) look() {
 // next waits for a start, and checks which tick it is, by its time after epoch, and which attempt.
 func (c *cronTest) next(started <-chan *call, after time.Duration, attempt int) *call {
 	c.t.Helper()
-	got := within(c.t, fmt.Sprintf("attempt %d at %s", attempt, after), started)
+	got := pgtest.Within(c.t, fmt.Sprintf("attempt %d at %s", attempt, after), started)
 	if !got.ScheduledAt.Equal(c.epoch.Add(after)) || got.Attempt != attempt {
 		c.t.Fatalf("attempt %d of the tick at %s starts, want attempt %d of that at %s", got.Attempt, got.ScheduledAt.Sub(c.epoch), attempt, after)
 	}
@@ -86,7 +88,7 @@ func (c *cronTest) crash() {
 	c.term++
 	c.exec(`update pgsolo.cron_leader set term = $1`, c.term)
 	c.cancel()
-	_ = within(c.t, "the job to end", c.ended)
+	_ = pgtest.Within(c.t, "the job to end", c.ended)
 }
 
 // die cancels the leader, and waits for its end. The leader makes one short try to write how its runs have ended.
@@ -94,7 +96,7 @@ func (c *cronTest) die() {
 	c.t.Helper()
 	begun := time.Now()
 	c.cancel()
-	if err := within(c.t, "the job to end", c.ended); err != nil {
+	if err := pgtest.Within(c.t, "the job to end", c.ended); err != nil {
 		c.t.Errorf("cancelled: %v", err)
 	}
 	if took := time.Since(begun); took >= lastOutcome {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // pause and resume pause and resume the job, and let the leader see it.
@@ -39,9 +41,9 @@ func TestCronPauseHoldsOverTerms(t *testing.T) {
 	c.quit()
 	c.leadNext().at(2 * minute)
 	c.none(started)
-	since := value[time.Time](t, c.pool, `select paused_at from pgsolo.cron_job`)
+	since := pgtest.Value[time.Time](t, c.pool, `select paused_at from pgsolo.cron_job`)
 	c.pause() // changes nothing
-	if again := value[time.Time](t, c.pool, `select paused_at from pgsolo.cron_job`); !again.Equal(since) {
+	if again := pgtest.Value[time.Time](t, c.pool, `select paused_at from pgsolo.cron_job`); !again.Equal(since) {
 		t.Errorf("paused at %s, want %s", again, since)
 	}
 	c.resume()
@@ -65,7 +67,7 @@ func TestCronResumeWithoutALeader(t *testing.T) {
 	c.seen()
 	c.exec(`update pgsolo.cron_job set paused_at = $1`, c.epoch)
 	c.exec(`select pgsolo.resume_job('job')`)
-	c.epoch = value[time.Time](t, c.pool, `select last_at from pgsolo.cron_job`).Truncate(minute)
+	c.epoch = pgtest.Value[time.Time](t, c.pool, `select last_at from pgsolo.cron_job`).Truncate(minute)
 	c.clock.now = c.epoch.Add(minute - 1)
 	c.lead(1).none(started)
 	c.at(1 * minute)
@@ -88,7 +90,7 @@ func TestCronPauseKeepsWhatWaits(t *testing.T) {
 	c.finish(first, nil)
 	c.none(started)
 	c.trigger(false)
-	c.finish(within(t, "the manual run", started), nil)
+	c.finish(pgtest.Within(t, "the manual run", started), nil)
 	c.none(started)
 	c.resume()
 	c.finish(c.next(started, 2*minute, 1), nil)
@@ -153,7 +155,7 @@ func TestCronDisabled(t *testing.T) {
 		t.Errorf("the next tick is said to be %s", next)
 	}
 	c.trigger(false)
-	c.finish(within(t, "the manual run", started), nil)
+	c.finish(pgtest.Within(t, "the manual run", started), nil)
 	c.quit()
 	c.cron.Disabled = false
 	c.leadNext().none(started)
@@ -238,7 +240,7 @@ func TestCronCommandGrants(t *testing.T) {
 			t.Errorf("%s: allowed", sql)
 		}
 	}
-	if runs := value[int](t, pool, `select count(*) from pgsolo.cron_run where cause = 'manual'`); runs != 2 {
+	if runs := pgtest.Value[int](t, pool, `select count(*) from pgsolo.cron_run where cause = 'manual'`); runs != 2 {
 		t.Errorf("%d runs, want 2", runs)
 	}
 }
@@ -255,7 +257,7 @@ func TestCronHearsInAnotherSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer subscription.Close()
-	eventually(t, "LISTEN to be in force", func() bool {
+	pgtest.Eventually(t, "LISTEN to be in force", func() bool {
 		mustExec(t, pool, `select pg_notify($1, '')`, inSchema(cronChannel, "elsewhere"))
 		return len(subscription.Messages) > 0
 	})
@@ -269,23 +271,23 @@ func TestCronHearsInAnotherSchema(t *testing.T) {
 	stop, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- s.run(t.Context(), Lead{Term: 1, Stopping: stop}) }()
 	jobs := CronJobs{Schema: "elsewhere"}
-	eventually(t, "the job to be known", func() bool {
+	pgtest.Eventually(t, "the job to be known", func() bool {
 		_, err := jobs.Trigger(t.Context(), pool, "job", false)
 		return err == nil
 	})
-	within(t, "the first manual run", started).end <- nil
+	pgtest.Within(t, "the first manual run", started).end <- nil
 	triggered := 1
-	quickly(t, lookWhenTold/2, func() time.Duration {
+	pgtest.Quickly(t, lookWhenTold/2, func() time.Duration {
 		begun := time.Now()
 		if _, err := jobs.Trigger(t.Context(), pool, "job", true); err != nil {
 			t.Fatal(err)
 		}
 		triggered++
-		within(t, "a manual run", started).end <- nil
+		pgtest.Within(t, "a manual run", started).end <- nil
 		return time.Since(begun)
 	})
 	close(stop)
-	if err := within(t, "the job to end", ended); err != nil {
+	if err := pgtest.Within(t, "the job to end", ended); err != nil {
 		t.Error(err)
 	}
 	runs, err := jobs.Runs(t.Context(), pool, "job", time.Time{}, 10)

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 const day = 24 * time.Hour
@@ -87,7 +89,7 @@ func TestCronHistoryIsPruned(t *testing.T) {
 			if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("kept -want +got\n%s", diff)
 			}
-			if others := value[int](t, c.pool, `select count(*) from pgsolo.cron_run where job = 'other'`); others != len(test.rows) {
+			if others := pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where job = 'other'`); others != len(test.rows) {
 				t.Errorf("%d rows of the other job, want %d", others, len(test.rows))
 			}
 		})
@@ -109,7 +111,7 @@ func TestCronHistoryOfRemovedJobsIsPruned(t *testing.T) {
 	if err := s.pruneForgotten(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := value[string](t, c.pool, `select string_agg(job || ' ' || n, ', ' order by job) from
+	if got := pgtest.Value[string](t, c.pool, `select string_agg(job || ' ' || n, ', ' order by job) from
 		(select job, count(*) n from pgsolo.cron_run group by job) counts`); got != "else 2, gone 1, job 2" {
 		t.Errorf("kept %s", got)
 	}
@@ -141,7 +143,7 @@ func TestCronHistoryIsPrunedInTime(t *testing.T) {
 		c.clock.move(c.epoch.Add(m))
 		term.look()
 		must(term.begin(ctx))
-		term.conclude(ctx, within(t, "the run to end", term.ended))
+		term.conclude(ctx, pgtest.Within(t, "the run to end", term.ended))
 		must(term.settle(ctx))
 	}
 	if due := s.toPrune(false); len(due) != 1 || due[0] != s.jobs[0] {

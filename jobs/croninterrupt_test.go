@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"testing"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestCronInterrupted(t *testing.T) {
@@ -108,14 +110,14 @@ func TestCronTwoInterruptedRunsDoNotOverlap(t *testing.T) {
 			c.cron.OnInterrupt, c.cron.Overlap = InterruptRetry, overlap
 			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', $1, 1), ('job', $1::timestamptz - interval '1 minute', 1)`, c.epoch)
 			c.lead(2)
-			first := within(t, "one of the two", started)
+			first := pgtest.Within(t, "one of the two", started)
 			c.none(started)
 			c.finish(first, nil)
-			if overlap != OverlapReplace || value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
-				c.finish(within(t, "the other one", started), nil)
+			if overlap != OverlapReplace || pgtest.Value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
+				c.finish(pgtest.Within(t, "the other one", started), nil)
 			}
 			c.quit()
-			if open := value[int](t, c.pool, `select count(*) from pgsolo.cron_run where outcome in ('retrying', 'queued', 'running')`); open > 0 {
+			if open := pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where outcome in ('retrying', 'queued', 'running')`); open > 0 {
 				t.Errorf("%d runs are left open", open)
 			}
 		})

@@ -1,6 +1,10 @@
 package jobs
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+)
 
 // A try that was given up, and that the server carries out late, finds a later attempt and leaves it alone.
 func TestCronStoreLateTries(t *testing.T) {
@@ -28,7 +32,7 @@ func TestCronStoreLateTries(t *testing.T) {
 	}
 	want := func(what, outcome string, attempt int) {
 		t.Helper()
-		got, n := value[string](t, pool, `select outcome from pgsolo.cron_run`), value[int](t, pool, `select attempt from pgsolo.cron_run`)
+		got, n := pgtest.Value[string](t, pool, `select outcome from pgsolo.cron_run`), pgtest.Value[int](t, pool, `select attempt from pgsolo.cron_run`)
 		if got != outcome || n != attempt {
 			t.Errorf("%s: %s in attempt %d, want %s in %d", what, got, n, outcome, attempt)
 		}

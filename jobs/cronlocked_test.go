@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // lockRow holds a lock on a tick's row, as an update does that nobody commits, until what it returns is called.
@@ -26,13 +28,14 @@ func (c *cronTest) lockRow(after time.Duration) (unlock func()) {
 
 func (c *cronTest) outcome(after time.Duration) string {
 	c.t.Helper()
-	return value[string](c.t, c.pool, `select outcome from pgsolo.cron_run where scheduled_at = $1`, c.epoch.Add(after))
+	return pgtest.Value[string](c.t, c.pool,
+		`select outcome from pgsolo.cron_run where scheduled_at = $1`, c.epoch.Add(after))
 }
 
 // eventuallyLooking has the loop wake until something is so.
 func (c *cronTest) eventuallyLooking(what string, so func() bool) {
 	c.t.Helper()
-	eventually(c.t, what, func() bool {
+	pgtest.Eventually(c.t, what, func() bool {
 		timer, _ := c.clock.waiting()
 		select {
 		case timer <- time.Time{}:
@@ -52,10 +55,10 @@ func TestCronEndOfARunWhoseRowIsLocked(t *testing.T) {
 	first := c.next(started, 1*minute, 1)
 	unlock := c.lockRow(1 * minute)
 	first.end <- nil
-	eventually(t, "the run to end", func() bool { return c.job.stats().Running == 0 })
+	pgtest.Eventually(t, "the run to end", func() bool { return c.job.stats().Running == 0 })
 	c.at(2 * minute)
 	for range 2 { // of both jobs
-		c.finish(within(t, "a tick beside the lock", started), nil)
+		c.finish(pgtest.Within(t, "a tick beside the lock", started), nil)
 	}
 	if outcome := c.outcome(1 * minute); outcome != outcomeRunning {
 		t.Errorf("the locked row is %s", outcome)
@@ -100,7 +103,7 @@ func TestCronStartOfARunWhoseRowIsLocked(t *testing.T) {
 			}
 			unlock()
 			c.at(3*minute + asideFor)
-			again := within(t, "the start", started)
+			again := pgtest.Within(t, "the start", started)
 			if again.Attempt != attempt || !again.ScheduledAt.Equal(c.epoch.Add(1*minute)) {
 				t.Errorf("%+v starts, want attempt %d of the first tick", again.Tick, attempt)
 			}
@@ -120,7 +123,7 @@ func TestCronEndsWhileARowIsLocked(t *testing.T) {
 	first := c.next(started, 1*minute, 1)
 	unlock := c.lockRow(1 * minute)
 	first.end <- nil
-	eventually(t, "the run to end", func() bool { return c.job.stats().Running == 0 })
+	pgtest.Eventually(t, "the run to end", func() bool { return c.job.stats().Running == 0 })
 	c.look()
 	c.quit()
 	c.leadNext().at(2 * minute)
@@ -161,7 +164,7 @@ func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
 			second := c.next(started, 2*minute, 1)
 			unlock := c.lockRow(1 * minute)
 			first.end <- nil
-			eventually(t, "the run to end", func() bool { return c.job.stats().Running == 1 })
+			pgtest.Eventually(t, "the run to end", func() bool { return c.job.stats().Running == 1 })
 			c.look()
 			if !drain {
 				c.finish(second, nil)
@@ -173,7 +176,7 @@ func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
 				c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeOK })
 				second.end <- nil
 			}
-			if err := within(t, "the job to end", c.ended); err != nil {
+			if err := pgtest.Within(t, "the job to end", c.ended); err != nil {
 				t.Error(err)
 			}
 			if took := time.Since(begun); !drain && took >= lastOutcome {

@@ -4,13 +4,15 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestCronManualRunAndASkippedTick(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	at := c.trigger(false)
-	manual := within(t, "the manual run", started)
+	manual := pgtest.Within(t, "the manual run", started)
 	if !manual.Manual || manual.CatchUp || !manual.ScheduledAt.Equal(at) {
 		t.Errorf("got %+v, want the manual run of %s", manual.Tick, at)
 	}
@@ -40,7 +42,7 @@ func TestCronForcedRun(t *testing.T) {
 			c.lead(1).at(1 * minute)
 			tick := c.next(started, 1*minute, 1)
 			c.trigger(true)
-			manual := within(t, "the forced run", started)
+			manual := pgtest.Within(t, "the forced run", started)
 			if tick.ctx.Err() != nil {
 				t.Error("the run of the tick is cancelled")
 			}
@@ -60,7 +62,7 @@ func TestCronManualRunWaitsForALeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.lead(1)
-	c.finish(within(t, "the manual run", started), errors.New("no disk"))
+	c.finish(pgtest.Within(t, "the manual run", started), errors.New("no disk"))
 	c.quit()
 	c.wantAttempts(attemptRow{0, "manual", "failed", 1, "no disk"})
 }
@@ -71,10 +73,10 @@ func TestCronManualRunOverAFailover(t *testing.T) {
 	c.cron.OnInterrupt = InterruptRetry
 	c.lead(1)
 	at := c.trigger(false)
-	within(t, "the manual run", started)
+	pgtest.Within(t, "the manual run", started)
 	c.crash()
 	c.leadNext()
-	again := within(t, "the manual run", started)
+	again := pgtest.Within(t, "the manual run", started)
 	if !again.Manual || again.Attempt != 2 || !again.ScheduledAt.Equal(at) {
 		t.Errorf("got %+v, want the second attempt of the manual run", again.Tick)
 	}
@@ -97,7 +99,7 @@ func TestCronManualRunsAreKeptApart(t *testing.T) {
 	c.lead(1)
 	var before time.Time
 	for range runs {
-		manual := within(t, "the manual run", started)
+		manual := pgtest.Within(t, "the manual run", started)
 		if !manual.ScheduledAt.After(before) {
 			t.Errorf("%s comes after %s", manual.ScheduledAt, before)
 		}
@@ -121,7 +123,7 @@ func TestCronManualRunsBesideWhatIsTakenOver(t *testing.T) {
 		}
 	}
 	c.lead(2)
-	c.finish(within(t, "the forced run", started), nil)
+	c.finish(pgtest.Within(t, "the forced run", started), nil)
 	c.none(started)
 	c.quit()
 	c.wantAttempts(attemptRow{0, "schedule", "retrying", 1, ""},

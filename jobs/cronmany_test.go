@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Ten thousand jobs are due at the same moment. Each starts exactly once, also when the leader is stopped in the middle of that.
@@ -57,7 +59,7 @@ func TestCronManyJobs(t *testing.T) {
 	mu.Unlock()
 	c.clock.move(c.epoch.Add(2 * minute))
 	c.clock.wake(t)
-	if err := within(t, "the job to end", c.ended); err != nil {
+	if err := pgtest.Within(t, "the job to end", c.ended); err != nil {
 		t.Error(err)
 	}
 	mu.Lock()
@@ -73,10 +75,10 @@ func TestCronManyJobs(t *testing.T) {
 	c.idle()
 	check(2 * jobs)
 	c.quit()
-	if ok := value[int](t, c.pool, `select count(*) from pgsolo.cron_run where outcome = 'ok' and attempt = 1`); ok != 2*jobs {
+	if ok := pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where outcome = 'ok' and attempt = 1`); ok != 2*jobs {
 		t.Errorf("%d rows of runs that succeeded, want %d", ok, 2*jobs)
 	}
-	if made := value[int](t, c.pool, `select count(*) from pgsolo.cron_run where cause = 'catch_up'`); made != jobs-first {
+	if made := pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where cause = 'catch_up'`); made != jobs-first {
 		t.Errorf("%d catch-ups, want %d", made, jobs-first)
 	}
 }

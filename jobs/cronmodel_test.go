@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // TestCronModel does things at random to a job of random policies: ticks, ends, failures, leaders that stop, are cancelled and are
@@ -204,7 +206,7 @@ func (m *cronModel) newLeader(under []*call) {
 // wakeUnlessOver ends a wait of the leader, unless that has heard already that it is over, and waits for its runs.
 func (m *cronModel) wakeUnlessOver() {
 	m.t.Helper()
-	eventually(m.t, "the leader to wake", func() bool {
+	pgtest.Eventually(m.t, "the leader to wake", func() bool {
 		timer, _ := m.clock.waiting()
 		select {
 		case timer <- time.Time{}:
@@ -238,7 +240,7 @@ func (m *cronModel) takeInCutOffStarts() {
 func (m *cronModel) drain() {
 	m.t.Helper()
 	close(m.stop)
-	eventually(m.t, "the drain", func() bool {
+	pgtest.Eventually(m.t, "the drain", func() bool {
 		for _, c := range m.calls() {
 			select {
 			case c.end <- m.outcome():
@@ -253,7 +255,7 @@ func (m *cronModel) drain() {
 func (m *cronModel) takeOver() {
 	m.t.Helper()
 	close(m.over)
-	if err := within(m.t, "the leader to end", m.ended); err != nil && !errors.Is(err, ErrFenced) {
+	if err := pgtest.Within(m.t, "the leader to end", m.ended); err != nil && !errors.Is(err, ErrFenced) {
 		m.t.Errorf("the leader ended with %v", err)
 	}
 	if left := m.calls(); len(left) > 0 {
@@ -271,12 +273,12 @@ func (m *cronModel) settle() {
 	m.takeOver()
 	m.cron.Disabled = true
 	m.leadNext()
-	eventually(m.t, "all that is open to end", func() bool {
+	pgtest.Eventually(m.t, "all that is open to end", func() bool {
 		for _, c := range m.calls() {
 			m.end(c)
 		}
 		m.clock.set(m.t, m.clock.read().Add(minute))
-		return value[bool](m.t, m.pool, `select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`)
+		return pgtest.Value[bool](m.t, m.pool, `select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`)
 	})
 	m.quit()
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A job that another group claims is not started by its old group any more, and the new one waits until that has heard of it.
@@ -38,7 +40,7 @@ func TestCronJobMovesToAnotherGroup(t *testing.T) {
 		}
 	}
 	c.told <- "" // as the claim does
-	if err := within(t, "the old group's leader to end", c.ended); !errors.Is(err, ErrFenced) {
+	if err := pgtest.Within(t, "the old group's leader to end", c.ended); !errors.Is(err, ErrFenced) {
 		t.Errorf("it ended with %v, want %v", err, ErrFenced)
 	}
 }
@@ -54,7 +56,7 @@ func TestCronClaimBesideAnOpenPause(t *testing.T) {
 	if err := (CronJobs{}).Pause(t.Context(), tx, "job"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	if _, err := store.claim(ctx, 2, jobs, tick.at); err != nil {
 		t.Errorf("claim: %v", err)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestCronQueueKeepsTheOrder(t *testing.T) {
@@ -27,7 +29,7 @@ func TestCronQueueKeepsTheOrder(t *testing.T) {
 		t.Errorf("stats: %+v, want 1 running, 1 waiting", stats)
 	}
 	c.finish(third, nil)
-	manual := within(t, "the manual run", started)
+	manual := pgtest.Within(t, "the manual run", started)
 	if !manual.Manual {
 		t.Errorf("got %+v, want the manual run", manual.Tick)
 	}
@@ -50,7 +52,7 @@ func TestCronQueueWaitsNoLongerThanTheDeadline(t *testing.T) {
 		c.at(time.Duration(m+2) * minute)
 	}
 	c.finish(first, nil)
-	manual := within(t, "the manual run", started)
+	manual := pgtest.Within(t, "the manual run", started)
 	c.finish(manual, nil)
 	last := c.next(started, 3*minute, 1)
 	c.finish(last, nil)
@@ -71,7 +73,7 @@ func TestCronQueueIsBounded(t *testing.T) {
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, attempt, outcome)
 		select 'job', $1::timestamptz - n * interval '1 second', 1, 0, 'queued' from generate_series(1, 1000) n`, c.epoch)
 	c.lead(2)
-	_ = within(t, "the first of the queue", started)
+	_ = pgtest.Within(t, "the first of the queue", started)
 	c.at(1 * minute) // in its place
 	c.at(2 * minute)
 	c.die()
@@ -112,7 +114,7 @@ func TestCronQueueSurvivesAFailover(t *testing.T) {
 			c.finish(second, nil)
 			c.finish(c.next(started, 3*minute, 1), nil)
 			for range 2 { // the order of the manual run and the tick after the failover is not told
-				c.finish(within(t, "the rest", started), nil)
+				c.finish(pgtest.Within(t, "the rest", started), nil)
 			}
 			c.quit()
 			c.wantAttempts(test.first,
@@ -134,7 +136,7 @@ func TestCronReplace(t *testing.T) {
 	c.lead(1).at(1 * minute)
 	first := c.next(started, 1*minute, 1)
 	c.at(2 * minute)
-	within(t, "the first run to be cancelled", first.ctx.Done())
+	pgtest.Within(t, "the first run to be cancelled", first.ctx.Done())
 	if cause := context.Cause(first.ctx).Error(); !strings.Contains(cause, "2026-03-01T12:02:00Z") {
 		t.Errorf("cancelled because of %q, want it to name the later tick", cause)
 	}
@@ -147,11 +149,11 @@ func TestCronReplace(t *testing.T) {
 		t.Error("the later run is cancelled")
 	}
 	c.trigger(false)
-	within(t, "the run to be cancelled", third.ctx.Done())
+	pgtest.Within(t, "the run to be cancelled", third.ctx.Done())
 	c.finish(third, nil) // it was done
-	manual := within(t, "the manual run", started)
+	manual := pgtest.Within(t, "the manual run", started)
 	c.at(4 * minute)
-	within(t, "the manual run to be cancelled", manual.ctx.Done())
+	pgtest.Within(t, "the manual run to be cancelled", manual.ctx.Done())
 	c.finish(manual, context.Canceled)
 	c.finish(c.next(started, 4*minute, 1), nil)
 	if stats := c.job.stats(); stats.Replaced != 2 || stats.Skipped != 1 || stats.Succeeded != 2 || stats.Started != 4 {
@@ -223,7 +225,7 @@ func TestCronReplaceOverAFailover(t *testing.T) {
 	c.exec(`update pgsolo.cron_leader set term = 2`)
 	c.cancel()
 	close(over)
-	within(t, "the first leader to end", c.ended)
+	pgtest.Within(t, "the first leader to end", c.ended)
 	c.lead(3)
 	c.finish(c.next(started, 2*minute, 1), nil)
 	c.none(started)
@@ -239,7 +241,7 @@ func TestCronAllowsOverlaps(t *testing.T) {
 	c.at(2 * minute)
 	second := c.next(started, 2*minute, 1)
 	c.trigger(false)
-	manual := within(t, "the manual run", started)
+	manual := pgtest.Within(t, "the manual run", started)
 	if stats := c.job.stats(); stats.Running != 3 {
 		t.Errorf("stats: %+v, want 3 running", stats)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 var errNoDisk = errors.New("no disk")
@@ -26,7 +28,7 @@ func TestCronRetries(t *testing.T) {
 		t.Errorf("stats: %+v, want one that waits", stats)
 	}
 	c.wantAttempts(attemptRow{1 * minute, "schedule", "retrying", 1, "first"})
-	if next := value[time.Time](t, c.pool, `select next_at from pgsolo.cron_run`); !next.Equal(c.epoch.Add(2 * minute)) {
+	if next := pgtest.Value[time.Time](t, c.pool, `select next_at from pgsolo.cron_run`); !next.Equal(c.epoch.Add(2 * minute)) {
 		t.Errorf("retried at %s, want after a minute", next)
 	}
 	c.at(2*minute - time.Millisecond)
@@ -40,7 +42,7 @@ func TestCronRetries(t *testing.T) {
 	c.none(started)
 	c.at(4 * minute) // two minutes later
 	third := c.next(started, 1*minute, 3)
-	if left := value[bool](t, c.pool, `select output is null and exit_code is null and error is null and next_at is null and finished_at is null
+	if left := pgtest.Value[bool](t, c.pool, `select output is null and exit_code is null and error is null and next_at is null and finished_at is null
 		from pgsolo.cron_run where outcome = 'running'`); !left {
 		t.Error("the row of a running attempt has something of the one before")
 	}
@@ -58,7 +60,7 @@ func TestCronRetries(t *testing.T) {
 		attemptRow{3 * minute, "schedule", "skipped", 0, overlapError}, attemptRow{4 * minute, "schedule", "skipped", 0, overlapError},
 		attemptRow{5 * minute, "schedule", "ok", 1, ""},
 	)
-	if got := value[string](t, c.pool, `select exit_code || output from pgsolo.cron_run where attempt = 3`); got != "4more" {
+	if got := pgtest.Value[string](t, c.pool, `select exit_code || output from pgsolo.cron_run where attempt = 3`); got != "4more" {
 		t.Errorf("exit code and output %q, want those of the last attempt", got)
 	}
 }
@@ -83,7 +85,8 @@ func TestCronRetriesEveryFailure(t *testing.T) {
 			}
 			c.lead(1).at(1 * minute)
 			c.over(Tick{Job: "job", ScheduledAt: c.epoch.Add(1 * minute), Attempt: 1})
-			if outcome := value[string](t, c.pool, `select outcome from pgsolo.cron_run`); outcome != "retrying" {
+			outcome := pgtest.Value[string](t, c.pool, `select outcome from pgsolo.cron_run`)
+			if outcome != "retrying" {
 				t.Fatalf("outcome %s, want retrying", outcome)
 			}
 			c.job.Timeout = time.Hour // nothing is under way

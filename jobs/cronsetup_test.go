@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // fakeClock stands still until it is set, and its timers fire when the test says so.
@@ -44,7 +46,7 @@ func (c *fakeClock) waiting() (timer chan<- time.Time, next <-chan struct{}) {
 // wake ends a wait of the loop. What it returns is closed when the loop waits again: all that followed is done then.
 func (c *fakeClock) wake(t *testing.T) (done <-chan struct{}) {
 	t.Helper()
-	tooLong := time.After(patience)
+	tooLong := time.After(pgtest.Patience)
 	for {
 		timer, next := c.waiting()
 		select {
@@ -75,7 +77,7 @@ func (c *fakeClock) move(now time.Time) {
 func (c *fakeClock) set(t *testing.T, now time.Time) {
 	t.Helper()
 	c.move(now)
-	within(t, "the loop to wait again", c.wake(t))
+	pgtest.Within(t, "the loop to wait again", c.wake(t))
 }
 
 // runRow is a row of cron_run.
@@ -168,15 +170,15 @@ func (c *cronTest) at(d time.Duration) {
 func (c *cronTest) tick(d time.Duration, ran <-chan Tick) Tick {
 	c.t.Helper()
 	c.at(d)
-	tick := within(c.t, "the tick", ran)
+	tick := pgtest.Within(c.t, "the tick", ran)
 	c.idle()
 	return tick
 }
 
 func (c *cronTest) idle() {
 	c.t.Helper()
-	eventually(c.t, "the run to end", func() bool {
-		return !value[bool](c.t, c.pool, `select exists (select from pgsolo.cron_run where outcome = 'running')`)
+	pgtest.Eventually(c.t, "the run to end", func() bool {
+		return !pgtest.Value[bool](c.t, c.pool, `select exists (select from pgsolo.cron_run where outcome = 'running')`)
 	})
 }
 
@@ -184,7 +186,7 @@ func (c *cronTest) idle() {
 func (c *cronTest) quit() {
 	c.t.Helper()
 	close(c.stop)
-	if err := within(c.t, "the job to end", c.ended); err != nil {
+	if err := pgtest.Within(c.t, "the job to end", c.ended); err != nil {
 		c.t.Errorf("planned stop: %v", err)
 	}
 }
@@ -194,7 +196,7 @@ func (c *cronTest) tell() {
 	c.t.Helper()
 	select {
 	case c.told <- "":
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		c.t.Fatal("the loop does not listen")
 	}
 	c.look()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // stall keeps the leader from writing what is due at so long after epoch, until what it returns is called.
@@ -16,8 +18,8 @@ func (c *cronTest) stall(at time.Duration) (end func()) {
 	}
 	c.clock.move(c.epoch.Add(at))
 	c.clock.wake(c.t)
-	eventually(c.t, "the row to be waited for", func() bool {
-		return value[bool](c.t, c.pool, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`)
+	pgtest.Eventually(c.t, "the row to be waited for", func() bool {
+		return pgtest.Value[bool](c.t, c.pool, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`)
 	})
 	return func() {
 		c.t.Helper()
@@ -42,8 +44,8 @@ func TestCronStallOfTheDatabase(t *testing.T) {
 	const late = missedAfter + 1400*time.Millisecond
 	c.clock.move(c.epoch.Add(2*minute + late))
 	end()
-	c.finish(within(t, "one of two ticks", started), nil)
-	c.finish(within(t, "the other one", started), nil)
+	c.finish(pgtest.Within(t, "one of two ticks", started), nil)
+	c.finish(pgtest.Within(t, "the other one", started), nil)
 	begun := time.Now()
 	c.look()
 	c.at(3*minute + late) // nothing held it up
@@ -64,7 +66,7 @@ func TestCronWaitsFromNowOn(t *testing.T) {
 	_, waits := c.clock.waiting()
 	end()
 	c.next(started, 1*minute, 1)
-	within(t, "the loop to wait", waits)
+	pgtest.Within(t, "the loop to wait", waits)
 	c.clock.mu.Lock()
 	got := c.clock.waits
 	c.clock.mu.Unlock()
@@ -87,7 +89,7 @@ func TestCronIsFencedAtItsNextWrite(t *testing.T) {
 			call := c.next(started, 1*minute, 1)
 			c.exec(`update pgsolo.cron_leader set term = 2`)
 			write(c, call)
-			if err := within(t, "the job to end", c.ended); !errors.Is(err, ErrFenced) {
+			if err := pgtest.Within(t, "the job to end", c.ended); !errors.Is(err, ErrFenced) {
 				t.Errorf("ended with %v, want %v", err, ErrFenced)
 			}
 			if name == "begin" && !errors.Is(context.Cause(call.ctx), ErrFenced) {
@@ -112,13 +114,13 @@ func TestCronJobGoesToAnotherGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.at(1 * minute)
-	call := within(t, "the tick of the other job", started)
+	call := pgtest.Within(t, "the tick of the other job", started)
 	if call.Job != "other" {
 		t.Errorf("%+v starts, which is another group's", call.Tick)
 	}
 	c.none(started)
 	c.told <- ""
-	if err := within(t, "the job to end", c.ended); !errors.Is(err, ErrFenced) {
+	if err := pgtest.Within(t, "the job to end", c.ended); !errors.Is(err, ErrFenced) {
 		t.Errorf("ended with %v, want %v", err, ErrFenced)
 	}
 }
@@ -147,7 +149,7 @@ func TestCronStatsOverAFailover(t *testing.T) {
 	if stats := c.job.stats(); stats.Running != 0 || stats.Waiting != 0 || !stats.Next.IsZero() || stats.Interrupted != 1 || stats.Succeeded != 1 {
 		t.Errorf("stats after the end: %+v", stats)
 	}
-	success := value[time.Time](t, c.pool, `select finished_at from pgsolo.cron_run where outcome = 'ok'`)
+	success := pgtest.Value[time.Time](t, c.pool, `select finished_at from pgsolo.cron_run where outcome = 'ok'`)
 	c.leadNext()
 	third := c.next(started, 3*minute, 1)
 	if stats := c.job.stats(); !stats.LastSuccess.Equal(success) || stats.Running != 1 || stats.Waiting != 0 || stats.Started != 1 {

@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // storeTest is a store with one job, "job", and a tick of it.
@@ -106,8 +108,8 @@ func TestCronStoreClaimDuringABegin(t *testing.T) {
 		}
 		claimed <- left.open
 	}()
-	eventually(t, "the claim to wait", func() bool {
-		return value[int](t, pool, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 1
+	pgtest.Eventually(t, "the claim to wait", func() bool {
+		return pgtest.Value[int](t, pool, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 1
 	})
 	if _, err := tx.Exec(ctx, insertRuns, "main", 5, "here", []string{"job"}, []time.Time{tick.at}, []string{causeSchedule},
 		[]string{outcomeRunning}, []string{""}); err != nil {
@@ -116,7 +118,7 @@ func TestCronStoreClaimDuringABegin(t *testing.T) {
 	if err := tx.Commit(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if open := within(t, "the claim", claimed); len(open) != 1 || open[0].outcome != outcomeRunning || open[0].term != 5 {
+	if open := pgtest.Within(t, "the claim", claimed); len(open) != 1 || open[0].outcome != outcomeRunning || open[0].term != 5 {
 		t.Errorf("found %+v, want the tick that was just begun", open)
 	}
 }
@@ -150,7 +152,7 @@ func TestCronStoreRepeats(t *testing.T) {
 	}
 	wantMine("begin after the end", 0, []*cronRun{tick}, nil)
 	wantMine("start after the end", 0, nil, []*cronRun{tick})
-	if n := value[int](t, pool, `select count(*) from pgsolo.cron_run`); n != 3 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.cron_run`); n != 3 {
 		t.Errorf("got %d rows, want 3", n)
 	}
 }
@@ -205,7 +207,7 @@ func TestCronStoreClaimBeginsNowOrGoesOn(t *testing.T) {
 		if err := closing.closeForgotten(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if outcome := value[string](t, pool, `select outcome from pgsolo.cron_run`); outcome != want {
+		if outcome := pgtest.Value[string](t, pool, `select outcome from pgsolo.cron_run`); outcome != want {
 			t.Errorf("the run of a job that was removed is %s, want %s", outcome, want)
 		}
 		now = now.Add(time.Second)

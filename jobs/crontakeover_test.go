@@ -9,6 +9,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestCronCrashLeavesARun(t *testing.T) {
@@ -16,7 +18,7 @@ func TestCronCrashLeavesARun(t *testing.T) {
 	c := setupCron(t, run).seen()
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', $1, 1)`, c.epoch)
 	c.lead(2).at(time.Minute)
-	if got := within(t, "the next tick", started); !got.ScheduledAt.Equal(c.epoch.Add(time.Minute)) {
+	if got := pgtest.Within(t, "the next tick", started); !got.ScheduledAt.Equal(c.epoch.Add(time.Minute)) {
 		t.Errorf("got %+v, want the next tick, not the interrupted one", got)
 	}
 	outcome <- nil
@@ -25,7 +27,7 @@ func TestCronCrashLeavesARun(t *testing.T) {
 		runRow{0, "interrupted", "the leader of term 1 was gone"},
 		runRow{time.Minute, "ok", ""},
 	)
-	if value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
+	if pgtest.Value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
 		t.Error("a run has no end")
 	}
 }
@@ -53,16 +55,16 @@ func TestCronIsFencedDuringARun(t *testing.T) {
 		return nil
 	}).seen().lead(1)
 	c.at(time.Minute)
-	within(t, "the tick", started)
+	pgtest.Within(t, "the tick", started)
 	if _, err := c.all.store.claim(t.Context(), 2, c.all.jobs, c.clock.read()); err != nil {
 		t.Fatal(err)
 	}
 	c.clock.move(c.epoch.Add(2 * time.Minute))
 	c.clock.wake(t) // an overlap, to be recorded
-	if cause := within(t, "the run to be cancelled", cancelled); !errors.Is(cause, ErrFenced) {
+	if cause := pgtest.Within(t, "the run to be cancelled", cancelled); !errors.Is(cause, ErrFenced) {
 		t.Errorf("cancelled because of %v, want %v", cause, ErrFenced)
 	}
-	if err := within(t, "the job to end", c.ended); !errors.Is(err, ErrFenced) {
+	if err := pgtest.Within(t, "the job to end", c.ended); !errors.Is(err, ErrFenced) {
 		t.Errorf("got %v, want %v", err, ErrFenced)
 	}
 	c.wantRuns(runRow{time.Minute, "running", ""}) // which is the newer leader's to settle
@@ -118,13 +120,13 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	stop, cancel, ended := begin(1)
 	for term := int64(2); term <= 21; term++ {
 		for range 4 {
-			within(t, "a tick", ran)
+			pgtest.Within(t, "a tick", ran)
 		}
 		switch term % 3 {
 		case 0:
 			oldEnded := ended
 			stop, cancel, ended = begin(term)
-			if err := within(t, "the old leader to end", oldEnded); !errors.Is(err, ErrFenced) {
+			if err := pgtest.Within(t, "the old leader to end", oldEnded); !errors.Is(err, ErrFenced) {
 				t.Errorf("term %d: ended with %v, want %v", term-1, err, ErrFenced)
 			}
 			continue
@@ -133,16 +135,16 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		case 2:
 			cancel()
 		}
-		if err := within(t, "the old leader to end", ended); err != nil {
+		if err := pgtest.Within(t, "the old leader to end", ended); err != nil {
 			t.Errorf("term %d: %v", term-1, err)
 		}
 		stop, cancel, ended = begin(term)
 	}
-	eventually(t, "what was cut off to be taken over", func() bool {
-		return value[bool](t, pool, `select not exists (select from pgsolo.cron_run where outcome = 'retrying' or outcome = 'running' and term < 21)`)
+	pgtest.Eventually(t, "what was cut off to be taken over", func() bool {
+		return pgtest.Value[bool](t, pool, `select not exists (select from pgsolo.cron_run where outcome = 'retrying' or outcome = 'running' and term < 21)`)
 	})
 	stop()
-	within(t, "the last leader to end", ended)
+	pgtest.Within(t, "the last leader to end", ended)
 
 	rows, err := pool.Query(t.Context(), `select scheduled_at, outcome from pgsolo.cron_run order by scheduled_at`)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // failedAt is when deadLetter 1 failed; the n-th failed n hours later.
@@ -86,7 +88,7 @@ func TestDeadLettersAreSelected(t *testing.T) {
 					t.Errorf("%s left %s, want %s", what, names(after), want)
 				}
 				rest := map[string]int{"replay": 6, "discard": 6 - len(listed)}[what]
-				if got := value[int](t, tx, `select count(*) from pgsolo.delivery`); got != rest {
+				if got := pgtest.Value[int](t, tx, `select count(*) from pgsolo.delivery`); got != rest {
 					t.Errorf("%s: %d deliveries left, want %d", what, got, rest)
 				}
 				if err := tx.Rollback(ctx); err != nil {
@@ -95,7 +97,7 @@ func TestDeadLettersAreSelected(t *testing.T) {
 			}
 		})
 	}
-	if n := value[int](t, pool, `select count(*) from pgsolo.dead_letter`); n != 5 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.dead_letter`); n != 5 {
 		t.Errorf("%d dead letters after all was rolled back, want 5", n)
 	}
 }
@@ -143,7 +145,7 @@ func TestDeadLettersWithoutAConditionStay(t *testing.T) {
 			}
 		}
 	}
-	if n := value[int](t, pool, `select count(*) from pgsolo.dead_letter`); n != 1 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.dead_letter`); n != 1 {
 		t.Errorf("%d dead letters, want 1", n)
 	}
 }
@@ -218,14 +220,14 @@ func TestDeadLetterIsReplayed(t *testing.T) {
 	attempts := func(want ...int) {
 		t.Helper()
 		for _, n := range want {
-			if e := within(t, "an attempt", events); e.ID != id || e.Attempt != n || string(e.Payload) != `{"n": 1}` || e.Key != "k" {
+			if e := pgtest.Within(t, "an attempt", events); e.ID != id || e.Attempt != n || string(e.Payload) != `{"n": 1}` || e.Key != "k" {
 				t.Errorf("got %+v, want attempt %d at event %d", e, n, id)
 			}
 		}
 	}
 	dead := func() {
 		t.Helper()
-		eventually(t, "the dead letter", func() bool {
+		pgtest.Eventually(t, "the dead letter", func() bool {
 			letter, err := DeadLetters{}.Get(t.Context(), pool, "h", id)
 			return err == nil && letter.Attempts == 2 && letter.Error == "target is down"
 		})
@@ -245,7 +247,7 @@ func TestDeadLetterIsReplayed(t *testing.T) {
 	broken.Store(false)
 	replay()
 	attempts(1)
-	eventually(t, "the delivery to be done", func() bool { return value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0 })
+	pgtest.Eventually(t, "the delivery to be done", func() bool { return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0 })
 	if len(events) != 0 {
 		t.Errorf("%d more attempts", len(events))
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // expireKeys lets the windows of all keys pass.
@@ -24,7 +26,7 @@ func TestEmitDropsAKeyWithinItsWindow(t *testing.T) {
 	}
 	window := func(want time.Duration) {
 		t.Helper()
-		left := value[float64](t, pool, `select extract(epoch from expires_at - clock_timestamp())::float8
+		left := pgtest.Value[float64](t, pool, `select extract(epoch from expires_at - clock_timestamp())::float8
 			from pgsolo.dedup where topic = 't'`)
 		if left > want.Seconds() || left < want.Seconds()-20 {
 			t.Errorf("the window has %.0f s to go, want %s", left, want)
@@ -42,7 +44,7 @@ func TestEmitDropsAKeyWithinItsWindow(t *testing.T) {
 	emits("after the window", event, true)
 	window(time.Hour)
 	emits("within the next window", event, false)
-	if n := value[int](t, pool, `select count(*) from pgsolo.event`); n != 4 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.event`); n != 4 {
 		t.Errorf("%d events, want 4", n)
 	}
 	tx := begin(t, pool)
@@ -96,8 +98,8 @@ func TestEmitDropsAKeyOfOthersAtTheSameTime(t *testing.T) {
 					ids <- id
 				}()
 			}
-			eventually(t, "all to wait", func() bool {
-				return value[int](t, pool, `select count(*) from pg_stat_activity
+			pgtest.Eventually(t, "all to wait", func() bool {
+				return pgtest.Value[int](t, pool, `select count(*) from pg_stat_activity
 					where datname = current_database() and wait_event_type = 'Lock'`) == sessions
 			})
 			end := first.Rollback
@@ -109,7 +111,7 @@ func TestEmitDropsAKeyOfOthersAtTheSameTime(t *testing.T) {
 			}
 			won := 0
 			for range sessions {
-				if within(t, "an emit", ids) > 0 {
+				if pgtest.Within(t, "an emit", ids) > 0 {
 					won++
 				}
 			}
@@ -133,7 +135,7 @@ func TestEmitDropsAKeyUnderRepeatableRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = tx.Rollback(context.Background()) }()
-			value[int](t, tx, `select 1`) // from here on it sees nothing new
+			pgtest.Value[int](t, tx, `select 1`) // from here on it sees nothing new
 			before()
 			id, err = Producer{}.Emit(t.Context(), tx, event)
 			if err != nil {
@@ -148,7 +150,7 @@ func TestEmitDropsAKeyUnderRepeatableRead(t *testing.T) {
 		if id, err := try(func() {}); id != 0 || err != nil {
 			t.Errorf("%s: next try: %d, %v, want it dropped", level, id, err)
 		}
-		if n := value[int](t, pool, `select count(*) from pgsolo.event where topic = $1`, event.Topic); n != 1 {
+		if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.event where topic = $1`, event.Topic); n != 1 {
 			t.Errorf("%s: %d events, want 1", level, n)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A producer rings while the bell is armed, unless its transaction asks for silence: PostgreSQL refuses to prepare, for two-phase
@@ -23,10 +25,10 @@ func TestRing(t *testing.T) {
 	insert := func(arm bool, ring string) {
 		t.Helper()
 		tx := begin(t, pool)
-		if !value[bool](t, tx, `select pgsolo.arm('main', $1, 1)`, arm) {
+		if !pgtest.Value[bool](t, tx, `select pgsolo.arm('main', $1, 1)`, arm) {
 			t.Fatal("fenced")
 		}
-		value[string](t, tx, `select set_config('pgsolo.ring', $1, true)`, ring)
+		pgtest.Value[string](t, tx, `select set_config('pgsolo.ring', $1, true)`, ring)
 		emit(t, tx, "t", `1`)
 		commit(t, tx)
 	}
@@ -45,7 +47,7 @@ func TestRing(t *testing.T) {
 		}
 		rang := false
 		for {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 			n, err := conn.Conn().WaitForNotification(ctx)
 			cancel()
 			if err != nil {
@@ -70,9 +72,9 @@ func TestDoorbellIsDisarmedUnderLoad(t *testing.T) {
 	l := lead(t, pool, 1, handler)
 	const rings = `select last_value > 1 and armed from pgsolo.doorbell_armed, pgsolo.doorbell`
 	mode := func() RingMode { return l.runner.Stats().Log.Ring }
-	armed := func() bool { return mode() == RingArmed && value[bool](t, pool, rings) }
-	eventually(t, "the bell to be armed", armed)
-	eventually(t, "the producers to ring so often that they are told not to", func() bool {
+	armed := func() bool { return mode() == RingArmed && pgtest.Value[bool](t, pool, rings) }
+	pgtest.Eventually(t, "the bell to be armed", armed)
+	pgtest.Eventually(t, "the producers to ring so often that they are told not to", func() bool {
 		mustExec(t, pool, `do $$ begin
 			for n in 1..50 loop
 				insert into pgsolo.event (topic) values ('t');
@@ -84,11 +86,11 @@ func TestDoorbellIsDisarmedUnderLoad(t *testing.T) {
 	gate := begin(t, pool)
 	mustExec(t, gate, `lock table pgsolo.doorbell in share row exclusive mode`) // nobody arms or disarms it meanwhile
 	const someRing = `select last_value > 1 or armed from pgsolo.doorbell_armed, pgsolo.doorbell`
-	if value[bool](t, gate, someRing) { // it has been idle since
-		eventually(t, "a leader that wants to be rung again", func() bool { return mode() == RingArmed })
+	if pgtest.Value[bool](t, gate, someRing) { // it has been idle since
+		pgtest.Eventually(t, "a leader that wants to be rung again", func() bool { return mode() == RingArmed })
 	}
 	commit(t, gate)
-	eventually(t, "the bell to be armed again", armed)
+	pgtest.Eventually(t, "the bell to be armed again", armed)
 	l.quit()
 	if mode() != RingNone {
 		t.Errorf("ring mode %q after the term", mode())
@@ -115,11 +117,11 @@ func TestDoorbellTellsOfDeliveries(t *testing.T) {
 			for _, tell := range []func(){func() { messages <- retryMessage }, func() { missed <- struct{}{} }} {
 				tell()
 				for _, c := range p.consumers {
-					within(t, "a look at the deliveries", c.due)
+					pgtest.Within(t, "a look at the deliveries", c.due)
 				}
 			}
 			close(messages)
-			if err := within(t, "the end", ended); err == nil {
+			if err := pgtest.Within(t, "the end", ended); err == nil {
 				t.Error("the bell is deaf, and goes on")
 			}
 			close(stop)
@@ -136,7 +138,7 @@ func TestDoorbellOfAStaleLeader(t *testing.T) {
 			t.Errorf("arm(%t): %v, want ErrFenced", armed, err)
 		}
 	}
-	if !value[bool](t, pool, `select armed and term = 2 and last_value > 1 from pgsolo.doorbell, pgsolo.doorbell_armed`) {
+	if !pgtest.Value[bool](t, pool, `select armed and term = 2 and last_value > 1 from pgsolo.doorbell, pgsolo.doorbell_armed`) {
 		t.Error("the stale leader has changed the bell")
 	}
 }

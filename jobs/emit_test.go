@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // ownSession opens a session of the test's own.
@@ -116,13 +118,13 @@ func TestEmitBelongsToTheTransaction(t *testing.T) {
 	if err := (Producer{}).EmitAll(t.Context(), tx, []NewEvent{{Topic: "t"}}); err != nil {
 		t.Fatal(err)
 	}
-	if n := value[int](t, pool, `select count(*) from pgsolo.event`); n != 0 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.event`); n != 0 {
 		t.Errorf("%d events before the commit", n)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := value[int](t, pool, `select (select count(*) from pgsolo.event) + (select count(*) from pgsolo.dedup)`); n != 0 {
+	if n := pgtest.Value[int](t, pool, `select (select count(*) from pgsolo.event) + (select count(*) from pgsolo.dedup)`); n != 0 {
 		t.Errorf("%d rows after the rollback", n)
 	}
 	tx = begin(t, pool)
@@ -131,7 +133,7 @@ func TestEmitBelongsToTheTransaction(t *testing.T) {
 		t.Errorf("got id %d after %d, want the event of a rolled-back transaction to drop none", second, first)
 	}
 	commit(t, tx)
-	if n := value[int](t, pool, `select count(*) from pgsolo.event where id = $1`, second); n != 1 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.event where id = $1`, second); n != 1 {
 		t.Errorf("%d events after the commit, want 1", n)
 	}
 }
@@ -181,7 +183,7 @@ func TestEmitPayloadsOfAnySize(t *testing.T) {
 	for _, size := range []int{20 << 10, 1 << 20, 20 << 20} {
 		payload := `{"data": "` + strings.Repeat("0123456789abcdef", size/16) + `"}`
 		id := newEvent(t, pool, NewEvent{Topic: "t", Payload: []byte(payload)})
-		if got := within(t, "the event", events); got.ID != id || string(got.Payload) != payload {
+		if got := pgtest.Within(t, "the event", events); got.ID != id || string(got.Payload) != payload {
 			t.Errorf("got event %d with %d bytes, want %d with %d", got.ID, len(got.Payload), id, len(payload))
 		}
 	}
@@ -198,8 +200,9 @@ func TestEmitSQLRefusesWrongHeaders(t *testing.T) {
 			t.Errorf("%s: %v, want it refused", sql, err)
 		}
 	}
-	id := value[int64](t, pool, `select pgsolo.emit('t', payload => null, headers => null)`)
-	got := value[string](t, pool, `select payload::text || ' ' || headers::text from pgsolo.event where id = $1`, id)
+	id := pgtest.Value[int64](t, pool, `select pgsolo.emit('t', payload => null, headers => null)`)
+	got := pgtest.Value[string](t, pool,
+		`select payload::text || ' ' || headers::text from pgsolo.event where id = $1`, id)
 	if got != "null {}" {
 		t.Errorf("null and null are stored as %s, want null {}", got)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // unreliable leaves an effect, and then fails in all ways that there are, at random.
@@ -48,15 +50,16 @@ func unreliableHandler(concurrency, batch int) Handler {
 // wantExactlyOnce waits until n events are done, and compares what was left with what was emitted.
 func wantExactlyOnce(t *testing.T, pool *pgxpool.Pool, n int) {
 	t.Helper()
-	eventually(t, "every event to be done", func() bool {
-		return value[bool](t, pool, `select coalesce((select done @> int8range(1, $1 + 1) from pgsolo.cursor where handler = 'h'), false)
+	pgtest.Eventually(t, "every event to be done", func() bool {
+		return pgtest.Value[bool](t, pool, `select coalesce((select done @> int8range(1, $1 + 1) from pgsolo.cursor where handler = 'h'), false)
 			and not exists (select from pgsolo.delivery)`, n)
 	})
-	if value[bool](t, pool, `select (select (count(*), count(distinct event_id), sum(n)) from effect) is distinct from
+	if pgtest.Value[bool](t, pool,
+		`select (select (count(*), count(distinct event_id), sum(n)) from effect) is distinct from
 		(select (count(*), count(*), sum(payload::bigint)) from pgsolo.event)`) {
 		t.Errorf("effects: count, events, sum: %s; emitted: %s",
-			value[string](t, pool, `select (count(*), count(distinct event_id), sum(n))::text from effect`),
-			value[string](t, pool, `select (count(*), count(*), sum(payload::bigint))::text from pgsolo.event`))
+			pgtest.Value[string](t, pool, `select (count(*), count(distinct event_id), sum(n))::text from effect`),
+			pgtest.Value[string](t, pool, `select (count(*), count(*), sum(payload::bigint))::text from pgsolo.event`))
 	}
 }
 
@@ -95,14 +98,14 @@ func TestExactlyOnce(t *testing.T) {
 				last = leadWith(t, term+1, Options{Pool: leaders, Subscribe: listen(t, pool), Handlers: []Handler{unreliableHandler(test.concurrency, test.batch)}})
 				emitNumbers(t, pool, perTerm)
 				want := rand.IntN(2 * perTerm)
-				left := value[int](t, pool, `select count(*) from effect`)
-				eventually(t, "some progress", func() bool {
+				left := pgtest.Value[int](t, pool, `select count(*) from effect`)
+				pgtest.Eventually(t, "some progress", func() bool {
 					select {
 					case err := <-last.ended:
 						t.Fatalf("the leader of term %d ended: %v", term+1, err)
 					default:
 					}
-					n := value[int](t, pool, `select count(*) from effect`)
+					n := pgtest.Value[int](t, pool, `select count(*) from effect`)
 					return n >= min(left+want, int(term+1)*perTerm*9/10)
 				})
 				if term%2 == 0 { // the others go on until they are fenced
@@ -128,9 +131,9 @@ func TestExactlyOnceOverKills(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		want := value[int](t, pool, `select count(*) from effect`) + 1 + rand.IntN(perTerm)
-		eventually(t, "some progress", func() bool {
-			return value[int](t, pool, `select count(*) from effect`) >= min(want, (term+1)*perTerm*9/10)
+		want := pgtest.Value[int](t, pool, `select count(*) from effect`) + 1 + rand.IntN(perTerm)
+		pgtest.Eventually(t, "some progress", func() bool {
+			return pgtest.Value[int](t, pool, `select count(*) from effect`) >= min(want, (term+1)*perTerm*9/10)
 		})
 		if err := child.Process.Kill(); err != nil {
 			t.Error(err)

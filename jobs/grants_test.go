@@ -10,12 +10,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // sessionOf opens a session of a role that may use the schema and has these grants, until the test ends. {role} in a grant is it.
 func sessionOf(t testing.TB, pool *pgxpool.Pool, grants ...string) (conn *pgx.Conn, role string) {
 	t.Helper()
-	role = fmt.Sprintf("r%x", sha256.Sum256([]byte(value[string](t, pool, `select current_database()||clock_timestamp()`))))[:30]
+	role = fmt.Sprintf("r%x", sha256.Sum256([]byte(pgtest.Value[string](t, pool, `select current_database()||clock_timestamp()`))))[:30]
 	mustExec(t, pool, `create role `+role)
 	t.Cleanup(func() {
 		if _, err := pool.Exec(context.Background(), `drop owned by `+role+` cascade; drop role `+role); err != nil {
@@ -50,7 +52,7 @@ func TestEmitNeedsFewGrants(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := value[int](t, pool, `select count(*) from pgsolo.event`); n != 8 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.event`); n != 8 {
 		t.Errorf("%d events, want 8", n)
 	}
 	for who, conn := range map[string]*pgx.Conn{"who may emit": emit, "who may insert": insert, "who may nothing": none} {
@@ -105,7 +107,7 @@ func TestDeadLetterGrants(t *testing.T) {
 		if _, err := (DeadLetters{}).Discard(t.Context(), reader, DeadLetterFilter{All: true}); err == nil {
 			t.Error("a reader could discard")
 		}
-		return value[string](t, reader, `select string_agg(concat_ws(' ', handler, unfinished, waiting, dead), ', ' order by handler)
+		return pgtest.Value[string](t, reader, `select string_agg(concat_ws(' ', handler, unfinished, waiting, dead), ', ' order by handler)
 			from pgsolo.handler`)
 	}
 	if got := handlers(); got != "h 0 0 2, idle 0 0 0" {
@@ -172,10 +174,10 @@ func TestEmitAndDeadLettersIgnoreTheCallersSearchPath(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), `select pgsolo.emit('unknown')`); err == nil {
 		t.Error("an unknown topic was accepted")
 	}
-	if n := value[int](t, pool, `select count(*) from evil.trap where who <> $1`, role); n != 0 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from evil.trap where who <> $1`, role); n != 0 {
 		t.Errorf("%d times, the caller's functions ran as the owner", n)
 	}
-	if n := value[int](t, pool, `select count(*) from pgsolo.event`); n != 1 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.event`); n != 1 {
 		t.Errorf("%d events, want 1", n)
 	}
 }

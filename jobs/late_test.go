@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A transaction with the lower number commits the higher id, while one that is younger still holds the lower id: the snapshot
@@ -13,31 +15,31 @@ func TestYoungerTransactionFillsTheHole(t *testing.T) {
 	handler, events := recorder("h", "t")
 	l := lead(t, pool, 1, handler)
 	emit(t, pool, "t", `"first"`)
-	within(t, "the first event", events)
+	pgtest.Within(t, "the first event", events)
 
-	eventually(t, "a leader that writes nothing, and takes no number", func() bool {
-		return value[bool](t, pool, `select done = '{[1,2)}' from pgsolo.cursor`)
+	pgtest.Eventually(t, "a leader that writes nothing, and takes no number", func() bool {
+		return pgtest.Value[bool](t, pool, `select done = '{[1,2)}' from pgsolo.cursor`)
 	})
 	older, younger := begin(t, pool), begin(t, pool)
-	value[string](t, older, `select pg_current_xact_id()::text`)
+	pgtest.Value[string](t, older, `select pg_current_xact_id()::text`)
 	late := emit(t, younger, "t", `"late"`)
 	next := emit(t, older, "t", `"next"`)
 	commit(t, older)
-	if got := within(t, "the event above the hole", events); got.ID != next {
+	if got := pgtest.Within(t, "the event above the hole", events); got.ID != next {
 		t.Fatalf("got event %d, want %d", got.ID, next)
 	}
 	for range 3 { // each of these lets the consumer look at the hole again
 		emit(t, pool, "t", `"more"`)
-		within(t, "another event", events)
+		pgtest.Within(t, "another event", events)
 	}
-	eventually(t, "what was read to be written down", func() bool {
-		return value[bool](t, pool, `select upper(done) > $1 from pgsolo.cursor`, next+3)
+	pgtest.Eventually(t, "what was read to be written down", func() bool {
+		return pgtest.Value[bool](t, pool, `select upper(done) > $1 from pgsolo.cursor`, next+3)
 	})
-	if value[bool](t, pool, `select done @> $1::bigint from pgsolo.cursor`, late) {
+	if pgtest.Value[bool](t, pool, `select done @> $1::bigint from pgsolo.cursor`, late) {
 		t.Error("an id that can still be filled is counted as done")
 	}
 	commit(t, younger)
-	if got := within(t, "the late event", events); got.ID != late {
+	if got := pgtest.Within(t, "the late event", events); got.ID != late {
 		t.Fatalf("got event %d, want %d", got.ID, late)
 	}
 	l.quit()
@@ -51,16 +53,16 @@ func TestYoungerTransactionFillsAnInheritedHole(t *testing.T) {
 	younger := begin(t, pool)
 	late := emit(t, younger, "t", `"late"`)
 	emit(t, pool, "t", `"next"`)
-	within(t, "the event above the hole", events)
+	pgtest.Within(t, "the event above the hole", events)
 	first.quit()
 
 	second := lead(t, pool, 2, handler)
 	for range 3 {
 		emit(t, pool, "t", `"more"`)
-		within(t, "another event", events)
+		pgtest.Within(t, "another event", events)
 	}
 	commit(t, younger)
-	if got := within(t, "the late event", events); got.ID != late {
+	if got := pgtest.Within(t, "the late event", events); got.ID != late {
 		t.Fatalf("got event %d, want %d", got.ID, late)
 	}
 	second.quit()

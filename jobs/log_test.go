@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestEventReachesItsHandlers(t *testing.T) {
@@ -19,15 +21,15 @@ func TestEventReachesItsHandlers(t *testing.T) {
 	other, otherEvents := recorder("other", "else")
 	emit(t, pool, "orders", `{"n": 1}`) // before anybody leads
 	l := lead(t, pool, 7, first, second, other)
-	within(t, "the event from before", firstEvents)
-	within(t, "the event from before", secondEvents)
+	pgtest.Within(t, "the event from before", firstEvents)
+	pgtest.Within(t, "the event from before", secondEvents)
 
 	var id int64
 	if err := pool.QueryRow(t.Context(), `insert into pgsolo.event (topic, key, payload, headers)
 		values ('orders', 'k', '{"n":2}', '{"tenant": "a", "n": 3}') returning id`).Scan(&id); err != nil {
 		t.Fatal(err)
 	}
-	got := within(t, "the event", firstEvents)
+	got := pgtest.Within(t, "the event", firstEvents)
 	if got.CreatedAt.IsZero() {
 		t.Error("no CreatedAt")
 	}
@@ -39,10 +41,10 @@ func TestEventReachesItsHandlers(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	within(t, "the event", secondEvents)
+	pgtest.Within(t, "the event", secondEvents)
 	l.quit()
 	for _, handler := range []string{"first", "second", "other"} {
-		if done := value[string](t, pool, `select done::text from pgsolo.cursor where handler = $1`, handler); handler != "other" && done != fmt.Sprintf("{[1,%d)}", id+1) {
+		if done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor where handler = $1`, handler); handler != "other" && done != fmt.Sprintf("{[1,%d)}", id+1) {
 			t.Errorf("cursor of %s: done = %s", handler, done)
 		}
 	}
@@ -61,7 +63,7 @@ func TestLateCommitAndRollback(t *testing.T) {
 	undone := begin(t, pool)
 	undoneID := emit(t, undone, "t", `"undone"`)
 	nextID := emit(t, pool, "t", `"next"`)
-	if got := within(t, "the event above the holes", events); got.ID != nextID {
+	if got := pgtest.Within(t, "the event above the holes", events); got.ID != nextID {
 		t.Fatalf("got event %d, want %d", got.ID, nextID)
 	}
 	if err := undone.Rollback(t.Context()); err != nil {
@@ -70,11 +72,11 @@ func TestLateCommitAndRollback(t *testing.T) {
 	if err := late.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := within(t, "the late event", events); got.ID != lateID {
+	if got := pgtest.Within(t, "the late event", events); got.ID != lateID {
 		t.Fatalf("got event %d, want %d", got.ID, lateID)
 	}
-	eventually(t, "the rolled-back id to be settled", func() bool {
-		return value[bool](t, pool, `select done @> $1::bigint and done = int8multirange(int8range(1, $2)) from pgsolo.cursor`, undoneID, nextID+1)
+	pgtest.Eventually(t, "the rolled-back id to be settled", func() bool {
+		return pgtest.Value[bool](t, pool, `select done @> $1::bigint and done = int8multirange(int8range(1, $2)) from pgsolo.cursor`, undoneID, nextID+1)
 	})
 	l.quit()
 }
@@ -103,31 +105,31 @@ func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 	quick, quickEvents := recorder("quick", "quick")
 	l := lead(t, pool, 1, slow, quick)
 	emit(t, pool, "quick", `1`) // the sequence's first value gives its transaction a number, for the sake of the WAL
-	within(t, "a quick event", quickEvents)
+	pgtest.Within(t, "a quick event", quickEvents)
 
 	inserted := make(chan error, 1)
 	go func() {
 		_, err := pool.Exec(context.Background(), `insert into pgsolo.event (topic) values ('slow')`)
 		inserted <- err
 	}()
-	eventually(t, "the slow insert to wait", func() bool {
-		return value[bool](t, pool, `select exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted
+	pgtest.Eventually(t, "the slow insert to wait", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted
 			and database = (select oid from pg_database where datname = current_database()))`)
 	})
 	for range 3 {
 		emit(t, pool, "quick", `1`)
-		within(t, "a quick event", quickEvents)
+		pgtest.Within(t, "a quick event", quickEvents)
 	}
-	eventually(t, "the slow handler's consumer to read past the hole", func() bool {
+	pgtest.Eventually(t, "the slow handler's consumer to read past the hole", func() bool {
 		return l.runner.consumers[0].counters.read.Load() >= 4
 	})
 	if err := gate.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := within(t, "the slow insert", inserted); err != nil {
+	if err := pgtest.Within(t, "the slow insert", inserted); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "the slow event", slowEvents)
+	pgtest.Within(t, "the slow event", slowEvents)
 }
 
 func TestRetryThenSuccess(t *testing.T) {
@@ -146,14 +148,14 @@ func TestRetryThenSuccess(t *testing.T) {
 		},
 	})
 	id := emit(t, pool, "t", `{"a": 1}`)
-	within(t, "the third attempt", done)
+	pgtest.Within(t, "the third attempt", done)
 	l.quit()
 	for i, e := range attempts {
 		if e.ID != id || e.Attempt != i+1 || e.IdempotencyKey() != attempts[0].IdempotencyKey() || string(e.Payload) != `{"a": 1}` {
 			t.Errorf("attempt %d: %+v", i+1, e)
 		}
 	}
-	if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
 		t.Errorf("%d deliveries left, want 0", n)
 	}
 }
@@ -165,14 +167,14 @@ func TestPanicIsAFailedAttemptAndTheLastOneIsDead(t *testing.T) {
 		Handle: func(context.Context, Event) error { panic("boom \x00\xff") },
 	})
 	emit(t, pool, "t", `1`)
-	eventually(t, "the dead letter", func() bool {
-		return value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and attempt = 2 and next_at is null and error like 'panic: boom%')`)
+	pgtest.Eventually(t, "the dead letter", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and attempt = 2 and next_at is null and error like 'panic: boom%')`)
 	})
 	ok, events := recorder("h", "t")
 	l.quit()
 	lead(t, pool, 2, ok)
 	id := emit(t, pool, "t", `2`)
-	if got := within(t, "the next event", events); got.ID != id {
+	if got := pgtest.Within(t, "the next event", events); got.ID != id {
 		t.Errorf("got event %d, want %d: a dead letter is not delivered again", got.ID, id)
 	}
 }
@@ -184,8 +186,8 @@ func TestTimeout(t *testing.T) {
 		Handle: func(ctx context.Context, _ Event) error { <-ctx.Done(); return ctx.Err() },
 	})
 	emit(t, pool, "t", `1`)
-	eventually(t, "the dead letter", func() bool {
-		return value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and error like 'not done within its timeout of 10ms%')`)
+	pgtest.Eventually(t, "the dead letter", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and error like 'not done within its timeout of 10ms%')`)
 	})
 }
 
@@ -197,7 +199,7 @@ func TestStaleLeaderWritesNothing(t *testing.T) {
 		return <-release
 	}})
 	id := emit(t, pool, "t", `1`)
-	within(t, "the stale leader to handle", handling)
+	pgtest.Within(t, "the stale leader to handle", handling)
 
 	blocked := make(chan struct{})
 	next := lead(t, pool, 2, Handler{Name: "h", Topic: "t", Handle: func(_ context.Context, e Event) error {
@@ -206,19 +208,19 @@ func TestStaleLeaderWritesNothing(t *testing.T) {
 		}
 		return nil
 	}})
-	eventually(t, "the new term", func() bool {
-		return value[bool](t, pool, `select exists (select from pgsolo.cursor where term = 2)`)
+	pgtest.Eventually(t, "the new term", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor where term = 2)`)
 	})
 	release <- errors.New("fails in the old term")
-	if err := within(t, "the stale leader to end", stale.ended); !errors.Is(err, ErrFenced) {
+	if err := pgtest.Within(t, "the stale leader to end", stale.ended); !errors.Is(err, ErrFenced) {
 		t.Errorf("the stale leader ended with %v, want ErrFenced", err)
 	}
-	if value[bool](t, pool, `select exists (select from pgsolo.delivery) or (select done @> $1::bigint from pgsolo.cursor)`, id) {
+	if pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery) or (select done @> $1::bigint from pgsolo.cursor)`, id) {
 		t.Error("the stale leader has written")
 	}
 	close(blocked)
 	next.quit()
-	if late := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { return nil }}); !errors.Is(within(t, "refusal", late.ended), ErrFenced) {
+	if late := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { return nil }}); !errors.Is(pgtest.Within(t, "refusal", late.ended), ErrFenced) {
 		t.Error("an older term could claim the cursor")
 	}
 }
@@ -239,14 +241,14 @@ func TestTakeoverDeliversWhatWasInFlight(t *testing.T) {
 	for i := range 10 {
 		emit(t, pool, "t", fmt.Sprint(i))
 	}
-	within(t, "the third event", stuck)
-	eventually(t, "the others", func() bool {
-		return value[string](t, pool, `select done::text from pgsolo.cursor`) == "{[1,3),[4,11)}"
+	pgtest.Within(t, "the third event", stuck)
+	pgtest.Eventually(t, "the others", func() bool {
+		return pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`) == "{[1,3),[4,11)}"
 	})
 	first.die()
 	handler, events := recorder("h", "t")
 	second := lead(t, pool, 2, handler)
-	if got := within(t, "the third event again", events); got.ID != 3 || got.Attempt != 1 || got.Term != 2 {
+	if got := pgtest.Within(t, "the third event again", events); got.ID != 3 || got.Attempt != 1 || got.Term != 2 {
 		t.Errorf("got %+v, want the first attempt at event 3", got)
 	}
 	second.quit()
@@ -270,22 +272,22 @@ func TestStopFinishesWhatRunsAndBeginsNothing(t *testing.T) {
 	for range 5 {
 		emit(t, pool, "t", `1`)
 	}
-	within(t, "the first event", running)
+	pgtest.Within(t, "the first event", running)
 	l.stop()
-	eventually(t, "the queue to close", func() bool {
+	pgtest.Eventually(t, "the queue to close", func() bool {
 		q := l.runner.consumers[0].queue
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		return q.closed
 	})
 	close(release)
-	if err := within(t, "end", l.ended); err != nil {
+	if err := pgtest.Within(t, "end", l.ended); err != nil {
 		t.Fatal(err)
 	}
 	if len(running) != 0 {
 		t.Error("an event was begun after the stop")
 	}
-	if done := value[string](t, pool, `select done::text from pgsolo.cursor`); done != "{[1,2)}" {
+	if done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`); done != "{[1,2)}" {
 		t.Errorf("done = %s, want what ran and no more", done)
 	}
 }
@@ -301,10 +303,10 @@ func TestWorkerSessionsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		var id int64
-		eventually(t, "an insert", func() bool { // the pool may hand out a session that was just ended
+		pgtest.Eventually(t, "an insert", func() bool { // the pool may hand out a session that was just ended
 			return pool.QueryRow(t.Context(), `insert into pgsolo.event (topic) values ('t') returning id`).Scan(&id) == nil
 		})
-		for within(t, "the event", events).ID != id {
+		for pgtest.Within(t, "the event", events).ID != id {
 		}
 	}
 }
@@ -319,13 +321,13 @@ func TestChannel(t *testing.T) {
 		}
 		return errors.New("no retry of a plain message")
 	}})
-	eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
+	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
 		if _, err := pool.Exec(t.Context(), `select pg_notify('Cache Invalidate', 'not json')`); err != nil {
 			t.Fatal(err)
 		}
 		return len(got) > 0
 	})
-	e := within(t, "message", got)
+	e := pgtest.Within(t, "message", got)
 	if e.Channel != "Cache Invalidate" || string(e.Payload) != "not json" || e.Term != 3 || e.IdempotencyKey() != "" {
 		t.Errorf("got %+v", e)
 	}

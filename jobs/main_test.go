@@ -3,11 +3,9 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,16 +14,7 @@ import (
 	"github.com/pgsolo/pgsolo/listener"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m, migrateTemplate)) }
-
-func migrateTemplate(ctx context.Context, url string) error {
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	return Migrate(ctx, conn, DefaultSchema)
-}
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m, pgtest.Migrating(DefaultSchema, Migrate))) }
 
 // setup returns a pool on a database of the test's own.
 func setup(t testing.TB) *pgxpool.Pool {
@@ -99,7 +88,7 @@ func leadWith(t testing.TB, term int64, options Options) *leader {
 func (l *leader) quit() {
 	l.t.Helper()
 	l.stop()
-	if err := within(l.t, "leader to end", l.ended); err != nil {
+	if err := pgtest.Within(l.t, "leader to end", l.ended); err != nil {
 		l.t.Fatalf("planned stop: %v", err)
 	}
 }
@@ -108,50 +97,7 @@ func (l *leader) quit() {
 func (l *leader) die() {
 	l.t.Helper()
 	l.cancel(errors.New("leadership lost"))
-	within(l.t, "leader to end", l.ended)
-}
-
-// patience is far longer than any mechanism under test should take, also on a machine that has other things to do.
-const patience = time.Minute
-
-// within waits for a value.
-func within[T any](t testing.TB, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("waited too long for %s", what)
-		panic("unreachable")
-	}
-}
-
-// eventually waits for a condition that nothing announces.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("waited too long for %s", what)
-		}
-	}
-}
-
-// quickly wants something done within a time in which it happens only if nothing in it waits for a slow backstop. A machine that has
-// other things to do gets three tries.
-func quickly(t testing.TB, limit time.Duration, do func() time.Duration) {
-	t.Helper()
-	var took [3]time.Duration
-	for i := range took {
-		if took[i] = do(); took[i] <= limit || t.Failed() {
-			return
-		}
-	}
-	t.Errorf("took %s, want at most %s", took, limit)
+	pgtest.Within(l.t, "leader to end", l.ended)
 }
 
 // recorder is a handler that reports each event.
@@ -163,27 +109,14 @@ func recorder(name, topic string) (Handler, chan Event) {
 	}}, events
 }
 
-type execer interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
 // emit inserts one event and returns its id.
-func emit(t testing.TB, db execer, topic string, payload string) (id int64) {
+func emit(t testing.TB, db pgtest.Querier, topic string, payload string) (id int64) {
 	t.Helper()
 	err := db.QueryRow(t.Context(), `insert into pgsolo.event (topic, payload) values ($1, $2::jsonb) returning id`, topic, payload).Scan(&id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return id
-}
-
-// value reads one value.
-func value[T any](t testing.TB, db execer, sql string, args ...any) (v T) {
-	t.Helper()
-	if err := db.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
-		t.Fatal(fmt.Errorf("%s: %w", sql, err))
-	}
-	return v
 }
 
 func begin(t testing.TB, pool *pgxpool.Pool) pgx.Tx {

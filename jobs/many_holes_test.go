@@ -3,6 +3,8 @@ package jobs
 import (
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Thousands of rolled-back ids that an open transaction keeps from being settled do not delay new events.
@@ -11,7 +13,7 @@ func TestManyHolesDelayNothing(t *testing.T) {
 	handler, events := recorder("h", "t")
 	l := lead(t, pool, 1, handler)
 	open := begin(t, pool)
-	value[string](t, open, `select pg_current_xact_id()::text`)
+	pgtest.Value[string](t, open, `select pg_current_xact_id()::text`)
 	if _, err := pool.Exec(t.Context(), `do $$ begin
 		for n in 1..3000 loop
 			begin
@@ -27,13 +29,13 @@ func TestManyHolesDelayNothing(t *testing.T) {
 	}
 	for range 20 {
 		id := emit(t, pool, "t", `1`)
-		if got := within(t, "an event above the holes", events); got.ID != id {
+		if got := pgtest.Within(t, "an event above the holes", events); got.ID != id {
 			t.Fatalf("got event %d, want %d", got.ID, id)
 		}
 	}
 	commit(t, open)
-	eventually(t, "the holes to be settled", func() bool {
-		return value[bool](t, pool, `select done = int8multirange(int8range(1, (select max(id) + 1 from pgsolo.event))) from pgsolo.cursor`)
+	pgtest.Eventually(t, "the holes to be settled", func() bool {
+		return pgtest.Value[bool](t, pool, `select done = int8multirange(int8range(1, (select max(id) + 1 from pgsolo.event))) from pgsolo.cursor`)
 	})
 	l.quit()
 }
@@ -45,7 +47,7 @@ func TestManyHolesDelayNoOrder(t *testing.T) {
 	const many = 20_000
 	l := lead(t, pool, 1, o.handler(1))
 	open := begin(t, pool)
-	value[string](t, open, `select pg_current_xact_id()::text`)
+	pgtest.Value[string](t, open, `select pg_current_xact_id()::text`)
 	late := emitKey(t, open, "late")
 	if _, err := pool.Exec(t.Context(), `insert into pgsolo.event (id, topic) select $1::bigint + 2 * n, 'other' from generate_series(1, $2::int) n`,
 		late, many); err != nil {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestMissedTicks(t *testing.T) {
@@ -95,7 +97,8 @@ func TestMissedOnceRunsOnce(t *testing.T) {
 	c.cron.Missed = MissedOnce
 	c.clock.now = c.epoch.Add(10*time.Minute + 30*time.Second)
 	c.lead(1)
-	if got := within(t, "the missed tick", ran); !got.CatchUp || !got.ScheduledAt.Equal(c.epoch.Add(10*time.Minute)) {
+	got := pgtest.Within(t, "the missed tick", ran)
+	if !got.CatchUp || !got.ScheduledAt.Equal(c.epoch.Add(10*time.Minute)) {
 		t.Errorf("got %+v", got)
 	}
 	c.idle()
@@ -116,7 +119,7 @@ func TestMissedAllRunsOneAfterTheOther(t *testing.T) {
 	c.lead(1)
 	expect := func(minute int, catchUp bool) {
 		t.Helper()
-		got := within(t, "the tick", started)
+		got := pgtest.Within(t, "the tick", started)
 		if got.CatchUp != catchUp || !got.ScheduledAt.Equal(c.epoch.Add(time.Duration(minute)*time.Minute)) {
 			t.Errorf("got %+v, want minute %d, catch-up %t", got, minute, catchUp)
 		}
@@ -170,7 +173,7 @@ func TestChangedScheduleMakesUpForNothing(t *testing.T) {
 			c.quit()
 			c.wantRuns(runRow{6 * time.Minute, "ok", ""})
 			want := c.job.schedules.String()
-			if got := value[string](t, c.pool, `select schedule from pgsolo.cron_job`); got != want {
+			if got := pgtest.Value[string](t, c.pool, `select schedule from pgsolo.cron_job`); got != want {
 				t.Errorf("schedule kept: %q, want %q", got, want)
 			}
 		})

@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // ledger is what the producers committed and what the handlers did.
@@ -61,7 +63,7 @@ func TestModel(t *testing.T) {
 	for term := range int64(rounds) {
 		leaders = append(leaders, lead(t, pool, term+1, l.handler("a", "x", 1), l.handler("b", "x", 4), l.handler("c", "y", 2)))
 		want := l.size() + 50 + random.IntN(300)
-		eventually(t, "more events", func() bool { return l.size() >= want || t.Failed() })
+		pgtest.Eventually(t, "more events", func() bool { return l.size() >= want || t.Failed() })
 		if random.IntN(2) == 0 && term+1 < int64(rounds) {
 			leaders[term].die()
 		}
@@ -81,11 +83,11 @@ func TestModel(t *testing.T) {
 		}
 		return n
 	}
-	eventually(t, "every event", func() bool { return missing() == 0 })
-	eventually(t, "every id to be settled", func() bool {
-		return value[bool](t, pool, `select coalesce(bool_and(done @> int8range(1, (select max(id) + 1 from pgsolo.event))), false) from pgsolo.cursor`)
+	pgtest.Eventually(t, "every event", func() bool { return missing() == 0 })
+	pgtest.Eventually(t, "every id to be settled", func() bool {
+		return pgtest.Value[bool](t, pool, `select coalesce(bool_and(done @> int8range(1, (select max(id) + 1 from pgsolo.event))), false) from pgsolo.cursor`)
 	})
-	eventually(t, "every retry", func() bool { return value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0 })
+	pgtest.Eventually(t, "every retry", func() bool { return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0 })
 	leaders[rounds-1].quit()
 	l.mu.Lock() // a leader that was replaced may have something in hand yet
 	defer l.mu.Unlock()

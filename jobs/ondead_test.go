@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // setupDead makes the first of three events of key k a dead letter.
@@ -31,10 +33,10 @@ func TestDeadLetterLetsItsKeyPass(t *testing.T) {
 			l := lead(t, pool, 1, h)
 			o.check(2)
 			fix()
-			eventually(t, "the dead letter", func() bool { return value[int](t, pool, `select pgsolo.replay('h', 1)`) == 1 })
-			eventually(t, "its success", func() bool { return o.count() == 3 })
+			pgtest.Eventually(t, "the dead letter", func() bool { return pgtest.Value[int](t, pool, `select pgsolo.replay('h', 1)`) == 1 })
+			pgtest.Eventually(t, "its success", func() bool { return o.count() == 3 })
 			l.quit()
-			if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+			if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
 				t.Errorf("%d deliveries left", n)
 			}
 		})
@@ -56,11 +58,11 @@ func TestDeadLetterBlocksItsKey(t *testing.T) {
 				l := lead(t, pool, 1, h)
 				events := test.events
 				emitKeys(t, pool, "k", 3)
-				eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 })
+				pgtest.Eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 })
 				emitKey(t, pool, "k")
 				emitKey(t, pool, "other")
 				o.check(1)
-				eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == 3 })
+				pgtest.Eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == 3 })
 				if when {
 					l.quit()
 					l = lead(t, pool, 2, h)
@@ -69,12 +71,12 @@ func TestDeadLetterBlocksItsKey(t *testing.T) {
 					events++
 				}
 				fix()
-				value[int](t, pool, test.change)
+				pgtest.Value[int](t, pool, test.change)
 				o.check(events)
 				id := emitKey(t, pool, "k")
 				o.check(events + 1)
 				l.quit()
-				if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+				if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
 					t.Errorf("%d deliveries left after event %d", n, id)
 				}
 			})
@@ -88,13 +90,13 @@ func TestOrderIsGivenUp(t *testing.T) {
 	o, h, _ := setupDead(t, OnDeadBlockKey)
 	l := lead(t, pool, 1, h)
 	emitKeys(t, pool, "k", 3)
-	eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == 2 })
+	pgtest.Eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == 2 })
 	l.quit()
 	h.Order, h.OnDead, h.Concurrency = OrderNone, "", 1
 	l = lead(t, pool, 2, h)
-	eventually(t, "the others", func() bool { return o.count() == 2 })
+	pgtest.Eventually(t, "the others", func() bool { return o.count() == 2 })
 	l.quit()
-	if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 1 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 1 {
 		t.Errorf("%d deliveries left, want the dead letter", n)
 	}
 }
@@ -103,11 +105,11 @@ func TestOrderIsGivenUp(t *testing.T) {
 func TestDiscardIsNoticed(t *testing.T) {
 	for name, bell := range map[string]bool{"with a bell": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
-			limit := patience
+			limit := pgtest.Patience
 			if bell {
 				limit = retryLook / 2
 			}
-			quickly(t, limit, func() time.Duration {
+			pgtest.Quickly(t, limit, func() time.Duration {
 				pool := setup(t)
 				o, h, _ := setupDead(t, OnDeadBlockKey)
 				messages := make(chan string)
@@ -115,7 +117,7 @@ func TestDiscardIsNoticed(t *testing.T) {
 					return Subscription{Messages: messages, Close: func() {}}, nil
 				}})
 				emitKeys(t, pool, "k", 3)
-				eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 && deliveries(t, pool, "waiting") == 2 })
+				pgtest.Eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 && deliveries(t, pool, "waiting") == 2 })
 				mustExec(t, pool, `delete from pgsolo.delivery where state = 'dead'`)
 				began := time.Now()
 				if bell {
@@ -132,12 +134,12 @@ func TestDiscardIsNoticed(t *testing.T) {
 
 // Nothing of the key is left, which nobody has told. Its next event does not wait.
 func TestNextEventOfADiscardedKey(t *testing.T) {
-	quickly(t, retryLook/2, func() time.Duration {
+	pgtest.Quickly(t, retryLook/2, func() time.Duration {
 		pool := setup(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		l := lead(t, pool, 1, h)
 		emitKey(t, pool, "k")
-		eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 })
+		pgtest.Eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 })
 		mustExec(t, pool, `delete from pgsolo.delivery`)
 		began := time.Now()
 		emitKey(t, pool, "k")
@@ -150,7 +152,7 @@ func TestNextEventOfADiscardedKey(t *testing.T) {
 
 // A leader that has ended between a success and the look for the next one of the key leaves any number of keys behind whose turn it is.
 func TestTakeoverOfKeysWhoseTurnItIs(t *testing.T) {
-	quickly(t, retryLook, func() time.Duration {
+	pgtest.Quickly(t, retryLook, func() time.Duration {
 		pool := setup(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		const n = 5 * maxCandidates

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // orders are the events that a handler with OrderKey has handled, by key.
@@ -84,7 +86,7 @@ func (o *orders) set(change func()) {
 // check wants so many events handled, those of each key in the order of their ids.
 func (o *orders) check(events int) {
 	o.t.Helper()
-	eventually(o.t, fmt.Sprintf("%d events", events), func() bool { return o.count() >= events })
+	pgtest.Eventually(o.t, fmt.Sprintf("%d events", events), func() bool { return o.count() >= events })
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for key, ids := range o.done {
@@ -105,9 +107,10 @@ func (o *orders) count() (n int) {
 	return n
 }
 
-func emitKey(t testing.TB, db execer, key string) (id int64) {
+func emitKey(t testing.TB, db pgtest.Querier, key string) (id int64) {
 	t.Helper()
-	return value[int64](t, db, `insert into pgsolo.event (topic, key) values ('t', nullif($1, '')) returning id`, key)
+	return pgtest.Value[int64](t, db,
+		`insert into pgsolo.event (topic, key) values ('t', nullif($1, '')) returning id`, key)
 }
 
 func emitKeys(t testing.TB, pool *pgxpool.Pool, key string, n int) {
@@ -120,7 +123,7 @@ func emitKeys(t testing.TB, pool *pgxpool.Pool, key string, n int) {
 
 func deliveries(t testing.TB, pool *pgxpool.Pool, state string) int {
 	t.Helper()
-	return value[int](t, pool, `select count(*) from pgsolo.delivery where state = $1`, state)
+	return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery where state = $1`, state)
 }
 
 var errNotNow = errors.New("not now")
@@ -146,7 +149,7 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 	}
 	o.check(waiting + more)
 	l.quit()
-	if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
 		t.Errorf("%d deliveries left", n)
 	}
 	c := l.runner.consumers[0]
@@ -171,7 +174,7 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 	emitKeys(t, pool, "bad", bad)
 	emitKeys(t, pool, "good", 100)
 	o.check(100)
-	eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == bad-1 })
+	pgtest.Eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == bad-1 })
 	emitKey(t, pool, "good")
 	o.check(101)
 	began := time.Now()
@@ -183,12 +186,12 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 	mustExec(t, pool, `create trigger park after insert on pgsolo.delivery for each row execute function park()`)
 	const parked = `select case when is_called then last_value else 0 end from parked`
 	more := 0
-	eventually(t, "the key to be let go, so that its next event does not wait in the table", func() bool {
-		before := value[int](t, pool, parked)
+	pgtest.Eventually(t, "the key to be let go, so that its next event does not wait in the table", func() bool {
+		before := pgtest.Value[int](t, pool, parked)
 		emitKey(t, pool, "bad")
 		more++
 		o.check(101 + bad + more)
-		return value[int](t, pool, parked) == before
+		return pgtest.Value[int](t, pool, parked) == before
 	})
 	l.quit()
 	if c := l.runner.consumers[0]; len(c.keys.blocked) != 0 {
@@ -198,7 +201,7 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 
 // A slow key does not hold up the others, even if the queue is full of it.
 func TestSlowKeyHoldsUpNoOther(t *testing.T) {
-	quickly(t, retryLook/2, func() time.Duration {
+	pgtest.Quickly(t, retryLook/2, func() time.Duration {
 		pool := setup(t)
 		o := newOrders(t)
 		gate := make(chan struct{})
@@ -208,10 +211,10 @@ func TestSlowKeyHoldsUpNoOther(t *testing.T) {
 		emitKeys(t, pool, "quick", 10)
 		l := lead(t, pool, 1, o.handler(2))
 		o.check(10)
-		eventually(t, "the slow key's other events to be put aside", func() bool { return deliveries(t, pool, "waiting") > 0 })
+		pgtest.Eventually(t, "the slow key's other events to be put aside", func() bool { return deliveries(t, pool, "waiting") > 0 })
 		began := time.Now()
 		close(gate)
-		eventually(t, "the first of them", func() bool { return o.count() > 11 })
+		pgtest.Eventually(t, "the first of them", func() bool { return o.count() > 11 })
 		took := time.Since(began)
 		o.check(2*maxPage + 11)
 		l.quit()
@@ -239,7 +242,7 @@ func TestTakeoverKeepsTheOrder(t *testing.T) {
 			events += 11
 		}
 		want := o.count() + random.IntN(60)
-		eventually(t, "some events", func() bool { return o.count() >= min(want, events) })
+		pgtest.Eventually(t, "some events", func() bool { return o.count() >= min(want, events) })
 		if term%3 == 0 {
 			l.quit()
 		} else {
@@ -260,9 +263,9 @@ func TestTakeoverAfterSpill(t *testing.T) {
 	emitKeys(t, pool, "quick", 10)
 	first := lead(t, pool, 1, o.handler(2))
 	o.check(10)
-	eventually(t, "the slow key's other events to be put aside", func() bool { return deliveries(t, pool, "waiting") > 0 })
+	pgtest.Eventually(t, "the slow key's other events to be put aside", func() bool { return deliveries(t, pool, "waiting") > 0 })
 	first.die()
-	if value[bool](t, pool, `select done @> $1::bigint from pgsolo.cursor`, slow) {
+	if pgtest.Value[bool](t, pool, `select done @> $1::bigint from pgsolo.cursor`, slow) {
 		t.Fatal("not the state that the test is about")
 	}
 	o.set(func() { clear(o.blocked) })
@@ -289,7 +292,7 @@ func TestLateCommitKeepsTheOrder(t *testing.T) {
 				before := o.count()
 				emitKey(t, pool, "") // above it
 				if random.IntN(2) == 0 {
-					eventually(t, "the event above", func() bool { return o.count() > before })
+					pgtest.Eventually(t, "the event above", func() bool { return o.count() > before })
 				}
 				commit(t, late)
 				emitKey(t, pool, key)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // history is what one handler has done with each key, in terms of the events' first success.
@@ -144,7 +146,7 @@ func TestOrderModel(t *testing.T) {
 		handlers[2].HandleTx = func(ctx context.Context, _ pgx.Tx, e Event) error { return transaction.handle(ctx, e) }
 		leaders = append(leaders, lead(t, pool, term+1, handlers...))
 		want := size() + 50 + random.IntN(200)
-		eventually(t, "more events", func() bool { return size() >= want || t.Failed() })
+		pgtest.Eventually(t, "more events", func() bool { return size() >= want || t.Failed() })
 		if random.IntN(2) == 0 && term+1 < int64(rounds) {
 			leaders[term].die()
 		}
@@ -152,14 +154,14 @@ func TestOrderModel(t *testing.T) {
 	close(stop)
 	producing.Wait()
 	for _, h := range histories {
-		eventually(t, "every event for handler "+h.name, func() bool {
-			value[int](t, pool, `select pgsolo.replay(everything => true)`)
+		pgtest.Eventually(t, "every event for handler "+h.name, func() bool {
+			pgtest.Value[int](t, pool, `select pgsolo.replay(everything => true)`)
 			return h.count(func(id int64) bool { return committed[id] }) == len(committed)
 		})
 	}
-	eventually(t, "every delivery", func() bool {
-		value[int](t, pool, `select pgsolo.replay(everything => true)`)
-		return value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0
+	pgtest.Eventually(t, "every delivery", func() bool {
+		pgtest.Value[int](t, pool, `select pgsolo.replay(everything => true)`)
+		return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0
 	})
 	leaders[rounds-1].quit()
 	for _, h := range histories {

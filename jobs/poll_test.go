@@ -90,8 +90,8 @@ func TestPollWaitsForTheTransactionsAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	older := begin(t, pool) // a number from before the horizon does not hold it up, one from after does not either
-	value[string](t, older, `select pg_current_xact_id()::text`)
-	eventually(t, "the last ring", func() bool {
+	pgtest.Value[string](t, older, `select pg_current_xact_id()::text`)
+	pgtest.Eventually(t, "the last ring", func() bool {
 		rang, _ := looked(t, p)
 		return !rang[0]
 	})
@@ -121,7 +121,7 @@ func TestPollRingsOnceMoreAfterTheEndHasSettled(t *testing.T) {
 	if rang, _ := looked(t, p); !rang[0] {
 		t.Error("not rung for what was committed after the look before")
 	}
-	eventually(t, "the last ring", func() bool { // at once, unless something else in the server is as old
+	pgtest.Eventually(t, "the last ring", func() bool { // at once, unless something else in the server is as old
 		rang, _ := looked(t, p)
 		return !rang[0]
 	})
@@ -168,22 +168,22 @@ func TestPollWithoutABell(t *testing.T) {
 	mustExec(t, pool, `select pgsolo.arm('main', true, 1)`)
 	handler, events := recorder("h", "t")
 	l := leadWith(t, 2, Options{Pool: pool, Handlers: []Handler{handler}})
-	eventually(t, "the bell to be disarmed", func() bool {
-		return value[bool](t, pool, `select not armed and term = 2 from pgsolo.doorbell`)
+	pgtest.Eventually(t, "the bell to be disarmed", func() bool {
+		return pgtest.Value[bool](t, pool, `select not armed and term = 2 from pgsolo.doorbell`)
 	})
 	listen := ownSession(t, pool)
 	mustExec(t, listen, `listen "pgsolo.event"`)
 	for range 3 {
 		id := emit(t, pool, "t", `1`)
-		if got := within(t, "the event", events); got.ID != id {
+		if got := pgtest.Within(t, "the event", events); got.ID != id {
 			t.Errorf("got event %d, want %d", got.ID, id)
 		}
 	}
 	late := begin(t, pool)
 	id := emit(t, late, "t", `1`)
-	eventually(t, "a look that shows nothing", func() bool { return l.runner.poll.given.Load() == id })
+	pgtest.Eventually(t, "a look that shows nothing", func() bool { return l.runner.poll.given.Load() == id })
 	commit(t, late)
-	within(t, "the late event", events)
+	pgtest.Within(t, "the late event", events)
 	if mode := l.runner.ringMode.Load(); mode != RingOff {
 		t.Errorf("ring mode %q, want off", mode)
 	}
@@ -193,7 +193,7 @@ func TestPollWithoutABell(t *testing.T) {
 		t.Errorf("a producer rang: %q", message)
 	}
 	stale := leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{handler}})
-	if err := within(t, "the end", stale.ended); !errors.Is(err, ErrFenced) {
+	if err := pgtest.Within(t, "the end", stale.ended); !errors.Is(err, ErrFenced) {
 		t.Error("a stale leader was not refused")
 	}
 }
@@ -275,7 +275,7 @@ func TestPollLeavesAnIdleLeaderIdle(t *testing.T) {
 				leadWith(t, 1, options)
 			}
 			for range 20 {
-				within(t, "the events", got)
+				pgtest.Within(t, "the events", got)
 			}
 			var begun time.Time
 			var ends, reads, dues, all int64
@@ -285,7 +285,7 @@ func TestPollLeavesAnIdleLeaderIdle(t *testing.T) {
 			}
 			again()
 			const looks = 6 // longer than deliveries are left alone
-			eventually(t, "looks a second apart, and nothing read", func() bool {
+			pgtest.Eventually(t, "looks a second apart, and nothing read", func() bool {
 				n := sent.ends.Load() - ends
 				if sent.reads.Load() > reads || sent.dues.Load() > dues || time.Since(begun) < time.Duration(n-1)*maxPoll*9/10 {
 					again()

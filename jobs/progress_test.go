@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A try of a write may be carried out after its repetition, and after what followed that: then it changes nothing.
@@ -23,7 +25,7 @@ func TestLateTryOfAWrite(t *testing.T) {
 		}
 	}
 	deliveries := func() string {
-		return value[string](t, pool, `select coalesce(string_agg(event_id || ' ' || state || ' ' || attempt, ', ' order by event_id), '') from pgsolo.delivery`)
+		return pgtest.Value[string](t, pool, `select coalesce(string_agg(event_id || ' ' || state || ' ' || attempt, ', ' order by event_id), '') from pgsolo.delivery`)
 	}
 	first := progress{done: ranges{{1, 3}}, failed: []failure{{id: 1, attempt: 1, message: "x"}}, moved: []moved{{id: 2, key: "k"}}}
 	save(first)

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestPulse(t *testing.T) {
@@ -31,9 +33,9 @@ func TestLongHandlerIsHealthy(t *testing.T) {
 	handler, events := recorder("h", "t")
 	l := lead(t, pool, 1, handler)
 	emit(t, pool, "t", `1`)
-	within(t, "the event", events)
+	pgtest.Within(t, "the event", events)
 	at := l.runner.consumers[0].pulse.at.Load()
-	eventually(t, "the loop to move although there is nothing to do", func() bool { return l.runner.consumers[0].pulse.at.Load() > at })
+	pgtest.Eventually(t, "the loop to move although there is nothing to do", func() bool { return l.runner.consumers[0].pulse.at.Load() > at })
 	if err := l.runner.Healthy(); err != nil {
 		t.Error(err)
 	}

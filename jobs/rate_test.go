@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestRateSpacesStartsOverAllWorkers(t *testing.T) {
@@ -157,9 +159,9 @@ func TestRateOfAHandler(t *testing.T) {
 	for range 5 {
 		emit(t, pool, "t", `1`)
 	}
-	within(t, "the first event", events)
-	eventually(t, "the first one to be written while the others wait", func() bool {
-		return value[string](t, pool, `select done::text from pgsolo.cursor`) == "{[1,2)}"
+	pgtest.Within(t, "the first event", events)
+	pgtest.Eventually(t, "the first one to be written while the others wait", func() bool {
+		return pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`) == "{[1,2)}"
 	})
 	if n := l.runner.consumers[0].counters.inFlight.Load(); n != 0 {
 		t.Errorf("%d in flight, want 0", n)

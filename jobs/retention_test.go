@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // trimTest is a log whose events are as old as the test wants them, and the trimmer of group "main".
@@ -43,7 +45,7 @@ func (tt *trimTest) exec(sql string, args ...any) {
 // add inserts an event of that age.
 func (tt *trimTest) add(topic string, age time.Duration) (id int64) {
 	tt.t.Helper()
-	return value[int64](tt.t, tt.pool, `insert into pgsolo.event (topic, created_at)
+	return pgtest.Value[int64](tt.t, tt.pool, `insert into pgsolo.event (topic, created_at)
 		values ($1, now() - $2::interval) returning id`, topic, age)
 }
 
@@ -89,7 +91,7 @@ func (tt *trimTest) wantIDs(what string, want ...int64) {
 
 func (tt *trimTest) wantCount(what string, want int64) {
 	tt.t.Helper()
-	if got := value[int64](tt.t, tt.pool, `select count(*) from pgsolo.event`); got != want {
+	if got := pgtest.Value[int64](tt.t, tt.pool, `select count(*) from pgsolo.event`); got != want {
 		tt.t.Fatalf("%s: %d events left, want %d", what, got, want)
 	}
 }
@@ -239,28 +241,28 @@ func TestRetentionThatFails(t *testing.T) {
 	stop, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- tt.run(t.Context(), stop) }()
 	gone := func(table string) func() bool {
-		return func() bool { return value[bool](t, tt.pool, `select not exists (select from `+table+`)`) }
+		return func() bool { return pgtest.Value[bool](t, tt.pool, `select not exists (select from `+table+`)`) }
 	}
-	eventually(t, "the keys to be deleted", gone("pgsolo.dedup"))
+	pgtest.Eventually(t, "the keys to be deleted", gone("pgsolo.dedup"))
 	tt.exec(`grant delete on pgsolo.event to retention_stranger`)
 	for range 2 { // the first may be of a pass that began before
 		tt.exec(`insert into pgsolo.dedup values ('t', 'old', now() - interval '1 hour')`)
-		eventually(t, "another pass", gone("pgsolo.dedup"))
+		pgtest.Eventually(t, "another pass", gone("pgsolo.dedup"))
 	}
 	tt.wantCount("while the group could not say that it is alive", 1)
 	tt.exec(`revoke delete on pgsolo.event from retention_stranger`)
 	tt.exec(`grant update on pgsolo.cursor to retention_stranger`)
-	eventually(t, "the cursor to be seen", func() bool {
-		return value[bool](t, tt.pool, `select seen_at > now() - interval '1 hour' from pgsolo.cursor`)
+	pgtest.Eventually(t, "the cursor to be seen", func() bool {
+		return pgtest.Value[bool](t, tt.pool, `select seen_at > now() - interval '1 hour' from pgsolo.cursor`)
 	})
 	tt.wantCount("while the handler has not finished it", 1)
 	tt.cursor("h", "t", "{[1,1000)}")
 	tt.exec(`grant delete on pgsolo.event to retention_stranger`)
-	eventually(t, "the event to be deleted", gone("pgsolo.event"))
+	pgtest.Eventually(t, "the event to be deleted", gone("pgsolo.event"))
 	tt.add("t", time.Hour)
-	eventually(t, "another event to be deleted", gone("pgsolo.event"))
+	pgtest.Eventually(t, "another event to be deleted", gone("pgsolo.event"))
 	close(stop)
-	if err := within(t, "the trimmer to end", ended); err != nil {
+	if err := pgtest.Within(t, "the trimmer to end", ended); err != nil {
 		t.Error(err)
 	}
 	if n := strings.Count(tt.logged.String(), "[WARN]"); n != 1 || !strings.Contains(tt.logged.String(), "permission denied") {
@@ -273,7 +275,7 @@ func TestExpiredKeysGo(t *testing.T) {
 	tt.exec(`insert into pgsolo.dedup select 't', 'old ' || n, now() - interval '1 hour' from generate_series(1, 2500) n`)
 	tt.exec(`insert into pgsolo.dedup values ('t', 'new', now() + interval '1 hour')`)
 	tx := begin(t, tt.pool) // renews an expired key, and has not committed
-	if id := value[*int64](t, tx, `select pgsolo.emit('t', dedup_key => 'old 1')`); id == nil {
+	if id := pgtest.Value[*int64](t, tx, `select pgsolo.emit('t', dedup_key => 'old 1')`); id == nil {
 		t.Fatal("an expired key has dropped an event")
 	}
 	tt.mustPass()

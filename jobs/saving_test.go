@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // While a read hangs, what was handled is written, and the other way round.
@@ -24,8 +26,8 @@ func TestReadsAndWritesDoNotWaitForEachOther(t *testing.T) {
 		handled <- e.ID
 		return nil
 	}})
-	eventually(t, "progress beside the read", func() bool {
-		return value[bool](t, pool, `select coalesce((select done @> int8range(1, $1) from pgsolo.cursor), false)`, firstPage+1)
+	pgtest.Eventually(t, "progress beside the read", func() bool {
+		return pgtest.Value[bool](t, pool, `select coalesce((select done @> int8range(1, $1) from pgsolo.cursor), false)`, firstPage+1)
 	})
 
 	lock := begin(t, pool)
@@ -34,13 +36,13 @@ func TestReadsAndWritesDoNotWaitForEachOther(t *testing.T) {
 	}
 	open.Load().(func())()
 	for range 3 * firstPage {
-		within(t, "an event beside the write", handled)
+		pgtest.Within(t, "an event beside the write", handled)
 	}
 	emit(t, pool, "t", `1`) // is read although not even the events before it are written
-	within(t, "an event beside the write", handled)
+	pgtest.Within(t, "an event beside the write", handled)
 	commit(t, lock)
 	l.quit()
-	if done := value[string](t, pool, `select done::text from pgsolo.cursor`); done != "{[1,194)}" {
+	if done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`); done != "{[1,194)}" {
 		t.Errorf("done = %s", done)
 	}
 }
@@ -89,7 +91,7 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 		if len(c.retrying) != 1 || time.Until(c.retryDue) < time.Minute {
 			t.Error("a delivery is looked for before it is written")
 		}
-		err := c.written(within(t, "the write", c.wrote))
+		err := c.written(pgtest.Within(t, "the write", c.wrote))
 		if (err != nil) != (step.ctx.Err() != nil) || len(c.retrying) != step.retrying || c.unsaved.empty() == (err != nil) {
 			t.Errorf("written: %v; in hand: %v; unsaved: %+v", err, c.retrying, c.unsaved)
 		}
@@ -108,7 +110,7 @@ func TestLoopIsNotWokenForEachEvent(t *testing.T) {
 	first, _ := c.queue.next()
 	second, _ := c.queue.succeed(first)
 	third, _ := c.queue.succeed(second)
-	within(t, "the first result", c.changed())
+	pgtest.Within(t, "the first result", c.changed())
 	if len(c.queue.changed) != 0 {
 		t.Error("told twice")
 	}
@@ -174,7 +176,7 @@ func TestReadsTakeTurns(t *testing.T) {
 		if c.lastNew != lastNew {
 			t.Errorf("step %d reads new events: %t, want %t", i, c.lastNew, lastNew)
 		}
-		o := within(t, "the read", c.read)
+		o := pgtest.Within(t, "the read", c.read)
 		if o.err != nil {
 			t.Fatal(o.err)
 		}

@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-func emitLater(t testing.TB, db execer, key string, wait time.Duration) (id int64) {
+func emitLater(t testing.TB, db pgtest.Querier, key string, wait time.Duration) (id int64) {
 	t.Helper()
-	return value[int64](t, db, `insert into pgsolo.event (topic, key, deliver_at)
+	return pgtest.Value[int64](t, db, `insert into pgsolo.event (topic, key, deliver_at)
 		values ('t', nullif($1, ''), clock_timestamp() + $2 * interval '1 microsecond') returning id`, key, wait.Microseconds())
 }
 
@@ -25,10 +27,10 @@ func putForward(t testing.TB, pool *pgxpool.Pool, id int64, wait time.Duration) 
 }
 
 // lateness is how long after its deliver_at the event came here, by this machine's clock, which is the server's.
-func lateness(t testing.TB, db execer, e Event) time.Duration {
+func lateness(t testing.TB, db pgtest.Querier, e Event) time.Duration {
 	t.Helper()
 	now := time.Now()
-	return now.Sub(value[time.Time](t, db, `select deliver_at from pgsolo.event where id = $1`, e.ID))
+	return now.Sub(pgtest.Value[time.Time](t, db, `select deliver_at from pgsolo.event where id = $1`, e.ID))
 }
 
 func TestScheduledEvent(t *testing.T) {
@@ -36,9 +38,9 @@ func TestScheduledEvent(t *testing.T) {
 	handler, events := recorder("h", "t")
 	l := lead(t, pool, 1, handler)
 	for _, wait := range []time.Duration{0, time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond} {
-		quickly(t, 200*time.Millisecond, func() time.Duration {
+		pgtest.Quickly(t, 200*time.Millisecond, func() time.Duration {
 			later := emitLater(t, pool, "", wait)
-			got := within(t, "the scheduled event", events)
+			got := pgtest.Within(t, "the scheduled event", events)
 			if got.ID != later || got.Attempt != 1 {
 				t.Errorf("got event %d, attempt %d; want %d, 1", got.ID, got.Attempt, later)
 			}
@@ -50,7 +52,7 @@ func TestScheduledEvent(t *testing.T) {
 		})
 	}
 	l.quit()
-	if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
 		t.Errorf("%d deliveries left", n)
 	}
 }
@@ -60,11 +62,11 @@ func TestDeliverAtInThePastIsNoDelay(t *testing.T) {
 	handler, events := recorder("h", "t")
 	id := emitLater(t, pool, "", -time.Hour)
 	l := lead(t, pool, 1, handler)
-	if got := within(t, "the event", events); got.ID != id {
+	if got := pgtest.Within(t, "the event", events); got.ID != id {
 		t.Errorf("got event %d, want %d", got.ID, id)
 	}
 	l.quit()
-	if value[bool](t, pool, `select exists (select from pgsolo.delivery)`) {
+	if pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery)`) {
 		t.Error("it was moved")
 	}
 }
@@ -74,28 +76,28 @@ func TestScheduledEventOverTakeover(t *testing.T) {
 	pool := setup(t)
 	handler, events := recorder("h", "t")
 	first := lead(t, pool, 1, handler)
-	far := value[int64](t, pool, `insert into pgsolo.event (topic, deliver_at) values ('t', '294276-01-01') returning id`)
+	far := pgtest.Value[int64](t, pool, `insert into pgsolo.event (topic, deliver_at) values ('t', '294276-01-01') returning id`)
 	soon := emitLater(t, pool, "", time.Hour)
 	next := emit(t, pool, "t", `"next"`)
-	if got := within(t, "the event after it", events); got.ID != next {
+	if got := pgtest.Within(t, "the event after it", events); got.ID != next {
 		t.Fatalf("got event %d, want %d", got.ID, next)
 	}
-	eventually(t, "their rows", func() bool { return deliveries(t, pool, "scheduled") == 2 })
+	pgtest.Eventually(t, "their rows", func() bool { return deliveries(t, pool, "scheduled") == 2 })
 	first.die()
-	if attempt := value[int](t, pool, `select max(attempt) from pgsolo.delivery`); attempt != 0 {
+	if attempt := pgtest.Value[int](t, pool, `select max(attempt) from pgsolo.delivery`); attempt != 0 {
 		t.Errorf("%d attempts before the date", attempt)
 	}
-	if n := value[int](t, pool, `select count(*) from pgsolo.delivery d join pgsolo.event e on e.id = d.event_id and e.deliver_at = d.next_at`); n != 2 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery d join pgsolo.event e on e.id = d.event_id and e.deliver_at = d.next_at`); n != 2 {
 		t.Errorf("%d of their rows have the date", n)
 	}
 	putForward(t, pool, soon, 300*time.Millisecond)
 	second := lead(t, pool, 2, handler)
-	got := within(t, "the scheduled event", events)
+	got := pgtest.Within(t, "the scheduled event", events)
 	if late := lateness(t, pool, got); got.ID != soon || got.Attempt != 1 || late < 0 {
 		t.Errorf("got event %d, attempt %d, %s late; want %d, 1", got.ID, got.Attempt, late, soon)
 	}
 	second.quit()
-	if id := value[int64](t, pool, `select event_id from pgsolo.delivery where state = 'scheduled'`); id != far {
+	if id := pgtest.Value[int64](t, pool, `select event_id from pgsolo.delivery where state = 'scheduled'`); id != far {
 		t.Errorf("event %d is left, want %d", id, far)
 	}
 }
@@ -115,7 +117,7 @@ func TestScheduledEventFails(t *testing.T) {
 	h.Order = OrderNone
 	l := lead(t, pool, 1, h)
 	emitLater(t, pool, "", 20*time.Millisecond)
-	if got := within(t, "the third attempt", o.handled); got.Attempt != 3 {
+	if got := pgtest.Within(t, "the third attempt", o.handled); got.Attempt != 3 {
 		t.Errorf("attempt %d, want 3", got.Attempt)
 	}
 	l.quit()
@@ -136,17 +138,17 @@ func TestScheduledEventAndItsKey(t *testing.T) {
 	l := lead(t, pool, 1, o.handler(2))
 	first := emitLater(t, pool, "k", time.Hour)
 	second := emitKey(t, pool, "k")
-	if got := within(t, "the second event", o.handled); got.ID != second {
+	if got := pgtest.Within(t, "the second event", o.handled); got.ID != second {
 		t.Fatalf("got event %d, want %d", got.ID, second)
 	}
-	eventually(t, "its row", func() bool { return deliveries(t, pool, "scheduled") == 1 })
+	pgtest.Eventually(t, "its row", func() bool { return deliveries(t, pool, "scheduled") == 1 })
 	gate := make(chan struct{})
 	slow := second + 1
 	o.set(func() { o.blocked[slow] = gate })
 	emitKeys(t, pool, "k", 3) // the first of which is slow
 	putForward(t, pool, first, 0)
 	close(gate)
-	eventually(t, "all", func() bool { return o.count() == 5 })
+	pgtest.Eventually(t, "all", func() bool { return o.count() == 5 })
 	l.quit()
 }
 
@@ -166,19 +168,19 @@ func TestManyComeDueBehindABlockedKey(t *testing.T) {
 	h.OnDead = OnDeadBlockKey
 	l := lead(t, pool, 1, h)
 	emitKey(t, pool, "bad")
-	eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 })
+	pgtest.Eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 })
 	const many = 3000
 	if _, err := pool.Exec(t.Context(), `insert into pgsolo.event (topic, key, deliver_at)
 		select 't', 'bad', clock_timestamp() + interval '200 ms' from generate_series(1, $1::int)`, many); err != nil {
 		t.Fatal(err)
 	}
 	good := emitLater(t, pool, "good", 400*time.Millisecond)
-	if got := within(t, "the other key's event", o.handled); got.ID != good {
+	if got := pgtest.Within(t, "the other key's event", o.handled); got.ID != good {
 		t.Fatalf("got event %d, want %d", got.ID, good)
 	}
-	eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == many })
+	pgtest.Eventually(t, "the others to wait", func() bool { return deliveries(t, pool, "waiting") == many })
 	o.set(func() { failing = false })
-	value[int](t, pool, `select pgsolo.replay('h')`)
+	pgtest.Value[int](t, pool, `select pgsolo.replay('h')`)
 	o.check(many + 2)
 	if !slices.IsSorted(o.done["bad"]) {
 		t.Error("not in order")

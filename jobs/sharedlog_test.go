@@ -142,7 +142,7 @@ func TestReadUnderWayIsJoined(t *testing.T) {
 				_, err := l.after(ctx, 0, 0)
 				first <- err
 			}()
-			eventually(t, "the first one to read", func() bool { return traced.count.Load() == 1 })
+			pgtest.Eventually(t, "the first one to read", func() bool { return traced.count.Load() == 1 })
 			joining := &asked{Context: t.Context(), asked: make(chan struct{})}
 			var got page
 			go func() {
@@ -150,17 +150,17 @@ func TestReadUnderWayIsJoined(t *testing.T) {
 				got, err = l.after(joining, 0, 0)
 				second <- err
 			}()
-			within(t, "the second one to wait", joining.asked)
+			pgtest.Within(t, "the second one to wait", joining.asked)
 			reads := int64(1)
 			if stopped {
 				cancel()
-				if err := within(t, "the first one", first); !errors.Is(err, context.Canceled) {
+				if err := pgtest.Within(t, "the first one", first); !errors.Is(err, context.Canceled) {
 					t.Errorf("the first one: %v", err)
 				}
 				reads = 2
 			}
 			open()
-			if err := within(t, "the second one", second); err != nil || len(got.records) != 3 || traced.count.Load() != reads {
+			if err := pgtest.Within(t, "the second one", second); err != nil || len(got.records) != 3 || traced.count.Load() != reads {
 				t.Errorf("the second one: %v, %d events after %d reads, want 3 after %d", err, len(got.records), traced.count.Load(), reads)
 			}
 		})

@@ -1,6 +1,10 @@
 package jobs
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+)
 
 func TestStart(t *testing.T) {
 	for _, start := range []Start{"", StartEarliest, StartLatest} {
@@ -17,12 +21,12 @@ func TestStart(t *testing.T) {
 			handler, events := recorder("h", "t")
 			handler.Start = start
 			first := lead(t, pool, 1, handler)
-			eventually(t, "the cursor", func() bool { return value[bool](t, pool, `select exists (select from pgsolo.cursor)`) })
+			pgtest.Eventually(t, "the cursor", func() bool { return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor)`) })
 			commit(t, under)
 			next := emit(t, pool, "t", `"next"`)
 			var got []int64
 			for id := int64(0); id != next; got = append(got, id) {
-				id = within(t, "the next event", events).ID
+				id = pgtest.Within(t, "the next event", events).ID
 			}
 			if start == StartLatest && len(got) != 1 || start != StartLatest && got[0] != old {
 				t.Errorf("got events %v of %d to %d", got, old, next)
@@ -34,10 +38,10 @@ func TestStart(t *testing.T) {
 			handler.Start = StartLatest
 			second := lead(t, pool, 2, handler)
 			for id := int64(0); id != waiting; {
-				id = within(t, "what came while nobody led", events).ID
+				id = pgtest.Within(t, "what came while nobody led", events).ID
 			}
-			eventually(t, "every id to be settled", func() bool {
-				return value[bool](t, pool, `select done = int8multirange(int8range(1, $1)) from pgsolo.cursor`, waiting+1)
+			pgtest.Eventually(t, "every id to be settled", func() bool {
+				return pgtest.Value[bool](t, pool, `select done = int8multirange(int8range(1, $1)) from pgsolo.cursor`, waiting+1)
 			})
 			second.quit()
 		})
@@ -49,9 +53,9 @@ func TestStartLatestInAnEmptyLog(t *testing.T) {
 	handler, events := recorder("h", "t")
 	handler.Start = StartLatest
 	l := lead(t, pool, 1, handler)
-	eventually(t, "the cursor", func() bool { return value[bool](t, pool, `select exists (select from pgsolo.cursor)`) })
+	pgtest.Eventually(t, "the cursor", func() bool { return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor)`) })
 	id := emit(t, pool, "t", `"first"`)
-	if got := within(t, "the first event", events); got.ID != id {
+	if got := pgtest.Within(t, "the first event", events); got.ID != id {
 		t.Errorf("got event %d, want %d", got.ID, id)
 	}
 	l.quit()

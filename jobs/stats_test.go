@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestStats(t *testing.T) {
@@ -32,11 +34,11 @@ func TestStats(t *testing.T) {
 			return nil
 		},
 	})
-	within(t, "one worker to be stuck", stuck)
-	within(t, "the other one too", stuck)
+	pgtest.Within(t, "one worker to be stuck", stuck)
+	pgtest.Within(t, "the other one too", stuck)
 	id := emit(t, pool, "t", `1`) // nobody has hands for it
 	var got HandlerStats
-	eventually(t, "the stats", func() bool {
+	pgtest.Eventually(t, "the stats", func() bool {
 		stats := l.runner.Stats()
 		got = stats.Handlers[0]
 		return got.Lag == 8 && got.Waiting == 6 && stats.Log == LogStats{Appended: id, Ring: RingArmed}
@@ -55,8 +57,8 @@ func TestStats(t *testing.T) {
 		t.Errorf("oldest age %s, want an hour", age)
 	}
 	close(release)
-	eventually(t, "the dead letter and the progress to be written", func() bool {
-		return value[bool](t, pool, `select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
+	pgtest.Eventually(t, "the dead letter and the progress to be written", func() bool {
+		return pgtest.Value[bool](t, pool, `select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
 			from pgsolo.cursor`, id+1)
 	})
 	if err := l.runner.lookForOldest(t.Context()); err != nil {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // producers insert as fast as they can until ctx is done: single rows, batches by COPY, and payloads large enough to be kept out
@@ -80,7 +82,7 @@ func TestSizeUnderSustainedLoad(t *testing.T) {
 	tt.cursor("h", "t", "{}")
 
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(seconds)*time.Second+patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(seconds)*time.Second+pgtest.Patience)
 	defer cancel()
 	p := produce(ctx, t, pool)
 	busiest := int64(0) // how many events came within the retention
@@ -111,12 +113,13 @@ func TestSizeUnderSustainedLoad(t *testing.T) {
 	}
 	p.running.Wait()
 
-	size := value[int64](t, pool, `select pg_total_relation_size('pgsolo.event')`)
+	size := pgtest.Value[int64](t, pool, `select pg_total_relation_size('pgsolo.event')`)
 	tt.exec(`create table pgsolo.fresh (like pgsolo.event including indexes)`)
 	tt.exec(`insert into pgsolo.fresh select * from pgsolo.event
 		where created_at > (select max(created_at) from pgsolo.event) - $1::interval order by id`, retention)
-	events := value[int64](t, pool, `select count(*) from pgsolo.fresh`)
-	live := value[int64](t, pool, `select pg_total_relation_size('pgsolo.fresh')`) * max(events, busiest) / events
+	events := pgtest.Value[int64](t, pool, `select count(*) from pgsolo.fresh`)
+	live := pgtest.Value[int64](t, pool, `select pg_total_relation_size('pgsolo.fresh')`) *
+		max(events, busiest) / events
 	t.Logf("%d events in %.0f s, at most %d within the retention, %d at the end: %d kB for %d kB of live data: %.2f times",
 		p.inserted.Load(), time.Since(began).Seconds(), busiest, events, size/1024, live/1024, float64(size)/float64(live))
 	if size > 2*live+slack {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A COPY rings once while some leader wants to be rung, and not at all while none does.
@@ -34,7 +36,7 @@ func make3(e NewEvent) []NewEvent { return []NewEvent{e, e, e} }
 // ringOn returns the payload of the next notification.
 func ringOn(t testing.TB, conn *pgx.Conn) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	n, err := conn.WaitForNotification(ctx)
 	if err != nil {
@@ -48,11 +50,11 @@ func TestTopicsAreThoseThatAllGroupsKnow(t *testing.T) {
 	know := func(group string, topics []string, wantChange bool) {
 		t.Helper()
 		const definition = `select xmin::text from pg_proc where oid = 'pgsolo.known_topics'::regproc`
-		before := value[string](t, pool, definition)
-		if got := value[bool](t, pool, `select pgsolo.know($1, $2)`, group, topics); got != wantChange {
+		before := pgtest.Value[string](t, pool, definition)
+		if got := pgtest.Value[bool](t, pool, `select pgsolo.know($1, $2)`, group, topics); got != wantChange {
 			t.Errorf("know(%s, %q) = %t, want %t", group, topics, got, wantChange)
 		}
-		if changed := value[string](t, pool, definition) != before; changed != wantChange {
+		if changed := pgtest.Value[string](t, pool, definition) != before; changed != wantChange {
 			t.Errorf("know(%s, %q) replaced the function: %t, want %t", group, topics, changed, wantChange)
 		}
 	}

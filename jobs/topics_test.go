@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestLeaderMakesItsTopicsKnown(t *testing.T) {
@@ -26,8 +28,8 @@ func TestLeaderMakesItsTopicsKnown(t *testing.T) {
 			pool := setup(t)
 			mustExec(t, pool, `select pgsolo.know('main', '{before}')`)
 			leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{handler}, Topics: test.topics})
-			eventually(t, "the topics", func() bool {
-				return cmp.Equal(value[[]string](t, pool, `select pgsolo.known_topics()`), test.want)
+			pgtest.Eventually(t, "the topics", func() bool {
+				return cmp.Equal(pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`), test.want)
 			})
 		})
 	}
@@ -45,8 +47,8 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 		{Pool: pool, Group: "other", Handlers: []Handler{other}}, // whose cursors are none of this group's business
 	} {
 		l := leadWith(t, 1, before)
-		eventually(t, "the topics", func() bool {
-			return value[bool](t, pool, `select exists (select from pgsolo.topic where "group" = $1)`, l.runner.options.Group)
+		pgtest.Eventually(t, "the topics", func() bool {
+			return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.topic where "group" = $1)`, l.runner.options.Group)
 		})
 		l.quit()
 	}
@@ -56,13 +58,13 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	const cursors = `select string_agg(concat_ws(' ', handler, "group", topic, configured, term), ', ' order by handler)
 		from pgsolo.cursor`
 	const want = `ancient main  t 1, kept main new t 2, other other old t 1, removed main old f 2`
-	eventually(t, "the marks", func() bool { return value[string](t, pool, cursors) == want })
-	eventually(t, "the topics", func() bool {
-		return cmp.Equal(value[[]string](t, pool, `select pgsolo.known_topics()`), []string{"new", "old"}) // old: the other group's
+	pgtest.Eventually(t, "the marks", func() bool { return pgtest.Value[string](t, pool, cursors) == want })
+	pgtest.Eventually(t, "the topics", func() bool {
+		return cmp.Equal(pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`), []string{"new", "old"}) // old: the other group's
 	})
 
 	stale := leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{removed}})
-	if err := within(t, "the stale leader to end", stale.ended); !errors.Is(err, ErrFenced) {
+	if err := pgtest.Within(t, "the stale leader to end", stale.ended); !errors.Is(err, ErrFenced) {
 		t.Errorf("the stale leader ended with %v, want ErrFenced", err)
 	}
 	cron := Cron{Name: "c", Schedules: []string{"@daily"}, Run: func(context.Context, Tick) error { return nil }}
@@ -76,17 +78,18 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), markOthers, "main", []string{}, 1); err != nil {
 		t.Error(err)
 	}
-	if got := value[string](t, pool, cursors); got != want {
+	if got := pgtest.Value[string](t, pool, cursors); got != want {
 		t.Errorf("cursors: got %s, want %s", got, want)
 	}
-	if diff := cmp.Diff([]string{"new", "old"}, value[[]string](t, pool, `select pgsolo.known_topics()`)); diff != "" {
+	known := pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`)
+	if diff := cmp.Diff([]string{"new", "old"}, known); diff != "" {
 		t.Errorf("topics after the stale leader: -want +got\n%s", diff)
 	}
 
 	back, _ := recorder("removed", "another") // it may come back, with another topic and in another group
 	leadWith(t, 3, Options{Pool: pool, Group: "third", Handlers: []Handler{back}})
-	eventually(t, "the claim", func() bool {
-		return strings.Contains(value[string](t, pool, cursors), "removed third another t 3")
+	pgtest.Eventually(t, "the claim", func() bool {
+		return strings.Contains(pgtest.Value[string](t, pool, cursors), "removed third another t 3")
 	})
 }
 
@@ -98,10 +101,10 @@ func TestLeaderThatMayNotReplaceTheTopics(t *testing.T) {
 	log := newLogged()
 	handler, events := recorder("h", "t")
 	leadWith(t, 1, Options{Pool: limited, Handlers: []Handler{handler}, Topics: []Topic{{Name: "more"}}, Logger: log})
-	within(t, "a warning", log.wait("grant execute on the function"))
+	pgtest.Within(t, "a warning", log.wait("grant execute on the function"))
 	emit(t, pool, "t", `1`)
-	within(t, "an event", events)
-	if diff := cmp.Diff([]string{"t"}, value[[]string](t, pool, `select pgsolo.known_topics()`)); diff != "" {
+	pgtest.Within(t, "an event", events)
+	if diff := cmp.Diff([]string{"t"}, pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`)); diff != "" {
 		t.Errorf("topics: -want +got\n%s", diff)
 	}
 }
@@ -114,12 +117,12 @@ func TestTopicsDelayNoHandler(t *testing.T) {
 	emit(t, pool, "t", `1`)
 	handler, events := recorder("h", "t")
 	l := lead(t, pool, 1, handler)
-	within(t, "the event from before", events)
+	pgtest.Within(t, "the event from before", events)
 	emit(t, pool, "t", `1`)
-	within(t, "the next one", events)
+	pgtest.Within(t, "the next one", events)
 	commit(t, gate)
-	eventually(t, "the topics", func() bool {
-		return value[bool](t, pool, `select exists (select from pgsolo.topic)`)
+	pgtest.Eventually(t, "the topics", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.topic)`)
 	})
 	l.quit()
 }
@@ -133,14 +136,14 @@ func TestLeaderTrims(t *testing.T) {
 		Pool: pool, Topics: []Topic{{"t", time.Millisecond}},
 		Handlers: []Handler{keep, {Name: "h", Topic: "t", Handle: func(context.Context, Event) error { <-release; return nil }}},
 	})
-	eventually(t, "the topics", func() bool {
-		return value[bool](t, pool, `select exists (select from pgsolo.topic where topic = 'kept')`)
+	pgtest.Eventually(t, "the topics", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.topic where topic = 'kept')`)
 	})
 	emit(t, pool, "kept", `1`)
 	emit(t, pool, "t", `1`)
 	close(release)
-	eventually(t, "the trimmer", func() bool {
-		return value[string](t, pool, `select string_agg(topic, ' ') from pgsolo.event`) == "kept"
+	pgtest.Eventually(t, "the trimmer", func() bool {
+		return pgtest.Value[string](t, pool, `select string_agg(topic, ' ') from pgsolo.event`) == "kept"
 	})
 	l.quit()
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // setupEffects returns a pool on a database in which handlers can leave something.
@@ -32,7 +34,7 @@ func leaveEffect(ctx context.Context, tx pgx.Tx, e Event) error {
 // effects lists what was left, as event/attempt.
 func effects(t *testing.T, pool *pgxpool.Pool) (list []string) {
 	t.Helper()
-	return value[[]string](t, pool, `select coalesce(array_agg(event_id || '/' || attempt order by event_id, attempt), '{}') from effect`)
+	return pgtest.Value[[]string](t, pool, `select coalesce(array_agg(event_id || '/' || attempt order by event_id, attempt), '{}') from effect`)
 }
 
 func wantEffects(t *testing.T, pool *pgxpool.Pool, want ...string) {
@@ -51,8 +53,8 @@ func emitNumbers(t testing.TB, pool *pgxpool.Pool, n int) {
 // settled waits until nothing of the first n events is left to be done.
 func settled(t testing.TB, pool *pgxpool.Pool, n int) {
 	t.Helper()
-	eventually(t, "all events to be done", func() bool {
-		return value[bool](t, pool, `select coalesce((select done @> int8range(1, $1 + 1) from pgsolo.cursor where handler = 'h'), false)
+	pgtest.Eventually(t, "all events to be done", func() bool {
+		return pgtest.Value[bool](t, pool, `select coalesce((select done @> int8range(1, $1 + 1) from pgsolo.cursor where handler = 'h'), false)
 			and not exists (select from pgsolo.delivery where state <> 'dead')`, n)
 	})
 }
@@ -63,7 +65,7 @@ func TestEffectAndProgressAreOneTransaction(t *testing.T) {
 	emitNumbers(t, pool, 1)
 	settled(t, pool, 1)
 	l.quit() // which would write what is not written
-	if !value[bool](t, pool, `select e.xmin = c.xmin from effect e, pgsolo.cursor c`) {
+	if !pgtest.Value[bool](t, pool, `select e.xmin = c.xmin from effect e, pgsolo.cursor c`) {
 		t.Error("the effect and the progress are of two transactions")
 	}
 	if s := l.runner.Stats().Handlers[0]; s.Handled != 1 || s.InFlight != 0 {
@@ -114,7 +116,7 @@ func TestBatch(t *testing.T) {
 	}
 	slices.SortFunc(want, func(a, b string) int { return number(a) - number(b) })
 	wantEffects(t, pool, want...)
-	if n := value[int](t, pool, `select count(distinct tx) from effect where attempt = 1`); n != 3 {
+	if n := pgtest.Value[int](t, pool, `select count(distinct tx) from effect where attempt = 1`); n != 3 {
 		t.Errorf("29 attempts in %d transactions, want 3", n)
 	}
 	l.quit()
@@ -218,10 +220,10 @@ func TestBrokenTransaction(t *testing.T) {
 				emitNumbers(t, pool, 5)
 				settled(t, pool, 5)
 				wantEffects(t, pool, "1/1", "2/1", "4/1", "5/1")
-				if dead := value[[]string](t, pool, `select array_agg(event_id || ' ' || error) from pgsolo.dead_letter where event_id <> 3 or error not like $1`, test.want); dead != nil {
+				if dead := pgtest.Value[[]string](t, pool, `select array_agg(event_id || ' ' || error) from pgsolo.dead_letter where event_id <> 3 or error not like $1`, test.want); dead != nil {
 					t.Errorf("dead letters: %q", dead)
 				}
-				if n := value[int](t, pool, `select count(*) from pgsolo.dead_letter`); n != 1 {
+				if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.dead_letter`); n != 1 {
 					t.Errorf("%d dead letters, want 1", n)
 				}
 				l.quit()
@@ -248,8 +250,8 @@ func TestBatchPassesTheGate(t *testing.T) {
 		},
 	})
 	emitNumbers(t, pool, 9)
-	eventually(t, "what came of the batch to be written", func() bool {
-		return value[bool](t, pool, `select coalesce((select done = '{[1,5)}' from pgsolo.cursor), false)`)
+	pgtest.Eventually(t, "what came of the batch to be written", func() bool {
+		return pgtest.Value[bool](t, pool, `select coalesce((select done = '{[1,5)}' from pgsolo.cursor), false)`)
 	})
 	wantEffects(t, pool, "1/1", "2/1")
 	l.quit()
@@ -259,7 +261,7 @@ func TestBatchPassesTheGate(t *testing.T) {
 
 	handler := Handler{Name: "h", Topic: "t", Batch: 10, Rate: Rate{Events: 1, Per: time.Hour}, HandleTx: leaveEffect}
 	second := lead(t, pool, 2, handler)
-	eventually(t, "one more event", func() bool { return len(effects(t, pool)) == 3 })
+	pgtest.Eventually(t, "one more event", func() bool { return len(effects(t, pool)) == 3 })
 	second.quit()
 	wantEffects(t, pool, "1/1", "2/1", "5/1")
 }
@@ -279,10 +281,10 @@ func TestBatchesKeepTheOrderOfKeys(t *testing.T) {
 	})
 	mustExec(t, pool, `insert into pgsolo.event (topic, payload, key) select 't', to_jsonb(n), n % 10 from generate_series(1, 300) n`)
 	settled(t, pool, 300)
-	if n := value[int](t, pool, `select count(*) from (select n, lag(n) over (partition by n % 10 order by seq) as earlier from effect) e where earlier > n`); n != 0 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from (select n, lag(n) over (partition by n % 10 order by seq) as earlier from effect) e where earlier > n`); n != 0 {
 		t.Errorf("%d events out of order", n)
 	}
-	if n := value[int](t, pool, `select count(*) from effect`); n != 300 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from effect`); n != 300 {
 		t.Errorf("%d effects, want 300", n)
 	}
 }

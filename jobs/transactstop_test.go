@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A stop at once rolls back and costs no attempt; a planned one commits what has succeeded and begins nothing more.
@@ -37,20 +39,20 @@ func TestStopOfATransaction(t *testing.T) {
 				},
 			})
 			emitNumbers(t, pool, 5)
-			within(t, "the second event", handling)
+			pgtest.Within(t, "the second event", handling)
 			test.stop(first)
-			eventually(t, "the queue to close", func() bool {
+			pgtest.Eventually(t, "the queue to close", func() bool {
 				q := first.runner.consumers[0].queue
 				q.mu.Lock()
 				defer q.mu.Unlock()
 				return q.closed
 			})
 			close(release)
-			if err := within(t, "the end", first.ended); err != nil {
+			if err := pgtest.Within(t, "the end", first.ended); err != nil {
 				t.Error(err)
 			}
 			wantEffects(t, pool, test.want...)
-			if n := value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
+			if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
 				t.Errorf("%d attempts counted as failed", n)
 			}
 			lead(t, pool, 2, Handler{Name: "h", Topic: "t", Batch: 5, HandleTx: leaveEffect})
@@ -69,11 +71,11 @@ func TestReplacedLeaderCannotCommit(t *testing.T) {
 		return leaveEffect(ctx, tx, e)
 	}})
 	emitNumbers(t, pool, 1)
-	within(t, "the stale leader to handle", handling)
+	pgtest.Within(t, "the stale leader to handle", handling)
 	next := lead(t, pool, 2, Handler{Name: "h", Topic: "t", HandleTx: leaveEffect})
 	settled(t, pool, 1)
 	close(release)
-	if err := within(t, "the stale leader to end", stale.ended); !errors.Is(err, ErrFenced) {
+	if err := pgtest.Within(t, "the stale leader to end", stale.ended); !errors.Is(err, ErrFenced) {
 		t.Errorf("the stale leader ended with %v, want ErrFenced", err)
 	}
 	next.quit()
@@ -95,7 +97,7 @@ func TestTransactionsWithFewConnections(t *testing.T) {
 	}})
 	emitNumbers(t, pool, 200)
 	settled(t, pool, 200)
-	if n := value[int](t, pool, `select count(*) from effect`); n != 200 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from effect`); n != 200 {
 		t.Errorf("%d effects, want 200", n)
 	}
 	l.quit()
@@ -120,13 +122,13 @@ func TestStopWhileWaitingForAConnection(t *testing.T) {
 	}}})
 	emitNumbers(t, pool, 10)
 	for range 3 {
-		within(t, "the workers with connections", handling)
+		pgtest.Within(t, "the workers with connections", handling)
 	}
-	eventually(t, "the fourth to have an event", func() bool { return l.runner.consumers[0].waiting() == 6 })
+	pgtest.Eventually(t, "the fourth to have an event", func() bool { return l.runner.consumers[0].waiting() == 6 })
 	l.stop()
-	eventually(t, "the queue to close", func() bool { return l.runner.consumers[0].waiting() == 0 })
+	pgtest.Eventually(t, "the queue to close", func() bool { return l.runner.consumers[0].waiting() == 0 })
 	close(release)
-	if err := within(t, "the end", l.ended); err != nil {
+	if err := pgtest.Within(t, "the end", l.ended); err != nil {
 		t.Error(err)
 	}
 	if n := len(effects(t, pool)); n != 3 {
@@ -158,9 +160,11 @@ func TestNothingBeginsUnlessHeld(t *testing.T) {
 			go func() {
 				ended <- runner.Run(ctx, Lead{Term: 1, Held: func() bool { return asked.Add(1) == 1 && first }})
 			}()
-			eventually(t, "it to be asked", func() bool { return asked.Load() >= 2 || !first && asked.Load() == 1 })
+			pgtest.Eventually(t, "it to be asked", func() bool {
+				return asked.Load() >= 2 || !first && asked.Load() == 1
+			})
 			cancel()
-			if err := within(t, "the end", ended); err != nil {
+			if err := pgtest.Within(t, "the end", ended); err != nil {
 				t.Error(err)
 			}
 		})

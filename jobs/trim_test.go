@@ -13,6 +13,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // What was not old enough is looked at again, without a look at what is below.
@@ -37,7 +39,7 @@ func TestRetentionOfALateCommit(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
 	tt.add("t", 2*time.Hour)
 	tx := begin(t, tt.pool)
-	late := value[int64](t, tx, `insert into pgsolo.event (topic, created_at) values ('t', now() - interval '2 hours') returning id`)
+	late := pgtest.Value[int64](t, tx, `insert into pgsolo.event (topic, created_at) values ('t', now() - interval '2 hours') returning id`)
 	tt.add("t", 2*time.Hour)
 	tt.cursor("h", "t", fmt.Sprintf(`{[1,%d),[%d,%d)}`, late, late+1, late+2))
 	tt.mustPass()
@@ -51,7 +53,7 @@ func TestRetentionOfALateCommit(t *testing.T) {
 	tt.wantIDs("once it is")
 
 	tx = begin(t, tt.pool)
-	late = value[int64](t, tx, `insert into pgsolo.event (topic, created_at) values ('t', now() - interval '2 hours') returning id`)
+	late = pgtest.Value[int64](t, tx, `insert into pgsolo.event (topic, created_at) values ('t', now() - interval '2 hours') returning id`)
 	tt.add("t", 2*time.Hour)
 	tt.exec(`delete from pgsolo.cursor`)
 	tt.mustPass()
@@ -171,7 +173,7 @@ func TestRetentionCostsWhatItDeletes(t *testing.T) {
 		t.Fatalf("the next pass begins above id %d, want %d", from, last)
 	}
 	var byIndex, whole int64
-	eventually(t, "the statistics of the pass", func() bool {
+	pgtest.Eventually(t, "the statistics of the pass", func() bool {
 		const scans = `select idx_scan, seq_scan from pg_stat_user_tables where relid = 'pgsolo.event'::regclass`
 		if err := tt.pool.QueryRow(t.Context(), scans).Scan(&byIndex, &whole); err != nil {
 			t.Fatal(err)
@@ -209,7 +211,7 @@ func (tt *trimTest) wantBlocks(what, sql string, args ...any) {
 	}
 	types, values = types+"text[], boolean, bigint", values+"'{t}', false, 3600000000"
 	if sql == selectPage {
-		value[string](tt.t, tx, `select x from (`+followIndex+`) y (x)`)
+		pgtest.Value[string](tt.t, tx, `select x from (`+followIndex+`) y (x)`)
 	}
 	for _, mode := range []string{"custom", "generic"} {
 		for _, statement := range []string{

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestVacuumGivesSpaceBack(t *testing.T) {
@@ -15,9 +17,9 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 	tt.exec(`alter table pgsolo.event set (autovacuum_enabled = false)`)
 	const size = `select pg_total_relation_size('pgsolo.event')`
 	tt.fill(20_000, "t", 2*time.Hour)
-	full := value[int64](t, tt.pool, size)
+	full := pgtest.Value[int64](t, tt.pool, size)
 	tt.mustPass()
-	if got := value[int64](t, tt.pool, size); got > full/4 && tt.log.heldSince.IsZero() {
+	if got := pgtest.Value[int64](t, tt.pool, size); got > full/4 && tt.log.heldSince.IsZero() {
 		t.Errorf("the table had %d bytes, and has %d when it is empty", full, got)
 	}
 	most := full + full/2 // up to a sixth of it is not vacuumed yet, and pages of the index take another vacuum
@@ -28,9 +30,9 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 			most += full
 		}
 	}
-	if got := value[int64](t, tt.pool, size); got > most {
+	if got := pgtest.Value[int64](t, tt.pool, size); got > most {
 		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more: space is not used again; %+v; server: %s",
-			full, got, tt.log, value[string](t, tt.pool, `select s::text from pg_stat_user_tables s where relid = 'pgsolo.event'::regclass`))
+			full, got, tt.log, pgtest.Value[string](t, tt.pool, `select s::text from pg_stat_user_tables s where relid = 'pgsolo.event'::regclass`))
 	}
 }
 
@@ -58,7 +60,7 @@ func TestRetentionDuringAnOldTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = old.Rollback(context.Background()) }()
-	value[int64](t, old, `select count(*) from pgsolo.event`)
+	pgtest.Value[int64](t, old, `select count(*) from pgsolo.event`)
 	for range 3 {
 		tt.mustPass()
 		tt.wantCount("after a pass", 0)
@@ -71,11 +73,11 @@ func TestRetentionDuringAnOldTransaction(t *testing.T) {
 	if n := strings.Count(tt.logged.String(), "an old transaction"); n != 1 {
 		t.Errorf("it was logged %d times that space is held back:\n%s", n, &tt.logged)
 	}
-	if got := value[int64](t, old, `select count(*) from pgsolo.event`); got != 20_000 {
+	if got := pgtest.Value[int64](t, old, `select count(*) from pgsolo.event`); got != 20_000 {
 		t.Errorf("the old transaction sees %d events", got)
 	}
 	commit(t, old)
-	eventually(t, "a vacuum that nobody holds back", func() bool { // the first, unless autovacuum looks around at this moment
+	pgtest.Eventually(t, "a vacuum that nobody holds back", func() bool { // the first, unless autovacuum looks around at this moment
 		tt.fill(20_000, "t", 2*time.Hour)
 		tt.mustPass()
 		return tt.log.heldSince.IsZero()
@@ -101,15 +103,15 @@ func TestStopDuringVacuum(t *testing.T) {
 	stop, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- tt.run(t.Context(), stop) }()
 	const vacuums = `select count(*) from pg_stat_progress_vacuum where datname = current_database()`
-	eventually(t, "a vacuum", func() bool { return value[int](t, tt.pool, vacuums) == 1 })
-	eventually(t, "the vacuum to take longer than a statement may", func() bool {
+	pgtest.Eventually(t, "a vacuum", func() bool { return pgtest.Value[int](t, tt.pool, vacuums) == 1 })
+	pgtest.Eventually(t, "the vacuum to take longer than a statement may", func() bool {
 		emit(t, tt.pool, "t", `1`)
-		return value[bool](t, tt.pool, `select exists (select from pg_stat_activity
+		return pgtest.Value[bool](t, tt.pool, `select exists (select from pg_stat_activity
 			where datname = current_database() and state = 'active' and query like 'vacuum %' and now() - query_start > '3 s')`)
 	})
 	close(stop)
-	if err := within(t, "the trimmer to end", ended); err != nil {
+	if err := pgtest.Within(t, "the trimmer to end", ended); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the vacuum to end", func() bool { return value[int](t, tt.pool, vacuums) == 0 })
+	pgtest.Eventually(t, "the vacuum to end", func() bool { return pgtest.Value[int](t, tt.pool, vacuums) == 0 })
 }
