@@ -12,15 +12,15 @@ import (
 func TestLeaderOfAnotherDatabaseIsNotHeard(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	within(t, "leader elsewhere", setup(t, pgtest.Database(t), briefly).leading) // pings on
+	pgtest.Within(t, "leader elsewhere", setup(t, pgtest.Database(t), briefly).leading) // pings on
 	proxy := serve(t, url)
 	first := setup(t, proxy.url, briefly)
-	within(t, "first leader", first.leading)
+	pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, url, briefly)
-	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 	proxy.partition() // the relay keeps the leader's connection up
-	within(t, "second leader", second.leading)
-	within(t, "first to end", first.ended)
+	pgtest.Within(t, "second leader", second.leading)
+	pgtest.Within(t, "first to end", first.ended)
 	first.ended <- nil
 	wantHistory(t, url, "lease expired", "")
 }

@@ -70,7 +70,7 @@ func (c *cluster) command() *process {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p := &process{t: c.t, holder: config.Holder, cmd: exec.Command(os.Args[0]), output: &syncBuffer{}, ended: make(chan struct{})}
+	p := &process{t: c.t, holder: config.Holder, cmd: exec.Command(os.Args[0]), output: &pgtest.Buffer{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), beReplica+"="+string(text))
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -85,7 +85,7 @@ func (c *cluster) command() *process {
 func (c *cluster) leader(after int64) (*process, mark) {
 	c.t.Helper()
 	var found mark
-	eventually(c.t, fmt.Sprintf("a leader after term %d", after), func() bool {
+	pgtest.Eventually(c.t, fmt.Sprintf("a leader after term %d", after), func() bool {
 		for _, m := range c.marks() {
 			if m.term > after {
 				found = m
@@ -117,7 +117,7 @@ func (c *cluster) startAll(n int) (*process, mark) {
 // marked waits for a mark of a term, of one kind, after a moment.
 func (c *cluster) marked(term int64, kind string, after time.Time) (found mark) {
 	c.t.Helper()
-	eventually(c.t, fmt.Sprintf("a mark that term %d %s", term, kind), func() bool {
+	pgtest.Eventually(c.t, fmt.Sprintf("a mark that term %d %s", term, kind), func() bool {
 		for _, m := range c.marks() {
 			if m.term == term && m.kind == kind && m.at.After(after) {
 				found = m
@@ -133,7 +133,7 @@ func (c *cluster) marked(term int64, kind string, after time.Time) (found mark) 
 func (c *cluster) query(sql string, args []any, into ...any) {
 	c.t.Helper()
 	if c.conn == nil || c.conn.IsClosed() {
-		c.conn = connect(c.t, c.config.URL)
+		c.conn = pgtest.Connect(c.t, c.config.URL)
 	}
 	if err := c.conn.QueryRow(c.t.Context(), sql, args...).Scan(into...); err != nil {
 		c.t.Fatal(err)
@@ -148,7 +148,7 @@ const ourLock = `k.locktype = 'advisory' and k.classid = 'pgsolo.leader'::regcla
 // standbys waits until n replicas queue for the lock.
 func (c *cluster) standbys(n int) {
 	c.t.Helper()
-	eventually(c.t, fmt.Sprintf("%d standbys", n), func() bool {
+	pgtest.Eventually(c.t, fmt.Sprintf("%d standbys", n), func() bool {
 		var waiting int
 		c.query(`select count(*) from pg_locks k where not k.granted and `+ourLock, []any{c.config.Name}, &waiting)
 		return waiting == n
@@ -158,7 +158,7 @@ func (c *cluster) standbys(n int) {
 // working waits for the leader's session that runs replicaConfig.Work, and returns its process id in the server.
 func (c *cluster) working(term int64) (pid int) {
 	c.t.Helper()
-	eventually(c.t, "the leader's own session", func() bool {
+	pgtest.Eventually(c.t, "the leader's own session", func() bool {
 		c.query(`select coalesce(max(pid), 0) from pg_stat_activity
 			where datname = current_database() and application_name = $1 and query = $2`,
 			[]any{fmt.Sprintf("pgsolo %s term %d", c.config.Name, term), c.config.Work}, &pid)

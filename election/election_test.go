@@ -16,19 +16,19 @@ import (
 func TestOneLeadsAndHandsOver(t *testing.T) {
 	url := pgtest.Database(t)
 	first := setup(t, url)
-	term := within(t, "first leader", first.leading)
+	term := pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, url, func(o *election.Options) { o.Holder = "second" })
-	eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 	if got := second.elector.Status().Term.Number; got != term.Number {
 		t.Errorf("standby reports term %d, want %d", got, term.Number)
 	}
 
 	first.stop()
-	if err := within(t, "first to end", first.ended); err != nil {
+	if err := pgtest.Within(t, "first to end", first.ended); err != nil {
 		t.Errorf("planned stop: %v", err)
 	}
 	first.ended <- nil
-	next := within(t, "second leader", second.leading)
+	next := pgtest.Within(t, "second leader", second.leading)
 	if next.Number != term.Number+1 {
 		t.Errorf("term %d follows %d", next.Number, term.Number)
 	}
@@ -41,10 +41,10 @@ func TestOneLeadsAndHandsOver(t *testing.T) {
 func TestTerminatedSessionIsSeenAtOnce(t *testing.T) {
 	url := pgtest.Database(t)
 	first := setup(t, url, func(o *election.Options) { o.Lease = time.Minute }) // no ping for 12 s: only the pending read can tell
-	term := within(t, "first leader", first.leading)
+	term := pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, url)
 
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
 		where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`,
 	); err != nil {
@@ -58,11 +58,11 @@ func TestTerminatedSessionIsSeenAtOnce(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the leader has not noticed the end of its session")
 	}
-	if err := within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
+	if err := pgtest.Within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
 		t.Errorf("Run returned %v, want ErrLost", err)
 	}
 	first.ended <- nil
-	if next := within(t, "second leader", second.leading); next.Number <= term.Number {
+	if next := pgtest.Within(t, "second leader", second.leading); next.Number <= term.Number {
 		t.Errorf("term %d follows %d", next.Number, term.Number)
 	}
 }
@@ -70,14 +70,14 @@ func TestTerminatedSessionIsSeenAtOnce(t *testing.T) {
 func TestStolenTermIsLost(t *testing.T) {
 	url := pgtest.Database(t)
 	r := setup(t, url, briefly)
-	within(t, "leader", r.leading)
-	if _, err := connect(t, url).Exec(t.Context(), `update pgsolo.leader set term = term + 1`); err != nil {
+	pgtest.Within(t, "leader", r.leading)
+	if _, err := pgtest.Connect(t, url).Exec(t.Context(), `update pgsolo.leader set term = term + 1`); err != nil {
 		t.Fatal(err)
 	}
-	if cause := within(t, "loss", r.cause); !errors.Is(cause, election.ErrLost) {
+	if cause := pgtest.Within(t, "loss", r.cause); !errors.Is(cause, election.ErrLost) {
 		t.Errorf("cause %v, want ErrLost", cause)
 	}
-	if err := within(t, "end", r.ended); !errors.Is(err, election.ErrLost) {
+	if err := pgtest.Within(t, "end", r.ended); !errors.Is(err, election.ErrLost) {
 		t.Errorf("Run returned %v, want ErrLost", err)
 	}
 	r.ended <- nil
@@ -87,18 +87,18 @@ func TestUnlockedByOthersIsLost(t *testing.T) {
 	url := pgtest.Database(t)
 	server := serve(t, url)
 	r := setup(t, server.url, func(o *election.Options) { o.Lease = 2 * brief }) // and a ping each two seconds
-	within(t, "leader", r.leading)
-	conn := connect(t, url)
-	eventually(t, "a pause between pings that has just begun", func() bool {
-		return get[bool](t, conn, `select exists (select from pg_stat_activity
+	pgtest.Within(t, "leader", r.leading)
+	conn := pgtest.Connect(t, url)
+	pgtest.Eventually(t, "a pause between pings that has just begun", func() bool {
+		return pgtest.Value[bool](t, conn, `select exists (select from pg_stat_activity
 			where datname = current_database() and application_name like 'pgsolo % term %' and state = 'idle'
 				and query like '%pg_locks%' and state_change > clock_timestamp() - interval '200 ms')`)
 	})
 	server.inject("select pg_advisory_unlock_all()") // as shared code on the same session would
-	if cause := within(t, "loss", r.cause); !errors.Is(cause, election.ErrLost) || !strings.Contains(cause.Error(), "no longer holds") {
+	if cause := pgtest.Within(t, "loss", r.cause); !errors.Is(cause, election.ErrLost) || !strings.Contains(cause.Error(), "no longer holds") {
 		t.Errorf("cause %v, want that the lock is not held", cause)
 	}
-	within(t, "end", r.ended)
+	pgtest.Within(t, "end", r.ended)
 	r.ended <- nil
 }
 
@@ -117,22 +117,22 @@ func TestDrain(t *testing.T) {
 		cause <- context.Cause(ctx)
 		return nil
 	}, func(o *election.Options) { o.Drain = drain })
-	within(t, "leader", started)
+	pgtest.Within(t, "leader", started)
 	stopped := time.Now()
 	r.stop()
-	within(t, "stopping", sawStopping)
-	if err := within(t, "end of the drain", cause); !errors.Is(err, context.Canceled) {
+	pgtest.Within(t, "stopping", sawStopping)
+	if err := pgtest.Within(t, "end of the drain", cause); !errors.Is(err, context.Canceled) {
 		t.Errorf("cause %v, want context.Canceled", err)
 	}
 	if lived := cancelled.Sub(stopped); lived < drain {
 		t.Errorf("the context ended after %s, want it to live through the drain of %s", lived, drain)
 	}
-	if err := within(t, "end", r.ended); err != nil {
+	if err := pgtest.Within(t, "end", r.ended); err != nil {
 		t.Errorf("planned stop: %v", err)
 	}
 	r.ended <- nil
 	var clean bool
-	if err := connect(t, url).QueryRow(t.Context(), `select clean from pgsolo.leader`).Scan(&clean); err != nil || !clean {
+	if err := pgtest.Connect(t, url).QueryRow(t.Context(), `select clean from pgsolo.leader`).Scan(&clean); err != nil || !clean {
 		t.Errorf("clean = %v, %v; want true", clean, err)
 	}
 }
@@ -142,16 +142,16 @@ func TestLeadersErrorIsReturnedAndTheLockFreed(t *testing.T) {
 	broken := errors.New("broken")
 	r := &replica{t: t, ended: make(chan error, 1)}
 	r.start(url, func(context.Context, election.Term) error { return broken })
-	if err := within(t, "end", r.ended); !errors.Is(err, broken) {
+	if err := pgtest.Within(t, "end", r.ended); !errors.Is(err, broken) {
 		t.Errorf("Run returned %v, want %v", err, broken)
 	}
 	r.ended <- nil
-	within(t, "next leader", setup(t, url).leading)
+	pgtest.Within(t, "next leader", setup(t, url).leading)
 }
 
 func TestIndependentElections(t *testing.T) {
 	url := pgtest.Database(t)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	if err := election.Migrate(t.Context(), conn, "other"); err != nil {
 		t.Fatal(err)
 	}
@@ -160,13 +160,13 @@ func TestIndependentElections(t *testing.T) {
 		func(o *election.Options) { o.Name = "reports" },
 		func(o *election.Options) { o.Schema = "other" },
 	} {
-		within(t, "leader", setup(t, url, change).leading)
+		pgtest.Within(t, "leader", setup(t, url, change).leading)
 	}
 }
 
 func TestHostileRoleSettings(t *testing.T) {
 	url := pgtest.Database(t)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	for _, setting := range []string{
 		"idle_session_timeout = '300ms'", "statement_timeout = '50ms'", "lock_timeout = '20ms'",
 		"default_transaction_isolation = 'serializable'", "default_transaction_read_only = on",
@@ -178,23 +178,23 @@ func TestHostileRoleSettings(t *testing.T) {
 		}
 	}
 	first := setup(t, url)
-	within(t, "leader", first.leading)
+	pgtest.Within(t, "leader", first.leading)
 	second := setup(t, url)
-	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 	first.stop()
-	within(t, "successor", second.leading)
+	pgtest.Within(t, "successor", second.leading)
 }
 
 func TestRefused(t *testing.T) {
 	url := pgtest.Database(t)
 	r := setup(t, url, func(o *election.Options) { o.Schema = "absent" })
-	if err := within(t, "refusal", r.ended); !errors.Is(err, election.ErrSchema) {
+	if err := pgtest.Within(t, "refusal", r.ended); !errors.Is(err, election.ErrSchema) {
 		t.Errorf("without the schema: %v, want ErrSchema", err)
 	}
 	r.ended <- nil
 
 	r = setup(t, url, func(o *election.Options) { o.Config.Database = "absent" })
-	if err := within(t, "refusal", r.ended); err == nil || !strings.Contains(err.Error(), `database "absent" does not exist`) {
+	if err := pgtest.Within(t, "refusal", r.ended); err == nil || !strings.Contains(err.Error(), `database "absent" does not exist`) {
 		t.Errorf("without the database: %v", err)
 	}
 	r.ended <- nil
@@ -210,14 +210,14 @@ func TestRefused(t *testing.T) {
 			return nil
 		}
 	})
-	within(t, "leader, at the second try", r.leading)
+	pgtest.Within(t, "leader, at the second try", r.leading)
 	r.stop()
-	within(t, "end", r.ended)
+	pgtest.Within(t, "end", r.ended)
 	r.ended <- nil
 
 	wrong := errors.New("not this database")
 	r = setup(t, url, func(o *election.Options) { o.Check = func(context.Context, *pgx.Conn) error { return wrong } })
-	if err := within(t, "refusal", r.ended); !errors.Is(err, wrong) {
+	if err := pgtest.Within(t, "refusal", r.ended); !errors.Is(err, wrong) {
 		t.Errorf("refused by Check: %v", err)
 	}
 	r.ended <- nil

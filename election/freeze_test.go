@@ -67,7 +67,7 @@ func TestFrozenStandbyInheritsTheLock(t *testing.T) {
 		frozen.signal(syscall.SIGSTOP)
 		killed = time.Now()
 		leader.signal(syscall.SIGKILL)
-		eventually(t, "somebody to get the lock", func() bool {
+		pgtest.Eventually(t, "somebody to get the lock", func() bool {
 			c.query(`select exists (select from pg_locks k where k.granted and k.pid = $2 and `+ourLock+`)`,
 				[]any{c.config.Name, head}, &inherited)
 			return inherited || c.marks()[len(c.marks())-1].term > begun.term
@@ -89,7 +89,9 @@ func TestFrozenStandbyInheritsTheLock(t *testing.T) {
 
 	frozen.signal(syscall.SIGCONT)
 	c.standbys(1)
-	eventually(t, "another session than the one that the server ended", func() bool { return frozen.backend() != head })
+	pgtest.Eventually(t, "another session than the one that the server ended", func() bool {
+		return frozen.backend() != head
+	})
 	frozen.wantAlive()
 	c.marked(next.term, works, time.Now())
 }
@@ -98,7 +100,7 @@ func TestFrozenStandbyInheritsTheLock(t *testing.T) {
 // and its session. Two standbys are out of step, so that one of them is sometimes at the head early in its poll.
 func (c *cluster) head(waited time.Duration) (head *process, session int) {
 	c.t.Helper()
-	eventually(c.t, "a head of the queue that stays there", func() bool {
+	pgtest.Eventually(c.t, "a head of the queue that stays there", func() bool {
 		c.query(`select coalesce(min(pid) filter (where queued = 2 and place = 1 and waited < $2), 0)
 			from (select k.pid, clock_timestamp() - k.waitstart as waited, count(*) over () as queued,
 					rank() over (order by k.waitstart) as place

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -122,13 +123,13 @@ func runInNetwork(t *testing.T) {
 
 // admit lets clients in that come over a line.
 func admit(t *testing.T, server *privatepg.Server) {
-	conn := connect(t, server.URL("postgres"))
+	conn := pgtest.Connect(t, server.URL("postgres"))
 	if _, err := conn.Exec(t.Context(), `copy (select 'host all all 10.0.0.0/8 scram-sha-256') to program 'cat >>pg_hba.conf';
 		select pg_reload_conf()`); err != nil {
 		t.Fatal(err)
 	}
 	l := lay(t, 255, 0) // its own address is that of the client here
-	eventually(t, "the server to let clients in", func() bool {
+	pgtest.Eventually(t, "the server to let clients in", func() bool {
 		conn, err := pgx.Connect(t.Context(), l.serverURL(server))
 		if err != nil {
 			return false

@@ -129,9 +129,9 @@ func TestPartitionedLeaderStopsBeforeTheNextOneLeads(t *testing.T) {
 	url := pgtest.Database(t)
 	proxy := serve(t, url)
 	first := setup(t, proxy.url, briefly)
-	within(t, "first leader", first.leading)
+	pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, url, briefly)
-	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 
 	proxy.partition()
 	select {
@@ -142,11 +142,11 @@ func TestPartitionedLeaderStopsBeforeTheNextOneLeads(t *testing.T) {
 	case <-second.leading:
 		t.Fatal("two leaders: the second leads and the first has not stopped")
 	}
-	if err := within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
+	if err := pgtest.Within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
 		t.Errorf("Run returned %v, want ErrLost", err)
 	}
 	first.ended <- nil
-	within(t, "second leader", second.leading)
+	pgtest.Within(t, "second leader", second.leading)
 }
 
 func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
@@ -155,7 +155,7 @@ func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
 	url := pgtest.Database(t)
 	proxy := serve(t, url)
 	second := setup(t, url, lasting)
-	within(t, "second, which leads for now", second.leading)
+	pgtest.Within(t, "second, which leads for now", second.leading)
 
 	unhealthy, release, leads := make(chan error, 1), make(chan struct{}), make(chan struct{})
 	first := &replica{t: t, ended: make(chan error, 1)}
@@ -164,11 +164,11 @@ func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
 		<-release
 		return nil
 	}, lasting, func(o *election.Options) { o.Unhealthy = func(err error) { unhealthy <- err } })
-	eventually(t, "first to stand by", func() bool { return first.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "first to stand by", func() bool { return first.elector.Status().Role == election.Standby })
 	second.stop()
-	within(t, "first to lead", leads)
+	pgtest.Within(t, "first to lead", leads)
 	third := setup(t, url, lasting)
-	eventually(t, "third to stand by", func() bool { return third.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "third to stand by", func() bool { return third.elector.Status().Role == election.Standby })
 
 	proxy.partition()
 	select {
@@ -178,9 +178,9 @@ func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
 		}
 	case <-third.leading:
 		t.Fatal("the lease has passed on, and the old leader's process was not told to end")
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("the process was not told to end")
 	}
 	close(release)
-	within(t, "third leader", third.leading)
+	pgtest.Within(t, "third leader", third.leading)
 }

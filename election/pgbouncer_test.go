@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // pool starts a PgBouncer in front of the database, and returns the URL that leads through it. settings are lines of its
@@ -70,7 +72,7 @@ func pool(t *testing.T, database string, settings ...string) string {
 		}
 	})
 	through := url.URL{Scheme: "postgres", User: url.User(server.User), Path: "/pooled", RawQuery: "host=" + folder + "&port=5432"}
-	eventually(t, "PgBouncer to answer", func() bool {
+	pgtest.Eventually(t, "PgBouncer to answer", func() bool {
 		conn, err := pgx.Connect(t.Context(), through.String())
 		if err != nil {
 			return false

@@ -46,13 +46,13 @@ func TestSharingPoolerIsRefused(t *testing.T) {
 						t.Errorf("Run returned %v, want an error that names the pooler and the remedy", err)
 					}
 					r.ended <- nil
-				case <-time.After(patience):
+				case <-time.After(pgtest.Patience):
 					t.Fatal("the pooler is not refused")
 				}
 			}
 
 			var term, locks int
-			if err := connect(t, database).QueryRow(t.Context(), `select coalesce(max(term), 0),
+			if err := pgtest.Connect(t, database).QueryRow(t.Context(), `select coalesce(max(term), 0),
 				(select count(*) from pg_locks where locktype = 'advisory'
 					and database = (select oid from pg_database where datname = current_database()))
 				from pgsolo.leader`).Scan(&term, &locks); err != nil {
@@ -68,7 +68,7 @@ func TestSharingPoolerIsRefused(t *testing.T) {
 // keepBusy is a client that has the pooler hand its sessions around, until the test ends.
 func keepBusy(t *testing.T, url string) {
 	t.Helper()
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	ctx, cancel := context.WithCancel(context.Background())
 	var busy sync.WaitGroup
 	busy.Go(func() {
@@ -86,20 +86,20 @@ func TestSessionPoolerHandsOver(t *testing.T) {
 	t.Parallel()
 	through := pool(t, pgtest.Database(t), "pool_mode = session")
 	first := setup(t, through)
-	term := within(t, "first leader", first.leading)
+	term := pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, through)
-	eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 
 	stopped := time.Now()
 	first.stop()
-	next := within(t, "second leader", second.leading)
+	next := pgtest.Within(t, "second leader", second.leading)
 	if took := time.Since(stopped); took > tardy {
 		t.Errorf("the planned handover took %s", took)
 	}
 	if next.Number != term.Number+1 {
 		t.Errorf("term %d follows %d", next.Number, term.Number)
 	}
-	if err := within(t, "first to end", first.ended); err != nil {
+	if err := pgtest.Within(t, "first to end", first.ended); err != nil {
 		t.Errorf("planned stop: %v", err)
 	}
 	first.ended <- nil
@@ -111,15 +111,15 @@ func TestSessionPoolerFreesTheLockOfAKilledLeader(t *testing.T) {
 	t.Parallel()
 	through := pool(t, pgtest.Database(t), "pool_mode = session")
 	first, hangUp := setupKillable(t, through, func(o *election.Options) { o.Lease = time.Minute }) // far beyond what the test waits
-	within(t, "first leader", first.leading)
+	pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, through, func(o *election.Options) { o.Lease = time.Minute })
-	eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 
 	killed := time.Now()
 	hangUp()
-	within(t, "second leader", second.leading)
+	pgtest.Within(t, "second leader", second.leading)
 	t.Logf("takeover through the pooler took %s", time.Since(killed))
-	if err := within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
+	if err := pgtest.Within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
 		t.Errorf("Run returned %v, want ErrLost", err)
 	}
 	first.ended <- nil
@@ -131,17 +131,17 @@ func TestSessionPoolerWithoutResetCostsALease(t *testing.T) {
 	t.Parallel()
 	through := pool(t, pgtest.Database(t), "pool_mode = session", "server_reset_query =")
 	first, hangUp := setupKillable(t, through, briefly)
-	within(t, "first leader", first.leading)
+	pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, through, briefly)
-	eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 
 	killed := time.Now()
 	hangUp()
-	within(t, "second leader", second.leading)
+	pgtest.Within(t, "second leader", second.leading)
 	if took := time.Since(killed); took > brief+tardy {
 		t.Errorf("the takeover took %s, want about the lease, %s", took, brief)
 	}
-	within(t, "first to end", first.ended)
+	pgtest.Within(t, "first to end", first.ended)
 	first.ended <- nil
 }
 
@@ -177,9 +177,9 @@ func TestPartitionFromASessionPooler(t *testing.T) {
 	through := pool(t, pgtest.Database(t), "pool_mode = session")
 	proxy := serve(t, through)
 	first := setup(t, proxy.url, briefly)
-	within(t, "first leader", first.leading)
+	pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, through, briefly)
-	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 
 	cut := time.Now()
 	proxy.partition()
@@ -191,10 +191,10 @@ func TestPartitionFromASessionPooler(t *testing.T) {
 	case <-second.leading:
 		t.Fatal("two leaders: the second leads and the first has not stopped")
 	}
-	within(t, "second leader", second.leading)
+	pgtest.Within(t, "second leader", second.leading)
 	if took := time.Since(cut); took > brief+brief/5+tardy {
 		t.Errorf("the takeover took %s, want about the lease, %s", took, brief)
 	}
-	within(t, "first to end", first.ended)
+	pgtest.Within(t, "first to end", first.ended)
 	first.ended <- nil
 }

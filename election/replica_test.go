@@ -1,7 +1,6 @@
 package election_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +20,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
@@ -118,26 +118,8 @@ type process struct {
 	holder string
 	cmd    *exec.Cmd
 	input  io.WriteCloser // its standard input; it ends when this closes
-	output *syncBuffer
+	output *pgtest.Buffer
 	ended  chan struct{} // closed when it has ended
-}
-
-// syncBuffer is a buffer that a process writes and a test reads.
-type syncBuffer struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // follow waits for the end of a process that was started, and brings it about when the test ends.
@@ -165,7 +147,7 @@ func (p *process) signal(s syscall.Signal) {
 // exit waits for the end and returns the exit code.
 func (p *process) exit() int {
 	p.t.Helper()
-	within(p.t, "the end of "+p.holder, p.ended)
+	pgtest.Within(p.t, "the end of "+p.holder, p.ended)
 	return p.cmd.ProcessState.ExitCode()
 }
 
@@ -204,5 +186,5 @@ func (p *process) backend() int {
 // logs waits until the output contains a text.
 func (p *process) logs(text string) {
 	p.t.Helper()
-	eventually(p.t, p.holder+" to log "+text, func() bool { return strings.Contains(p.output.String(), text) })
+	pgtest.Eventually(p.t, p.holder+" to log "+text, func() bool { return strings.Contains(p.output.String(), text) })
 }

@@ -35,7 +35,7 @@ func setupPair(t *testing.T) *pair {
 	if err := migrate(t.Context(), p.primaryURL); err != nil {
 		t.Fatal(err)
 	}
-	p.onPrimary = connect(t, p.primaryURL)
+	p.onPrimary = pgtest.Connect(t, p.primaryURL)
 
 	server := p.onPrimary.Config()
 	if !strings.HasPrefix(server.Host, "/") {
@@ -63,38 +63,29 @@ func setupPair(t *testing.T) *pair {
 		"wal_retrieve_retry_interval": "100ms", // a promotion waits for it where the primary is gone; default 5 s
 	}})
 	p.replicaURL = p.replica.URL("postgres")
-	p.onReplica = connect(t, p.replicaURL)
+	p.onReplica = pgtest.Connect(t, p.replicaURL)
 	return p
 }
 
 // catchUp waits until the replica has what the primary has now.
 func (p *pair) catchUp(t *testing.T) {
 	t.Helper()
-	position := get[string](t, p.onPrimary, `select pg_current_wal_lsn()::text`)
-	eventually(t, "the replica to catch up", func() bool {
-		return get[bool](t, p.onReplica, `select pg_last_wal_replay_lsn() >= $1::text::pg_lsn`, position)
+	position := pgtest.Value[string](t, p.onPrimary, `select pg_current_wal_lsn()::text`)
+	pgtest.Eventually(t, "the replica to catch up", func() bool {
+		return pgtest.Value[bool](t, p.onReplica, `select pg_last_wal_replay_lsn() >= $1::text::pg_lsn`, position)
 	})
 }
 
 // promote makes a primary of the replica, as an operator does who takes the primary for dead.
 func (p *pair) promote(t *testing.T) {
 	t.Helper()
-	if !get[bool](t, p.onReplica, `select pg_promote()`) {
+	if !pgtest.Value[bool](t, p.onReplica, `select pg_promote()`) {
 		t.Fatal("the replica is not promoted")
 	}
 }
 
-// get returns the only column of the only row.
-func get[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) (value T) {
-	t.Helper()
-	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return value
-}
-
 // logged gives a replica a log that the test reads.
-func logged(log *syncBuffer) func(*election.Options) {
+func logged(log *pgtest.Buffer) func(*election.Options) {
 	return func(o *election.Options) { o.Logger = hclog.New(&hclog.LoggerOptions{Output: log}) }
 }
 
@@ -102,14 +93,14 @@ func logged(log *syncBuffer) func(*election.Options) {
 func TestHotStandby(t *testing.T) {
 	t.Parallel()
 	p := setupPair(t)
-	log := &syncBuffer{}
+	log := &pgtest.Buffer{}
 	waiting := setup(t, p.replicaURL, logged(log))
-	eventually(t, "the log to name the hot standby", func() bool { return strings.Contains(log.String(), "hot standby") })
+	pgtest.Eventually(t, "the log to name the hot standby", func() bool { return strings.Contains(log.String(), "hot standby") })
 	if role := waiting.elector.Status().Role; role != election.Outside {
 		t.Errorf("on a hot standby it is %s, want %s", role, election.Outside)
 	}
 	first := setup(t, p.primaryURL)
-	term := within(t, "leader on the primary", first.leading)
+	term := pgtest.Within(t, "leader on the primary", first.leading)
 	p.catchUp(t)
 
 	if err := p.primary.Halt(t.Context(), privatepg.Immediate); err != nil {
@@ -127,7 +118,7 @@ func TestHotStandby(t *testing.T) {
 		first.ended <- nil
 	}
 	p.promote(t)
-	next := within(t, "leader on the promoted replica", waiting.leading)
+	next := pgtest.Within(t, "leader on the promoted replica", waiting.leading)
 	if next.Number != term.Number+1 || next.Timeline <= term.Timeline {
 		t.Errorf("term %d of timeline %d follows term %d of timeline %d", next.Number, next.Timeline, term.Number, term.Timeline)
 	}
@@ -142,20 +133,20 @@ func TestPromotionWhileThePrimaryLives(t *testing.T) {
 	t.Parallel()
 	p := setupPair(t)
 	old := setup(t, p.primaryURL, briefly, func(o *election.Options) { o.Holder = "old" })
-	oldTerm := within(t, "leader on the primary", old.leading)
+	oldTerm := pgtest.Within(t, "leader on the primary", old.leading)
 	p.catchUp(t)
 	p.promote(t)
 
 	// There are two leaders now. The promoted replica knows of the old leader, whose row it has, but cannot see its lock.
 	promoted := setup(t, p.replicaURL, func(o *election.Options) { o.Holder = "new" })
-	newTerm := within(t, "leader on the promoted replica", promoted.leading)
+	newTerm := pgtest.Within(t, "leader on the promoted replica", promoted.leading)
 	if newTerm.Number != oldTerm.Number+1 {
 		t.Errorf("the promoted replica began term %d after term %d", newTerm.Number, oldTerm.Number)
 	}
 
 	// The old leader is told nothing: its primary goes on answering its pings.
 	before := old.elector.Status().SeenAt
-	eventually(t, "the old leader's pings to be answered", func() bool {
+	pgtest.Eventually(t, "the old leader's pings to be answered", func() bool {
 		return old.elector.Status().SeenAt.Sub(before) > time.Second
 	})
 	if !oldTerm.Held() {
@@ -164,9 +155,9 @@ func TestPromotionWhileThePrimaryLives(t *testing.T) {
 
 	// The numbers of terms are no longer unique: the old primary issues the same one for its next leader.
 	old.stop()
-	within(t, "the old leader to end", old.ended)
+	pgtest.Within(t, "the old leader to end", old.ended)
 	old.ended <- nil
-	same := within(t, "the next leader on the old primary", setup(t, p.primaryURL).leading)
+	same := pgtest.Within(t, "the next leader on the old primary", setup(t, p.primaryURL).leading)
 	if same.Number != newTerm.Number {
 		t.Errorf("the old primary began term %d, want %d, as the promoted replica did", same.Number, newTerm.Number)
 	}
@@ -188,19 +179,20 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "synchronous replication", func() bool {
-		return get[bool](t, p.onPrimary, `select exists (select from pg_stat_replication where sync_state = 'sync')`)
+	pgtest.Eventually(t, "synchronous replication", func() bool {
+		return pgtest.Value[bool](t, p.onPrimary,
+			`select exists (select from pg_stat_replication where sync_state = 'sync')`)
 	})
 	old := setup(t, p.primaryURL)
-	oldTerm := within(t, "leader on the primary", old.leading)
+	oldTerm := pgtest.Within(t, "leader on the primary", old.leading)
 	p.promote(t) // no need to catch up: the commit of the term has waited for the replica
-	newTerm := within(t, "leader on the promoted replica", setup(t, p.replicaURL).leading)
+	newTerm := pgtest.Within(t, "leader on the promoted replica", setup(t, p.replicaURL).leading)
 	if newTerm.Number != oldTerm.Number+1 {
 		t.Errorf("the promoted replica began term %d, want the one after %d, which it must know", newTerm.Number, oldTerm.Number)
 	}
 
 	// The old leader's write hangs in its commit, so that the leader cannot take it for done.
-	work := connect(t, p.primaryURL)
+	work := pgtest.Connect(t, p.primaryURL)
 	ctx, cancel := context.WithCancel(t.Context())
 	written := make(chan error, 1)
 	var writing sync.WaitGroup
@@ -210,8 +202,8 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 		_, err := work.Exec(ctx, `create table payroll ()`)
 		written <- err
 	})
-	eventually(t, "the old leader's write to wait for the replica", func() bool {
-		return get[bool](t, p.onPrimary, `select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
+	pgtest.Eventually(t, "the old leader's write to wait for the replica", func() bool {
+		return pgtest.Value[bool](t, p.onPrimary, `select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
 			work.PgConn().PID())
 	})
 	if !oldTerm.Held() {
@@ -220,10 +212,10 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 
 	// It cannot resign either, and keeps the lock for some seconds more, unless an operator ends its session.
 	next := setup(t, p.primaryURL)
-	eventually(t, "the next to stand by", func() bool { return next.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "the next to stand by", func() bool { return next.elector.Status().Role == election.Standby })
 	old.stop()
 	session := p.awaitHangingHolder(t, 0)
-	if !get[bool](t, p.onPrimary, `select pg_terminate_backend($1)`, session) {
+	if !pgtest.Value[bool](t, p.onPrimary, `select pg_terminate_backend($1)`, session) {
 		t.Error("the old leader's session was not there to end")
 	}
 	// The next one on the old primary gets the lock, but its term does not begin.
@@ -241,8 +233,9 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 // session's process. other is one that it must not be.
 func (p *pair) awaitHangingHolder(t *testing.T, other int) (pid int) {
 	t.Helper()
-	eventually(t, "a commit of the lock's holder to wait for the replica", func() bool {
-		pid = get[int](t, p.onPrimary, `select coalesce(max(pid), 0) from pg_stat_activity join pg_locks using (pid)
+	pgtest.Eventually(t, "a commit of the lock's holder to wait for the replica", func() bool {
+		pid = pgtest.Value[int](t, p.onPrimary,
+			`select coalesce(max(pid), 0) from pg_stat_activity join pg_locks using (pid)
 			where locktype = 'advisory' and granted and wait_event = 'SyncRep' and pid <> $1`, other)
 		return pid != 0
 	})

@@ -14,7 +14,7 @@ import (
 // terminateLock ends the session that holds the lock of an election.
 func terminateLock(t *testing.T, url string) {
 	t.Helper()
-	if _, err := connect(t, url).Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
+	if _, err := pgtest.Connect(t, url).Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
 		where locktype = 'advisory' and granted and classid = 'pgsolo.leader'::regclass
 			and database = (select oid from pg_database where datname = current_database())`); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ type ending struct {
 
 func history(t *testing.T, url string) []ending {
 	t.Helper()
-	rows, err := connect(t, url).Query(t.Context(), `select term, ended from pgsolo.leader_term order by term`)
+	rows, err := pgtest.Connect(t, url).Query(t.Context(), `select term, ended from pgsolo.leader_term order by term`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,16 +75,16 @@ func wantHistory(t *testing.T, url string, want ...string) {
 func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
 	url := pgtest.Database(t)
 	first := setup(t, url)
-	term := within(t, "first leader", first.leading)
+	term := pgtest.Within(t, "first leader", first.leading)
 	working := connectAs(t, url, term.Session)
 	second := setup(t, url, func(o *election.Options) { o.Lease = time.Minute })
-	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 
 	terminateLock(t, url)
-	within(t, "first to end", first.ended)
+	pgtest.Within(t, "first to end", first.ended)
 	first.ended <- nil
-	observer := connect(t, url)
-	eventually(t, "the second to hold the lock", func() (holds bool) {
+	observer := pgtest.Connect(t, url)
+	pgtest.Eventually(t, "the second to hold the lock", func() (holds bool) {
 		if err := observer.QueryRow(t.Context(), `select exists (select from pg_locks join pg_stat_activity using (pid)
 			where locktype = 'advisory' and granted and classid = 'pgsolo.leader'::regclass and datname = current_database()
 				and query like '%starts_with%')`).Scan(&holds); err != nil {
@@ -98,7 +98,7 @@ func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
 	default:
 	}
 	working.Close(t.Context())
-	within(t, "second leader", second.leading)
+	pgtest.Within(t, "second leader", second.leading)
 	wantHistory(t, url, "session lost", "")
 }
 
@@ -106,16 +106,16 @@ func TestSuccessorEndsWhatIsLeftAfterALease(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	first := setup(t, url)
-	term := within(t, "first leader", first.leading)
+	term := pgtest.Within(t, "first leader", first.leading)
 	frozen := connectAs(t, url, term.Session)
 	unrelated := []*pgx.Conn{
 		connectAs(t, url, "pgsolo other term 1"), connectAs(t, url, "pgsolo main standby"), connectAs(t, url, "pgsolo x/main term 1"),
 	}
 	second := setup(t, url, briefly)
-	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 	terminateLock(t, url)
-	within(t, "second leader", second.leading)
-	within(t, "first to end", first.ended)
+	pgtest.Within(t, "second leader", second.leading)
+	pgtest.Within(t, "first to end", first.ended)
 	first.ended <- nil
 	if err := frozen.Ping(t.Context()); err == nil {
 		t.Error("a session of the leader before outlived the lease")
@@ -134,12 +134,12 @@ func TestSuccessorEndsWhatIsLeftAfterALease(t *testing.T) {
 func TestNothingIsWaitedForAfterAResignation(t *testing.T) {
 	url := pgtest.Database(t)
 	first := setup(t, url)
-	term := within(t, "first leader", first.leading)
+	term := pgtest.Within(t, "first leader", first.leading)
 	connectAs(t, url, term.Session)
 	second := setup(t, url, func(o *election.Options) { o.Lease = time.Minute })
-	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 	first.stop()
-	within(t, "second leader", second.leading)
+	pgtest.Within(t, "second leader", second.leading)
 	wantHistory(t, url, "resigned", "")
 }
 
@@ -147,18 +147,18 @@ func TestStepDown(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	first := setup(t, url, briefly)
-	term := within(t, "first leader", first.leading)
+	term := pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, url, briefly)
-	eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
 	asked, err := second.elector.StepDown(t.Context())
 	if err != nil || asked != term.Number {
 		t.Fatalf("StepDown: term %d, %v; want %d", asked, err, term.Number)
 	}
-	within(t, "second leader", second.leading)
-	eventually(t, "first to stand by", func() bool { return first.elector.Status().Role == election.Standby })
+	pgtest.Within(t, "second leader", second.leading)
+	pgtest.Eventually(t, "first to stand by", func() bool { return first.elector.Status().Role == election.Standby })
 
 	// By a role that may do just that.
-	ops := connect(t, url)
+	ops := pgtest.Connect(t, url)
 	role := pgx.Identifier{"ops_of_" + ops.Config().Database}.Sanitize()
 	if _, err := ops.Exec(t.Context(), `create role `+role+`; grant usage on schema pgsolo to `+role+`; set role `+role); err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestStepDown(t *testing.T) {
 	if _, err := ops.Exec(t.Context(), `reset role; grant execute on function pgsolo.step_down to `+role+`; set role `+role+`; `+ask); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "first leader again", first.leading)
+	pgtest.Within(t, "first leader again", first.leading)
 	wantHistory(t, url, "stepped down", "stepped down", "")
 }
 
@@ -183,11 +183,11 @@ func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	r := setup(t, url, briefly)
-	within(t, "leader", r.leading)
+	pgtest.Within(t, "leader", r.leading)
 	if _, err := r.elector.StepDown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if next := within(t, "leader again", r.leading); next.Number != 2 {
+	if next := pgtest.Within(t, "leader again", r.leading); next.Number != 2 {
 		t.Errorf("term %d, want 2", next.Number)
 	}
 }
@@ -207,16 +207,16 @@ func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 			}
 		}
 	})
-	term := within(t, "first leader", first.leading)
+	term := pgtest.Within(t, "first leader", first.leading)
 	if !term.Held() {
 		t.Error("a leader does not hold its term")
 	}
 	close(sick)
-	within(t, "loss", first.cause)
+	pgtest.Within(t, "loss", first.cause)
 	if term.Held() {
 		t.Error("a leader that has lost holds its term")
 	}
-	within(t, "end", first.ended)
+	pgtest.Within(t, "end", first.ended)
 	first.ended <- nil
 	if n := first.elector.Stats().Lost["no progress"]; n != 1 {
 		t.Errorf("%d losses counted, want 1: %v", n, first.elector.Stats().Lost)
@@ -227,7 +227,7 @@ func TestLeadershipsSpread(t *testing.T) {
 	url := pgtest.Database(t)
 	names := []string{"a", "b", "c"}
 	// Somebody else has the locks until all wait for them: who leads already lets come first who waits, not who is still to come.
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	for _, sql := range []string{
 		`insert into pgsolo.leader (election) values ('a'), ('b'), ('c')`,
 		`select pg_advisory_lock('pgsolo.leader'::regclass::oid::int, lock_id) from pgsolo.leader`,
@@ -249,15 +249,15 @@ func TestLeadershipsSpread(t *testing.T) {
 			}, func(o *election.Options) { o.Name, o.Group, o.Holder = name, group, string(rune('0'+i)) })
 		}
 	}
-	eventually(t, "all to queue", func() bool {
-		return get[int](t, conn, `select count(*) from pg_locks where locktype = 'advisory' and not granted
+	pgtest.Eventually(t, "all to queue", func() bool {
+		return pgtest.Value[int](t, conn, `select count(*) from pg_locks where locktype = 'advisory' and not granted
 			and database = (select oid from pg_database where datname = current_database())`) == len(held)*len(names)
 	})
 	if _, err := conn.Exec(t.Context(), `select pg_advisory_unlock_all()`); err != nil {
 		t.Fatal(err)
 	}
 	for i := range held {
-		within(t, "a leadership for each process", held[i])
+		pgtest.Within(t, "a leadership for each process", held[i])
 	}
 	for i := range held {
 		if len(held[i]) > 0 {
@@ -270,18 +270,19 @@ func TestOneProcessLeadsAllElectionsIfItIsAlone(t *testing.T) {
 	url := pgtest.Database(t)
 	group := &election.Group{}
 	for _, name := range []string{"a", "b"} {
-		within(t, "leader of "+name, setup(t, url, func(o *election.Options) { o.Name, o.Group = name, group }).leading)
+		named := setup(t, url, func(o *election.Options) { o.Name, o.Group = name, group })
+		pgtest.Within(t, "leader of "+name, named.leading)
 	}
 }
 
 func TestHistoryIsPrunedAndReadable(t *testing.T) {
 	url := pgtest.Database(t)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `insert into pgsolo.leader (election, term) values ('main', 1500);
 		insert into pgsolo.leader_term select 'main', 1, n, 'h', '', now(), now(), 'resigned' from generate_series(1, 1500) n`); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "leader", setup(t, url, func(o *election.Options) { o.Holder = "me" }).leading)
+	pgtest.Within(t, "leader", setup(t, url, func(o *election.Options) { o.Holder = "me" }).leading)
 	var (
 		terms         int
 		holder, ended string

@@ -66,7 +66,7 @@ func TestConnectionLimitAtTakeover(t *testing.T) {
 	}
 	// The limit of a role can be lowered below what is there, so that no connection becomes free with the leader's end.
 	password, _ := to.User.Password()
-	admin := connect(t, to.String())
+	admin := pgtest.Connect(t, to.String())
 	if _, err := admin.Exec(t.Context(), `create role app login password '`+password+`';
 		grant usage on schema pgsolo to app;
 		grant select, insert, update, delete on all tables in schema pgsolo to app`); err != nil {
@@ -100,19 +100,19 @@ func TestIndexIsBuiltBesideStandbys(t *testing.T) {
 	url := pgtest.Database(t)
 	slowest := func(o *election.Options) { o.PollInterval = 900 * time.Millisecond }
 	leader := setup(t, url, slowest)
-	within(t, "leader", leader.leading)
+	pgtest.Within(t, "leader", leader.leading)
 	var standbys []*replica
 	for range 20 {
 		standbys = append(standbys, setup(t, url, slowest))
 	}
 	for _, r := range standbys {
-		eventually(t, "standby", func() bool { return r.elector.Status().Role == election.Standby })
+		pgtest.Eventually(t, "standby", func() bool { return r.elector.Status().Role == election.Standby })
 	}
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `create table busy (n int)`); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	began := time.Now()
 	if _, err := conn.Exec(ctx, `create index concurrently on busy (n)`); err != nil {
@@ -128,25 +128,25 @@ func TestIndexIsBuiltBesideStandbys(t *testing.T) {
 func TestHundredCyclesLeaveNothing(t *testing.T) {
 	url := pgtest.Database(t)
 	before := goleak.IgnoreCurrent()
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	long := func(o *election.Options) { o.Lease = time.Minute } // the server would end a session that is left when it has passed
 	for cycle := range 50 {
 		leader := setup(t, url, long)
-		if term := within(t, "leader", leader.leading); term.Number != int64(cycle+1) {
+		if term := pgtest.Within(t, "leader", leader.leading); term.Number != int64(cycle+1) {
 			t.Fatalf("term %d in cycle %d", term.Number, cycle)
 		}
 		standby := setup(t, url, long)
-		eventually(t, "standby", func() bool { return standby.elector.Status().Role == election.Standby })
+		pgtest.Eventually(t, "standby", func() bool { return standby.elector.Status().Role == election.Standby })
 		for _, r := range []*replica{standby, leader} {
 			r.stop()
-			if err := within(t, "end", r.ended); err != nil {
+			if err := pgtest.Within(t, "end", r.ended); err != nil {
 				t.Fatal(err)
 			}
 			r.ended <- nil
 		}
 	}
 	stopped := time.Now()
-	eventually(t, "the last session to end", func() bool {
+	pgtest.Eventually(t, "the last session to end", func() bool {
 		var sessions, locks int
 		if err := conn.QueryRow(t.Context(), `select (select count(*) from pg_stat_activity
 				where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'),
@@ -173,11 +173,11 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 		"logging_collector": "on", "log_lock_waits": "on", "log_min_messages": "notice", "log_min_error_statement": "notice",
 		"autovacuum": "off", "log_checkpoints": "off",
 	}})
-	conn := connect(t, server.URL("postgres"))
+	conn := pgtest.Connect(t, server.URL("postgres"))
 	defaults := func(o *election.Options) { o.Lease, o.PollInterval = 0, 0 }
-	within(t, "leader", setup(t, server.URL("postgres"), defaults).leading)
+	pgtest.Within(t, "leader", setup(t, server.URL("postgres"), defaults).leading)
 	standby := setup(t, server.URL("postgres"), defaults)
-	eventually(t, "standby", func() bool { return standby.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return standby.elector.Status().Role == election.Standby })
 
 	type trace struct {
 		NextXID int64
@@ -214,11 +214,11 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 		return true
 	}
 	for range 2 { // what the start has left in the log is there by then: the server writes it a while later
-		eventually(t, "a poll", poll)
+		pgtest.Eventually(t, "a poll", poll)
 	}
 	before := look()
 	for range 3 {
-		eventually(t, "another poll", poll)
+		pgtest.Eventually(t, "another poll", poll)
 	}
 	if after := look(); after != before {
 		t.Errorf("two polls left a trace: before %+v, after %+v", before, after)

@@ -22,8 +22,7 @@ const (
 	// still more than such a stall.
 	brief = 5 * time.Second
 
-	patience = time.Minute     // how long a test waits for what must happen
-	tardy    = 4 * time.Second // what a busy machine may add to a limit
+	tardy = 4 * time.Second // what a busy machine may add to a limit
 )
 
 // Many of the tests wait, rather than work, so that more of them may run at once than there are processors.
@@ -38,14 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(pgtest.Main(m, migrate))
 }
 
-func migrate(ctx context.Context, url string) error {
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	return election.Migrate(ctx, conn, election.DefaultSchema)
-}
+var migrate = pgtest.Migrating(election.DefaultSchema, election.Migrate)
 
 // replica is one elector that runs, and what it does when it leads.
 type replica struct {
@@ -102,43 +94,6 @@ func (r *replica) start(url string, lead func(context.Context, election.Term) er
 	r.stop = cancel
 	r.t.Cleanup(func() {
 		cancel()
-		within(r.t, "replica to end", done)
+		pgtest.Within(r.t, "replica to end", done)
 	})
-}
-
-// within waits for a value, for far longer than any mechanism under test should take.
-func within[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("waited too long for %s", what)
-		panic("unreachable")
-	}
-}
-
-// eventually waits for a condition that nothing announces.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("waited too long for %s", what)
-		}
-	}
-}
-
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
-	return conn
 }

@@ -25,17 +25,17 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 		t.Run(lock, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t)
-			stranger := connect(t, url)
+			stranger := pgtest.Connect(t, url)
 			if _, err := stranger.Exec(t.Context(), fmt.Sprintf(takeKey, lock)); err != nil {
 				t.Fatal(err)
 			}
-			log := &syncBuffer{}
+			log := &pgtest.Buffer{}
 			r := setup(t, url, logged(log))
-			eventually(t, "the log to name the stranger", func() bool {
+			pgtest.Eventually(t, "the log to name the stranger", func() bool {
 				return strings.Contains(log.String(), complaint) && strings.Contains(log.String(), "application_name=billing")
 			})
 			before := r.elector.Status().SeenAt
-			eventually(t, "more polls", func() bool { return r.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
+			pgtest.Eventually(t, "more polls", func() bool { return r.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
 			if role := r.elector.Status().Role; role != election.Outside {
 				t.Errorf("behind the stranger it is %s, want %s", role, election.Outside)
 			}
@@ -50,7 +50,7 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 			if _, err := stranger.Exec(t.Context(), `select pg_advisory_unlock_all()`); err != nil {
 				t.Fatal(err)
 			}
-			within(t, "leader once the stranger has let go", r.leading)
+			pgtest.Within(t, "leader once the stranger has let go", r.leading)
 		})
 	}
 }
@@ -59,24 +59,24 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 // stranger to its standby.
 func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	t.Parallel()
-	if _, err := connect(t, pgtest.Database(t)).Exec(t.Context(), fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {
+	if _, err := pgtest.Connect(t, pgtest.Database(t)).Exec(t.Context(), fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {
 		t.Fatal(err)
 	}
-	url, log := pgtest.Database(t), &syncBuffer{}
+	url, log := pgtest.Database(t), &pgtest.Buffer{}
 	leader := setup(t, url, logged(log), briefly)
-	term := within(t, "leader", leader.leading)
+	term := pgtest.Within(t, "leader", leader.leading)
 	// While it sits out the next round the lock is free, and it looks who holds it.
 	if _, err := leader.elector.StepDown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if again := within(t, "leader once more", leader.leading); again.Number != term.Number+1 {
+	if again := pgtest.Within(t, "leader once more", leader.leading); again.Number != term.Number+1 {
 		t.Errorf("term %d follows %d", again.Number, term.Number)
 	}
 
 	standby := setup(t, url, logged(log))
-	eventually(t, "standby", func() bool { return standby.elector.Status().Role == election.Standby })
+	pgtest.Eventually(t, "standby", func() bool { return standby.elector.Status().Role == election.Standby })
 	before := standby.elector.Status().SeenAt
-	eventually(t, "more polls", func() bool { return standby.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
+	pgtest.Eventually(t, "more polls", func() bool { return standby.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
 	if role := standby.elector.Status().Role; role != election.Standby {
 		t.Errorf("behind the leader it is %s, want %s", role, election.Standby)
 	}

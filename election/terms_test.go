@@ -16,7 +16,7 @@ func TestTermsOfConcurrentElectionsDiffer(t *testing.T) {
 		all = append(all, setup(t, url, func(o *election.Options) { o.Name = fmt.Sprintf("e%d", i) }))
 	}
 	for i, r := range all {
-		term := within(t, "leader", r.leading)
+		term := pgtest.Within(t, "leader", r.leading)
 		if other, ok := terms[term.Number]; ok {
 			t.Errorf("e%d and %s both have term %d", i, other, term.Number)
 		}

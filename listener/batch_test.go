@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Channels beyond what one transaction should change come and go in several, at the start, after a reconnect, and at the end. Each of
@@ -47,7 +49,7 @@ func TestManyChannelsChangeInPieces(t *testing.T) {
 	b.run(l)
 	for round := range 2 { // the second after a reconnect
 		for _, s := range all {
-			await(t, s.Established(), s.channel)
+			pgtest.Within(t, s.channel, s.Established())
 		}
 		look(fmt.Sprint("round ", round), pieces)
 		b.exec(`select pg_notify('channel ' || n, n::text) from generate_series(0, $1 - 1) n`, channels)
@@ -59,7 +61,7 @@ func TestManyChannelsChangeInPieces(t *testing.T) {
 		if round == 0 {
 			b.terminate()
 			for _, s := range all {
-				await(t, s.Missed(), s.channel)
+				pgtest.Within(t, s.channel, s.Missed())
 			}
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // bare returns a connection that listens on the channels by itself, and how long LISTEN took.
@@ -134,7 +136,7 @@ func BenchmarkSubscribe1000(b *testing.B) {
 
 		l := fixture.listener()
 		ended, stop := fixture.run(l)
-		eventually(b, "a session", func() bool { return l.Stats().Connected })
+		pgtest.Eventually(b, "a session", func() bool { return l.Stats().Connected })
 		began := time.Now()
 		var subscriptions []*Subscription
 		for _, channel := range channels {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A burst arrives whole and in order, channel by channel, however its messages mix: short and long, of many channels, of those that
@@ -85,7 +87,7 @@ func TestBurstForASlowAndAFastSubscriber(t *testing.T) {
 	if stats := l.Stats(); stats.Dropped != messages/2 || stats.Received != messages {
 		t.Errorf("stats are %+v", stats)
 	}
-	await(t, slow.Missed(), "missed by the slow one")
+	pgtest.Within(t, "missed by the slow one", slow.Missed())
 	select {
 	case <-fast.Missed():
 		t.Error("the fast one is told that it missed something")
@@ -117,7 +119,7 @@ func TestBurstForAReaderWithTheDefaultBuffer(t *testing.T) {
 			for burst := range uint64(bursts) {
 				before := l.Stats().Dropped
 				b.exec(`select pg_notify('c', n::text) from generate_series(1, $1::int) n`, messages)
-				eventually(t, "all", func() bool {
+				pgtest.Eventually(t, "all", func() bool {
 					stats := l.Stats()
 					return stats.Received == (burst+1)*messages && read.Load()+stats.Dropped == stats.Received
 				})

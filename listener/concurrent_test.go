@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Each of a hundred goroutines subscribes to one of a few shared channels, sends itself a message once it is established, and
@@ -56,7 +58,7 @@ func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, "every LISTEN taken back", func() bool {
+	pgtest.Eventually(t, "every LISTEN taken back", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.listening)+len(l.subscriptions)+len(l.changed) == 0
@@ -68,7 +70,7 @@ func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
 
 // comes says whether the payload is among the next messages.
 func comes(s *Subscription, payload string) bool {
-	timeout := time.After(patience)
+	timeout := time.After(pgtest.Patience)
 	for {
 		select {
 		case got, open := <-s.Messages():
@@ -89,14 +91,14 @@ func TestCloseRacesWithTheEndOfRun(t *testing.T) {
 	for i := range 100 {
 		subscriptions = append(subscriptions, b.subscribe(l, fmt.Sprint("c", i%10)))
 	}
-	await(t, subscriptions[0].Established(), "established")
+	pgtest.Within(t, "established", subscriptions[0].Established())
 	var wg sync.WaitGroup
 	wg.Go(stop)
 	for _, s := range subscriptions {
 		wg.Go(s.Close)
 	}
 	wg.Wait()
-	if err := awaitError(t, ended); err != nil {
+	if err := pgtest.Within(t, "the end", ended); err != nil {
 		t.Error(err)
 	}
 	for _, s := range subscriptions {

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Each way in which a session can become deaf without being closed is found within twice ProbeInterval, and the session
@@ -59,7 +61,7 @@ func TestDeafSessionIsReplaced(t *testing.T) {
 					}
 					return test.change(m)
 				})
-				eventually(t, "the reason in the log", func() bool {
+				pgtest.Eventually(t, "the reason in the log", func() bool {
 					connected, number := l.Stats().Connected, p.connections.Load()
 					said := b.log.count(test.say) > 0
 					if connected && !said { // the same one, unless a busy machine has replaced it for another reason
@@ -67,7 +69,7 @@ func TestDeafSessionIsReplaced(t *testing.T) {
 					}
 					return said
 				})
-				await(t, s.Missed(), "missed")
+				pgtest.Within(t, "missed", s.Missed())
 				bound := 2 * interval
 				if busy && test.say == noAnswer {
 					bound = (1 + floodTimeouts) * interval
@@ -75,7 +77,7 @@ func TestDeafSessionIsReplaced(t *testing.T) {
 				if took := time.Since(deafAt); took > bound+tardy {
 					t.Errorf("it took %s", took)
 				}
-				await(t, other.Missed(), "missed by the other channel")
+				pgtest.Within(t, "missed by the other channel", other.Missed())
 				b.hears(s, "after")
 			})
 		}
@@ -145,7 +147,7 @@ func TestSwallowedListenIsFound(t *testing.T) {
 	b.run(l)
 	b.established(l, "early")
 	late := b.established(l, "late")
-	await(t, late.Missed(), "missed")
+	pgtest.Within(t, "missed", late.Missed())
 	b.notify("late", "x")
 	if got := receive(t, late); got != "x" {
 		t.Errorf("received %q", got)
@@ -169,7 +171,7 @@ func TestDeafFromTheStart(t *testing.T) {
 	})
 	l := b.wanted()
 	ended, _ := b.run(l)
-	if err := awaitError(t, ended); err == nil || !strings.Contains(err.Error(), "does not deliver") {
+	if err := pgtest.Within(t, "the end", ended); err == nil || !strings.Contains(err.Error(), "does not deliver") {
 		t.Errorf("Run returned %v", err)
 	}
 	if stats := l.Stats(); stats.Reconnects != 0 || p.connections.Load() < 2 {
@@ -208,7 +210,7 @@ func TestFloodBeforeTheProbe(t *testing.T) {
 		receive(t, s)
 	}
 	before := l.Stats().ProbeRoundTrip
-	eventually(t, "the probe to come back", func() bool { return l.Stats().ProbeRoundTrip != before })
+	pgtest.Eventually(t, "the probe to come back", func() bool { return l.Stats().ProbeRoundTrip != before })
 	if stats := l.Stats(); stats.Reconnects != 0 || p.connections.Load() != 1 {
 		t.Errorf("the session was given up: %+v", stats)
 	}
@@ -234,7 +236,7 @@ func TestStrangerOnTheProbeChannel(t *testing.T) {
 	b.run(l)
 	s := b.established(l, "c")
 	var channel string
-	eventually(t, "a probe", func() bool { // which may come after LISTEN is in force
+	pgtest.Eventually(t, "a probe", func() bool { // which may come after LISTEN is in force
 		mu.Lock()
 		defer mu.Unlock()
 		channel = probe
@@ -244,7 +246,7 @@ func TestStrangerOnTheProbeChannel(t *testing.T) {
 	b.notify("c", "x") // so that what came before is in
 	receive(t, s)
 	before := l.Stats().ProbeRoundTrip
-	eventually(t, "another probe", func() bool { return l.Stats().ProbeRoundTrip != before })
+	pgtest.Eventually(t, "another probe", func() bool { return l.Stats().ProbeRoundTrip != before })
 	if stats := l.Stats(); stats.Reconnects != 0 || stats.Received != 1 {
 		t.Errorf("stats are %+v:\n%s", stats, b.log)
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // setupEncoding is setup on a database of the encoding.
@@ -78,13 +80,13 @@ func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 					b.run(l)
 				}
 				for _, s := range bad {
-					await(t, s.Established(), "established at the end")
+					pgtest.Within(t, "established at the end", s.Established())
 					select {
 					case _, open := <-s.Messages():
 						if open {
 							t.Error("a message under a name that the database does not take")
 						}
-					case <-time.After(patience):
+					case <-time.After(pgtest.Patience):
 						t.Error("the messages are not closed")
 					}
 					s.Close() // harmless
@@ -97,7 +99,7 @@ func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 				}
 				b.terminate()
 				for _, s := range good {
-					await(t, s.Missed(), s.channel)
+					pgtest.Within(t, s.channel, s.Missed())
 				}
 				b.wantAllHeard(l, good)
 				if n := b.log.count("the server takes no such channel"); n != 1 || b.log.count(test.code) != 1 {
@@ -112,7 +114,7 @@ func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 func (b *bench) wantAllHeard(l *Listener, all []*Subscription) {
 	b.t.Helper()
 	for i, s := range all {
-		await(b.t, s.Established(), s.channel)
+		pgtest.Within(b.t, s.channel, s.Established())
 		b.notify(s.channel, fmt.Sprint(i))
 		if got := receive(b.t, s); got != fmt.Sprint(i) {
 			b.t.Errorf("channel %q: received %q", s.channel, got)
@@ -141,7 +143,7 @@ func TestPayloadThatIsNoUTF8(t *testing.T) {
 		}
 		if round == 0 {
 			b.terminate()
-			await(t, s.Missed(), "missed")
+			pgtest.Within(t, "missed", s.Missed())
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // halting is a connection to a server that says what it is made with and nothing more, and that reads the start of the
@@ -69,9 +71,9 @@ func TestHalfAMessageBehindTheStart(t *testing.T) {
 		b.options.ProbeInterval, b.options.Patience = time.Hour, time.Hour
 		starved, _, _ := halt(b, welcome+halfNotice)
 		ended, stop := b.run(b.wanted())
-		await(t, starved, "the rest of the message is awaited")
+		pgtest.Within(t, "the rest of the message is awaited", starved)
 		stop()
-		if err := awaitError(t, ended); err != nil {
+		if err := pgtest.Within(t, "the end", ended); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
 	})
@@ -81,7 +83,7 @@ func TestHalfAMessageBehindTheStart(t *testing.T) {
 		_, _, dialed := halt(b, welcome+halfNotice)
 		b.run(b.wanted())
 		for range 3 {
-			await(t, dialed, "an attempt")
+			pgtest.Within(t, "an attempt", dialed)
 		}
 	})
 }
@@ -92,9 +94,9 @@ func TestServerThatReadsNothing(t *testing.T) {
 	b.options.ProbeInterval, b.options.Patience = time.Hour, time.Hour
 	_, stuck, _ := halt(b, welcome)
 	ended, stop := b.run(b.wanted())
-	await(t, stuck, "a statement is sent")
+	pgtest.Within(t, "a statement is sent", stuck)
 	stop()
-	if err := awaitError(t, ended); err != nil {
+	if err := pgtest.Within(t, "the end", ended); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
 }

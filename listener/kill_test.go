@@ -26,9 +26,9 @@ func TestFiftyTerminationsUnderLoad(t *testing.T) {
 	for n := range kills {
 		before := l.Stats().Reconnects
 		b.terminate()
-		eventually(t, "a reconnect", func() bool { return l.Stats().Reconnects > before })
+		pgtest.Eventually(t, "a reconnect", func() bool { return l.Stats().Reconnects > before })
 		if n%10 == 0 {
-			eventually(t, "another event", log.moves())
+			pgtest.Eventually(t, "another event", log.moves())
 		}
 	}
 	last := write()
@@ -37,16 +37,16 @@ func TestFiftyTerminationsUnderLoad(t *testing.T) {
 	// The last event falls into an outage, so that no message leads to it.
 	gate.shut()
 	b.terminate()
-	eventually(t, "an attempt", func() bool { return gate.refused.Load() > 0 })
+	pgtest.Eventually(t, "an attempt", func() bool { return gate.refused.Load() > 0 })
 	b.exec(`insert into event default values`)
 	b.notify("event", "")
 	gate.open()
-	log.awaitLast(value[int64](t, b.conn, `select max(id) from event`))
+	log.awaitLast(pgtest.Value[int64](t, b.conn, `select max(id) from event`))
 	if n := l.Stats().Reconnects; n < kills {
 		t.Errorf("%d reconnects", n)
 	}
 	t.Logf("%d events over %d sessions", last, l.Stats().Reconnects+1)
-	eventually(t, "one session", func() bool { return b.backends() == 1 })
+	pgtest.Eventually(t, "one session", func() bool { return b.backends() == 1 })
 }
 
 // The server is restarted, in order and as in a crash. The listener stays up, and nothing that is durable is overlooked.
@@ -61,7 +61,7 @@ func TestServerRestart(t *testing.T) {
 	reader := b.established(l, "plain")
 	for n, mode := range []privatepg.Mode{privatepg.Fast, privatepg.Immediate} {
 		write := log.write(b)
-		eventually(t, "another event", log.moves())
+		pgtest.Eventually(t, "another event", log.moves())
 		last := write()
 		if err := server.Halt(t.Context(), mode); err != nil {
 			t.Fatal(err)
@@ -71,8 +71,8 @@ func TestServerRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.conn = b.connect(b.conn.Config())
-		await(t, reader.Missed(), "missed")
-		await(t, late.Established(), "established")
+		pgtest.Within(t, "missed", reader.Missed())
+		pgtest.Within(t, "established", late.Established())
 		late.Close()
 		b.notify("plain", "x")
 		receive(t, reader)
@@ -187,6 +187,6 @@ func (e *eventLog) write(b *bench) (stop func() int64) {
 // awaitLast waits until the reader has seen the event, by nothing but the signals of its subscription.
 func (e *eventLog) awaitLast(id int64) int64 {
 	e.t.Helper()
-	eventually(e.t, "the reader has seen the last event", func() bool { return e.last() >= id })
+	pgtest.Eventually(e.t, "the reader has seen the last event", func() bool { return e.last() >= id })
 	return e.last()
 }

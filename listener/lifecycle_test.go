@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A context that is done before Run begins ends it without an attempt, and ends the subscriptions.
@@ -22,7 +24,7 @@ func TestRunWithCancelledContext(t *testing.T) {
 	if err := l.Run(ctx); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	await(t, s.Established(), "established at the end")
+	pgtest.Within(t, "established at the end", s.Established())
 	if _, open := <-s.Messages(); open {
 		t.Error("the subscription is still open")
 	}
@@ -45,16 +47,16 @@ func TestSilentServer(t *testing.T) {
 	l := b.listener()
 	ended, stop := b.run(l)
 	s := b.subscribe(l, "c")
-	await(t, dialed, "an attempt")
+	pgtest.Within(t, "an attempt", dialed)
 	s.Close()
-	await(t, s.Established(), "established upon Close")
+	pgtest.Within(t, "established upon Close", s.Established())
 	other := b.subscribe(l, "d")
 	l.Rename()
 	stop()
-	if err := awaitError(t, ended); err != nil {
+	if err := pgtest.Within(t, "the end", ended); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	await(t, other.Established(), "established at the end")
+	pgtest.Within(t, "established at the end", other.Established())
 }
 
 // Whatever a statement of the session waits for, the end of Run does not wait for it: each is held up on its way in turn.
@@ -85,12 +87,12 @@ func TestEndWhileAStatementIsUnderWay(t *testing.T) {
 			s := b.subscribe(l, "c")
 			ended, stop := b.run(l)
 			if n >= 4 {
-				await(t, s.Established(), "established")
+				pgtest.Within(t, "established", s.Established())
 				b.subscribe(l, "d")
 			}
-			await(t, held, fmt.Sprint("statement ", n))
+			pgtest.Within(t, fmt.Sprint("statement ", n), held)
 			stop()
-			if err := awaitError(t, ended); err != nil {
+			if err := pgtest.Within(t, "the end", ended); err != nil {
 				t.Errorf("Run returned %v", err)
 			}
 			close(release)
@@ -113,20 +115,20 @@ func TestCyclesLeaveNothing(t *testing.T) {
 		go func() { ended <- l.Run(ctx) }()
 		switch n % 3 {
 		case 0:
-			await(t, s.Established(), "established")
+			pgtest.Within(t, "established", s.Established())
 		case 1:
-			await(t, s.Established(), "established")
+			pgtest.Within(t, "established", s.Established())
 			if n < 25 { // the server ends all sessions of this name, and so would end those that are left
 				b.terminate()
 			}
 		}
 		cancel()
-		if err := awaitError(t, ended); err != nil {
+		if err := pgtest.Within(t, "the end", ended); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
 		s.Close()
 	}
-	eventually(t, "no session left", func() bool { return b.backends() == 0 })
+	pgtest.Eventually(t, "no session left", func() bool { return b.backends() == 0 })
 	if err := goleak.Find(before); err != nil {
 		t.Error(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestNewNamesTheWrongField(t *testing.T) {
@@ -58,13 +60,13 @@ func TestCancelEndsRunAtOnce(t *testing.T) {
 		}
 		start := time.Now()
 		stop()
-		if err := awaitError(t, ended); err != nil {
+		if err := pgtest.Within(t, "the end", ended); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
 		if took := time.Since(start); took > tardy {
 			t.Errorf("it took %s", took)
 		}
-		eventually(t, "no session left", func() bool { return b.backends() == 0 })
+		pgtest.Eventually(t, "no session left", func() bool { return b.backends() == 0 })
 		if l.Stats().Connected {
 			t.Error("still connected")
 		}
@@ -76,12 +78,12 @@ func TestCancelEndsRunAtOnce(t *testing.T) {
 		l := b.listener()
 		ended, stop := b.run(l)
 		s := b.subscribe(l, "c")
-		eventually(t, "an attempt", func() bool { return gate.refused.Load() > 0 })
+		pgtest.Eventually(t, "an attempt", func() bool { return gate.refused.Load() > 0 })
 		stop()
-		if err := awaitError(t, ended); err != nil {
+		if err := pgtest.Within(t, "the end", ended); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
-		await(t, s.Established(), "established at the end")
+		pgtest.Within(t, "established at the end", s.Established())
 	})
 }
 
@@ -94,7 +96,7 @@ func TestRunRunsOnce(t *testing.T) {
 		t.Error("a second Run beside the first is let in")
 	}
 	stop()
-	if err := awaitError(t, ended); err != nil {
+	if err := pgtest.Within(t, "the end", ended); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Run(t.Context()); err == nil {

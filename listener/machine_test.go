@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // account is a user that PostgreSQL and PgBouncer consent to run as: they refuse root.
@@ -120,7 +122,7 @@ func pool(t *testing.T, b *bench, settings ...string) string {
 	})
 	through := url.URL{Scheme: "postgres", User: url.User(server.User), Path: "/pooled",
 		RawQuery: "host=" + folder + "&port=5432&application_name=the%20listener"}
-	eventually(t, "PgBouncer to answer", func() bool {
+	pgtest.Eventually(t, "PgBouncer to answer", func() bool {
 		conn, err := pgx.Connect(t.Context(), through.String())
 		if err != nil {
 			return false

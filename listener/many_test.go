@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A NOTIFY that is sent as soon as the subscription is established arrives, a thousand times over, while channels come and go.
@@ -58,7 +60,7 @@ func TestFiveHundredChannelsOnOneSession(t *testing.T) {
 	}
 	for round := range 2 { // the second after a reconnect
 		for _, s := range all {
-			await(t, s.Established(), "established")
+			pgtest.Within(t, "established", s.Established())
 		}
 		b.exec(`select pg_notify('channel ' || n, n::text) from generate_series(0, $1 - 1) n`, channels)
 		for i, s := range all {
@@ -66,11 +68,11 @@ func TestFiveHundredChannelsOnOneSession(t *testing.T) {
 				t.Errorf("channel %q: received %q", s.channel, got)
 			}
 		}
-		eventually(t, "one session", func() bool { return b.backends() == 1 }) // the server ends the last one in its own time
+		pgtest.Eventually(t, "one session", func() bool { return b.backends() == 1 }) // the server ends the last one in its own time
 		if round == 0 {
 			b.terminate()
 			for _, s := range all {
-				await(t, s.Missed(), s.channel)
+				pgtest.Within(t, s.channel, s.Missed())
 			}
 		}
 	}
@@ -95,7 +97,7 @@ func TestManySubscriptionsToOneChannel(t *testing.T) {
 		all = append(all, b.subscribe(l, "c"))
 	}
 	for _, s := range all {
-		await(t, s.Established(), "established")
+		pgtest.Within(t, "established", s.Established())
 	}
 	b.notify("c", "x")
 	for _, s := range all {
@@ -111,7 +113,7 @@ func TestManySubscriptionsToOneChannel(t *testing.T) {
 		closing.Go(s.Close)
 	}
 	closing.Wait()
-	eventually(t, "one unlisten", func() bool {
+	pgtest.Eventually(t, "one unlisten", func() bool {
 		statement, _ := b.lastStatement()
 		return statement == `unlisten "c";`
 	})
@@ -139,14 +141,14 @@ func TestCloseWhileListenIsUnderWay(t *testing.T) {
 	for i := range 20 {
 		all = append(all, b.subscribe(l, fmt.Sprint("c", i)))
 	}
-	await(t, reached, "the LISTEN is under way")
+	pgtest.Within(t, "the LISTEN is under way", reached)
 	for _, s := range all {
 		s.Close()
-		await(t, s.Established(), "established upon Close")
+		pgtest.Within(t, "established upon Close", s.Established())
 	}
 	again := b.subscribe(l, "c0")
 	close(goOn)
-	await(t, again.Established(), "established")
+	pgtest.Within(t, "established", again.Established())
 	b.notify("c0", "x")
 	if got := receive(t, again); got != "x" {
 		t.Errorf("received %q", got)
@@ -191,14 +193,14 @@ func TestSubscribeAndCloseFromTheReader(t *testing.T) {
 	b.notify("next", "a")
 	follow(t, l, sender, "a", "b")
 	follow(t, l, sender, "b", "end")
-	await(t, followed, "the end")
+	pgtest.Within(t, "the end", followed)
 	settled(t, l)
 }
 
 // follow waits until LISTEN is in force on a channel and sends to it.
 func follow(t *testing.T, l *Listener, conn *pgx.Conn, channel, payload string) {
 	t.Helper()
-	eventually(t, "listen on "+channel, func() bool {
+	pgtest.Eventually(t, "listen on "+channel, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return l.listening[channel]
@@ -211,7 +213,7 @@ func follow(t *testing.T, l *Listener, conn *pgx.Conn, channel, payload string) 
 // settled waits until the server has nothing left to change, and checks that nothing but what is subscribed is left.
 func settled(t *testing.T, l *Listener) {
 	t.Helper()
-	eventually(t, "every LISTEN in line with the subscriptions", func() bool {
+	pgtest.Eventually(t, "every LISTEN in line with the subscriptions", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.changed) == 0 && len(l.listening) == len(l.subscriptions)

@@ -81,13 +81,15 @@ func swallow(t *testing.T, server *privatepg.Server, i int, cut func(*line), bus
 	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
 	listener := b.listener()
 	_, stop := b.run(listener)
-	eventually(t, "a session over the line", func() bool { return listener.Stats().Connected })
+	pgtest.Eventually(t, "a session over the line", func() bool { return listener.Stats().Connected })
 	s := b.established(listener, "c")
-	eventually(t, "one session over the line", func() bool { return value[int](t, b.conn, overTheLine, l.peer) == 1 })
+	pgtest.Eventually(t, "one session over the line", func() bool {
+		return pgtest.Value[int](t, b.conn, overTheLine, l.peer) == 1
+	})
 	bound := 2 * interval
 	if busy {
 		traffic(b, "c", time.Millisecond)
-		eventually(t, "traffic", func() bool { return listener.Stats().Received > 10 })
+		pgtest.Eventually(t, "traffic", func() bool { return listener.Stats().Received > 10 })
 		bound = 3 * interval // what was under way may come in a while longer
 	}
 	select {
@@ -97,7 +99,7 @@ func swallow(t *testing.T, server *privatepg.Server, i int, cut func(*line), bus
 	before, cutAt := listener.Stats().Reconnects, time.Now()
 	isCut.Store(true)
 	cut(l)
-	await(t, s.Missed(), "missed")
+	pgtest.Within(t, "missed", s.Missed())
 	if took := time.Since(cutAt); took > bound+tardy {
 		t.Errorf("it took %s", took)
 	}

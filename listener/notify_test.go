@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // What Notify sends arrives as it is, up to the longest payload that PostgreSQL takes. One more byte Notify refuses with the
@@ -174,7 +176,7 @@ func FuzzChannelName(f *testing.F) {
 			return
 		}
 		defer s.Close()
-		await(t, s.Established(), "established")
+		pgtest.Within(t, "established", s.Established())
 		if err := Notify(t.Context(), b.conn, name, "after"); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A pooler that shares sessions is named, whoever else uses it and however small its pool is, and ends Run at once.
@@ -28,7 +30,7 @@ func TestPoolerThatSharesSessions(t *testing.T) {
 			b.options.Unhealthy = func(err error) { called <- err }
 			l := b.wanted()
 			ended, _ := b.run(l)
-			err := awaitError(t, ended)
+			err := pgtest.Within(t, "the end", ended)
 			if !errors.Is(err, ErrPooler) || !strings.Contains(err.Error(), "connect to PostgreSQL directly") {
 				t.Errorf("Run returned %v", err)
 			}
@@ -70,7 +72,7 @@ func TestPoolerThatSharesSessionsIsLeftAsItWas(t *testing.T) {
 		return pass(m)
 	})
 	ended, _ := b.run(b.wanted())
-	if err := awaitError(t, ended); !errors.Is(err, ErrPooler) {
+	if err := pgtest.Within(t, "the end", ended); !errors.Is(err, ErrPooler) {
 		t.Errorf("Run returned %v", err)
 	}
 	if diff := cmp.Diff(before, settings()); diff != "" {
@@ -93,12 +95,12 @@ func TestPoolerInSessionMode(t *testing.T) {
 		t.Errorf("received %q", got)
 	}
 	probed := l.Stats().ProbeRoundTrip
-	eventually(t, "another probe", func() bool { return l.Stats().ProbeRoundTrip != probed })
+	pgtest.Eventually(t, "another probe", func() bool { return l.Stats().ProbeRoundTrip != probed })
 	for range 2 {
 		before := l.Stats().Reconnects
 		b.terminate()
-		eventually(t, "a reconnect", func() bool { return l.Stats().Reconnects > before })
-		await(t, s.Missed(), "missed")
+		pgtest.Eventually(t, "a reconnect", func() bool { return l.Stats().Reconnects > before })
+		pgtest.Within(t, "missed", s.Missed())
 		b.hears(s, "again")
 	}
 	if stats := l.Stats(); stats.Reconnects < 2 {

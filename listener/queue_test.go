@@ -29,11 +29,11 @@ func TestQueueWatch(t *testing.T) {
 			}
 		}
 		payload := strings.Repeat("x", 7000)
-		eventually(t, "the warning", func() bool {
+		pgtest.Eventually(t, "the warning", func() bool {
 			b.exec(`select pg_notify('other', $1 || n) from generate_series(1, 50) n`, payload)
 			return b.log.count(fills) == episode
 		})
-		eventually(t, "the usage in the stats", func() bool { return l.Stats().QueueUsage >= l.queueWarning })
+		pgtest.Eventually(t, "the usage in the stats", func() bool { return l.Stats().QueueUsage >= l.queueWarning })
 		b.awaitProbes(l, 2)
 		if n := b.log.count(fills); n != episode || b.log.count(emptied) != episode-1 {
 			t.Errorf("%d warnings in episode %d:\n%s", n, episode, b.log)
@@ -41,8 +41,8 @@ func TestQueueWatch(t *testing.T) {
 		if err := stuck.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the line that it has emptied", func() bool { return b.log.count(emptied) == episode })
-		eventually(t, "no usage left", func() bool { return l.Stats().QueueUsage < l.queueWarning/2 })
+		pgtest.Eventually(t, "the line that it has emptied", func() bool { return b.log.count(emptied) == episode })
+		pgtest.Eventually(t, "no usage left", func() bool { return l.Stats().QueueUsage < l.queueWarning/2 })
 	}
 	b.awaitProbes(l, 2)
 	if b.log.count(fills) != 2 || b.log.count(emptied) != 2 {
@@ -58,7 +58,7 @@ func (b *bench) awaitProbes(l *Listener, n int) {
 	b.t.Helper()
 	for range n {
 		before := l.Stats().ProbeRoundTrip
-		eventually(b.t, "another probe", func() bool { return l.Stats().ProbeRoundTrip != before })
+		pgtest.Eventually(b.t, "another probe", func() bool { return l.Stats().ProbeRoundTrip != before })
 	}
 }
 
@@ -68,7 +68,7 @@ func TestProbesInStats(t *testing.T) {
 	b.options.ProbeInterval = time.Second
 	l := b.listener()
 	b.run(l)
-	eventually(t, "a session", func() bool { return l.Stats().Connected })
+	pgtest.Eventually(t, "a session", func() bool { return l.Stats().Connected })
 	if stats := l.Stats(); stats.ProbeRoundTrip != 0 {
 		t.Errorf("it is probed while nobody subscribes: %+v", stats)
 	}
@@ -77,7 +77,7 @@ func TestProbesInStats(t *testing.T) {
 	b.notify("c", "x")
 	receive(t, s)
 	stats := l.Stats()
-	if stats.Received != 1 || stats.ProbeRoundTrip <= 0 || stats.ProbeRoundTrip > patience || stats.QueueUsage < 0 || stats.QueueUsage > 1 {
+	if stats.Received != 1 || stats.ProbeRoundTrip <= 0 || stats.ProbeRoundTrip > pgtest.Patience || stats.QueueUsage < 0 || stats.QueueUsage > 1 {
 		t.Errorf("stats are %+v", stats)
 	}
 	s.Close()
@@ -90,6 +90,6 @@ func TestProbesInStats(t *testing.T) {
 	if _, now := b.lastStatement(); !now.After(at) {
 		t.Errorf("the session executed nothing after %q", statement)
 	}
-	eventually(t, "a probe for the new subscription", func() bool { return l.Stats().ProbeRoundTrip > 0 })
+	pgtest.Eventually(t, "a probe for the new subscription", func() bool { return l.Stats().ProbeRoundTrip > 0 })
 	again.Close()
 }

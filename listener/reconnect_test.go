@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // gate stands between the listener and the server and can refuse new connections.
@@ -48,13 +50,13 @@ func TestReconnectListensOnAllThenTells(t *testing.T) {
 	}
 	for round := 1; round <= 3; round++ {
 		b.terminate()
-		await(t, subscriptions[0].Missed(), "missed by the first")
+		pgtest.Within(t, "missed by the first", subscriptions[0].Missed())
 		for i := range subscriptions { // LISTEN is in force on all channels, not only on that of the first
 			b.notify(fmt.Sprint("c", i), fmt.Sprint(round))
 		}
 		for i, s := range subscriptions {
 			if i > 0 {
-				await(t, s.Missed(), s.channel)
+				pgtest.Within(t, s.channel, s.Missed())
 			}
 			if got := receive(t, s); got != fmt.Sprint(round) {
 				t.Errorf("round %d, channel %q: received %q", round, s.channel, got)
@@ -64,7 +66,7 @@ func TestReconnectListensOnAllThenTells(t *testing.T) {
 			t.Errorf("round %d: stats are %+v", round, stats)
 		}
 	}
-	eventually(t, "one session", func() bool { return b.backends() == 1 }) // the server ends the last one in its own time
+	pgtest.Eventually(t, "one session", func() bool { return b.backends() == 1 }) // the server ends the last one in its own time
 }
 
 func TestBriefOutageIsNotUnhealthy(t *testing.T) {
@@ -77,14 +79,14 @@ func TestBriefOutageIsNotUnhealthy(t *testing.T) {
 
 	gate.shut()
 	b.terminate()
-	eventually(t, "two attempts", func() bool { return gate.refused.Load() >= 2 })
+	pgtest.Eventually(t, "two attempts", func() bool { return gate.refused.Load() >= 2 })
 	if l.Stats().Connected {
 		t.Error("still connected")
 	}
 	late := b.subscribe(l, "late")
 	gate.open()
-	await(t, s.Missed(), "missed")
-	await(t, late.Established(), "late")
+	pgtest.Within(t, "missed", s.Missed())
+	pgtest.Within(t, "late", late.Established())
 	b.notify("c", "x")
 	b.notify("late", "y")
 	receive(t, s)
@@ -107,7 +109,7 @@ func TestUnhealthyOnceWhenPatienceIsExhausted(t *testing.T) {
 
 	gate.shut()
 	b.terminate()
-	err := awaitError(t, ended)
+	err := pgtest.Within(t, "the end", ended)
 	if !errors.Is(err, errGone) {
 		t.Errorf("Run returned %v, which does not wrap the cause", err)
 	}
@@ -140,7 +142,7 @@ func TestTheEndOfPatienceIsNotTheCause(t *testing.T) {
 	}
 	b.options.Patience = 2 * time.Second // in which a busy machine makes the first attempt
 	ended, _ := b.run(b.wanted())
-	if err := awaitError(t, ended); !errors.Is(err, errGone) {
+	if err := pgtest.Within(t, "the end", ended); !errors.Is(err, errGone) {
 		t.Errorf("Run returned %v", err)
 	}
 }
@@ -161,7 +163,7 @@ func TestRefusalForGoodEndsRunAtOnce(t *testing.T) {
 			var calls []error // by Run's goroutine, which is awaited
 			b.options.Unhealthy = func(err error) { calls = append(calls, err) }
 			ended, _ := b.run(b.wanted())
-			err := awaitError(t, ended)
+			err := pgtest.Within(t, "the end", ended)
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "confidential") {
 				t.Errorf("Run returned %v", err)
 			}
@@ -204,7 +206,7 @@ func TestHalfOpenSocketIsFound(t *testing.T) {
 	s := b.established(l, "c")
 
 	cut.now()
-	await(t, s.Missed(), "missed")
+	pgtest.Within(t, "missed", s.Missed())
 	b.notify("c", "after")
 	if got := receive(t, s); got != "after" {
 		t.Errorf("received %q", got)

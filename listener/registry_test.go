@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Whatever the order in which the subscriptions to one channel are closed, while others come, those that are left receive.
@@ -81,17 +83,17 @@ func TestNothingGathersInAnOutage(t *testing.T) {
 	l := b.listener()
 	b.run(l)
 	kept := b.subscribe(l, "kept")
-	eventually(t, "an attempt", func() bool { return gate.refused.Load() > 0 })
+	pgtest.Eventually(t, "an attempt", func() bool { return gate.refused.Load() > 0 })
 	for i := range 1000 {
 		b.subscribe(l, fmt.Sprint("c", i)).Close()
 	}
-	eventually(t, "the channels that were left to be forgotten", func() bool {
+	pgtest.Eventually(t, "the channels that were left to be forgotten", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.changed) == 1 && l.changed["kept"]
 	})
 	gate.open()
-	await(t, kept.Established(), "established")
+	pgtest.Within(t, "established", kept.Established())
 	b.notify("kept", "x")
 	receive(t, kept)
 	settled(t, l)

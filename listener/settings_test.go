@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // What a database or a role may set does not end the session, delay it, or change what its statements mean.
@@ -38,8 +40,8 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 			}
 			session.Store(`a\'b`)
 			l.Rename()
-			eventually(t, "the new name", func() bool {
-				return value[bool](t, b.conn, `select exists (select from pg_stat_activity where application_name = $1)`, `a\'b`)
+			pgtest.Eventually(t, "the new name", func() bool {
+				return pgtest.Value[bool](t, b.conn, `select exists (select from pg_stat_activity where application_name = $1)`, `a\'b`)
 			})
 			if stats := l.Stats(); stats.Reconnects != 0 {
 				t.Errorf("the session was lost: %+v\n%s", stats, b.log)
@@ -58,7 +60,7 @@ func TestRename(t *testing.T) {
 	l := b.listener()
 	b.run(l)
 	s := b.established(l, "c")
-	pid := value[int](t, b.conn, `select pid from pg_stat_activity where application_name = 'the listener' and datname = current_database()`)
+	pid := pgtest.Value[int](t, b.conn, `select pid from pg_stat_activity where application_name = 'the listener' and datname = current_database()`)
 	for to, want := range map[string]string{
 		"plain":                   "plain",
 		"":                        "",
@@ -73,8 +75,8 @@ func TestRename(t *testing.T) {
 	} {
 		name.Store(to)
 		l.Rename()
-		eventually(t, "the name "+to, func() bool {
-			now := value[string](t, b.conn, `select coalesce(max(application_name), 'gone') from pg_stat_activity where pid = $1`, pid)
+		pgtest.Eventually(t, "the name "+to, func() bool {
+			now := pgtest.Value[string](t, b.conn, `select coalesce(max(application_name), 'gone') from pg_stat_activity where pid = $1`, pid)
 			return strings.HasPrefix(now, want) && (want != "" || now == "")
 		})
 		b.notify("c", to[:min(3, len(to))])
@@ -102,7 +104,7 @@ func TestLongSessionName(t *testing.T) {
 	s := b.established(l, "c")
 	before := named.Load()
 	l.Rename()
-	eventually(t, "the name is sent again", func() bool { return named.Load() > before })
+	pgtest.Eventually(t, "the name is sent again", func() bool { return named.Load() > before })
 	late := b.established(l, "late")
 	for _, s := range []*Subscription{s, late} {
 		b.notify(s.channel, "x")
@@ -132,7 +134,7 @@ func TestCutSessionName(t *testing.T) {
 		return pass(m)
 	})
 	l.Rename()
-	await(t, s.Missed(), "missed")
+	pgtest.Within(t, "missed", s.Missed())
 	b.notify("c", "x")
 	receive(t, s)
 	if stats := l.Stats(); stats.Channels != 1 || stats.Reconnects != 1 {

@@ -1,12 +1,10 @@
 package listener
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,8 +15,7 @@ import (
 )
 
 const (
-	patience = time.Minute      // how long a test waits for something that must happen
-	tardy    = 10 * time.Second // how much later than it should a busy machine may be; what never happens is later still
+	tardy = 10 * time.Second // how much later than it should a busy machine may be; what never happens is later still
 
 	// calm is a ProbeInterval that has probes in a test, and with which no session is lost on a busy machine, which stalls for a second
 	// or two.
@@ -120,7 +117,7 @@ func (b *bench) subscribe(l *Listener, channel string) *Subscription {
 func (b *bench) established(l *Listener, channel string) *Subscription {
 	b.t.Helper()
 	s := b.subscribe(l, channel)
-	await(b.t, s.Established(), "established")
+	pgtest.Within(b.t, "established", s.Established())
 	return s
 }
 
@@ -140,7 +137,7 @@ func (b *bench) exec(sql string, arguments ...any) {
 func (b *bench) backends() int {
 	b.t.Helper()
 	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`
-	return value[int](b.t, b.conn, countSessions)
+	return pgtest.Value[int](b.t, b.conn, countSessions)
 }
 
 // lastStatement is what the listener's session executed last, and when.
@@ -159,20 +156,11 @@ func (b *bench) terminate() {
 	b.exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`)
 }
 
-// value returns the only column of the only row.
-func value[T any](t testing.TB, conn *pgx.Conn, sql string, arguments ...any) (v T) {
-	t.Helper()
-	if err := conn.QueryRow(context.Background(), sql, arguments...).Scan(&v); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return v
-}
-
 // hears notifies until the subscription receives that. On a busy machine the session may be replaced once more: then what is sent
 // meanwhile is lost, and Missed says so.
 func (b *bench) hears(s *Subscription, payload string) {
 	b.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(pgtest.Patience)
 	for {
 		b.notify(s.channel, payload)
 		for again := false; !again; {
@@ -202,73 +190,21 @@ func receive(t testing.TB, s *Subscription) string {
 			t.Fatalf("channel %q: messages are closed", s.channel)
 		}
 		return payload
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatalf("channel %q: no message", s.channel)
 	}
 	return ""
 }
 
-func await(t testing.TB, signal <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-signal:
-	case <-time.After(patience):
-		t.Fatalf("no signal: %s", what)
-	}
-}
-
-func awaitError(t testing.TB, ended <-chan error) error {
-	t.Helper()
-	select {
-	case err := <-ended:
-		return err
-	case <-time.After(patience):
-		t.Fatal("it has not ended")
-	}
-	return nil
-}
-
-// eventually polls until the condition holds.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
 // logBuffer is a log that a test may read while it is written.
-type logBuffer struct {
-	mu     sync.Mutex // guards buffer
-	buffer bytes.Buffer
-}
-
-func (l *logBuffer) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(line)
-}
+type logBuffer struct{ pgtest.Buffer }
 
 func (l *logBuffer) logger() hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Output: l, Level: hclog.Debug})
 }
 
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
-}
-
 func (l *logBuffer) count(message string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buffer.String(), message)
+	return strings.Count(l.String(), message)
 }
 
 // blockingLog blocks at the first warning until release is closed.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // A subscriber that reads nothing delays nobody: beside a hundred of them, each message reaches the fast one as it reaches a
@@ -48,7 +50,7 @@ func TestSlowSubscribersDelayNobody(t *testing.T) {
 	if dropped := l.Stats().Dropped; dropped != slow*(rounds-2) {
 		t.Errorf("dropped %d messages, want %d", dropped, slow*(rounds-2))
 	}
-	eventually(t, "a line for each", func() bool { return b.log.count("subscriber is slow") == slow })
+	pgtest.Eventually(t, "a line for each", func() bool { return b.log.count("subscriber is slow") == slow })
 }
 
 // Each episode in which a subscriber falls behind is told and logged once, however many messages it loses, and the next one again.
@@ -68,7 +70,7 @@ func TestEachEpisodeIsToldOnce(t *testing.T) {
 		for i := range 10 {
 			send(fmt.Sprint(i))
 		}
-		await(t, slow.Missed(), "missed")
+		pgtest.Within(t, "missed", slow.Missed())
 		receive(t, slow) // one message now and then is no end of the episode
 		send("more")
 		send("lost")
@@ -78,8 +80,8 @@ func TestEachEpisodeIsToldOnce(t *testing.T) {
 		if got := receive(t, slow); got != "caught up" {
 			t.Errorf("received %q", got)
 		}
-		await(t, slow.Missed(), "missed for what was lost later")
-		eventually(t, "the end of the episode", func() bool { return b.log.count("subscriber keeps up again") == episode })
+		pgtest.Within(t, "missed for what was lost later", slow.Missed())
+		pgtest.Eventually(t, "the end of the episode", func() bool { return b.log.count("subscriber keeps up again") == episode })
 		if n := b.log.count("subscriber is slow"); n != episode {
 			t.Errorf("%d lines after %d episodes", n, episode)
 		}
@@ -102,7 +104,7 @@ func TestBlockedLogDelaysNoMessage(t *testing.T) {
 	receive(t, fast)
 	b.notify("c", "1") // overflows the slow one's buffer, which is logged
 	receive(t, fast)
-	await(t, log.reached, "the line that blocks")
+	pgtest.Within(t, "the line that blocks", log.reached)
 	for i := range 20 {
 		b.notify("c", fmt.Sprint(i))
 		if got := receive(t, fast); got != fmt.Sprint(i) {
@@ -112,7 +114,7 @@ func TestBlockedLogDelaysNoMessage(t *testing.T) {
 	slow.Close()
 	close(log.release)
 	stop()
-	if err := awaitError(t, ended); err != nil {
+	if err := pgtest.Within(t, "the end", ended); err != nil {
 		t.Error(err)
 	}
 }

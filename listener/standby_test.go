@@ -33,7 +33,7 @@ func TestHotStandby(t *testing.T) {
 	}
 	b.subscribe(l, "c")
 	ended, _ := b.run(l)
-	if err := awaitError(t, ended); !errors.Is(err, ErrHotStandby) || !strings.Contains(err.Error(), "connect to the primary") {
+	if err := pgtest.Within(t, "the end", ended); !errors.Is(err, ErrHotStandby) || !strings.Contains(err.Error(), "connect to the primary") {
 		t.Errorf("Run returned %v", err)
 	}
 	if len(called) != 1 || !errors.Is(<-called, ErrHotStandby) {
@@ -45,13 +45,13 @@ func TestHotStandby(t *testing.T) {
 	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
 	l = b.listener()
 	_, _ = b.run(l)
-	eventually(t, "a session that nobody wants yet", func() bool { return l.Stats().Connected })
+	pgtest.Eventually(t, "a session that nobody wants yet", func() bool { return l.Stats().Connected })
 	s := b.subscribe(l, "c")
-	eventually(t, "the log to name it", func() bool { return b.log.count("hot standby") > 0 })
-	if !value[bool](t, b.conn, `select pg_promote()`) {
+	pgtest.Eventually(t, "the log to name it", func() bool { return b.log.count("hot standby") > 0 })
+	if !pgtest.Value[bool](t, b.conn, `select pg_promote()`) {
 		t.Fatal("the standby is not promoted")
 	}
-	await(t, s.Established(), "established")
+	pgtest.Within(t, "established", s.Established())
 	b.notify("c", "x")
 	if got := receive(t, s); got != "x" {
 		t.Errorf("received %q", got)
@@ -74,7 +74,7 @@ func hotStandby(t *testing.T) string {
 	if !strings.HasPrefix(server.Host, "/") {
 		t.Skip("the primary listens on a port, where its pg_hba.conf lets no standby in")
 	}
-	backup := filepath.Join(value[string](t, conn, `select setting from pg_config where name = 'BINDIR'`), "pg_basebackup")
+	backup := filepath.Join(pgtest.Value[string](t, conn, `select setting from pg_config where name = 'BINDIR'`), "pg_basebackup")
 	if _, err := os.Stat(backup); err != nil {
 		t.Skipf("there is no pg_basebackup beside this PostgreSQL: %v", err)
 	}

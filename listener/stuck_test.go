@@ -27,11 +27,11 @@ func TestNotifyLockHeldBySomebody(t *testing.T) {
 	s := b.established(l, "c")
 	for round := 1; round <= 2; round++ {
 		release := b.holdNotifyLock()
-		eventually(t, "the line that says so", func() bool { return b.log.count(stuck) == round })
+		pgtest.Eventually(t, "the line that says so", func() bool { return b.log.count(stuck) == round })
 		late := b.established(l, "late") // LISTEN needs no such lock
 		before := len(b.log.String())
 		_, at := b.lastStatement()
-		eventually(t, "another probe", func() bool { _, now := b.lastStatement(); return now.After(at) })
+		pgtest.Eventually(t, "another probe", func() bool { _, now := b.lastStatement(); return now.After(at) })
 		if len(b.log.String()) != before {
 			t.Errorf("it has more to say:\n%s", b.log)
 		}
@@ -50,7 +50,7 @@ func TestNotifyLockHeldBySomebody(t *testing.T) {
 			t.Errorf("received %q", got)
 		}
 		probed := l.Stats().ProbeRoundTrip
-		eventually(t, "a probe that comes back", func() bool { return l.Stats().ProbeRoundTrip != probed })
+		pgtest.Eventually(t, "a probe that comes back", func() bool { return l.Stats().ProbeRoundTrip != probed })
 		late.Close()
 	}
 	if stats := l.Stats(); stats.Reconnects != 0 {
@@ -74,13 +74,13 @@ func (b *bench) holdNotifyLock() (release func()) {
 		cancel()
 		committing.Wait()
 	})
-	eventually(b.t, "a commit that hangs", func() bool {
-		return value[bool](b.t, b.conn, `select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
+	pgtest.Eventually(b.t, "a commit that hangs", func() bool {
+		return pgtest.Value[bool](b.t, b.conn, `select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
 			conn.PgConn().PID())
 	})
 	return func() {
 		cancel()
-		if err := awaitError(b.t, committed); err != nil {
+		if err := pgtest.Within(b.t, "the end", committed); err != nil {
 			b.t.Error(err)
 		}
 	}
@@ -107,13 +107,13 @@ func TestFullQueueIsNoReasonToReconnect(t *testing.T) {
 		}
 		return pass(m)
 	})
-	eventually(t, "three refusals", func() bool {
+	pgtest.Eventually(t, "three refusals", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return refused == 3
 	})
 	before := l.Stats().ProbeRoundTrip
-	eventually(t, "a probe that comes back", func() bool { return l.Stats().ProbeRoundTrip != before })
+	pgtest.Eventually(t, "a probe that comes back", func() bool { return l.Stats().ProbeRoundTrip != before })
 	b.notify("c", "x")
 	receive(t, s)
 	if stats := l.Stats(); stats.Reconnects != 0 || b.log.count("takes no NOTIFY from anybody") != 1 {
@@ -137,8 +137,8 @@ func TestRefusedProbeReplacesTheSession(t *testing.T) {
 		}
 		return pass(m)
 	})
-	eventually(t, "the reason in the log", said)
-	await(t, s.Missed(), "missed")
+	pgtest.Eventually(t, "the reason in the log", said)
+	pgtest.Within(t, "missed", s.Missed())
 }
 
 // A server process that is stopped answers nothing, and its socket stays open.
@@ -151,13 +151,13 @@ func TestStoppedBackendIsFound(t *testing.T) {
 	l := b.listener()
 	b.run(l)
 	s := b.established(l, "c")
-	pid := value[int](t, b.conn, `select pid from pg_stat_activity where application_name = 'the listener'`)
+	pid := pgtest.Value[int](t, b.conn, `select pid from pg_stat_activity where application_name = 'the listener'`)
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Skipf("the server's processes cannot be stopped: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // before the server stops, which would wait for it
 	stopped := time.Now()
-	await(t, s.Missed(), "missed")
+	pgtest.Within(t, "missed", s.Missed())
 	if took := time.Since(stopped); took > 2*interval+tardy {
 		t.Errorf("it took %s", took)
 	}
@@ -165,5 +165,5 @@ func TestStoppedBackendIsFound(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the old session to end", func() bool { return b.backends() == 1 })
+	pgtest.Eventually(t, "the old session to end", func() bool { return b.backends() == 1 })
 }

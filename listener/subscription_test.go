@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestSubscribeBeforeAndDuringRun(t *testing.T) {
@@ -18,7 +20,7 @@ func TestSubscribeBeforeAndDuringRun(t *testing.T) {
 	}
 
 	_, stop := b.run(l)
-	await(t, early.Established(), "early")
+	pgtest.Within(t, "early", early.Established())
 	late := b.established(l, "late")
 	b.notify("early", "1")
 	b.notify("late", "2")
@@ -44,7 +46,7 @@ func TestTwoSubscriptionsShareOneListen(t *testing.T) {
 	l := b.listener()
 	b.run(l)
 	b.established(l, "first") // so that the session is up, and what follows is a change to it
-	eventually(t, "the first probe", func() bool { return l.Stats().ProbeRoundTrip > 0 })
+	pgtest.Eventually(t, "the first probe", func() bool { return l.Stats().ProbeRoundTrip > 0 })
 	first := b.established(l, "shared")
 	listen, at := b.lastStatement()
 	if listen != `listen "shared";` {
@@ -76,7 +78,7 @@ func TestTwoSubscriptionsShareOneListen(t *testing.T) {
 	}
 
 	second.Close()
-	eventually(t, "unlisten", func() bool {
+	pgtest.Eventually(t, "unlisten", func() bool {
 		statement, _ := b.lastStatement()
 		return statement == `unlisten "shared";`
 	})
@@ -95,7 +97,7 @@ func TestClosedWhileNotConnected(t *testing.T) {
 	l := b.listener()
 	s := b.subscribe(l, "gone")
 	s.Close()
-	await(t, s.Established(), "established upon Close")
+	pgtest.Within(t, "established upon Close", s.Established())
 	b.run(l)
 	kept := b.established(l, "kept")
 	b.notify("gone", "x")
@@ -121,7 +123,7 @@ func TestSlowSubscriberLosesItsOwnMessagesOnly(t *testing.T) {
 			t.Fatalf("the fast subscriber received %q, want %q", got, payload)
 		}
 	}
-	await(t, slow.Missed(), "missed by the slow subscriber")
+	pgtest.Within(t, "missed by the slow subscriber", slow.Missed())
 	select {
 	case <-fast.Missed():
 		t.Error("the fast subscriber is told that it missed something")
@@ -140,7 +142,7 @@ func TestSlowSubscriberLosesItsOwnMessagesOnly(t *testing.T) {
 	if got := receive(t, slow); got != "after" {
 		t.Errorf("the slow subscriber received %q after it caught up", got)
 	}
-	eventually(t, "a line that it keeps up", func() bool { return b.log.count(keepsUp) == 1 })
+	pgtest.Eventually(t, "a line that it keeps up", func() bool { return b.log.count(keepsUp) == 1 })
 	if lines := b.log.count(dropping); lines != 1 {
 		t.Errorf("%d lines about one episode", lines)
 	}

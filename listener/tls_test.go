@@ -43,7 +43,7 @@ func TestEncryptedSession(t *testing.T) {
 	l := b.listener()
 	ended, stop := b.run(l)
 	s := b.established(l, "c")
-	if !value[bool](t, b.conn, `select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'the listener'`) {
+	if !pgtest.Value[bool](t, b.conn, `select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'the listener'`) {
 		t.Error("the session is not encrypted")
 	}
 	for range 50 {
@@ -60,17 +60,17 @@ func TestEncryptedSession(t *testing.T) {
 		receive(t, s)
 	}
 	b.terminate()
-	await(t, s.Missed(), "missed")
+	pgtest.Within(t, "missed", s.Missed())
 	b.awaitProbes(l, 1)
 	stopped := time.Now()
 	stop()
-	if err := awaitError(t, ended); err != nil {
+	if err := pgtest.Within(t, "the end", ended); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
 	if took := time.Since(stopped); took > tardy {
 		t.Errorf("the end took %s", took)
 	}
-	eventually(t, "no session left", func() bool { return b.backends() == 0 })
+	pgtest.Eventually(t, "no session left", func() bool { return b.backends() == 0 })
 	if stats := l.Stats(); stats.Reconnects != 1 {
 		t.Errorf("stats are %+v", stats)
 	}

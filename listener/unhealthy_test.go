@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // Unhealthy is called once, whatever it does: it may block for ever, and it may wait for Run to return.
@@ -48,12 +50,12 @@ func TestUnhealthyNeverHoldsRunUp(t *testing.T) {
 					t.Errorf("Run returned %v", err)
 				}
 			}()
-			await(t, returned, "Run returns")
+			pgtest.Within(t, "Run returns", returned)
 			if n := calls.Load(); n != 1 {
 				t.Errorf("it was called %d times", n)
 			}
 			close(release)
-			await(t, finished, "the callback's end")
+			pgtest.Within(t, "the callback's end", finished)
 		})
 	}
 }
@@ -69,7 +71,7 @@ func TestPatienceIsForThoseWhoSubscribe(t *testing.T) {
 	b.options.Patience = time.Second // in which there are six attempts at most
 	l := b.listener()
 	ended, _ := b.run(l)
-	eventually(t, "attempts beyond its patience", func() bool { return gate.refused.Load() >= 8 })
+	pgtest.Eventually(t, "attempts beyond its patience", func() bool { return gate.refused.Load() >= 8 })
 	if calls.Load() != 0 {
 		t.Error("it is unhealthy while nobody subscribes")
 	}
@@ -77,7 +79,7 @@ func TestPatienceIsForThoseWhoSubscribe(t *testing.T) {
 		t.Errorf("it warns while nobody subscribes:\n%s", b.log)
 	}
 	b.subscribe(l, "c")
-	if err := awaitError(t, ended); !errors.Is(err, errGone) || calls.Load() != 1 {
+	if err := pgtest.Within(t, "the end", ended); !errors.Is(err, errGone) || calls.Load() != 1 {
 		t.Errorf("Run returned %v, after %d calls", err, calls.Load())
 	}
 }
@@ -102,17 +104,17 @@ func TestRefusalForGoodIsToldWhileNobodySubscribes(t *testing.T) {
 	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
 	l := b.listener()
 	ended, stop := b.run(l)
-	eventually(t, "several attempts", func() bool { return refused.Load() >= 3 })
+	pgtest.Eventually(t, "several attempts", func() bool { return refused.Load() >= 3 })
 	if b.log.count(told) != 1 || b.log.count("28P01") != 1 {
 		t.Errorf("the log is:\n%s", b.log)
 	}
 	open.Store(true)
-	eventually(t, "a session", func() bool { return l.Stats().Connected })
+	pgtest.Eventually(t, "a session", func() bool { return l.Stats().Connected })
 	open.Store(false)
 	b.terminate()
-	eventually(t, "another line", func() bool { return b.log.count(told) == 2 })
+	pgtest.Eventually(t, "another line", func() bool { return b.log.count(told) == 2 })
 	stop()
-	if err := awaitError(t, ended); err != nil {
+	if err := pgtest.Within(t, "the end", ended); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
 }
@@ -143,7 +145,7 @@ func TestPatienceStartsAnewWithEachOutage(t *testing.T) {
 	for outage := range 5 {
 		if outage > 0 {
 			b.terminate()
-			await(t, s.Missed(), "missed")
+			pgtest.Within(t, "missed", s.Missed())
 		}
 		first := <-deadlines
 		if !first.After(last) || time.Until(first) > b.options.Patience {
@@ -179,7 +181,7 @@ func TestBackoff(t *testing.T) {
 	ended, _ := b.run(l)
 	b.established(l, "c")
 	b.terminate()
-	if err := awaitError(t, ended); !errors.Is(err, errGone) {
+	if err := pgtest.Within(t, "the end", ended); !errors.Is(err, errGone) {
 		t.Errorf("Run returned %v", err)
 	}
 	for i, delay := 1, firstDelay; i < len(attempts); i, delay = i+1, 2*delay {

@@ -155,7 +155,7 @@ func TestBenchCron(t *testing.T) {
 // On a server that it was given, an interrupted bench leaves neither its database nor a session.
 func TestInterruptedBenchLeavesNothing(t *testing.T) {
 	url := pgtest.Database(t)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	p := start(t, nil, "bench", "election", "--quick", "--url", url)
 	const selectDatabases = `select count(*) from pg_database where datname like 'pgsolo\_bench\_%'`
 	databases := func() (n int) {
@@ -164,7 +164,7 @@ func TestInterruptedBenchLeavesNothing(t *testing.T) {
 		}
 		return n
 	}
-	eventually(t, "kills", func() bool { return strings.Contains(p.log.String(), "kill_to_lead") })
+	pgtest.Eventually(t, "kills", func() bool { return strings.Contains(p.log.String(), "kill_to_lead") })
 	if n := databases(); n != 1 {
 		t.Errorf("%d databases of a bench, want 1", n)
 	}

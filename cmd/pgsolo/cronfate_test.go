@@ -87,7 +87,7 @@ func setupPointAt(t *testing.T, url string, manual bool, lease, drain string) *p
 	p.has("its claim", `select count(*) = 2 from pgsolo.cron_job`)
 	p.exec(waitToFinish)
 	standby := p.start()
-	eventually(t, "standby", func() bool { return standby.is("/standby") })
+	pgtest.Eventually(t, "standby", func() bool { return standby.is("/standby") })
 	return p
 }
 
@@ -122,18 +122,12 @@ func together[T any](t *testing.T, tests map[string]T, run func(*testing.T, T)) 
 // arrives waits for a run at a gate.
 func (p *pointTest) arrives(g *gate) attempt {
 	p.t.Helper()
-	select {
-	case a := <-g.waiting:
-		return a
-	case <-time.After(patience):
-		p.t.Fatal("waited too long for a run")
-		panic("unreachable")
-	}
+	return pgtest.Within(p.t, "a run", g.waiting)
 }
 
 func (p *pointTest) trigger(job string) time.Time {
 	p.t.Helper()
-	return ask[time.Time](p.t, p.conn, `select pgsolo.trigger_job($1)`, job)
+	return pgtest.Value[time.Time](p.t, p.conn, `select pgsolo.trigger_job($1)`, job)
 }
 
 // open lets those runs pass that wait, and those that begin from now on.

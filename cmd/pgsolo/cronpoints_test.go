@@ -4,6 +4,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // point is a moment in a tick's life.
@@ -45,12 +47,12 @@ var points = map[string]point{
 // makes up for them. One that waits before the second of them is due has not.
 func beforeRow(p *pointTest) (ticks map[string]time.Time, unlock func()) {
 	p.has("a first tick", `select count(distinct job) = 2 from pgsolo.cron_run`)
-	eventually(p.t, "a leader that waits in time", func() bool {
+	pgtest.Eventually(p.t, "a leader that waits in time", func() bool {
 		unlock = p.lockLeader()
 		ticks = map[string]time.Time{}
 		var following time.Time
 		for _, job := range []string{"abandon", "retry"} {
-			ticks[job] = ask[time.Time](p.t, p.conn,
+			ticks[job] = pgtest.Value[time.Time](p.t, p.conn,
 				`select max(scheduled_at) + interval '1 second' from pgsolo.cron_run where job = $1`, job)
 			following = ticks[job].Add(time.Second)
 		}
@@ -134,7 +136,7 @@ func inQueue(p *pointTest) (map[string]time.Time, func()) {
 	ticks, _ := duringRun(p)
 	for job := range ticks {
 		p.has("a tick in the queue", `select exists (select from pgsolo.cron_run where job = $1 and outcome = 'queued')`, job)
-		ticks[job] = ask[time.Time](p.t, p.conn,
+		ticks[job] = pgtest.Value[time.Time](p.t, p.conn,
 			`select min(scheduled_at) from pgsolo.cron_run where job = $1 and outcome = 'queued'`, job)
 	}
 	return ticks, func() {}

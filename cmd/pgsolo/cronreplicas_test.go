@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 // replicas are processes of one configuration against one database.
@@ -24,7 +26,7 @@ type replicas struct {
 }
 
 func startReplicas(t *testing.T, url, more string, n int) *replicas {
-	r := &replicas{t: t, path: configure(t, url, more), url: url, conn: connect(t, url)}
+	r := &replicas{t: t, path: configure(t, url, more), url: url, conn: pgtest.Connect(t, url)}
 	for range n {
 		r.start()
 	}
@@ -41,7 +43,7 @@ func (r *replicas) start() *process {
 // leader waits for one with a later term.
 func (r *replicas) leader(after int64) (leads *process, term int64) {
 	r.t.Helper()
-	eventually(r.t, "a leader", func() bool {
+	pgtest.Eventually(r.t, "a leader", func() bool {
 		var pid int64
 		err := r.conn.QueryRow(r.t.Context(), `select split_part(holder, '/', -1)::bigint, term from pgsolo.leader where term > $1`,
 			after).Scan(&pid, &term)
@@ -58,7 +60,7 @@ func (r *replicas) leader(after int64) (leads *process, term int64) {
 // has waits until a query of one boolean says so.
 func (r *replicas) has(what, query string, args ...any) {
 	r.t.Helper()
-	eventually(r.t, what, func() bool { return ask[bool](r.t, r.conn, query, args...) })
+	pgtest.Eventually(r.t, what, func() bool { return pgtest.Value[bool](r.t, r.conn, query, args...) })
 }
 
 func (r *replicas) exec(sql string, args ...any) {
@@ -78,7 +80,7 @@ const (
 // lock runs a statement that locks rows. unlock gives them free again.
 func (r *replicas) lock(sql string) (unlock func()) {
 	r.t.Helper()
-	conn := connect(r.t, r.url)
+	conn := pgtest.Connect(r.t, r.url)
 	tx, err := conn.Begin(r.t.Context())
 	if err == nil {
 		_, err = tx.Exec(r.t.Context(), sql)
@@ -98,9 +100,9 @@ func (r *replicas) lock(sql string) (unlock func()) {
 // lockLeader keeps every leader from writing to the rows of cron jobs, from a moment on at which none of them is open.
 func (r *replicas) lockLeader() (unlock func()) {
 	r.t.Helper()
-	eventually(r.t, "a moment without a run", func() bool {
+	pgtest.Eventually(r.t, "a moment without a run", func() bool {
 		unlock = r.lock(`select from pgsolo.cron_leader for update`)
-		if ask[bool](r.t, r.conn, `select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`) {
+		if pgtest.Value[bool](r.t, r.conn, `select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`) {
 			return true
 		}
 		unlock()
@@ -113,7 +115,7 @@ func (r *replicas) lockLeader() (unlock func()) {
 func (p *process) freeze() {
 	p.t.Helper()
 	p.signal(syscall.SIGSTOP)
-	eventually(p.t, "a process that stands still", func() bool {
+	pgtest.Eventually(p.t, "a process that stands still", func() bool {
 		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid)) // none where there is no /proc
 		return err == nil && !slices.ContainsFunc(threads, func(path string) bool {
 			stat, err := os.ReadFile(path)
@@ -123,14 +125,6 @@ func (p *process) freeze() {
 }
 
 func (p *process) thaw() { p.signal(syscall.SIGCONT) }
-
-func ask[T any](t *testing.T, conn *pgx.Conn, query string, args ...any) (answer T) {
-	t.Helper()
-	if err := conn.QueryRow(t.Context(), query, args...).Scan(&answer); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	return answer
-}
 
 // cronRow is a row of the history.
 type cronRow struct {

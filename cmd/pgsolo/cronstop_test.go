@@ -38,21 +38,24 @@ func TestPlannedStopDuringATick(t *testing.T) {
 		p := setupPoint(t, false, seenLease, test.drain)
 		ticks, _ := duringRun(p)
 		test.stop(p)
-		eventually(t, "the stop to begin", func() bool { return strings.Contains(p.leads.log.String(), test.says) })
+		pgtest.Eventually(t, "the stop to begin", func() bool {
+			return strings.Contains(p.leads.log.String(), test.says)
+		})
 		if test.drain == "0s" {
 			p.leader(1) // and only then may the runs go on, which have been cut off
 		}
 		p.goOn(ticks, test.want)
 		if test.code != exitUnhealthy {
 			// Where the drain is over it has one second for that, which may be too little on a busy machine: then it says so.
-			eventually(t, "a row that the old leader has closed", func() bool {
-				return ask[bool](t, p.conn, `select coalesce(error, '') not like '%was gone%' from pgsolo.cron_run
+			pgtest.Eventually(t, "a row that the old leader has closed", func() bool {
+				return pgtest.Value[bool](t, p.conn,
+					`select coalesce(error, '') not like '%was gone%' from pgsolo.cron_run
 					where job = 'abandon' and scheduled_at = $1`, ticks["abandon"]) ||
 					test.drain == "0s" && strings.Contains(p.leads.log.String(), "last outcomes not written")
 			})
 		}
 		if test.code < 0 {
-			eventually(t, "the old leader to stand by", func() bool { return p.leads.is("/standby") })
+			pgtest.Eventually(t, "the old leader to stand by", func() bool { return p.leads.is("/standby") })
 		} else if code := p.leads.exit(); code != test.code {
 			t.Errorf("exit code %d, want %d", code, test.code)
 		}
@@ -69,8 +72,8 @@ func TestLostSessionOfACronLeader(t *testing.T) {
 		p := setupPoint(t, false, seenLease, "20s")
 		ticks, then := reach(p)
 		var waiting []int32
-		eventually(t, "sessions that wait", func() bool {
-			waiting = ask[[]int32](t, p.conn, `select coalesce(array_agg(pid), '{}')`+ofFirstTerm+` and wait_event_type = 'Lock'`)
+		pgtest.Eventually(t, "sessions that wait", func() bool {
+			waiting = pgtest.Value[[]int32](t, p.conn, `select coalesce(array_agg(pid), '{}')`+ofFirstTerm+` and wait_event_type = 'Lock'`)
 			return len(waiting) > 0
 		})
 		p.exec(`select pg_terminate_backend(pid) from unnest($1::int[]) pid`, waiting)
@@ -97,7 +100,7 @@ func TestRestartOfPostgreSQLDuringATick(t *testing.T) {
 		if err := server.Restart(t.Context(), mode); err != nil {
 			t.Fatal(err)
 		}
-		p.conn = connect(t, p.url)
+		p.conn = pgtest.Connect(t, p.url)
 		if code := p.leads.exit(); code != exitUnhealthy { // and only then may the runs go on, which have been cut off
 			t.Errorf("exit code %d, want %d", code, exitUnhealthy)
 		}

@@ -26,7 +26,7 @@ handler "second" {
   election = "reports"
   exec { command = ["true"] }
 }`)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	// Terms of the first are far ahead, as after many takeovers.
 	if _, err := conn.Exec(t.Context(), `insert into pgsolo.leader (election, term) values ('orders', 50)`); err != nil {
 		t.Fatal(err)
@@ -40,12 +40,12 @@ handler "second" {
 		}
 		return leaders
 	}
-	eventually(t, "a leader of each", func() bool { return leads("orders") == 1 && leads("reports") == 1 })
+	pgtest.Eventually(t, "a leader of each", func() bool { return leads("orders") == 1 && leads("reports") == 1 })
 	for n := range 3 {
 		if _, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic) values ('t')`); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "both handlers to be done", func() (done bool) {
+		pgtest.Eventually(t, "both handlers to be done", func() (done bool) {
 			if err := conn.QueryRow(t.Context(), `select count(*) = 2 from pgsolo.cursor where done @> $1::bigint`, n+1).Scan(&done); err != nil {
 				t.Fatal(err)
 			}

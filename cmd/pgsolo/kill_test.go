@@ -81,13 +81,13 @@ cron "c" {
 	for i := range replicas {
 		replicas[i] = start(t, nil, "run", "-c", path)
 	}
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	leader := func(after int64) (*process, int64, time.Time) {
 		var (
 			pid, term int64
 			since     time.Time
 		)
-		eventually(t, "a leader", func() bool {
+		pgtest.Eventually(t, "a leader", func() bool {
 			err := conn.QueryRow(t.Context(), `select split_part(holder, '/', -1)::bigint, term, since from pgsolo.leader where term > $1`, after).
 				Scan(&pid, &term, &since)
 			return err == nil
@@ -109,7 +109,7 @@ cron "c" {
 	var takeovers []time.Duration
 	for range kills {
 		arrived, ticked := inserted.Load(), seen.tickCount()
-		eventually(t, "work", func() bool { return inserted.Load() >= arrived+100 && seen.tickCount() > ticked })
+		pgtest.Eventually(t, "work", func() bool { return inserted.Load() >= arrived+100 && seen.tickCount() > ticked })
 		seen.mu.Lock()
 		seen.killed[term] = true
 		seen.mu.Unlock()
@@ -125,14 +125,14 @@ cron "c" {
 		current, term, since = leader(term)
 		takeovers = append(takeovers, since.Sub(killed))
 		for _, p := range replicas {
-			eventually(t, "readiness", func() bool { return p.is("/readyz") })
+			pgtest.Eventually(t, "readiness", func() bool { return p.is("/readyz") })
 		}
 	}
 	close(stop)
 	producing.Wait()
 	t.Logf("%d events; from the kill to the next leader: %v", inserted.Load(), takeovers)
 
-	eventually(t, "every event", func() bool {
+	pgtest.Eventually(t, "every event", func() bool {
 		seen.mu.Lock()
 		defer seen.mu.Unlock()
 		return int64(len(seen.events)) >= inserted.Load()

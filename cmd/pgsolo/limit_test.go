@@ -12,7 +12,7 @@ import (
 func TestTakeoverAtTheConnectionLimit(t *testing.T) {
 	server := pgtest.Server(t, privatepg.Options{TCP: true})
 	admin := server.URL("postgres")
-	conn := connect(t, admin)
+	conn := pgtest.Connect(t, admin)
 	exec := func(sql string) {
 		t.Helper()
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
@@ -35,24 +35,24 @@ handler "h" {
   exec { command = ["true"] }
 }`)
 	leader := start(t, nil, "run", "-c", path)
-	eventually(t, "leader", func() bool { return leader.is("/leader") })
+	pgtest.Eventually(t, "leader", func() bool { return leader.is("/leader") })
 	const sessions = `select count(*) = $1 from pg_stat_activity where application_name = $2`
-	eventually(t, "no session of the leader that it has not renamed yet", func() bool {
-		return ask[bool](t, conn, sessions, 0, "pgsolo main standby")
+	pgtest.Eventually(t, "no session of the leader that it has not renamed yet", func() bool {
+		return pgtest.Value[bool](t, conn, sessions, 0, "pgsolo main standby")
 	})
 	standby := start(t, nil, "run", "-c", path)
-	eventually(t, "the standby's three sessions", func() bool {
-		return ask[bool](t, conn, sessions, 3, "pgsolo main standby") && standby.is("/standby")
+	pgtest.Eventually(t, "the standby's three sessions", func() bool {
+		return pgtest.Value[bool](t, conn, sessions, 3, "pgsolo main standby") && standby.is("/standby")
 	})
 	exec(`alter role app connection limit 0`)
 	leader.kill()
-	eventually(t, "the standby to lead", func() bool { return standby.is("/leader") })
+	pgtest.Eventually(t, "the standby to lead", func() bool { return standby.is("/leader") })
 	exec(`insert into pgsolo.event (topic) values ('t')`)
-	eventually(t, "the event to be done", func() (done bool) {
+	pgtest.Eventually(t, "the event to be done", func() (done bool) {
 		if err := conn.QueryRow(t.Context(), `select coalesce(bool_and(done @> 1::bigint), false) from pgsolo.cursor`).Scan(&done); err != nil {
 			t.Fatal(err)
 		}
 		return done
 	})
-	eventually(t, "its sessions to bear the term", func() bool { return ask[bool](t, conn, sessions, 3, "pgsolo main term 2") })
+	pgtest.Eventually(t, "its sessions to bear the term", func() bool { return pgtest.Value[bool](t, conn, sessions, 3, "pgsolo main term 2") })
 }

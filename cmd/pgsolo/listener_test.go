@@ -17,7 +17,7 @@ var listenerUp = regexp.MustCompile(`listener: session established: .*pid=(\d+)`
 func (p *process) listenerPID(n int) int {
 	p.t.Helper()
 	var found [][]string
-	eventually(p.t, "the listener's session "+strconv.Itoa(n), func() bool {
+	pgtest.Eventually(p.t, "the listener's session "+strconv.Itoa(n), func() bool {
 		found = listenerUp.FindAllStringSubmatch(p.log.String(), -1)
 		return len(found) >= n
 	})
@@ -32,7 +32,7 @@ func (p *process) listenerPID(n int) int {
 // it has handed over.
 func TestLeaderWhoseListenerGivesUp(t *testing.T) {
 	server := pgtest.Server(t, privatepg.Options{TCP: true})
-	conn := connect(t, server.URL("postgres"))
+	conn := pgtest.Connect(t, server.URL("postgres"))
 	exec := func(sql string, arguments ...any) {
 		t.Helper()
 		if _, err := conn.Exec(t.Context(), sql, arguments...); err != nil {
@@ -55,19 +55,19 @@ handler "h" {
   topic = "t"
   exec { command = ["true"] }
 }`))
-	eventually(t, "leader", func() bool { return p.is("/leader") })
+	pgtest.Eventually(t, "leader", func() bool { return p.is("/leader") })
 	subscribed := func() bool {
 		_, metrics := p.get("/metrics")
 		return strings.Contains(metrics, `pgsolo_listener_subscriptions{name="main"} 1`+"\n")
 	}
-	eventually(t, "a subscription", subscribed)
+	pgtest.Eventually(t, "a subscription", subscribed)
 
 	const terminate = `select pg_terminate_backend($1)`
 	for blip := 1; blip <= 3; blip++ {
 		pid := p.listenerPID(blip)
 		exec(`alter role app connection limit 0`)
 		exec(terminate, pid)
-		eventually(t, "an attempt that fails", func() bool { return strings.Count(p.log.String(), "cannot connect, will retry") == blip })
+		pgtest.Eventually(t, "an attempt that fails", func() bool { return strings.Count(p.log.String(), "cannot connect, will retry") == blip })
 		exec(`alter role app connection limit -1`)
 	}
 	pid := p.listenerPID(4)

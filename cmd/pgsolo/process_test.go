@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,11 +10,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
 
@@ -23,32 +22,14 @@ import (
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	log   *syncBuffer
+	log   *pgtest.Buffer
 	ended chan struct{} // closed when it has ended
-}
-
-// syncBuffer is a buffer that a process writes and a test reads.
-type syncBuffer struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // start runs pgsolo with the arguments and environment until the test ends.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), log: &syncBuffer{}, ended: make(chan struct{})}
+	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), log: &pgtest.Buffer{}, ended: make(chan struct{})}
 	p.cmd.Env = append(append(os.Environ(), beProgram+"=1"), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
@@ -68,13 +49,10 @@ func start(t *testing.T, env []string, args ...string) *process {
 	return p
 }
 
-// patience is how long a test waits for what must happen, on however busy a machine.
-const patience = time.Minute
-
 // exit waits for the end and returns the exit code.
 func (p *process) exit() int {
 	p.t.Helper()
-	return p.exitWithin(patience)
+	return p.exitWithin(pgtest.Patience)
 }
 
 func (p *process) exitWithin(limit time.Duration) int {
@@ -103,7 +81,7 @@ var servingHTTP = regexp.MustCompile(`serving HTTP: address=(\S+)`)
 func (p *process) address() string {
 	p.t.Helper()
 	var url string
-	eventually(p.t, "HTTP", func() bool {
+	pgtest.Eventually(p.t, "HTTP", func() bool {
 		if match := servingHTTP.FindStringSubmatch(p.log.String()); match != nil {
 			url = "http://" + match[1]
 		}
@@ -171,20 +149,6 @@ func configure(t *testing.T, url, more string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("waited too long for %s", what)
-		}
-	}
 }
 
 // mustContain checks what a person reads.

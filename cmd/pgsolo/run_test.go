@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
@@ -40,13 +37,13 @@ handler "h" {
   topic = "t"
   webhook { url = "`+receiver.URL+`" }
 }`))
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic) values ('t')`); err != nil {
 		t.Fatal(err)
 	}
 	<-begun
 	p.signal(syscall.SIGTERM)
-	eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
+	pgtest.Eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
 	if !p.is("/leader") {
 		t.Error("a leader that drains no longer answers that it leads")
 	}
@@ -74,10 +71,10 @@ cron "endless" {
   schedule = "* * * * * *"
   exec { command = ["/bin/sh", "-c", "touch `+folder+`/begun; trap '' TERM; while :; do sleep 1; done"] }
 }`))
-	eventually(t, "the job to begin", func() bool { _, err := os.Stat(filepath.Join(folder, "begun")); return err == nil })
+	pgtest.Eventually(t, "the job to begin", func() bool { _, err := os.Stat(filepath.Join(folder, "begun")); return err == nil })
 	p.signal(syscall.SIGINT)
-	eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
-	eventually(t, "the second signal to end it", func() bool { // one that follows at once counts as the same
+	pgtest.Eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
+	pgtest.Eventually(t, "the second signal to end it", func() bool { // one that follows at once counts as the same
 		_ = p.cmd.Process.Signal(syscall.SIGINT)
 		return isClosed(p.ended)
 	})
@@ -89,8 +86,8 @@ cron "endless" {
 func TestLostLeadershipIsExitCode3(t *testing.T) {
 	url := pgtest.Database(t)
 	p := start(t, nil, "run", "-c", configure(t, url, oneCron))
-	eventually(t, "leader", func() bool { return p.is("/leader") })
-	if _, err := connect(t, url).Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
+	pgtest.Eventually(t, "leader", func() bool { return p.is("/leader") })
+	if _, err := pgtest.Connect(t, url).Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
 		where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`); err != nil {
 		t.Fatal(err)
 	}
@@ -104,9 +101,9 @@ func TestHTTP(t *testing.T) {
 	url := pgtest.Database(t)
 	path := configure(t, url, oneCron)
 	leader := start(t, nil, "run", "-c", path)
-	eventually(t, "leader", func() bool { return leader.is("/leader") })
+	pgtest.Eventually(t, "leader", func() bool { return leader.is("/leader") })
 	standby := start(t, nil, "run", "-c", path)
-	eventually(t, "standby", func() bool { return standby.is("/standby") })
+	pgtest.Eventually(t, "standby", func() bool { return standby.is("/standby") })
 	for _, p := range []*process{leader, standby} {
 		if !p.is("/livez") || !p.is("/readyz") {
 			t.Error("not live or not ready")
@@ -136,14 +133,14 @@ func TestDatabaseOutOfReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, nil, "run", "-c", configure(t, address, oneCron))
-	eventually(t, "a first try", func() bool { return strings.Contains(p.log.String(), "trying again") })
+	pgtest.Eventually(t, "a first try", func() bool { return strings.Contains(p.log.String(), "trying again") })
 	if !p.is("/livez") || p.is("/readyz") {
 		t.Error("want live and not ready while the database is down")
 	}
 	if err := server.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "leader", func() bool { return p.is("/leader") && p.is("/readyz") })
+	pgtest.Eventually(t, "leader", func() bool { return p.is("/leader") && p.is("/readyz") })
 	if n := strings.Count(p.log.String(), "trying again"); n != 1 {
 		t.Errorf("%d lines about the outage, want one", n)
 	}
@@ -219,7 +216,7 @@ func TestUsageAndConfiguration(t *testing.T) {
 
 func TestDev(t *testing.T) {
 	p := start(t, nil, "dev", "-c", configure(t, "postgres://nobody@127.0.0.1:1/none", "topic \"t\" {}\n"+oneCron))
-	eventually(t, "leader", func() bool { return p.is("/leader") })
+	pgtest.Eventually(t, "leader", func() bool { return p.is("/leader") })
 	pid := strconv.Itoa(p.cmd.Process.Pid)
 	if holder := p.status().Holder; !strings.HasSuffix(holder, "/"+pid) {
 		t.Errorf("holder %q, want process %s", holder, pid)
@@ -233,20 +230,10 @@ func TestDev(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	p := start(t, nil, "demo", "--for", "8s") // the first kill comes after 3.5 s at the latest
-	if code := p.exitWithin(2 * patience); code != exitDone {
+	if code := p.exitWithin(2 * pgtest.Patience); code != exitDone {
 		t.Errorf("exit code %d, want %d", code, exitDone)
 	}
 	mustContain(t, p.log.String(), "leader killed; term 2 leads after", "Summary", " 0 lost", " 0 doubled, 0 missed", " 0 overlaps")
-}
-
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
-	return conn
 }
 
 func isClosed(c <-chan struct{}) bool {

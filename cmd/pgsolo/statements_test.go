@@ -25,7 +25,7 @@ func TestLeaderThatFailsLeavesNoStatement(t *testing.T) {
 
 func testFailureDuringStatements(t *testing.T, signal syscall.Signal, bound time.Duration) {
 	url := pgtest.Database(t)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	for _, statement := range []string{
 		`create table effect (id bigint, term bigint)`,
 		`create sequence overlapped`,
@@ -73,26 +73,26 @@ cron "c" {
 		}
 		return counts[term-1]
 	}
-	eventually(t, "the topic", func() bool {
+	pgtest.Eventually(t, "the topic", func() bool {
 		_, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic) values ('t')`)
 		return err == nil
 	})
-	eventually(t, "both statements", func() bool { return began(1) == 2 })
+	pgtest.Eventually(t, "both statements", func() bool { return began(1) == 2 })
 	successor := start(t, nil, "run", "-c", path)
-	eventually(t, "the standby", func() bool { return successor.is("/readyz") })
+	pgtest.Eventually(t, "the standby", func() bool { return successor.is("/readyz") })
 
 	failed := time.Now()
 	leader.signal(signal)
-	eventually(t, "the statements of the next leader", func() bool { return began(2) == 2 })
+	pgtest.Eventually(t, "the statements of the next leader", func() bool { return began(2) == 2 })
 	took := time.Since(failed)
 	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name like '%term 1'`
-	sessions := ask[int](t, conn, countSessions)
-	t.Logf("from the failure to the next leader %s, to its statements %s", ask[time.Time](t, conn, `select since from pgsolo.leader`).Sub(failed), took)
-	if overlapped, effects := ask[bool](t, conn, `select is_called from overlapped`), ask[int](t, conn, `select count(*) from effect`); overlapped || effects != 0 {
+	sessions := pgtest.Value[int](t, conn, countSessions)
+	t.Logf("from the failure to the next leader %s, to its statements %s", pgtest.Value[time.Time](t, conn, `select since from pgsolo.leader`).Sub(failed), took)
+	if overlapped, effects := pgtest.Value[bool](t, conn, `select is_called from overlapped`), pgtest.Value[int](t, conn, `select count(*) from effect`); overlapped || effects != 0 {
 		t.Errorf("overlapped: %t, %d effects", overlapped, effects)
 	}
 	if signal == syscall.SIGTERM { // a leader that has resigned is not waited for: it closes its idle sessions by itself
-		eventually(t, "the sessions of the first leader to end", func() bool { return ask[int](t, conn, countSessions) == 0 })
+		pgtest.Eventually(t, "the sessions of the first leader to end", func() bool { return pgtest.Value[int](t, conn, countSessions) == 0 })
 	} else if sessions != 0 {
 		t.Errorf("%d sessions of the first leader", sessions)
 	}

@@ -16,7 +16,7 @@ handler "h" {
   topic = "t"
   exec { command = ["true"] }
 }`)
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	exec := func(sql string) {
 		t.Helper()
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
@@ -24,16 +24,16 @@ handler "h" {
 		}
 	}
 	first := start(t, nil, "run", "-c", path)
-	eventually(t, "first leader", func() bool { return first.is("/leader") })
+	pgtest.Eventually(t, "first leader", func() bool { return first.is("/leader") })
 	second := start(t, nil, "run", "-c", path)
-	eventually(t, "standby", func() bool { return second.is("/standby") })
+	pgtest.Eventually(t, "standby", func() bool { return second.is("/standby") })
 	exec(`insert into pgsolo.event (topic) values ('t')`) // so that sessions of the pool are in use
 	exec(`select pgsolo.step_down('main')`)
-	eventually(t, "second leader", func() bool { return second.is("/leader") })
-	eventually(t, "first to stand by", func() bool { return first.is("/standby") })
+	pgtest.Eventually(t, "second leader", func() bool { return second.is("/leader") })
+	pgtest.Eventually(t, "first to stand by", func() bool { return first.is("/standby") })
 	killed := time.Now()
 	second.kill()
-	eventually(t, "first leader again", func() bool { return first.is("/leader") })
+	pgtest.Eventually(t, "first leader again", func() bool { return first.is("/leader") })
 	t.Logf("first leads again after %s", time.Since(killed).Round(time.Millisecond))
 	var ended string
 	if err := conn.QueryRow(t.Context(), `select ended from pgsolo.leader_term where term = 2`).Scan(&ended); err != nil {

@@ -12,11 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 )
-
-// patience bounds each wait for something that should happen at once.
-const patience = time.Minute
 
 // sleepers starts a child that forks a grandchild. Both ignore SIGTERM and SIGHUP and hold the FIFO open for as long as they
 // live. Neither holds the command's output, so nothing but a signal can be what ends them.
@@ -54,7 +52,7 @@ func newFIFO(t *testing.T) *fifo {
 // waitReady waits for the line that a script writes.
 func (f *fifo) waitReady(t *testing.T) {
 	t.Helper()
-	if err := f.read.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := f.read.SetReadDeadline(time.Now().Add(pgtest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(f.read).ReadString('\n'); err != nil {
@@ -66,7 +64,7 @@ func (f *fifo) waitReady(t *testing.T) {
 func (f *fifo) waitGone(t *testing.T) {
 	t.Helper()
 	f.write.Close()
-	if err := f.read.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := f.read.SetReadDeadline(time.Now().Add(pgtest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.read.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -149,7 +147,7 @@ func TestProcessOutsideGroupDoesNotHoldRun(t *testing.T) {
 		if err != nil {
 			t.Errorf("Run = %v, want success", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Error("Run waits for a process outside the group")
 	}
 }

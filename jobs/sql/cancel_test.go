@@ -26,13 +26,13 @@ func TestCancelEndsTheStatement(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer one.Close()
-	session := value[int](t, one, `select pg_backend_pid()`)
+	session := pgtest.Value[int](t, one, `select pg_backend_pid()`)
 	slow := 0
 	for range 20 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- Statement{SQL: `select pg_sleep(60)`, Pool: one}.Run(ctx, jobs.Invocation{}) }()
-		eventually(t, "the statement", func() bool { return active(t, pool, "pg_sleep") == 1 })
+		pgtest.Eventually(t, "the statement", func() bool { return active(t, pool, "pg_sleep") == 1 })
 		begin := time.Now()
 		cancel(errStop)
 		err := <-ended
@@ -45,7 +45,7 @@ func TestCancelEndsTheStatement(t *testing.T) {
 		if time.Since(begin) > cancelTime/2 {
 			slow++
 		}
-		if next := value[int](t, one, `select pg_backend_pid()`); next != session {
+		if next := pgtest.Value[int](t, one, `select pg_backend_pid()`); next != session {
 			t.Fatal("the session was closed")
 		}
 	}
@@ -69,7 +69,7 @@ func TestCancelAtAnyTime(t *testing.T) {
 		case !errors.Is(err, errStop):
 			t.Fatalf("after %d µs: %v", i*5, err)
 		}
-		if n := value[int](t, pool, `select count(*) from t`); n != rows {
+		if n := pgtest.Value[int](t, pool, `select count(*) from t`); n != rows {
 			t.Fatalf("after %d µs: %d rows, want %d: %v", i*5, n, rows, err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestCancelInTransaction(t *testing.T) {
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := value[int](t, pool, `select count(*) from t`); n != 1 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from t`); n != 1 {
 		t.Errorf("%d rows, want 1", n)
 	}
 }
@@ -116,8 +116,8 @@ func TestStatementThatDoesNotEnd(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- Statement{SQL: `select pg_sleep(60)`, Pool: pool}.Run(ctx, jobs.Invocation{}) }()
-	eventually(t, "the statement", func() bool { return active(t, pool, "pg_sleep") == 1 })
-	frozen := value[int](t, pool, `select pid from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()`)
+	pgtest.Eventually(t, "the statement", func() bool { return active(t, pool, "pg_sleep") == 1 })
+	frozen := pgtest.Value[int](t, pool, `select pid from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()`)
 	if err := syscall.Kill(frozen, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"os"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
@@ -16,14 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(pgtest.Main(m, func(ctx context.Context, url string) error {
-		conn, err := pgx.Connect(ctx, url)
-		if err != nil {
-			return err
-		}
-		defer conn.Close(ctx)
-		return jobs.Migrate(ctx, conn, jobs.DefaultSchema)
-	}))
+	os.Exit(pgtest.Main(m, pgtest.Migrating(jobs.DefaultSchema, jobs.Migrate)))
 }
 
 // setup returns a pool on a database of the test's own, which keeps notices.
@@ -47,31 +38,10 @@ func setup(t testing.TB, tables ...string) *pgxpool.Pool {
 	return pool
 }
 
-func value[T any](t testing.TB, pool *pgxpool.Pool, query string, args ...any) (v T) {
-	t.Helper()
-	if err := pool.QueryRow(context.Background(), query, args...).Scan(&v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for limit := time.After(time.Minute); !condition(); {
-		select {
-		case <-ticker.C:
-		case <-limit:
-			t.Fatalf("waited a minute for %s", what)
-		}
-	}
-}
-
 // active is how many sessions of the database run a statement that contains the text.
 func active(t testing.TB, pool *pgxpool.Pool, text string) int {
 	t.Helper()
-	return value[int](t, pool, `select count(*) from pg_stat_activity
+	return pgtest.Value[int](t, pool, `select count(*) from pg_stat_activity
 		where datname = current_database() and pid <> pg_backend_pid() and state = 'active' and strpos(query, $1) > 0`, text)
 }
 
@@ -86,7 +56,7 @@ func history(t testing.TB, pool *pgxpool.Pool, statement Statement) (outcome, ou
 		t.Fatal(err)
 	}
 	defer lead(t, scheduler)()
-	eventually(t, "a run's end", func() bool {
+	pgtest.Eventually(t, "a run's end", func() bool {
 		err := pool.QueryRow(t.Context(), `select outcome, coalesce(output, ''), coalesce(error, '') from pgsolo.cron_run
 			where outcome in ('ok', 'failed') order by scheduled_at limit 1`).Scan(&outcome, &output, &failure)
 		return err == nil

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
@@ -40,7 +41,7 @@ func TestServerDecidesOnTypes(t *testing.T) {
 	const rows = `select string_agg(concat_ws(' ', i, n, f, b, quote_nullable(s), at at time zone 'UTC', j, u, raw, a, missing is null), '; ' order by i) from t`
 	const want = `-7 123456789012345678901234567890 0.25 t 'named' 2026-01-02 03:04:05 {"a": [1]} a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 \x00ff {1,2} t; ` +
 		`12 1.50 NaN f '' 2026-01-02 02:04:05 [1] t`
-	if diff := cmp.Diff(want, value[string](t, pool, rows)); diff != "" {
+	if diff := cmp.Diff(want, pgtest.Value[string](t, pool, rows)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 }
@@ -152,7 +153,7 @@ func TestInTransaction(t *testing.T) {
 	if failure := run(`insert into t values ($1)`, 1); failure != "" {
 		t.Error(failure)
 	}
-	if n := value[int](t, pool, `select count(*) from t`); n != 0 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from t`); n != 0 {
 		t.Errorf("%d rows before the commit", n)
 	}
 	for sql, want := range map[string]string{
@@ -169,7 +170,7 @@ func TestInTransaction(t *testing.T) {
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := value[int](t, pool, `select count(*) from t`); n != 1 {
+	if n := pgtest.Value[int](t, pool, `select count(*) from t`); n != 1 {
 		t.Errorf("%d rows after the commit", n)
 	}
 }
@@ -191,19 +192,21 @@ func TestExactlyOnce(t *testing.T) {
 		},
 	}}})
 	defer end()
-	eventually(t, "the topic", func() bool {
+	pgtest.Eventually(t, "the topic", func() bool {
 		_, err := pool.Exec(t.Context(), `insert into pgsolo.event (topic) select 't' from generate_series(1, 20)`)
 		return err == nil
 	})
-	eventually(t, "20 effects", func() bool { return value[int](t, pool, `select count(*) from effect`) >= 20 })
-	eventually(t, "the cursor", func() bool {
-		return value[int](t, pool, `select coalesce(sum(upper(r) - lower(r)), 0) from pgsolo.cursor, unnest(done) as r`) == 20 &&
-			value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0
+	pgtest.Eventually(t, "20 effects", func() bool {
+		return pgtest.Value[int](t, pool, `select count(*) from effect`) >= 20
 	})
-	if n := value[int](t, pool, `select count(distinct id) from effect`); n != 20 || value[int](t, pool, `select count(*) from effect`) != 20 {
+	pgtest.Eventually(t, "the cursor", func() bool {
+		return pgtest.Value[int](t, pool, `select coalesce(sum(upper(r) - lower(r)), 0) from pgsolo.cursor, unnest(done) as r`) == 20 &&
+			pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0
+	})
+	if n := pgtest.Value[int](t, pool, `select count(distinct id) from effect`); n != 20 || pgtest.Value[int](t, pool, `select count(*) from effect`) != 20 {
 		t.Errorf("%d events have effects", n)
 	}
-	if n := value[int](t, pool, `select min(attempt) from effect`); n < 2 {
+	if n := pgtest.Value[int](t, pool, `select min(attempt) from effect`); n < 2 {
 		t.Error("a failed attempt has an effect")
 	}
 }

@@ -23,14 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(pgtest.Main(m, func(ctx context.Context, url string) error {
-		conn, err := pgx.Connect(ctx, url)
-		if err != nil {
-			return err
-		}
-		defer conn.Close(ctx)
-		return errors.Join(election.Migrate(ctx, conn, jobs.DefaultSchema), jobs.Migrate(ctx, conn, jobs.DefaultSchema))
-	}))
+	os.Exit(pgtest.Main(m, pgtest.Migrating(jobs.DefaultSchema, election.Migrate, jobs.Migrate)))
 }
 
 // setup runs a replica until the test ends.
@@ -54,19 +47,6 @@ func setup(t *testing.T, url, src string) *App {
 		}
 	})
 	return a
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for limit := time.After(time.Minute); !condition(); { // far longer than even a busy machine takes
-		select {
-		case <-ticker.C:
-		case <-limit:
-			t.Fatalf("waited too long for %s", what)
-		}
-	}
 }
 
 // What the file says of topics and of NOTIFY reaches the leaders of all elections, and what handlers do, the metrics.
@@ -100,18 +80,14 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 			schedule = "@yearly"
 			exec { command = ["true"] }
 		}`)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
+	conn := pgtest.Connect(t, url)
 	var groups int
-	eventually(t, "both leaders to name the topics", func() bool {
+	pgtest.Eventually(t, "both leaders to name the topics", func() bool {
 		err := conn.QueryRow(t.Context(), `select count(*) from pgsolo.topic where topic = 'orders'`).Scan(&groups)
 		return err == nil && groups == 2
 	})
 
-	_, err = conn.Exec(t.Context(), `insert into pgsolo.event (topic) values ('order')`)
+	_, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic) values ('order')`)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.ConstraintName != "event_topic_known" {
 		t.Errorf("an event of an unknown topic: %v", err)
 	}
@@ -122,7 +98,7 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 	if body := <-bodies; body != `{"status": "paid"}` {
 		t.Errorf("the handler got %s first", body)
 	}
-	eventually(t, "the metrics", func() bool {
+	pgtest.Eventually(t, "the metrics", func() bool {
 		metrics := scrape(t, a)
 		return strings.Contains(metrics, `pgsolo_handler_handled_total{handler="h"} 1`) &&
 			strings.Contains(metrics, `pgsolo_handler_filtered_total{handler="h"} 1`) &&
@@ -131,7 +107,7 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 	if metrics := scrape(t, a); !strings.Contains(metrics, `pgsolo_listener_subscriptions{name="main"} 0`) {
 		t.Error("somebody listens, although notify is false")
 	}
-	eventually(t, "the end of the retention", func() bool {
+	pgtest.Eventually(t, "the end of the retention", func() bool {
 		var kept int
 		err := conn.QueryRow(t.Context(), `select count(*) from pgsolo.event`).Scan(&kept)
 		return err == nil && kept == 0

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -13,23 +12,11 @@ import (
 // connect opens a session on the database, in which it makes the tables.
 func connect(t *testing.T, url, tables string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
+	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), tables); err != nil {
 		t.Fatal(err)
 	}
 	return conn
-}
-
-func value[T any](t *testing.T, conn *pgx.Conn, query string) (v T) {
-	t.Helper()
-	if err := conn.QueryRow(t.Context(), query).Scan(&v); err != nil {
-		t.Fatal(err)
-	}
-	return v
 }
 
 const forStatements = `
@@ -81,20 +68,21 @@ func TestStatementsOfCronJobs(t *testing.T) {
 				statement = "select pg_sleep(60)"
 			}
 		}`)
-	eventually(t, "runs", func() bool {
-		return value[int](t, conn, `select count(*) from ran`) >= 3 &&
-			value[int](t, conn, `select count(distinct job) from pgsolo.cron_run where outcome in ('ok', 'failed')`) == 4
+	pgtest.Eventually(t, "runs", func() bool {
+		return pgtest.Value[int](t, conn, `select count(*) from ran`) >= 3 &&
+			pgtest.Value[int](t, conn, `select count(distinct job) from pgsolo.cron_run where outcome in ('ok', 'failed')`) == 4
 	})
-	if n := value[int](t, conn, `select count(*) from ran r join pgsolo.cron_run c on c.job = r.job and c.scheduled_at = r.at
+	if n := pgtest.Value[int](t, conn, `select count(*) from ran r join pgsolo.cron_run c on c.job = r.job and c.scheduled_at = r.at
 		where r.attempt = 1 and not r.manual and r.key like 'note/20%' and r.session like 'pgsolo %term ' || (r.other ->> 'term') || '%'
 			and r.other -> 'list' = jsonb_build_array(c.cause = 'catch_up', null)`); n < 3 {
-		t.Errorf("only %d runs as expected: %s", n, value[string](t, conn, `select jsonb_agg(ran)::text from ran`))
+		t.Errorf("only %d runs as expected: %s", n,
+			pgtest.Value[string](t, conn, `select jsonb_agg(ran)::text from ran`))
 	}
-	if n := value[int](t, conn, `select count(*) from ran where work_mem = '1234kB'`); n != 0 {
+	if n := pgtest.Value[int](t, conn, `select count(*) from ran where work_mem = '1234kB'`); n != 0 {
 		t.Errorf("%d runs found a setting of an earlier one", n)
 	}
-	eventually(t, "a moment without its lock", func() bool {
-		return value[int](t, conn, `select count(*) from pg_locks where locktype = 'advisory' and objid = 1 and classid = 0
+	pgtest.Eventually(t, "a moment without its lock", func() bool {
+		return pgtest.Value[int](t, conn, `select count(*) from pg_locks where locktype = 'advisory' and objid = 1 and classid = 0
 			and database = (select oid from pg_database where datname = current_database())`) == 0
 	})
 	const first = `select concat_ws(' ', job, outcome, output, error) from pgsolo.cron_run where finished_at is not null and job = `
@@ -104,12 +92,12 @@ func TestStatementsOfCronJobs(t *testing.T) {
 		"vacuum": "vacuum ok VACUUM\n",
 		"late":   "late failed not done within its timeout of 3s: run statement: cancelled: ",
 	} {
-		if got := value[string](t, conn, first+`'`+job+`' order by scheduled_at limit 1`); !strings.HasPrefix(got, want) {
+		if got := pgtest.Value[string](t, conn, first+`'`+job+`' order by scheduled_at limit 1`); !strings.HasPrefix(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	eventually(t, "a moment without the late statement", func() bool {
-		return value[int](t, conn, `select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active' and pid <> pg_backend_pid()`) == 0
+	pgtest.Eventually(t, "a moment without the late statement", func() bool {
+		return pgtest.Value[int](t, conn, `select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active' and pid <> pg_backend_pid()`) == 0
 	})
 }
 
@@ -142,24 +130,24 @@ func TestStatementsOfHandlers(t *testing.T) {
 				args      = [event.payload]
 			}
 		}`)
-	eventually(t, "the topic", func() bool {
+	pgtest.Eventually(t, "the topic", func() bool {
 		_, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic, payload) select 'orders', jsonb_build_object('id', n, 'amount', n + 0.5) from generate_series(1, 20) as n`)
 		return err == nil
 	})
-	eventually(t, "20 totals", func() bool {
-		return value[int](t, conn, `select count(*) from total`) >= 20 && value[int](t, conn, `select count(*) from pgsolo.delivery`) == 0
+	pgtest.Eventually(t, "20 totals", func() bool {
+		return pgtest.Value[int](t, conn, `select count(*) from total`) >= 20 && pgtest.Value[int](t, conn, `select count(*) from pgsolo.delivery`) == 0
 	})
-	if n := value[int](t, conn, `select count(distinct id) from total where amount = id + 0.5`); n != 20 || value[int](t, conn, `select count(*) from total`) != 20 {
-		t.Errorf("%d of 20 events, %d rows", n, value[int](t, conn, `select count(*) from total`))
+	if n := pgtest.Value[int](t, conn, `select count(distinct id) from total where amount = id + 0.5`); n != 20 || pgtest.Value[int](t, conn, `select count(*) from total`) != 20 {
+		t.Errorf("%d of 20 events, %d rows", n, pgtest.Value[int](t, conn, `select count(*) from total`))
 	}
-	if n := value[int](t, conn, `select max(attempt) from total`); n < 2 {
+	if n := pgtest.Value[int](t, conn, `select max(attempt) from total`); n < 2 {
 		t.Error("no attempt failed")
 	}
-	eventually(t, "the channel", func() bool {
+	pgtest.Eventually(t, "the channel", func() bool {
 		if _, err := conn.Exec(t.Context(), `select pg_notify('news', 'it''s here')`); err != nil {
 			t.Fatal(err)
 		}
-		return value[int](t, conn, `select count(*) from heard where payload = 'it''s here'`) > 0
+		return pgtest.Value[int](t, conn, `select count(*) from heard where payload = 'it''s here'`) > 0
 	})
 }
 
@@ -200,15 +188,15 @@ func TestLongStatementsDoNotStarveTheRunner(t *testing.T) {
 	}
 	setup(t, url, src.String())
 	const long = `select count(*) from pg_stat_activity where state = 'active' and pid <> pg_backend_pid() and query like '%pg_sleep(70)'`
-	eventually(t, "the statements", func() bool { return value[int](t, conn, long) >= maxStatements })
+	pgtest.Eventually(t, "the statements", func() bool { return pgtest.Value[int](t, conn, long) >= maxStatements })
 	if _, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic, payload) select 'orders', to_jsonb(n) from generate_series(1, 50) as n`); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the other handler's events", func() bool { return value[int](t, conn, `select count(*) from handled`) >= 50 })
+	pgtest.Eventually(t, "the other handler's events", func() bool { return pgtest.Value[int](t, conn, `select count(*) from handled`) >= 50 })
 	const ticks = `select count(*) from pgsolo.cron_run where job = 'quick' and outcome = 'failed'`
-	before := value[int](t, conn, ticks)
-	eventually(t, "ticks to be recorded", func() bool { return value[int](t, conn, ticks) >= before+2 })
-	if n := value[int](t, conn, long); n != maxStatements {
+	before := pgtest.Value[int](t, conn, ticks)
+	pgtest.Eventually(t, "ticks to be recorded", func() bool { return pgtest.Value[int](t, conn, ticks) >= before+2 })
+	if n := pgtest.Value[int](t, conn, long); n != maxStatements {
 		t.Errorf("%d statements run, want %d", n, maxStatements)
 	}
 }

@@ -1,5 +1,5 @@
-// Package privatepg runs a PostgreSQL of this process's own, for pgsolo dev, pgsolo demo and, through package pgtest, the tests
-// of the module.
+// Package privatepg runs a PostgreSQL of this process's own, for pgsolo dev, pgsolo demo and, through package pgtest, the
+// tests of the module.
 //
 // # Where PostgreSQL comes from
 //

@@ -167,7 +167,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// eventually fails the test when a condition does not come true in a minute. It is pgtest.Eventually, out of reach as pgtest.Server is.
+// eventually fails the test when a condition does not come true in a minute. It is pgtest.Eventually,
+// out of reach as pgtest.Server is.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	retry := time.NewTicker(5 * time.Millisecond)
