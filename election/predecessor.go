@@ -11,48 +11,51 @@ import (
 )
 
 const (
-	// How often the successor looks whether the room is clear: at first soon, since the sessions of a killed process end within
-	// milliseconds, then less often.
-	minRoomWait = 200 * time.Microsecond
-	maxRoomWait = 50 * time.Millisecond
+	// The intervals at which the successor counts the sessions of its predecessor: at first short, since the sessions
+	// of a killed process end within milliseconds.
+	minCountInterval = 200 * time.Microsecond
+	maxCountInterval = 50 * time.Millisecond
 
-	// How long sessions that have been told to end may take.
+	// terminateTime is how long sessions that were terminated may take to end.
 	terminateTime = time.Second
 )
 
 const (
-	inRoom = `datname = current_database() and pid <> pg_backend_pid() and starts_with(application_name, $1)`
+	ofLeaders = `datname = current_database() and pid <> pg_backend_pid() and starts_with(application_name, $1)`
 
-	countRoom = `select count(*), clock_timestamp() >= $2 from pg_stat_activity where ` + inRoom
+	countLeaderSessions = `select count(*), clock_timestamp() >= $2 from pg_stat_activity where ` + ofLeaders
 
-	listRoom = `select pid from pg_stat_activity where ` + inRoom
+	listLeaderSessions = `select pid from pg_stat_activity where ` + ofLeaders
 
 	terminate = `select pg_terminate_backend($1)`
 )
 
-// clearRoom waits until no session of an earlier leader is left, and at the deadline, on the server's clock, ends those that
-// are. It returns how many it had to end, apart from the one that held the lock: the server frees the lock of a session that it
-// ends an instant before the session is gone. The old process has had its lease to stop by then; what this ends is what it left
-// behind, or is frozen. It goes on even if a session does not end in time, for then it is stuck in the server, not working.
-func (e *Elector) clearRoom(ctx context.Context, s *session, holder int32, deadline time.Time) (ended int, err error) {
+// clearPredecessor waits until no session of an earlier leader is left, and at the deadline, on the server's clock,
+// ends those that are. It returns how many it had to end, apart from the one that held the lock: the server frees the
+// lock of a session that it ends an instant before the session is gone. The old process has had its lease to stop by
+// then; what this ends is what it left behind, or is frozen. It goes on even if a session does not end in time, for
+// then it is stuck in the server, not working.
+func (e *Elector) clearPredecessor(
+	ctx context.Context, s *session, holder int32, deadline time.Time,
+) (ended int, err error) {
 	prefix := e.sessionName("term ")
-	var until time.Time // zero: none has been told to end
-	for wait := minRoomWait; ; wait = min(2*wait, maxRoomWait) {
+	var until time.Time // zero: no session was terminated yet
+	for wait := minCountInterval; ; wait = min(2*wait, maxCountInterval) {
 		var (
 			left int
 			late bool
 		)
-		if err := s.conn.QueryRow(ctx, countRoom, prefix, deadline).Scan(&left, &late); err != nil {
+		if err := s.conn.QueryRow(ctx, countLeaderSessions, prefix, deadline).Scan(&left, &late); err != nil {
 			return ended, fmt.Errorf("look for sessions of the previous leader: %w", err)
 		}
 		switch {
 		case left == 0:
 			return ended, nil
 		case late && until.IsZero():
-			if ended, err = e.emptyRoom(ctx, s, prefix, holder); err != nil {
+			if ended, err = e.terminatePredecessor(ctx, s, prefix, holder); err != nil {
 				return ended, err
 			}
-			until, wait = time.Now().Add(terminateTime), minRoomWait
+			until, wait = time.Now().Add(terminateTime), minCountInterval
 		case late && time.Now().After(until):
 			e.logger.Error("sessions of the previous leader do not end", "sessions", left)
 			return ended, nil
@@ -63,9 +66,11 @@ func (e *Elector) clearRoom(ctx context.Context, s *session, holder int32, deadl
 	}
 }
 
-// emptyRoom ends the sessions in the room. One that it may not end, of another role, it names in the log.
-func (e *Elector) emptyRoom(ctx context.Context, s *session, prefix string, holder int32) (ended int, err error) {
-	rows, err := s.conn.Query(ctx, listRoom, prefix)
+// terminatePredecessor ends the sessions that are left. One of another role, which it may not end, it names in the log.
+func (e *Elector) terminatePredecessor(
+	ctx context.Context, s *session, prefix string, holder int32,
+) (ended int, err error) {
+	rows, err := s.conn.Query(ctx, listLeaderSessions, prefix)
 	if err != nil {
 		return 0, fmt.Errorf("list sessions of the previous leader: %w", err)
 	}
@@ -76,7 +81,8 @@ func (e *Elector) emptyRoom(ctx context.Context, s *session, prefix string, hold
 	for _, pid := range pids {
 		_, err := s.conn.Exec(ctx, terminate, pid)
 		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-			e.logger.Error("may not end a session that bears the name of the previous leader", "process", pid, "error", pgErr.Message)
+			e.logger.Error("may not end a session that bears the name of the previous leader", "process", pid,
+				"error", pgErr.Message)
 			continue
 		}
 		if err != nil {
