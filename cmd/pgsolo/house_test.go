@@ -98,6 +98,14 @@ func TestMigrationsAreKeptAlike(t *testing.T) {
 	}
 }
 
+// What recognizes a pooler that shares sessions stands twice, too.
+func TestPoolerCheckIsKeptAlike(t *testing.T) {
+	same := strings.Replace(read(t, "../../listener/sharing.go"), "package listener", "package election", 1)
+	if same != read(t, "../../election/sharing.go") {
+		t.Error("listener/sharing.go and election/sharing.go differ")
+	}
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
