@@ -1,3 +1,6 @@
+// The keeping of migrations stands in election and in jobs alike, which must not import each other: a test of
+// cmd/pgsolo compares the two files.
+
 package jobs
 
 import (
@@ -17,14 +20,15 @@ import (
 // DefaultSchema is where the tables live unless Options.Schema says otherwise.
 const DefaultSchema = "pgsolo"
 
-// ErrSchema means that the tables are missing, or of another version than this code. The remedy is Migrate, or the newer
-// program.
+// ErrSchema means that the tables are missing, or of another version than this code. The remedy is Migrate, or the
+// newer program.
 var ErrSchema = errors.New("event log schema is not current")
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// schemaName allows what needs no quotes, so that the name can stand in SQL, in a regclass literal and in a channel name alike.
+// schemaName allows what needs no quotes, so that the name can stand in SQL, in a regclass literal and in a channel
+// name alike.
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
 
 // inSchema moves a statement, written for DefaultSchema, to another one.
@@ -68,9 +72,9 @@ const (
 	insertMigration  = `insert into pgsolo.jobs_migration (name, checksum) values ($1, $2)`
 )
 
-// Migrate brings the tables in schema up to date, in one transaction: all of it or nothing. It may be called at any time and
-// from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose applied migrations
-// differ from this version's.
+// Migrate brings the tables in schema up to date, in one transaction: all of it or nothing. It may be called at any
+// time and from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose
+// applied migrations differ from this version's.
 func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 	if !schemaName.MatchString(schema) {
 		return fmt.Errorf("schema name %q: want lower-case letters, digits and underscores, at most 40", schema)
@@ -80,7 +84,9 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 		return fmt.Errorf("load migrations: %w", err)
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, sql := range []string{lockMigrations, fmt.Sprintf(createSchema, schema), inSchema(createMigrationsTable, schema)} {
+		for _, sql := range []string{
+			lockMigrations, fmt.Sprintf(createSchema, schema), inSchema(createMigrationsTable, schema),
+		} {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return fmt.Errorf("prepare schema %q: %w", schema, err)
 			}
@@ -104,8 +110,9 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 	})
 }
 
-// CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are of this version. Those of a
-// newer one pass: migrations keep what the version before uses, so that its replicas can go on while they are replaced.
+// CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are of this version.
+// Those of a newer one pass: migrations keep what the version before uses, so that its replicas can go on while they
+// are replaced.
 func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	all, err := loadMigrations(schema)
 	if err != nil {
@@ -126,7 +133,8 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 
 const undefinedTable = "42P01"
 
-// pendingMigrations returns those of all that are not applied yet, and the name of one that is applied and not among them.
+// pendingMigrations returns those of all that are not applied yet, and the name of one that is applied and not among
+// them.
 func pendingMigrations(ctx context.Context, db interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }, all []migration, schema string) (pending []migration, newer string, err error) {
@@ -147,7 +155,8 @@ func pendingMigrations(ctx context.Context, db interface {
 		if !ok {
 			pending = append(pending, m)
 		} else if sum != m.checksum {
-			return nil, "", fmt.Errorf("%w: migration %s in schema %q differs from this version's", ErrSchema, m.name, schema)
+			return nil, "", fmt.Errorf("%w: migration %s in schema %q differs from this version's",
+				ErrSchema, m.name, schema)
 		}
 		delete(applied, m.name)
 	}
