@@ -23,6 +23,10 @@ const (
 	queueFull        = "54000"
 )
 
+// queueWarning is the usage of the notification queue that is worth a warning. PostgreSQL itself warns who sends, from one half
+// on.
+const queueWarning = 0.1
+
 func newProbeChannel() string { return fmt.Sprintf("pgsolo probe %016x", rand.Uint64()) }
 
 // prove sends a NOTIFY to the session's private channel and waits until it has come back, and lets the server say on what

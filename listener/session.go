@@ -61,44 +61,6 @@ type reply struct {
 	err error
 }
 
-// dial makes one attempt at a connection and begins to receive.
-func (l *Listener) dial(ctx context.Context) (*session, error) {
-	config := l.options.Config.Copy()
-	config.ConnectTimeout = connectTimeout
-	config.RuntimeParams["client_encoding"] = "UTF8" // names and payloads are Go strings, whatever the database's encoding
-	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
-	if err != nil {
-		return nil, err
-	}
-	hijacked, err := conn.Hijack()
-	if err != nil {
-		_ = conn.Close(ctx)
-		return nil, fmt.Errorf("take over the connection: %w", err)
-	}
-	s := &session{
-		conn: hijacked.Conn, in: bufio.NewReaderSize(hijacked.Conn, readBuffer), pid: hijacked.PID,
-		timeout: l.options.ProbeInterval,
-		replies: make(chan reply, 1), echoes: make(chan string, 1), ended: make(chan struct{}),
-		probe: newProbeChannel(),
-	}
-	s.anyBytes = hijacked.ParameterStatuses["server_encoding"] == "SQL_ASCII"
-	stop := context.AfterFunc(ctx, func() { _ = hijacked.Conn.Close() })
-	defer stop()
-	_ = hijacked.Conn.SetReadDeadline(time.Now().Add(s.timeout)) // an error shows in the read
-	for hijacked.Frontend.ReadBufferLen() > 0 {                  // nothing but a notice can have come after the server was ready
-		if _, err := hijacked.Frontend.Receive(); err != nil {
-			_ = hijacked.Conn.Close()
-			return nil, fmt.Errorf("take over the connection: %w", err)
-		}
-	}
-	if err := hijacked.Conn.SetReadDeadline(time.Time{}); err != nil {
-		_ = hijacked.Conn.Close()
-		return nil, fmt.Errorf("take over the connection: %w", err)
-	}
-	go s.receive(l.deliver)
-	return s, nil
-}
-
 // receive takes in whatever the server sends until the connection ends. close waits for it. Notifications that are there already
 // are delivered together: ten subscribers of one channel then get in each other's way less often.
 func (s *session) receive(deliver func([]notification)) {
