@@ -35,7 +35,7 @@ func (b *bench) next(conn *pgx.Conn) {
 }
 
 // BenchmarkDelivery sends transactions of notifications to a bare WaitForNotification loop, to one subscription and to ten of one
-// channel in turn, and takes the time from the beginning of the sending until everybody has the last one. The ratios are the
+// channel in turn, and takes the time from the beginning of the sending until each subscription has the last one. The ratios are the
 // rates over that of the bare loop; with ten subscriptions each notification counts once.
 func BenchmarkDelivery(b *testing.B) {
 	const burst, transactions = 10_000, 10

@@ -10,7 +10,7 @@ import (
 )
 
 // A burst arrives whole and in order, channel by channel, however its messages mix: short and long, of many channels, of those that
-// several subscribe to, that nobody subscribes to any more, and of the probes.
+// several subscribe to, without a subscription by now, and of the probes.
 func TestBurstOfMixedChannels(t *testing.T) {
 	const messages, channels, rounds = 3000, 7, 3
 	b := setup(t)

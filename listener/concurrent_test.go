@@ -57,9 +57,9 @@ func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
 	}
 	wg.Wait()
 	eventually(t, "every LISTEN taken back", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.listening)+len(l.subscriptions)+len(l.changed) == 0
+		l.registry.mu.Lock()
+		defer l.registry.mu.Unlock()
+		return len(l.registry.listening)+len(l.registry.subscriptions)+len(l.registry.changed) == 0
 	})
 	if stats := l.Stats(); stats.Dropped != 0 || stats.Reconnects != 0 {
 		t.Errorf("stats are %+v", stats)

@@ -48,7 +48,7 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// A name that the database does not take ends its own subscriptions, and is told once. Everybody else's LISTEN is in force,
+// A name that the database does not take ends its own subscriptions, and is logged once. Every other LISTEN is in force,
 // whether it was sent with that of the name, before or after, and remains so; a new session is not asked for the name again.
 func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 	for what, test := range map[string]struct{ encoding, name, code string }{
@@ -120,7 +120,7 @@ func (b *bench) wantAllHeard(l *Listener, all []*Subscription) {
 	}
 }
 
-// A database without encoding has payloads that are no UTF-8. They arrive as they are, and cost nobody the session.
+// A database without encoding has payloads that are no UTF-8. They arrive as they are, and do not cost the session.
 func TestPayloadThatIsNoUTF8(t *testing.T) {
 	t.Parallel()
 	b := setupEncoding(t, "SQL_ASCII")

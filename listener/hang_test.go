@@ -10,7 +10,7 @@ import (
 )
 
 // halting is a connection to a server that says what it is made with and nothing more, and that reads the start of the
-// connection and nothing more. Deadlines and Close are those of a pipe with nobody at its other end.
+// connection and nothing more. Deadlines and Close are those of a pipe without a reader at its other end.
 type halting struct {
 	net.Conn
 	says    *bytes.Reader

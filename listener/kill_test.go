@@ -10,8 +10,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// The session is ended by the server fifty times while events are written. Whoever re-reads the table upon Missed, and upon each
-// message, overlooks none, without ever polling, and nobody is told that the listener is unhealthy.
+// The session is ended by the server fifty times while events are written. One that re-reads the table upon Missed, and upon each
+// message, overlooks none, without ever polling, and Unhealthy is not called.
 func TestFiftyTerminationsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const kills = 50
@@ -87,7 +87,7 @@ func TestServerRestart(t *testing.T) {
 	}
 }
 
-// eventLog is a table that a writer adds to, with a NOTIFY in each transaction, and that a reader reads when it is told to.
+// eventLog is a table that a writer adds to, with a NOTIFY in each transaction, and that a reader reads when it is asked to.
 type eventLog struct {
 	t    testing.TB
 	conn *pgx.Conn // of the goroutine that reads

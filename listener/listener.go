@@ -3,8 +3,6 @@ package listener
 import (
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,22 +18,22 @@ type Options struct {
 	// copies it; the copy gets a connect timeout and a client encoding of its own. The caller sets application_name.
 	Config *pgx.ConnConfig
 
-	// SessionName, if set, is asked for the application_name of the session whenever channels change, and after Rename. Default:
-	// that of Config.
+	// SessionName, if set, is asked for the application_name of the session whenever channels change, and after Rename.
+	// Default: that of Config.
 	SessionName func() string
 
-	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. While nobody subscribes it does
-	// not give up, whatever the reason: such a session is there so that it need not be made when it is wanted. It starts anew with each
-	// session that is lost.
+	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. While there is no
+	// subscription it does not give up, whatever the reason: such a session is there so that it need not be made when
+	// it is wanted. Patience starts anew with each session that is lost.
 	Patience time.Duration
 
-	// Unhealthy is called at most once, in a goroutine of its own, with the error that Run is about to return: when Patience is
-	// exhausted, or at once when the server refuses the user, the password or the database, or a pooler shares its sessions. Run
-	// returns when it has, or after a second. Default: none.
+	// Unhealthy is called at most once, in a goroutine of its own, with the error that Run is about to return: when
+	// Patience is exhausted, or at once when the server refuses the user, the password or the database, or a pooler
+	// shares its sessions. Run returns when it has, or after a second. Default: none.
 	Unhealthy func(error)
 
-	// ProbeInterval is how often the session has to prove that it delivers, and how long each proof may take: one that is deaf
-	// is replaced within twice as long. Default 5 s.
+	// ProbeInterval is how often the session has to prove that it delivers, and how long each proof may take: one that
+	// does not is replaced within twice as long. Default 5 s.
 	ProbeInterval time.Duration
 
 	Buffer int          // messages kept for each subscription until they are read; default 64
@@ -56,26 +54,13 @@ type Stats struct {
 
 // Listener is one LISTEN session and its subscriptions. Create it with New.
 type Listener struct {
-	options Options
-	logger  hclog.Logger
-	wake    chan struct{} // capacity 1: there is something for Run to do
-	calls   atomic.Int64  // of Subscribe
+	options  Options
+	logger   hclog.Logger
+	registry *registry
 
 	// Only Run's goroutine uses these.
 	queueWarning float64
-	queueFills   bool // it has warned of it
-
-	mu            sync.Mutex                 // guards all below, the fields of each Subscription that say so, and their channels
-	started       bool                       // Run was called
-	ended         bool                       // Run has returned or is about to
-	sessions      uint64                     // how many there have been
-	subscriptions map[string][]*Subscription // by channel; no entry without a subscription
-	listening     map[string]bool            // channels on which LISTEN is in force and stays so
-	changed       map[string]bool            // channels whose LISTEN or UNLISTEN may be due
-	rename        bool                       // a new application_name is due
-	wantedSince   time.Time                  // when the first of the present subscriptions was made
-	episodes      []episode                  // to be logged by Run's goroutine
-	stats         Stats                      // all but Channels and Subscriptions
+	queueFills   bool // the log has a warning of it
 }
 
 // New checks the options and makes a Listener that takes subscriptions but delivers nothing before Run.
@@ -109,32 +94,12 @@ func New(options Options) (*Listener, error) {
 		options.Config.RuntimeParams = map[string]string{}
 	}
 	return &Listener{
-		options:       options,
-		logger:        options.Logger,
-		wake:          make(chan struct{}, 1),
-		queueWarning:  queueWarning,
-		subscriptions: make(map[string][]*Subscription),
-		listening:     make(map[string]bool),
-		changed:       make(map[string]bool),
+		options: options, logger: options.Logger, registry: newRegistry(), queueWarning: queueWarning,
 	}, nil
 }
 
 // Stats may be called at any time.
-func (l *Listener) Stats() Stats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	stats := l.stats
-	stats.Channels = len(l.subscriptions)
-	for _, subscriptions := range l.subscriptions {
-		stats.Subscriptions += len(subscriptions)
-	}
-	return stats
-}
+func (l *Listener) Stats() Stats { return l.registry.snapshot() }
 
 // Rename makes the session take the name that SessionName now gives. It may be called at any time and does not wait.
-func (l *Listener) Rename() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rename = true
-	l.wakeRun()
-}
+func (l *Listener) Rename() { l.registry.requestRename() }

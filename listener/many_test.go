@@ -199,9 +199,9 @@ func TestSubscribeAndCloseFromTheReader(t *testing.T) {
 func follow(t *testing.T, l *Listener, conn *pgx.Conn, channel, payload string) {
 	t.Helper()
 	eventually(t, "listen on "+channel, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.listening[channel]
+		l.registry.mu.Lock()
+		defer l.registry.mu.Unlock()
+		return l.registry.listening[channel]
 	})
 	if err := Notify(context.Background(), conn, channel, payload); err != nil {
 		t.Fatal(err)
@@ -212,8 +212,8 @@ func follow(t *testing.T, l *Listener, conn *pgx.Conn, channel, payload string) 
 func settled(t *testing.T, l *Listener) {
 	t.Helper()
 	eventually(t, "every LISTEN in line with the subscriptions", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.changed) == 0 && len(l.listening) == len(l.subscriptions)
+		l.registry.mu.Lock()
+		defer l.registry.mu.Unlock()
+		return len(l.registry.changed) == 0 && len(l.registry.listening) == len(l.registry.subscriptions)
 	})
 }

@@ -100,7 +100,7 @@ func swallow(t *testing.T, server *privatepg.Server, i int, cut func(*line), bus
 	if took := time.Since(cutAt); took > bound+tardy {
 		t.Errorf("it took %s", took)
 	}
-	b.hears(s, "after")
+	b.receives(s, "after")
 	if n := listener.Stats().Reconnects; n == before {
 		t.Errorf("%d reconnects:\n%s", n, b.log)
 	}

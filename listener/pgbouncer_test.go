@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A pooler that shares sessions is named, whoever else uses it and however small its pool is, and ends Run at once.
+// A pooler that shares sessions is named, however many others use it and however small its pool is, and ends Run at once.
 func TestPoolerThatSharesSessions(t *testing.T) {
 	for name, settings := range map[string][]string{
 		"transaction mode":                {"pool_mode = transaction"},
@@ -99,7 +99,7 @@ func TestPoolerInSessionMode(t *testing.T) {
 		b.terminate()
 		eventually(t, "a reconnect", func() bool { return l.Stats().Reconnects > before })
 		await(t, s.Missed(), "missed")
-		b.hears(s, "again")
+		b.receives(s, "again")
 	}
 	if stats := l.Stats(); stats.Reconnects < 2 {
 		t.Errorf("stats are %+v", stats)

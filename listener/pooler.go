@@ -11,8 +11,8 @@ import (
 
 // ErrPooler is the cause where a pooler in between shares the server's sessions among its clients. LISTEN then belongs
 // to none of them, and nothing is delivered while nothing is asked.
-var ErrPooler = errors.New("a pooler in transaction or statement mode is in between, through which nothing is delivered; " +
-	"connect to PostgreSQL directly, or set the pooler to session mode")
+var ErrPooler = errors.New("a pooler in transaction or statement mode is in between, " +
+	"through which nothing is delivered; connect to PostgreSQL directly, or set the pooler to session mode")
 
 // serverLost is what PgBouncer says in the place of idleSessionTimeout.
 const serverLost = "08P01"

@@ -81,9 +81,9 @@ func TestProbesInStats(t *testing.T) {
 	}
 	s.Close()
 	settled(t, l)
-	l.mu.Lock()
-	l.stats.ProbeRoundTrip = 0 // the latest may have been under way
-	l.mu.Unlock()
+	l.registry.mu.Lock()
+	l.registry.stats.ProbeRoundTrip = 0 // the latest may have been under way
+	l.registry.mu.Unlock()
 	statement, at := b.lastStatement()
 	again := b.established(l, "d")
 	if _, now := b.lastStatement(); !now.After(at) {

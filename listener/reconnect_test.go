@@ -38,7 +38,7 @@ func newGate(b *bench) *gate {
 func (g *gate) shut() { g.closed.Store(true) }
 func (g *gate) open() { g.closed.Store(false) }
 
-func TestReconnectListensOnAllThenTells(t *testing.T) {
+func TestReconnectListensOnAllThenAnnounces(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
 	b.run(l)
@@ -145,7 +145,7 @@ func TestTheEndOfPatienceIsNotTheCause(t *testing.T) {
 	}
 }
 
-func TestRefusalForGoodEndsRunAtOnce(t *testing.T) {
+func TestPermanentRefusalEndsRunAtOnce(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(t *testing.T, config *pgx.ConnConfig)
 		want   string

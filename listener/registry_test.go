@@ -86,9 +86,9 @@ func TestNothingGathersInAnOutage(t *testing.T) {
 		b.subscribe(l, fmt.Sprint("c", i)).Close()
 	}
 	eventually(t, "the channels that were left to be forgotten", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.changed) == 1 && l.changed["kept"]
+		l.registry.mu.Lock()
+		defer l.registry.mu.Unlock()
+		return len(l.registry.changed) == 1 && l.registry.changed["kept"]
 	})
 	gate.open()
 	await(t, kept.Established(), "established")

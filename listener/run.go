@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Reconnects wait firstDelay, then twice as long each time up to maxDelay. The first is short because most lost sessions
-// can be replaced at once; the last is what a recovered server waits for its listeners at most.
+// Reconnects wait firstDelay, then twice as long each time up to maxDelay. The first is short because most lost
+// sessions can be replaced at once; the last is what a recovered server waits for its listeners at most.
 const (
 	firstDelay = 50 * time.Millisecond
 	maxDelay   = 2 * time.Second
@@ -22,28 +22,28 @@ const (
 // unhealthyWait is how long Run waits for Options.Unhealthy to return.
 const unhealthyWait = time.Second
 
-// Run connects, delivers, and reconnects whenever the session is lost, until ctx is done: then it returns nil. It returns an
-// error, which wraps the last cause, when Patience is exhausted or the server refuses the user, the password or the
-// database. When it returns, every subscription has ended and no goroutine or session of its own is left. A Listener
-// runs once.
+// Run connects, delivers, and reconnects whenever the session is lost, until ctx is done: then it returns nil. It
+// returns an error, which wraps the last cause, when Patience is exhausted or the server refuses the user, the password
+// or the database. When it returns, every subscription has ended and no goroutine or session of its own is left. A
+// Listener runs once.
 func (l *Listener) Run(ctx context.Context) error {
-	if err := l.start(); err != nil {
+	if err := l.registry.start(); err != nil {
 		return err
 	}
-	defer l.end()
-	var refused string // what it has warned of
+	defer l.registry.end()
+	var warned string // the permanent error that the log has
 	for {
-		session, err := l.open(ctx)
+		session, err := l.openSession(ctx)
 		if ctx.Err() != nil {
 			if session != nil {
 				session.close()
 			}
 			return nil
 		}
-		if err != nil && l.patient(err) {
-			if message := err.Error(); hopeless(err) && message != refused {
+		if err != nil && l.retries(err) {
+			if message := err.Error(); permanent(err) && message != warned {
 				l.logger.Warn("cannot connect, and whoever subscribes will find out", "error", err)
-				refused = message
+				warned = message
 			}
 			if !sleep(ctx, jitter(maxDelay)) {
 				return nil
@@ -54,10 +54,10 @@ func (l *Listener) Run(ctx context.Context) error {
 			l.unhealthy(err)
 			return err
 		}
-		refused = ""
+		warned = ""
 		err = l.serve(ctx, session)
 		session.close()
-		l.disconnected()
+		l.registry.disconnected()
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -68,7 +68,7 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 }
 
-// unhealthy calls Options.Unhealthy, and does not hang with it.
+// unhealthy calls Options.Unhealthy, and waits no longer than unhealthyWait for it.
 func (l *Listener) unhealthy(err error) {
 	if l.options.Unhealthy == nil {
 		return
@@ -84,8 +84,9 @@ func (l *Listener) unhealthy(err error) {
 	}
 }
 
-// open tries until LISTEN is in force on every channel, Patience is exhausted, the server refuses for good, or ctx is done.
-func (l *Listener) open(ctx context.Context) (*session, error) {
+// openSession tries until LISTEN is in force on every channel, Patience is exhausted, the server refuses for good, or
+// ctx is done.
+func (l *Listener) openSession(ctx context.Context) (*session, error) {
 	outage, cancel := context.WithTimeout(ctx, l.options.Patience)
 	defer cancel()
 	var cause error
@@ -94,12 +95,12 @@ func (l *Listener) open(ctx context.Context) (*session, error) {
 		if err == nil {
 			return session, nil
 		}
-		if hopeless(err) {
+		if permanent(err) {
 			return nil, fmt.Errorf("connect listener: %w", err)
 		}
 		if cause == nil && ctx.Err() == nil {
 			level := hclog.Warn
-			if l.unused() {
+			if l.registry.unused() {
 				level = hclog.Debug
 			}
 			l.logger.Log(level, "cannot connect, will retry", "patience", l.options.Patience, "error", err)
@@ -113,22 +114,23 @@ func (l *Listener) open(ctx context.Context) (*session, error) {
 	}
 }
 
-// serve keeps LISTEN in line with the subscriptions and proves the session until it is lost or ctx is done.
+// serve keeps LISTEN in line with the subscriptions and probes the session until it is lost or ctx is done.
 func (l *Listener) serve(ctx context.Context, s *session) error {
-	probe := time.NewTicker(l.options.ProbeInterval)
-	defer probe.Stop()
+	probeDue := time.NewTicker(l.options.ProbeInterval)
+	defer probeDue.Stop()
 	for {
 		l.logEpisodes()
-		if listen, unlisten, rename := l.takeChanges(); len(listen)+len(unlisten) > 0 || rename {
-			inForce, err := l.changeAll(ctx, s, listen, unlisten, rename)
+		if listen, unlisten, rename := l.registry.takeChanges(); len(listen)+len(unlisten) > 0 || rename {
+			inForce, err := l.applyChanges(ctx, s, listen, unlisten, rename)
 			if err != nil {
 				return err
 			}
-			l.established(inForce)
+			l.registry.established(inForce)
 		}
-		// A session that has not delivered yet proves it at once, but lets what gathered during its first change come first.
-		if s.listens && !s.proven && (len(l.wake) == 0 || s.changes > maxUnproven) {
-			if err := l.prove(ctx, s); err != nil {
+		// A session that was not probed yet is probed at once, but after what has come together during its first
+		// change.
+		if s.listens && !s.probed && (len(l.registry.wake) == 0 || s.changes > maxUnprobed) {
+			if err := l.probe(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -137,47 +139,42 @@ func (l *Listener) serve(ctx context.Context, s *session) error {
 			return nil
 		case <-s.ended:
 			return fmt.Errorf("wait for notification: %w", s.err)
-		case <-l.wake:
-			l.gather()
-		case <-probe.C:
-			if l.unused() { // nobody would miss it
+		case <-l.registry.wake:
+			l.coalesce()
+		case <-probeDue.C:
+			if l.registry.unused() { // no message can be missed
 				continue
 			}
-			if err := l.prove(ctx, s); err != nil {
+			if err := l.probe(ctx, s); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// gather lets a burst of subscriptions come to its end, so that they share a LISTEN. A single one is kept for some microseconds.
-func (l *Listener) gather() {
+// coalesce lets a burst of subscriptions come to its end, so that they share a LISTEN. A single one is kept for some
+// microseconds.
+func (l *Listener) coalesce() {
 	const quiet, longest = 16, time.Millisecond
 	began := time.Now()
-	for last, same := l.calls.Load(), 0; same < quiet && time.Since(began) < longest; same++ {
+	for last, same := l.registry.calls.Load(), 0; same < quiet && time.Since(began) < longest; same++ {
 		runtime.Gosched()
-		if calls := l.calls.Load(); calls != last {
+		if calls := l.registry.calls.Load(); calls != last {
 			last, same = calls, 0
 		}
 	}
 }
 
-// patient says whether to go on after a failure to connect: nobody subscribes, or not for as long as Patience yet.
-func (l *Listener) patient(err error) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.subscriptions) == 0 || !hopeless(err) && time.Since(l.wantedSince) < l.options.Patience
+// retries says whether to go on after a failure to connect: there is no subscription, or not for as long as Patience
+// yet.
+func (l *Listener) retries(err error) bool {
+	d, used := l.registry.usedFor()
+	return !used || !permanent(err) && d < l.options.Patience
 }
 
-// unused says that nobody subscribes.
-func (l *Listener) unused() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.subscriptions) == 0
-}
-
-// hopeless tells an answer that no retry changes: a wrong password, a user that may not log in, a missing database, a pooler.
-func hopeless(err error) bool {
+// permanent tells an answer that no retry changes: a wrong password, a user that may not log in, a missing database, a
+// pooler.
+func permanent(err error) bool {
 	if errors.Is(err, ErrPooler) {
 		return true
 	}

@@ -72,7 +72,7 @@ func (b *bench) connect(config *pgx.ConnConfig) *pgx.Conn {
 	return conn
 }
 
-// wanted is a listener with a subscription: one that nobody wants never gives up.
+// wanted is a listener with a subscription: one without never gives up.
 func (b *bench) wanted() *Listener {
 	b.t.Helper()
 	l := b.listener()
@@ -168,9 +168,9 @@ func value[T any](t testing.TB, conn *pgx.Conn, sql string, arguments ...any) (v
 	return v
 }
 
-// hears notifies until the subscription receives that. On a busy machine the session may be replaced once more: then what is sent
+// receives sends the payload until the subscription receives it. On a busy machine the session may be replaced once more: then what is sent
 // meanwhile is lost, and Missed says so.
-func (b *bench) hears(s *Subscription, payload string) {
+func (b *bench) receives(s *Subscription, payload string) {
 	b.t.Helper()
 	deadline := time.After(patience)
 	for {

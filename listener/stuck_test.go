@@ -12,7 +12,7 @@ import (
 
 // The lock that each NOTIFY takes to commit is held by a transaction that hangs in its own commit, since it waits for a standby that
 // does not exist. No other session would fare better: the listener keeps its own, and says so once for each time.
-func TestNotifyLockHeldBySomebody(t *testing.T) {
+func TestNotifyLockHeldByAnotherSession(t *testing.T) {
 	t.Parallel()
 	const stuck, interval = "takes no NOTIFY from anybody", 3 * time.Second // of which a probe spends the half waiting for the lock
 	server := privatepg.TestServer(t, privatepg.Options{Settings: map[string]string{"synchronous_standby_names": "missing"}})
@@ -160,7 +160,7 @@ func TestStoppedBackendIsFound(t *testing.T) {
 	if took := time.Since(stopped); took > 2*interval+tardy {
 		t.Errorf("it took %s", took)
 	}
-	b.hears(s, "x")
+	b.receives(s, "x")
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
