@@ -16,17 +16,17 @@ const takeKey = `with entered as (
 	)
 	select set_config('application_name', 'billing', false), %s('pgsolo.leader'::regclass::oid::int, lock_id) from entered`
 
-// complaint is what the log says of a stranger.
+// complaint is what the log says of a foreign holder.
 const complaint = "another application holds the lock"
 
-// A stranger that holds the key must not pass for a leader: nobody leads, and the log says because of whom.
+// A foreign holder of the key must not pass for a leader: no replica leads, and the log names it.
 func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 	for _, lock := range []string{"pg_advisory_lock", "pg_advisory_lock_shared"} {
 		t.Run(lock, func(t *testing.T) {
 			t.Parallel()
 			url := privatepg.Database(t)
-			stranger := connect(t, url)
-			if _, err := stranger.Exec(t.Context(), fmt.Sprintf(takeKey, lock)); err != nil {
+			foreign := connect(t, url)
+			if _, err := foreign.Exec(t.Context(), fmt.Sprintf(takeKey, lock)); err != nil {
 				t.Fatal(err)
 			}
 			log := &syncBuffer{}
@@ -37,17 +37,17 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 			before := r.elector.Status().SeenAt
 			eventually(t, "more polls", func() bool { return r.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
 			if role := r.elector.Status().Role; role != election.Outside {
-				t.Errorf("behind the stranger it is %s, want %s", role, election.Outside)
+				t.Errorf("behind the foreign holder it is %s, want %s", role, election.Outside)
 			}
 			if n := strings.Count(log.String(), complaint); n != 1 {
-				t.Errorf("the log names the stranger %d times, want one line per change:\n%s", n, log)
+				t.Errorf("the log names the foreign holder %d times, want one line per change:\n%s", n, log)
 			}
 			select {
 			case term := <-r.leading:
-				t.Fatalf("it leads beside the stranger, in term %d", term.Number)
+				t.Fatalf("it leads beside the foreign holder, in term %d", term.Number)
 			default:
 			}
-			if _, err := stranger.Exec(t.Context(), `select pg_advisory_unlock_all()`); err != nil {
+			if _, err := foreign.Exec(t.Context(), `select pg_advisory_unlock_all()`); err != nil {
 				t.Fatal(err)
 			}
 			within(t, "leader once the stranger has let go", r.leading)
@@ -56,7 +56,7 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 }
 
 // The tables of a copy of a database have the same oids, and so the same key. The locks are two nevertheless, and a leader is no
-// stranger to its standby.
+// foreign holder to its standby.
 func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	t.Parallel()
 	if _, err := connect(t, privatepg.Database(t)).Exec(t.Context(), fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {
@@ -65,7 +65,7 @@ func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	url, log := privatepg.Database(t), &syncBuffer{}
 	leader := setup(t, url, logged(log), briefly)
 	term := within(t, "leader", leader.leading)
-	// While it sits out the next round the lock is free, and it looks who holds it.
+	// While it leaves the next round to others the lock is free, and it reads who holds it.
 	if _, err := leader.elector.StepDown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +81,6 @@ func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 		t.Errorf("behind the leader it is %s, want %s", role, election.Standby)
 	}
 	if strings.Contains(log.String(), complaint) {
-		t.Errorf("it takes a session for a stranger that is none:\n%s", log)
+		t.Errorf("it takes a session for a foreign holder that is none:\n%s", log)
 	}
 }

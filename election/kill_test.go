@@ -81,8 +81,8 @@ func TestTerminatedLockSession(t *testing.T) {
 	_, next := c.leader(begun.term)
 	c.wantWithin("lock session terminated, context ignored for "+ignore.String(), terminated, next, ignore+tardy)
 
-	told, ended := c.marked(begun.term, cancelled, terminated), c.marked(begun.term, ends, terminated)
-	if worked := ended.at.Sub(told.at); worked < ignore {
+	cancelledAt, ended := c.marked(begun.term, cancelled, terminated), c.marked(begun.term, ends, terminated)
+	if worked := ended.at.Sub(cancelledAt.at); worked < ignore {
 		t.Errorf("it ignored its context for %s, want %s: the test is no test", worked, ignore)
 	}
 	first.wantLost()

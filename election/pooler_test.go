@@ -16,7 +16,7 @@ import (
 )
 
 // A pooler that shares server sessions gives the same one to two replicas, and a session may take its own advisory lock twice:
-// both would lead. With few clients it looks sane, because it hands out the session that was used last.
+// both would lead. With few clients it seems sane, because it hands out the session that was used last.
 func TestSharingPoolerIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode, settings, query string
@@ -110,13 +110,13 @@ func TestSessionPoolerHandsOver(t *testing.T) {
 func TestSessionPoolerFreesTheLockOfAKilledLeader(t *testing.T) {
 	t.Parallel()
 	through := pool(t, privatepg.Database(t), "pool_mode = session")
-	first, hangUp := setupKillable(t, through, func(o *election.Options) { o.Lease = time.Minute }) // far beyond what the test waits
+	first, abort := setupKillable(t, through, func(o *election.Options) { o.Lease = time.Minute }) // far beyond what the test waits
 	within(t, "first leader", first.leading)
 	second := setup(t, through, func(o *election.Options) { o.Lease = time.Minute })
 	eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 
 	killed := time.Now()
-	hangUp()
+	abort()
 	within(t, "second leader", second.leading)
 	t.Logf("takeover through the pooler took %s", time.Since(killed))
 	if err := within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
@@ -130,13 +130,13 @@ func TestSessionPoolerFreesTheLockOfAKilledLeader(t *testing.T) {
 func TestSessionPoolerWithoutResetCostsALease(t *testing.T) {
 	t.Parallel()
 	through := pool(t, privatepg.Database(t), "pool_mode = session", "server_reset_query =")
-	first, hangUp := setupKillable(t, through, briefly)
+	first, abort := setupKillable(t, through, briefly)
 	within(t, "first leader", first.leading)
 	second := setup(t, through, briefly)
 	eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 
 	killed := time.Now()
-	hangUp()
+	abort()
 	within(t, "second leader", second.leading)
 	if took := time.Since(killed); took > brief+tardy {
 		t.Errorf("the takeover took %s, want about the lease, %s", took, brief)
@@ -147,7 +147,7 @@ func TestSessionPoolerWithoutResetCostsALease(t *testing.T) {
 
 // setupKillable is setup with a function that closes the replica's connection without a farewell, as the kernel does for a
 // process that was killed.
-func setupKillable(t *testing.T, url string, change func(*election.Options)) (r *replica, hangUp func()) {
+func setupKillable(t *testing.T, url string, change func(*election.Options)) (r *replica, abort func()) {
 	t.Helper()
 	var (
 		mu   sync.Mutex // guards last

@@ -182,7 +182,7 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 		NextXID int64
 		Log     string
 	}
-	look := func() (seen trace) {
+	read := func() (seen trace) {
 		if err := conn.QueryRow(t.Context(), `select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_read_file(pg_current_logfile())`).
 			Scan(&seen.NextXID, &seen.Log); err != nil {
 			t.Fatal(err)
@@ -215,11 +215,11 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 	for range 2 { // what the start has left in the log is there by then: the server writes it a while later
 		eventually(t, "a poll", poll)
 	}
-	before := look()
+	before := read()
 	for range 3 {
 		eventually(t, "another poll", poll)
 	}
-	if after := look(); after != before {
+	if after := read(); after != before {
 		t.Errorf("two polls left a trace: before %+v, after %+v", before, after)
 	}
 }

@@ -72,7 +72,7 @@ func wantHistory(t *testing.T, url string, want ...string) {
 	}
 }
 
-func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
+func TestSuccessorWaitsForThePredecessorsSessions(t *testing.T) {
 	url := privatepg.Database(t)
 	first := setup(t, url)
 	term := within(t, "first leader", first.leading)
@@ -102,7 +102,7 @@ func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
 	wantHistory(t, url, "session lost", "")
 }
 
-func TestSuccessorEndsWhatIsLeftAfterALease(t *testing.T) {
+func TestSuccessorEndsThePredecessorsSessionsAfterALease(t *testing.T) {
 	t.Parallel()
 	url := privatepg.Database(t)
 	first := setup(t, url)
@@ -195,13 +195,13 @@ func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
 func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 	t.Parallel()
 	url := privatepg.Database(t)
-	sick := make(chan struct{})
-	wedged := context.DeadlineExceeded
+	wedged := make(chan struct{})
+	noProgress := context.DeadlineExceeded
 	first := setup(t, url, briefly, func(o *election.Options) {
 		o.Healthy = func() error {
 			select {
-			case <-sick:
-				return wedged
+			case <-wedged:
+				return noProgress
 			default:
 				return nil
 			}
@@ -211,7 +211,7 @@ func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 	if !term.Held() {
 		t.Error("a leader does not hold its term")
 	}
-	close(sick)
+	close(wedged)
 	within(t, "loss", first.cause)
 	if term.Held() {
 		t.Error("a leader that has lost holds its term")
@@ -226,7 +226,8 @@ func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 func TestLeadershipsSpread(t *testing.T) {
 	url := privatepg.Database(t)
 	names := []string{"a", "b", "c"}
-	// Somebody else has the locks until all wait for them: who leads already lets come first who waits, not who is still to come.
+	// Another session has the locks until all wait for them: a process that leads already yields to those that wait, not to
+	// those still to come.
 	conn := connect(t, url)
 	for _, sql := range []string{
 		`insert into pgsolo.leader (election) values ('a'), ('b'), ('c')`,

@@ -9,7 +9,7 @@ import (
 
 // Two databases that are copies of one template have the same lock, but for the database's own id. The pings of the leader in
 // one are not taken for those of the leader in the other.
-func TestLeaderOfAnotherDatabaseIsNotHeard(t *testing.T) {
+func TestPingsInAnotherDatabaseDoNotCount(t *testing.T) {
 	t.Parallel()
 	url := privatepg.Database(t)
 	within(t, "leader elsewhere", setup(t, privatepg.Database(t), briefly).leading) // pings on

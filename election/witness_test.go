@@ -17,7 +17,7 @@ import (
 )
 
 // mark is one line that a leader has appended to the witness file: "I work, in this term". The file depends on neither
-// PostgreSQL nor the elector. Its order is the order of the writes, whoever made them, so that no clock has to be trusted.
+// PostgreSQL nor the elector. Its order is the order of the writes of all processes, so that no clock has to be trusted.
 type mark struct {
 	at     time.Time
 	term   int64
@@ -82,7 +82,7 @@ func (m *marker) work(ctx context.Context, ignore time.Duration) {
 	m.mark(ends)
 }
 
-// marks returns all marks up to now. It reads what is new: there are thousands, and whoever waits asks again and again.
+// marks returns all marks up to now. It reads what is new: there are thousands, and a wait reads again and again.
 func (c *cluster) marks() []mark {
 	c.t.Helper()
 	file, err := os.Open(c.config.Witness)
