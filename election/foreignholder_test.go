@@ -14,7 +14,8 @@ import (
 const takeKey = `with entered as (
 		insert into pgsolo.leader (election) values ('main') returning lock_id
 	)
-	select set_config('application_name', 'billing', false), %s('pgsolo.leader'::regclass::oid::int, lock_id) from entered`
+	select set_config('application_name', 'billing', false), %s('pgsolo.leader'::regclass::oid::int, lock_id)
+		from entered`
 
 // complaint is what the log says of a foreign holder.
 const complaint = "another application holds the lock"
@@ -32,7 +33,8 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 			log := &syncBuffer{}
 			r := setup(t, url, logged(log))
 			eventually(t, "the log to name the stranger", func() bool {
-				return strings.Contains(log.String(), complaint) && strings.Contains(log.String(), "application_name=billing")
+				return strings.Contains(log.String(), complaint) &&
+					strings.Contains(log.String(), "application_name=billing")
 			})
 			before := r.elector.Status().SeenAt
 			eventually(t, "more polls", func() bool { return r.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
@@ -55,8 +57,8 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 	}
 }
 
-// The tables of a copy of a database have the same oids, and so the same key. The locks are two nevertheless, and a leader is no
-// foreign holder to its standby.
+// The tables of a copy of a database have the same oids, and so the same key. The locks are two nevertheless, and a
+// leader is no foreign holder to its standby.
 func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	t.Parallel()
 	if _, err := connect(t, privatepg.Database(t)).Exec(t.Context(), fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {

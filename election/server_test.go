@@ -15,8 +15,8 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-// PostgreSQL stops and starts again: the leader's process ends, the standbys stay up, a replica that starts meanwhile does too,
-// and one of them leads afterwards.
+// PostgreSQL stops and starts again: the leader's process ends, the standbys stay up, a replica that starts meanwhile
+// does too, and one of them leads afterwards.
 func TestServerStopsAndReturns(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []privatepg.Mode{privatepg.Fast, privatepg.Immediate} {
@@ -41,7 +41,8 @@ func TestServerStopsAndReturns(t *testing.T) {
 				}
 				resumed, term := time.Now(), begun.term
 				leader, begun = c.leader(term)
-				c.wantWithin("the server is back", resumed, begun, 5*time.Second+tardy) // the longest pause between tries
+				// the longest pause between tries
+				c.wantWithin("the server is back", resumed, begun, 5*time.Second+tardy)
 				if begun.term != term+1 {
 					t.Errorf("term %d follows %d", begun.term, term)
 				}
@@ -54,8 +55,8 @@ func TestServerStopsAndReturns(t *testing.T) {
 	}
 }
 
-// No connection is to be had when the leader dies. A standby leads with the one that it has. A replica without one stays up,
-// and stands by as soon as it gets one.
+// No connection is to be had when the leader dies. A standby leads with the one that it has. A replica without one
+// stays up, and stands by as soon as it gets one.
 func TestConnectionLimitAtTakeover(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, privatepg.Options{})
@@ -93,8 +94,8 @@ func TestConnectionLimitAtTakeover(t *testing.T) {
 	c.standbys(1)
 }
 
-// A statement that waits for every transaction older than itself, as create index concurrently does, waits for a poll of each
-// standby, and not for the end of the leader.
+// A statement that waits for every transaction older than itself, as create index concurrently does, waits for a poll
+// of each standby, and not for the end of the leader.
 func TestIndexIsBuiltBesideStandbys(t *testing.T) {
 	url := privatepg.Database(t)
 	slowest := func(o *election.Options) { o.PollInterval = 900 * time.Millisecond }
@@ -128,7 +129,8 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 	url := privatepg.Database(t)
 	before := goleak.IgnoreCurrent()
 	conn := connect(t, url)
-	long := func(o *election.Options) { o.Lease = time.Minute } // the server would end a session that is left when it has passed
+	// the server would end a session that is left when it has passed
+	long := func(o *election.Options) { o.Lease = time.Minute }
 	for cycle := range 50 {
 		leader := setup(t, url, long)
 		if term := within(t, "leader", leader.leading); term.Number != int64(cycle+1) {
@@ -150,7 +152,8 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 		if err := conn.QueryRow(t.Context(), `select (select count(*) from pg_stat_activity
 				where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'),
 			(select count(*) from pg_locks
-				where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database()))`).
+				where locktype = 'advisory'
+					and database = (select oid from pg_database where datname = current_database()))`).
 			Scan(&sessions, &locks); err != nil {
 			t.Fatal(err)
 		}
@@ -164,13 +167,14 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 	}
 }
 
-// An idle standby costs the server nothing that stays: no transaction id, and no line in its log, not even where lock waits and
-// statements that fail are logged.
+// An idle standby costs the server nothing that stays: no transaction id, and no line in its log, not even where lock
+// waits and statements that fail are logged.
 func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, privatepg.Options{Settings: map[string]string{
-		"logging_collector": "on", "log_lock_waits": "on", "log_min_messages": "notice", "log_min_error_statement": "notice",
-		"autovacuum": "off", "log_checkpoints": "off",
+		"logging_collector": "on", "log_lock_waits": "on", "log_min_messages": "notice",
+		"log_min_error_statement": "notice",
+		"autovacuum":              "off", "log_checkpoints": "off",
 	}})
 	conn := connect(t, server.URL("postgres"))
 	defaults := func(o *election.Options) { o.Lease, o.PollInterval = 0, 0 }
@@ -183,7 +187,8 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 		Log     string
 	}
 	read := func() (seen trace) {
-		if err := conn.QueryRow(t.Context(), `select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_read_file(pg_current_logfile())`).
+		if err := conn.QueryRow(t.Context(),
+			`select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_read_file(pg_current_logfile())`).
 			Scan(&seen.NextXID, &seen.Log); err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +200,8 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 			began time.Time
 			xid   *uint32
 		)
-		err := conn.QueryRow(t.Context(), `select a.xact_start, a.backend_xid from pg_stat_activity a join pg_locks k using (pid)
+		err := conn.QueryRow(t.Context(),
+			`select a.xact_start, a.backend_xid from pg_stat_activity a join pg_locks k using (pid)
 			where k.locktype = 'advisory' and not k.granted`).Scan(&began, &xid)
 		if err == pgx.ErrNoRows {
 			return false // between two polls

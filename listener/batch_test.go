@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Channels beyond what one transaction should change come and go in several, at the start, after a reconnect, and at the end. Each of
-// them works.
+// Channels beyond what one transaction should change come and go in several, at the start, after a reconnect, and at
+// the end. Each of them works.
 func TestManyChannelsChangeInPieces(t *testing.T) {
 	const channels, pieces = 4500, 3
 	b := setup(t)

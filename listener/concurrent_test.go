@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Each of a hundred goroutines subscribes to one of a few shared channels, sends itself a message once it is established, and
-// closes: what is established must hold however the others come and go.
+// Each of a hundred goroutines subscribes to one of a few shared channels, sends itself a message once it is
+// established, and closes: what is established must hold however the others come and go.
 func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
 	const goroutines, rounds, channels, senders = 100, 8, 20, 8
 	b := setup(t)

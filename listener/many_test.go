@@ -10,7 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A NOTIFY that is sent as soon as the subscription is established arrives, a thousand times over, while channels come and go.
+// A NOTIFY that is sent as soon as the subscription is established arrives, a thousand times over, while channels come
+// and go.
 func TestNotifyAfterEstablishedArrives(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
@@ -26,13 +27,15 @@ func TestNotifyAfterEstablishedArrives(t *testing.T) {
 			s.Close()
 		}
 	}
-	if stats := l.Stats(); stats.Received != 1000 || stats.Channels != 500 || stats.Subscriptions != 500 || !stats.Connected ||
+	if stats := l.Stats(); stats.Received != 1000 || stats.Channels != 500 || stats.Subscriptions != 500 ||
+		!stats.Connected ||
 		stats.Reconnects != 0 || stats.Dropped != 0 {
 		t.Errorf("stats are %+v", stats)
 	}
 }
 
-// The same upon a channel that everybody leaves and joins again, so that LISTEN follows UNLISTEN on the same name each time.
+// The same upon a channel that all leave and join again, so that LISTEN follows UNLISTEN on the same name each
+// time.
 func TestNotifyAfterEstablishedOnOneChannel(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
@@ -117,7 +120,8 @@ func TestManySubscriptionsToOneChannel(t *testing.T) {
 	})
 }
 
-// Everything is closed while its LISTEN is under way: it is taken back. What is subscribed again in the same moment is in force.
+// Everything is closed while its LISTEN is under way: it is taken back. What is subscribed again in the same moment is
+// in force.
 func TestCloseWhileListenIsUnderWay(t *testing.T) {
 	b := setup(t)
 	p := newProxy(b)

@@ -11,7 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A pooler that shares sessions is named, however many others use it and however small its pool is, and ends Run at once.
+// A pooler that shares sessions is named, however many others use it and however small its pool is, and ends Run at
+// once.
 func TestPoolerThatSharesSessions(t *testing.T) {
 	for name, settings := range map[string][]string{
 		"transaction mode":                {"pool_mode = transaction"},
@@ -42,8 +43,8 @@ func TestPoolerThatSharesSessions(t *testing.T) {
 	}
 }
 
-// Nothing is set in a session that other clients of the pooler share: whenever the listener sends a statement, and after it has given
-// up, such a client finds what it found before.
+// Nothing is set in a session that other clients of the pooler share: whenever the listener sends a statement, and
+// after it has given up, such a client finds what it found before.
 func TestPoolerThatSharesSessionsIsLeftAsItWas(t *testing.T) {
 	t.Parallel()
 	const readSettings = `select coalesce(string_agg(name || ' = ' || setting, ', ' order by name), '') from pg_settings
@@ -61,7 +62,8 @@ func TestPoolerThatSharesSessionsIsLeftAsItWas(t *testing.T) {
 	}
 	before := settings()
 
-	newProxy(b).alter(func(_ *link, m packet) []packet { // in turn with the listener, which waits for the answer to each
+	// in turn with the listener, which waits for the answer to each
+	newProxy(b).alter(func(_ *link, m packet) []packet {
 		if m.query() != "" {
 			if diff := cmp.Diff(before, settings()); diff != "" {
 				t.Errorf("when %q is sent (-before +now):\n%s", m.query(), diff)

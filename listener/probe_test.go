@@ -18,12 +18,16 @@ func TestSessionThatDoesNotDeliverIsReplaced(t *testing.T) {
 		say    string                // part of the reason in the log
 		busy   bool                  // try it beside traffic, too
 	}{
-		"delivers nothing":        {without(func(m packet) bool { return m.channel() != "" }), "does not deliver", false},
-		"delivers no probe":       {without(packet.echoes), "does not deliver", true},
-		"answers nothing":         {without(func(m packet) bool { return m.fromServer && m.channel() == "" }), noAnswer, true},
-		"receives nothing":        {without(func(m packet) bool { return !m.fromServer }), noAnswer, true},
-		"has lost a channel":      {before(`unlisten "c";`), "listens on 2 channels that are not the 3 asked for", false},
-		"has another channel":     {before(`unlisten "c"; listen "d";`), "listens on 3 channels that are not the 3 asked for", false},
+		"delivers nothing": {without(func(m packet) bool { return m.channel() != "" }), "does not deliver",
+			false},
+		"delivers no probe": {without(packet.echoes), "does not deliver", true},
+		"answers nothing": {without(func(m packet) bool { return m.fromServer && m.channel() == "" }), noAnswer,
+			true},
+		"receives nothing": {without(func(m packet) bool { return !m.fromServer }), noAnswer, true},
+		"has lost a channel": {before(`unlisten "c";`), "listens on 2 channels that are not the 3 asked for",
+			false},
+		"has another channel": {before(`unlisten "c"; listen "d";`),
+			"listens on 3 channels that are not the 3 asked for", false},
 		"was reset":               {before(`unlisten *;`), "does not deliver", false},
 		"was reset, half of them": {before(`unlisten *; listen "c"; listen "busy";`), "does not deliver", false},
 	} {

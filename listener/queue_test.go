@@ -8,8 +8,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// A session that listens and stays idle in a transaction keeps the notification queue of the server from being emptied. That is
-// said once, and once more when it has emptied. The warning begins at a tenth of 8 GB, which the test lowers.
+// A session that listens and stays idle in a transaction keeps the notification queue of the server from being emptied.
+// That is said once, and once more when it has emptied. The warning begins at a tenth of 8 GB, which the test lowers.
 func TestQueueWatch(t *testing.T) {
 	t.Parallel()
 	const fills, emptied = "the notification queue fills up", "the notification queue has emptied"

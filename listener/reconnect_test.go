@@ -162,7 +162,8 @@ func TestPermanentRefusalEndsRunAtOnce(t *testing.T) {
 			b.options.Unhealthy = func(err error) { calls = append(calls, err) }
 			ended, _ := b.run(b.wanted())
 			err := awaitError(t, ended)
-			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "confidential") {
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				strings.Contains(err.Error(), "confidential") {
 				t.Errorf("Run returned %v", err)
 			}
 			if len(calls) != 1 {
@@ -172,7 +173,8 @@ func TestPermanentRefusalEndsRunAtOnce(t *testing.T) {
 	}
 }
 
-// refusePassword answers every connection as PostgreSQL answers a wrong password: the tests' own server may trust everyone.
+// refusePassword answers every connection as PostgreSQL answers a wrong password: the tests' own server may trust
+// everyone.
 func refusePassword(t *testing.T, config *pgx.ConnConfig) {
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
@@ -184,7 +186,8 @@ func refusePassword(t *testing.T, config *pgx.ConnConfig) {
 			if _, err := backend.ReceiveStartupMessage(); err != nil {
 				return
 			}
-			backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01", Message: "password authentication failed"})
+			backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01",
+				Message: "password authentication failed"})
 			_ = backend.Flush()
 		}()
 		t.Cleanup(func() { <-done })

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Whatever the order in which the subscriptions to one channel are closed, while others come, those that are left receive.
+// Whatever the order in which the subscriptions to one channel are closed, while others come, those that are left
+// receive.
 func TestCloseInAnyOrder(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
@@ -26,7 +27,8 @@ func TestCloseInAnyOrder(t *testing.T) {
 		}
 		closed, open = append(closed, open[n:]...), open[:n:n]
 		b.notify("c", fmt.Sprint(round))
-		for _, s := range append([]*Subscription{kept}, open...) { // kept too: those of the next round must not receive it
+		// kept too: those of the next round must not receive it
+		for _, s := range append([]*Subscription{kept}, open...) {
 			if got := receive(t, s); got != fmt.Sprint(round) {
 				t.Fatalf("round %d: received %q", round, got)
 			}
@@ -42,8 +44,8 @@ func TestCloseInAnyOrder(t *testing.T) {
 	}
 }
 
-// To close a subscription costs no more the more there are to its channel. As many of a channel each are what it is held against; a
-// search among those of the channel would take hundreds of times as long.
+// To close a subscription costs no more the more there are to its channel. As many of a channel each are what it is
+// held against; a search among those of the channel would take hundreds of times as long.
 func TestCloseAmongMany(t *testing.T) {
 	const subscriptions = 20000
 	b := setup(t)

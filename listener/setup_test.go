@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	patience = time.Minute      // how long a test waits for something that must happen
-	tardy    = 10 * time.Second // how much later than it should a busy machine may be; what never happens is later still
+	patience = time.Minute // how long a test waits for something that must happen
+	// how much later than it should a busy machine may be; what never happens is later still
+	tardy = 10 * time.Second
 
-	// calm is a ProbeInterval that has probes in a test, and with which no session is lost on a busy machine, which stalls for a second
-	// or two.
+	// calm is a ProbeInterval that has probes in a test, and with which no session is lost on a busy machine, which
+	// stalls for a second or two.
 	calm = 2 * time.Second
 )
 
@@ -139,14 +140,16 @@ func (b *bench) exec(sql string, arguments ...any) {
 // backends counts the listener's sessions as the server sees them.
 func (b *bench) backends() int {
 	b.t.Helper()
-	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`
+	const countSessions = `select count(*) from pg_stat_activity where datname = current_database()
+		and application_name = 'the listener'`
 	return value[int](b.t, b.conn, countSessions)
 }
 
 // lastStatement is what the listener's session executed last, and when.
 func (b *bench) lastStatement() (statement string, at time.Time) {
 	b.t.Helper()
-	const readSession = `select query, query_start from pg_stat_activity where datname = current_database() and application_name = 'the listener'`
+	const readSession = `select query, query_start from pg_stat_activity where datname = current_database()
+		and application_name = 'the listener'`
 	if err := b.conn.QueryRow(context.Background(), readSession).Scan(&statement, &at); err != nil {
 		b.t.Fatal(err)
 	}
@@ -156,7 +159,8 @@ func (b *bench) lastStatement() (statement string, at time.Time) {
 // terminate ends the listener's session on the server's side.
 func (b *bench) terminate() {
 	b.t.Helper()
-	b.exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`)
+	b.exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
+		and application_name = 'the listener'`)
 }
 
 // value returns the only column of the only row.
@@ -168,8 +172,8 @@ func value[T any](t testing.TB, conn *pgx.Conn, sql string, arguments ...any) (v
 	return v
 }
 
-// receives sends the payload until the subscription receives it. On a busy machine the session may be replaced once more: then what is sent
-// meanwhile is lost, and Missed says so.
+// receives sends the payload until the subscription receives it. On a busy machine the session may be replaced once
+// more: then what is sent meanwhile is lost, and Missed says so.
 func (b *bench) receives(s *Subscription, payload string) {
 	b.t.Helper()
 	deadline := time.After(patience)

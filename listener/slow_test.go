@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A subscriber that reads nothing delays no other: beside a hundred of them, each message reaches the fast one as it reaches a
-// subscriber that is alone on its channel. Both are measured in turn.
+// A subscriber that reads nothing delays no other: beside a hundred of them, each message reaches the fast one as it
+// reaches a subscriber that is alone on its channel. Both are measured in turn.
 func TestSlowSubscribersDelayNoOther(t *testing.T) {
 	const rounds, slow = 300, 100
 	b := setup(t)
@@ -51,7 +51,8 @@ func TestSlowSubscribersDelayNoOther(t *testing.T) {
 	eventually(t, "a line for each", func() bool { return b.log.count("subscriber is slow") == slow })
 }
 
-// Each episode in which a subscriber falls behind is announced and logged once, however many messages it loses, and the next one again.
+// Each episode in which a subscriber falls behind is announced and logged once, however many messages it loses, and the
+// next one again.
 func TestEachEpisodeIsAnnouncedOnce(t *testing.T) {
 	b := setup(t)
 	b.options.Buffer = 2

@@ -58,7 +58,8 @@ func TestUnhealthyNeverHoldsRunUp(t *testing.T) {
 	}
 }
 
-// A session without subscriptions is not given up. Patience begins with the first subscription, and ends Run from then on.
+// A session without subscriptions is not given up. Patience begins with the first subscription, and ends Run from then
+// on.
 func TestPatienceBeginsWithASubscription(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
