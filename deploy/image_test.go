@@ -117,8 +117,8 @@ func TestPodsAreUnprivileged(t *testing.T) {
 	}
 }
 
-// Runs the Dockerfile's own build command on what the Dockerfile copies, and the program that comes of it with the arguments
-// of the pods.
+// Runs the Dockerfile's own build command on what the Dockerfile copies, and the program that comes of it with the
+// arguments of the pods.
 func TestBuildCommandMakesAStaticProgram(t *testing.T) {
 	all := dockerfile(t)
 	build := only(t, all, "RUN", "go build")
@@ -149,7 +149,8 @@ func TestBuildCommandMakesAStaticProgram(t *testing.T) {
 	}
 	start(t, program, "validate", "--config", configuration)
 	for command, pod := range m.pods() {
-		if out := start(t, program, append(pod.Containers[0].Args, "--help")...); !strings.Contains(out, "pgsolo "+command+" [flags]") {
+		out := start(t, program, append(pod.Containers[0].Args, "--help")...)
+		if !strings.Contains(out, "pgsolo "+command+" [flags]") {
 			t.Errorf("%q is not understood as the command %s:\n%s", pod.Containers[0].Args, command, out)
 		}
 	}

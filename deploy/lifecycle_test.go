@@ -12,11 +12,13 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/web"
 	"github.com/pgsolo/pgsolo/election"
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/listener"
 )
 
-// A probe of a path that the program does not have would get 404. And a standby must be ready, an outage must not end a life.
+// A probe of a path that the program does not have would get 404. And a standby must be ready, an outage must not end a
+// life.
 func TestProbesSuitTheProgram(t *testing.T) {
 	m := setup(t)
 	now, ahead, past := time.Now(), time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
@@ -53,7 +55,7 @@ func serve(t *testing.T, status election.Status) string {
 	server := web.New(web.Options{
 		Elections: []web.Election{{
 			Status: func() election.Status { return status }, Stats: func() election.Stats { return election.Stats{} },
-			Jobs: func() jobs.Stats { return jobs.Stats{} }, Crons: func() []jobs.CronStats { return nil },
+			Events: func() eventlog.Stats { return eventlog.Stats{} }, Crons: func() []cron.Stats { return nil },
 			Listener: func() listener.Stats { return listener.Stats{} },
 			Fresh:    time.Minute,
 		}},
@@ -92,7 +94,8 @@ func TestTimesLeaveRoomForTheProgramsOwn(t *testing.T) {
 	}
 	// From the first failure to the last. The lease ends the leadership of a hung leader; no probe should be quicker.
 	probe := m.replica().LivenessProbe
-	if patience := time.Duration((probe.FailureThreshold-1)*probe.PeriodSeconds) * time.Second; patience < 2*election.Lease {
+	patience := time.Duration((probe.FailureThreshold-1)*probe.PeriodSeconds) * time.Second
+	if patience < 2*election.Lease {
 		t.Errorf("liveness gives up after %s, and the lease is %s", patience, election.Lease)
 	}
 }

@@ -1,5 +1,5 @@
-// Package deploy_test checks kubernetes.yaml and the Dockerfile against each other and against the program. It starts neither a
-// cluster nor a container: whether an image can be pulled, or a cluster admits the pods, is not known here.
+// Package deploy_test checks kubernetes.yaml and the Dockerfile against each other and against the program. It starts
+// neither a cluster nor a container: whether an image can be pulled, or a cluster admits the pods, is not known here.
 package deploy_test
 
 import (
@@ -84,7 +84,8 @@ func setup(t *testing.T) manifest {
 			m.budget = object
 		}
 	}
-	if diff := cmp.Diff([]string{"ConfigMap", "Job", "Deployment", "Service", "PodDisruptionBudget"}, found); diff != "" {
+	want := []string{"ConfigMap", "Job", "Deployment", "Service", "PodDisruptionBudget"}
+	if diff := cmp.Diff(want, found); diff != "" {
 		t.Fatalf("kinds of documents (-want +got):\n%s", diff)
 	}
 	return m
@@ -103,7 +104,9 @@ func (m manifest) config(t *testing.T, pod corev1.PodSpec) *config.Config {
 	t.Helper()
 	container := pod.Containers[0]
 	file := container.Args[slices.Index(container.Args, "--config")+1]
-	mount := one(t, container.VolumeMounts, "mount for "+file, func(v corev1.VolumeMount) bool { return v.MountPath == path.Dir(file) })
+	mount := one(t, container.VolumeMounts, "mount for "+file, func(v corev1.VolumeMount) bool {
+		return v.MountPath == path.Dir(file)
+	})
 	volume := one(t, pod.Volumes, "volume "+mount.Name, func(v corev1.Volume) bool { return v.Name == mount.Name })
 	if volume.ConfigMap == nil || volume.ConfigMap.Name != m.configMap.Name {
 		t.Fatalf("%s is not mounted from the ConfigMap %s", file, m.configMap.Name)
@@ -131,7 +134,8 @@ func environment(container corev1.Container) func(string) (string, bool) {
 		for _, v := range container.Env {
 			switch from := v.ValueFrom; {
 			case v.Name != name || from == nil:
-			case from.SecretKeyRef != nil && from.SecretKeyRef.Name == "pgsolo" && from.SecretKeyRef.Key == "DATABASE_URL":
+			case from.SecretKeyRef != nil &&
+				from.SecretKeyRef.Name == "pgsolo" && from.SecretKeyRef.Key == "DATABASE_URL":
 				return databaseURL, true
 			case from.FieldRef != nil && from.FieldRef.FieldPath == "status.podIP":
 				return podIP, true
@@ -176,8 +180,9 @@ func TestPortsAgree(t *testing.T) {
 		t.Errorf("the container's port is %d, http.listen is %s", port.ContainerPort, cfg.HTTP.Listen)
 	}
 	for what, got := range map[string]string{
-		"liveness": m.replica().LivenessProbe.HTTPGet.Port.StrVal, "readiness": m.replica().ReadinessProbe.HTTPGet.Port.StrVal,
-		"service": m.service.Spec.Ports[0].TargetPort.StrVal,
+		"liveness":  m.replica().LivenessProbe.HTTPGet.Port.StrVal,
+		"readiness": m.replica().ReadinessProbe.HTTPGet.Port.StrVal,
+		"service":   m.service.Spec.Ports[0].TargetPort.StrVal,
 	} {
 		if got != port.Name {
 			t.Errorf("the port of %s is %q, not the container's %q", what, got, port.Name)
@@ -189,14 +194,16 @@ func TestThreeReplicasStayApartAndAvailable(t *testing.T) {
 	m := setup(t)
 	spec := m.deployment.Spec
 	if *spec.Replicas != 3 || m.budget.Spec.MaxUnavailable.IntValue() != 1 {
-		t.Errorf("%d replicas, of which %s may be disrupted; want 3 and 1", *spec.Replicas, m.budget.Spec.MaxUnavailable)
+		t.Errorf("%d replicas, of which %s may be disrupted; want 3 and 1",
+			*spec.Replicas, m.budget.Spec.MaxUnavailable)
 	}
 	update := spec.Strategy.RollingUpdate
 	if update.MaxUnavailable.IntValue() != 0 || update.MaxSurge.IntValue() != 1 {
 		t.Errorf("update with maxUnavailable %s and maxSurge %s, want 0 and 1", update.MaxUnavailable, update.MaxSurge)
 	}
 	spread := spec.Template.Spec.TopologySpreadConstraints[0]
-	if spread.TopologyKey != corev1.LabelHostname || spread.MaxSkew != 1 || spread.WhenUnsatisfiable != corev1.DoNotSchedule {
+	if spread.TopologyKey != corev1.LabelHostname || spread.MaxSkew != 1 ||
+		spread.WhenUnsatisfiable != corev1.DoNotSchedule {
 		t.Errorf("replicas may share a node: %+v", spread)
 	}
 	replica, job := labels.Set(spec.Template.Labels), labels.Set(m.job.Spec.Template.Labels)

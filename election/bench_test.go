@@ -16,8 +16,8 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-// BenchmarkTakeover closes the socket of a leader, as the kernel does when its process is killed, and takes the time until the next
-// one leads. The floor is the same with sessions in pg_advisory_lock. Both are medians, taken in turn.
+// BenchmarkTakeover closes the socket of a leader, as the kernel does when its process is killed, and takes the time
+// until the next one leads. The floor is the same with sessions in pg_advisory_lock. Both are medians, taken in turn.
 func BenchmarkTakeover(b *testing.B) {
 	compare(b, "takeover-ms", (*contender).cut)
 }
@@ -68,7 +68,8 @@ type lead struct {
 	at        time.Time
 }
 
-func newField(b *testing.B, url string, compete func(*contender, context.Context, *pgx.ConnConfig) error, class string) *field {
+func newField(b *testing.B, url string, compete func(*contender, context.Context, *pgx.ConnConfig) error,
+	class string) *field {
 	b.Helper()
 	watch, err := pgx.Connect(b.Context(), url)
 	if err != nil {
@@ -143,7 +144,8 @@ func (f *field) next() lead {
 // settle waits until one contender is in the lock's queue.
 func (f *field) settle() {
 	f.b.Helper()
-	const waits = `select exists (select from pg_locks where locktype = 'advisory' and not granted and classid = $1::text::regclass)`
+	const waits = `select exists (select from pg_locks where locktype = 'advisory' and not granted
+		and classid = $1::text::regclass)`
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for waiting := false; !waiting; <-ticker.C {
@@ -190,6 +192,7 @@ func (c *contender) queue(ctx context.Context, config *pgx.ConnConfig) error {
 	}
 	c.field.leads <- lead{c, time.Now()}
 	<-ctx.Done()
-	_, _ = conn.Exec(context.Background(), `select pg_advisory_unlock('`+floorClass+`'::regclass::oid::int, 1)`) // it may be cut off
+	// it may be cut off
+	_, _ = conn.Exec(context.Background(), `select pg_advisory_unlock('`+floorClass+`'::regclass::oid::int, 1)`)
 	return nil
 }

@@ -29,7 +29,8 @@ type cluster struct {
 	marksSeen []mark
 }
 
-// setupCluster prepares for replicas on a database. When the test has ended and they are gone, their marks must not overlap.
+// setupCluster prepares for replicas on a database. When the test has ended and they are gone, their marks must not
+// overlap.
 func setupCluster(t *testing.T, url string, change ...func(*replicaConfig)) *cluster {
 	t.Helper()
 	c := &cluster{t: t, config: replicaConfig{
@@ -44,7 +45,8 @@ func setupCluster(t *testing.T, url string, change ...func(*replicaConfig)) *clu
 	}
 	t.Cleanup(func() {
 		if found := overlaps(c.marks()); found != nil {
-			t.Errorf("%d marks are out of order, the first of them:\n%s", len(found), strings.Join(found[:min(len(found), 5)], "\n"))
+			t.Errorf("%d marks are out of order, the first of them:\n%s", len(found),
+				strings.Join(found[:min(len(found), 5)], "\n"))
 		}
 	})
 	return c
@@ -61,8 +63,8 @@ func (c *cluster) start() *process {
 	return p
 }
 
-// command prepares a replica. It has a process group of its own, to which the kernel sends SIGHUP and SIGCONT when the test's
-// process is gone and a member is stopped: even a frozen replica does not outlive it.
+// command prepares a replica. It has a process group of its own, to which the kernel sends SIGHUP and SIGCONT when the
+// test's process is gone and a member is stopped: even a frozen replica does not outlive it.
 func (c *cluster) command() *process {
 	config := c.config
 	config.Holder = "r" + strconv.Itoa(len(c.all)+1)
@@ -70,7 +72,8 @@ func (c *cluster) command() *process {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p := &process{t: c.t, holder: config.Holder, cmd: exec.Command(os.Args[0]), output: &pgtest.Buffer{}, ended: make(chan struct{})}
+	p := &process{t: c.t, holder: config.Holder, cmd: exec.Command(os.Args[0]), output: &pgtest.Buffer{},
+		ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), beReplica+"="+string(text))
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -171,7 +174,8 @@ func (c *cluster) working(term int64) (pid int) {
 func (c *cluster) wantEnded(term int64, want string) {
 	c.t.Helper()
 	var ended string
-	c.query(`select coalesce(ended, '') from pgsolo.leader_term where election = $1 and term = $2`, []any{c.config.Name, term}, &ended)
+	c.query(`select coalesce(ended, '') from pgsolo.leader_term where election = $1 and term = $2`,
+		[]any{c.config.Name, term}, &ended)
 	if ended != want {
 		c.t.Errorf("term %d ended with %q, want %q", term, ended, want)
 	}

@@ -40,13 +40,15 @@ func TestOneLeadsAndHandsOver(t *testing.T) {
 
 func TestTerminatedSessionIsSeenAtOnce(t *testing.T) {
 	url := pgtest.Database(t)
-	first := setup(t, url, func(o *election.Options) { o.Lease = time.Minute }) // no ping for 12 s: only the pending read can tell
+	// no ping for 12 s: only the pending read can tell
+	first := setup(t, url, func(o *election.Options) { o.Lease = time.Minute })
 	term := pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, url)
 
 	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
-		where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`,
+		where locktype = 'advisory' and granted
+			and database = (select oid from pg_database where datname = current_database())`,
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +174,8 @@ func TestHostileRoleSettings(t *testing.T) {
 		"default_transaction_isolation = 'serializable'", "default_transaction_read_only = on",
 	} {
 		if _, err := conn.Exec(t.Context(), `do $$ begin
-			execute format('alter role %I in database %I set `+strings.ReplaceAll(setting, "'", "''")+`', current_user, current_database());
+			execute format('alter role %I in database %I set `+strings.ReplaceAll(setting, "'", "''")+`',
+				current_user, current_database());
 			end $$`); err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrLost means that the leadership ended without this process's will: it can no longer prove it. It is the cause of the
-// context that lead was given, and what Run returns.
+// ErrLost means that the leadership ended without this process's will: it can no longer prove it. It is the cause of
+// the context that lead was given, and what Run returns.
 var ErrLost = errors.New("leadership lost")
 
 // refusal is an error that no retry mends.
@@ -17,9 +17,9 @@ type refusal struct{ err error }
 func (r *refusal) Error() string { return r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// hopeless says whether a try to take part failed in a way that only a person can mend. Everything else is retried: the server
-// may be down, starting, full, or a replica about to be promoted.
-func hopeless(err error) bool {
+// permanent says whether a try to take part failed in a way that only a person can mend. Everything else is retried:
+// the server may be down, starting, full, or a replica about to be promoted.
+func permanent(err error) bool {
 	if _, ok := errors.AsType[*refusal](err); ok || errors.Is(err, ErrSchema) {
 		return true
 	}

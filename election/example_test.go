@@ -11,8 +11,8 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-// A program of which one replica at a time works. Migrate is for a release step; that it is called by every replica at once does
-// no harm.
+// A program of which one replica at a time works. Migrate is for a release step; that it is called by every replica at
+// once does no harm.
 func Example() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

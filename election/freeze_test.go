@@ -8,8 +8,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// A leader is stopped for longer than its lease. Its kernel keeps its connections up, so that only the server can end them.
-// When it goes on it does nothing more in its term, because it asks Term.Held before each effect, and ends.
+// A leader is stopped for longer than its lease. Its kernel keeps its connections up, so that only the server can end
+// them. When it goes on it does nothing more in its term, because it asks Term.Held before each effect, and ends.
 func TestFrozenLeader(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ work, ended string }{
@@ -45,9 +45,9 @@ func TestFrozenLeader(t *testing.T) {
 	}
 }
 
-// A standby that is stopped at the head of the queue inherits the lock when the leader dies. The server takes it away again:
-// a session that is silent for the lease ends, and one that has not led yet is no exception. When the standby goes on, it
-// stands by.
+// A standby that is stopped at the head of the queue inherits the lock when the leader dies. The server takes it away
+// again: a session that is silent for the lease ends, and one that has not led yet is no exception. When the standby
+// goes on, it stands by.
 func TestFrozenStandbyInheritsTheLock(t *testing.T) {
 	t.Parallel()
 	const poll = 900 * time.Millisecond
@@ -96,8 +96,9 @@ func TestFrozenStandbyInheritsTheLock(t *testing.T) {
 	c.marked(next.term, works, time.Now())
 }
 
-// head waits until two standbys queue, and the one that has waited longest has waited for less than that. It returns this one,
-// and its session. Two standbys are out of step, so that one of them is sometimes at the head early in its poll.
+// head waits until two standbys queue, and the one that has waited longest has waited for less than that. It returns
+// this one, and its session. Two standbys are out of step, so that one of them is sometimes at the head early in its
+// poll.
 func (c *cluster) head(waited time.Duration) (head *process, session int) {
 	c.t.Helper()
 	pgtest.Eventually(c.t, "a head of the queue that stays there", func() bool {

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// yieldTime is how long an elector of a process that already leads another election stays out of a lock's queue before each try,
-// so that a replica that leads nothing, and waits in the queue, comes first.
+// yieldTime is how long an elector of a process that already leads another election stays out of a lock's queue before
+// each try, so that a replica that leads nothing, and waits in the queue, comes first.
 const yieldTime = 250 * time.Millisecond
 
-// Group ties the electors of one process together, one for each of several elections, so that the leaderships spread over the
-// replicas. The zero value is ready.
+// Group ties the electors of one process together, one for each of several elections, so that the leaderships spread
+// over the replicas. The zero value is ready.
 type Group struct {
 	mu   sync.Mutex // guards held
 	held int        // leaderships of this process
 }
 
-// busy says whether the process leads already.
-func (g *Group) busy() bool {
+// leads says whether the process leads already.
+func (g *Group) leads() bool {
 	if g == nil {
 		return false
 	}
@@ -26,8 +26,8 @@ func (g *Group) busy() bool {
 	return g.held > 0
 }
 
-// take counts a leadership. It refuses a second one that was not yielded for: it came while both electors queued.
-func (g *Group) take(yielded bool) bool {
+// acquire counts a leadership. It refuses a second one that was not yielded for: it came while both electors queued.
+func (g *Group) acquire(yielded bool) bool {
 	if g == nil {
 		return true
 	}
@@ -40,8 +40,8 @@ func (g *Group) take(yielded bool) bool {
 	return true
 }
 
-// give ends what take counted.
-func (g *Group) give() {
+// release ends what acquire counted.
+func (g *Group) release() {
 	if g == nil {
 		return
 	}

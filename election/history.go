@@ -24,9 +24,9 @@ const (
 	// lockTerms makes the elections of a schema begin their terms one after the other; no election has the id 0.
 	lockTerms = `select pg_advisory_xact_lock($1, 0)`
 
-	// Terms rise over all elections of a schema, so that what is fenced with one can move to another election. The timeline is in
-	// the first eight digits of the current segment's name.
-	promote = `with leader as (
+	// Terms rise over all elections of a schema, so that what is fenced with one can move to another election. The
+	// timeline is in the first eight digits of the current segment's name.
+	beginTerm = `with leader as (
 			update pgsolo.leader l
 			set term = (select max(m.term) + 1 from pgsolo.leader m), holder = $2, address = $3,
 				since = clock_timestamp(), clean = false, step_down = null,
@@ -38,7 +38,8 @@ const (
 			from leader where t.election = $1 and t.until is null
 		), pruned as (
 			delete from pgsolo.leader_term t using leader, (
-				select timeline, term from pgsolo.leader_term where election = $1 order by timeline desc, term desc offset $5
+				select timeline, term from pgsolo.leader_term
+				where election = $1 order by timeline desc, term desc offset $5
 			) old
 			where t.election = $1 and t.timeline = old.timeline and t.term = old.term
 		), begun as (
@@ -58,20 +59,21 @@ const (
 	askToStepDown = `select pgsolo.step_down($1)`
 )
 
-// promote begins a term, provided that the lock is really this session's. ended is how the previous one ended, unless its leader
-// has written that down.
-func (s *session) promote(ctx context.Context, o Options, ended string) (leaderRow, error) {
+// beginTerm begins a term, provided that the lock is really this session's. ended is how the previous one ended, unless
+// its leader has written that down.
+func (s *session) beginTerm(ctx context.Context, o Options, ended string) (leaderRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	row := leaderRow{holder: o.Holder, address: o.Address}
-	batch := &pgx.Batch{} // one transaction, in which the second statement sees what others committed before the first was done
+	row := leaderRow{term: Term{Election: s.election, Holder: o.Holder}, address: o.Address}
+	// One transaction, in which the second statement sees what others committed before the first was done.
+	batch := &pgx.Batch{}
 	batch.Queue(lockTerms, s.classID)
-	batch.Queue(inSchema(promote, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1).QueryRow(func(r pgx.Row) error {
-		return r.Scan(&row.term.Timeline, &row.term.Number, &row.since)
-	})
+	batch.Queue(inSchema(beginTerm, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
 	err := s.conn.SendBatch(ctx, batch).Close()
 	if errors.Is(err, pgx.ErrNoRows) {
-		return row, &refusal{errors.New("won the lock, but this session does not hold it: there is a pooler in between; connect directly")}
+		return row, &refusal{errors.New("won the lock, but this session does not hold it: " +
+			"there is a pooler in between; connect directly")}
 	}
 	if err != nil {
 		return row, fmt.Errorf("begin a term: %w", err)
@@ -81,17 +83,24 @@ func (s *session) promote(ctx context.Context, o Options, ended string) (leaderR
 
 // resign writes the end of the term, and only then frees the lock: the successor must find it.
 func (s *session) resign(ctx context.Context, term Term, reason string) error {
-	if _, err := s.conn.Exec(ctx, inSchema(resign, s.schema), s.election, term.Timeline, term.Number, reason); err != nil {
+	_, err := s.conn.Exec(ctx, inSchema(resign, s.schema), s.election, term.Timeline, term.Number, reason)
+	if err != nil {
 		return fmt.Errorf("write the end of the term: %w", err)
 	}
+	return s.unlock(ctx)
+}
+
+// unlock frees the lock.
+func (s *session) unlock(ctx context.Context) error {
 	if _, err := s.conn.Exec(ctx, unlock, s.classID, s.lockID); err != nil {
 		return fmt.Errorf("free the lock: %w", err)
 	}
 	return nil
 }
 
-// StepDown asks the leader of this election, in whatever process, to hand over to another replica, and returns its term. The
-// leader hears of it with its next ping, drains, resigns, and stays out of the next round. SQL does the same:
+// StepDown asks the leader of this election, in whatever process, to hand over to another replica, and returns its
+// term. The leader reads it with its next ping, drains, resigns, and queues again once another leads or a lease has
+// passed. SQL does the same:
 //
 //	select pgsolo.step_down('main');
 //

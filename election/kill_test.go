@@ -9,8 +9,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// Three replicas, the leader is killed five times in a row, and each time another one leads within milliseconds: the kernel
-// ends the sessions of the dead, and its successor waits in the lock's queue.
+// Three replicas, the leader is killed five times in a row, and each time another one leads within milliseconds: the
+// kernel ends the sessions of the dead, and its successor waits in the lock's queue.
 func TestKilledLeaders(t *testing.T) {
 	t.Parallel()
 	c := setupCluster(t, pgtest.Database(t), func(c *replicaConfig) { c.Work = "select 1" })
@@ -40,8 +40,8 @@ func TestKilledLeaders(t *testing.T) {
 	}
 }
 
-// SQL of a killed leader goes on in the server until that looks whether the client is there, as its session has asked for. The
-// successor waits for the end of it, and not for the lease.
+// SQL of a killed leader goes on in the server until that looks whether the client is there, as its session has asked
+// for. The successor waits for the end of it, and not for the lease.
 func TestKilledLeadersStatementEndsFirst(t *testing.T) {
 	t.Parallel()
 	c := setupCluster(t, pgtest.Database(t), func(c *replicaConfig) {
@@ -64,8 +64,8 @@ func TestKilledLeadersStatementEndsFirst(t *testing.T) {
 	c.wantEnded(begun.term, "session lost")
 }
 
-// An administrator ends the session that holds the lock, and nothing else: the leader works on for a while, because it ignores
-// the end of its context. The successor waits until the leader's other session is closed.
+// An administrator ends the session that holds the lock, and nothing else: the leader works on for a while, because it
+// ignores the end of its context. The successor waits until the leader's other session is closed.
 func TestTerminatedLockSession(t *testing.T) {
 	t.Parallel()
 	const ignore = 300 * time.Millisecond
@@ -81,8 +81,8 @@ func TestTerminatedLockSession(t *testing.T) {
 	_, next := c.leader(begun.term)
 	c.wantWithin("lock session terminated, context ignored for "+ignore.String(), terminated, next, ignore+tardy)
 
-	told, ended := c.marked(begun.term, cancelled, terminated), c.marked(begun.term, ends, terminated)
-	if worked := ended.at.Sub(told.at); worked < ignore {
+	cancelledAt, ended := c.marked(begun.term, cancelled, terminated), c.marked(begun.term, ends, terminated)
+	if worked := ended.at.Sub(cancelledAt.at); worked < ignore {
 		t.Errorf("it ignored its context for %s, want %s: the test is no test", worked, ignore)
 	}
 	first.wantLost()

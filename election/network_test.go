@@ -26,12 +26,13 @@ const inNetwork = "PGSOLO_TEST_NETWORK"
 // trickle sends 8 MB/s, so that data is always under way, and the send buffer of the server is soon full.
 const trickle = `select pg_sleep(0.001), repeat('x', 8000) from generate_series(1, 1000000)`
 
-// The leader is cut off by a network that swallows packets, and nothing is closed: both ways, each way, and with data under way.
-// The leader has stopped before its successor starts, which does so after a lease and a ping at the latest. The marks depend on
-// the leader's context alone, without Term.Held.
+// The leader is cut off by a network that swallows packets, and nothing is closed: both ways, each way, and with data
+// under way. The leader has stopped before its successor starts, which does so after a lease and a ping at the latest.
+// The marks depend on the leader's context alone, without Term.Held.
 //
-// The test runs in a process that has a network namespace of its own, with PostgreSQL in it, and the leader in a further one.
-// The kernel removes both, with the addresses and devices in them, when their processes are gone, whatever ends them.
+// The test runs in a process that has a network namespace of its own, with PostgreSQL in it, and the leader in a
+// further one. The kernel removes both, with the addresses and devices in them, when their processes are gone, whatever
+// ends them.
 func TestPartitions(t *testing.T) {
 	if os.Getenv(inNetwork) == "" {
 		t.Parallel()
@@ -124,7 +125,8 @@ func runInNetwork(t *testing.T) {
 // admit lets clients in that come over a line.
 func admit(t *testing.T, server *privatepg.Server) {
 	conn := pgtest.Connect(t, server.URL("postgres"))
-	if _, err := conn.Exec(t.Context(), `copy (select 'host all all 10.0.0.0/8 scram-sha-256') to program 'cat >>pg_hba.conf';
+	if _, err := conn.Exec(t.Context(),
+		`copy (select 'host all all 10.0.0.0/8 scram-sha-256') to program 'cat >>pg_hba.conf';
 		select pg_reload_conf()`); err != nil {
 		t.Fatal(err)
 	}
@@ -146,8 +148,8 @@ type line struct {
 	namespace    string // the replica's process, by which its namespace is named
 }
 
-// Hardware addresses of the two ends of each line, and one that no device has: a frame that is sent to it is lost. Nothing asks
-// for them, since an answer could be lost and cut the other way off, too.
+// Hardware addresses of the two ends of each line, and one that no device has: a frame that is sent to it is lost.
+// Nothing asks for them, since an answer could be lost and cut the other way off, too.
 const (
 	serverEnd = "02:00:00:00:00:01"
 	peerEnd   = "02:00:00:00:00:02"
@@ -174,7 +176,8 @@ func (l *line) serverURL(server *privatepg.Server) string {
 	return to.String()
 }
 
-// connect starts a replica in a new namespace, at the other end. It waits for the line, as a shell, before it is the replica.
+// connect starts a replica in a new namespace, at the other end. It waits for the line, as a shell, before it is the
+// replica.
 func (l *line) connect(p *process) {
 	p.cmd.Args = []string{"sh", "-c", `read -r go && exec "$0"`, p.cmd.Path}
 	p.cmd.Path = "/bin/sh"
@@ -225,7 +228,8 @@ func ip(t *testing.T, format string, args ...any) {
 // atPeer runs ip in the namespace of the replica.
 func (l *line) atPeer(format string, args ...any) {
 	l.t.Helper()
-	command(l.t, append([]string{"nsenter", "-t", l.namespace, "-n", "ip"}, strings.Fields(fmt.Sprintf(format, args...))...))
+	command(l.t, append([]string{"nsenter", "-t", l.namespace, "-n", "ip"},
+		strings.Fields(fmt.Sprintf(format, args...))...))
 }
 
 func command(t *testing.T, args []string) {

@@ -14,7 +14,8 @@ import (
 
 // Options say which election a process takes part in, and how. Config is required.
 type Options struct {
-	// Config reaches PostgreSQL directly: behind a pooler in transaction mode the lock would belong to nobody. It is copied.
+	// Config reaches PostgreSQL directly: behind a pooler in transaction mode the lock would belong to no client. It is
+	// copied.
 	Config *pgx.ConnConfig
 
 	Schema string // where Migrate made the tables; default "pgsolo"
@@ -23,30 +24,32 @@ type Options struct {
 	Holder  string // how this process is called in the leader row; default host name and process id
 	Address string // where other replicas reach it; default none
 
-	// Lease is how long the server lets a silent leader keep the lock, at least 1 s; default 5 s. The leader gives up sooner: it
-	// pings every fifth of it, its context is cancelled after 0.6 of it without an answer, and after 0.9 the process must end.
+	// Lease is how long the server lets a silent leader keep the lock, at least 1 s; default 5 s. The leader gives up
+	// sooner: it pings every fifth of it, its context is cancelled after 0.6 of it without an answer, and after 0.9 the
+	// process must end.
 	Lease time.Duration
 
-	// PollInterval is how long one poll of a standby waits in the lock's queue, from 10 ms up to, not including, 1 s, so that it
-	// stays below the deadlock_timeout, after which PostgreSQL may log a wait; default 900 ms.
+	// PollInterval is how long one poll of a standby waits in the lock's queue, from 10 ms up to, not including, 1 s,
+	// so that it stays below the deadlock_timeout, after which PostgreSQL may log a wait; default 900 ms.
 	PollInterval time.Duration
 
 	// Drain is how long lead may go on once Run's context is done, before its own context is cancelled; default 0.
 	Drain time.Duration
 
-	// Unhealthy is called at most once, when lead has not returned 0.9 of the lease after the last ping that succeeded was sent.
-	// It must end the process: soon after, another leads. Default: log the error and exit with code 3.
+	// Unhealthy is called at most once, when lead has not returned 0.9 of the lease after the last ping that succeeded
+	// was sent. It must end the process: soon after, another leads. Default: log the error and exit with code 3.
 	Unhealthy func(error)
 
-	// Healthy is asked before each ping, and must not block. While it returns an error no ping is sent, so that a leader that makes
-	// no progress loses the leadership after 0.6 of the lease. A job that runs long is progress. Default: always healthy.
+	// Healthy is asked before each ping, and must not block. While it returns an error no ping is sent, so that a
+	// leader that makes no progress loses the leadership after 0.6 of the lease. A job that runs long is progress.
+	// Default: always healthy.
 	Healthy func() error
 
 	// Group ties this elector to those of other elections in the same process. Default: none.
 	Group *Group
 
-	// Check is called with each new session, before it queues for the lock. An error of it ends Run, unless it is one of the
-	// connection or the server, which is retried like any other. Default: none.
+	// Check is called with each new session, before it queues for the lock. An error of it ends Run, unless it is one
+	// of the connection or the server, which is retried like any other. Default: none.
 	Check func(ctx context.Context, conn *pgx.Conn) error
 
 	Logger hclog.Logger // default: none
@@ -91,11 +94,13 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	switch {
 	case !schemaName.MatchString(o.Schema):
-		return o, fmt.Errorf("election: Schema %q: want lower-case letters, digits and underscores, at most 40", o.Schema)
+		return o, fmt.Errorf("election: Schema %q: want lower-case letters, digits and underscores, at most 40",
+			o.Schema)
 	case !electionName.MatchString(o.Name):
 		return o, fmt.Errorf("election: Name %q: want letters, digits, '_', '-' and '.', at most 24", o.Name)
 	case o.Schema != DefaultSchema && len(o.Schema)+len(o.Name) > maxNames:
-		return o, fmt.Errorf("election: Name %q and Schema %q: want at most %d bytes together", o.Name, o.Schema, maxNames)
+		return o, fmt.Errorf("election: Name %q and Schema %q: want at most %d bytes together",
+			o.Name, o.Schema, maxNames)
 	case o.Lease < time.Second || o.Lease > time.Hour:
 		return o, fmt.Errorf("election: Lease %s: want 1s to 1h", o.Lease)
 	case o.PollInterval < 10*time.Millisecond || o.PollInterval >= time.Second:
@@ -106,8 +111,8 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// electionName allows what tells names apart in an application_name, and maxNames leaves room there for the longest term:
-// PostgreSQL keeps 63 bytes.
+// electionName allows what keeps names apart in an application_name, and maxNames leaves room there for the longest
+// term: PostgreSQL keeps 63 bytes.
 var electionName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,24}$`)
 
 const maxNames = 63 - len("pgsolo / term ") - len("9223372036854775807")

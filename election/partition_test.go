@@ -115,8 +115,8 @@ func (r *relay) partition() {
 	r.silent = true
 }
 
-// inject sends a simple query to the server in the client's name, between two of the client's own. The answer reaches the
-// client, which reads between its pings, and passes over what it did not ask for.
+// inject sends a simple query to the server in the client's name, between two of the client's own. The answer reaches
+// the client, which reads between its pings, and passes over what it did not ask for.
 func (r *relay) inject(sql string) {
 	message := append([]byte{'Q', 0, 0, 0, byte(4 + len(sql) + 1)}, sql...)
 	r.mu.Lock()
@@ -151,7 +151,8 @@ func TestPartitionedLeaderStopsBeforeTheNextOneLeads(t *testing.T) {
 
 func TestUnhealthyWhenTheLeaderIgnoresItsContext(t *testing.T) {
 	t.Parallel()
-	lasting := func(o *election.Options) { o.Lease = 2 * brief } // the process is told to end a tenth of it before another leads
+	// the process is told to end a tenth of it before another leads
+	lasting := func(o *election.Options) { o.Lease = 2 * brief }
 	url := pgtest.Database(t)
 	proxy := serve(t, url)
 	second := setup(t, url, lasting)

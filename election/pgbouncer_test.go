@@ -18,8 +18,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// pool starts a PgBouncer in front of the database, and returns the URL that leads through it. settings are lines of its
-// configuration, after those that every test needs. It ends with the test.
+// pool starts a PgBouncer in front of the database, and returns the URL that leads through it. settings are lines of
+// its configuration, after those that every test needs. It ends with the test.
 func pool(t *testing.T, database string, settings ...string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
@@ -43,7 +43,8 @@ func pool(t *testing.T, database string, settings ...string) string {
 	}
 	lines := append([]string{
 		"[databases]", "pooled = " + target,
-		"[pgbouncer]", "listen_port = 5432", "unix_socket_dir = " + folder, "auth_type = any", "server_tls_sslmode = disable",
+		"[pgbouncer]", "listen_port = 5432", "unix_socket_dir = " + folder, "auth_type = any",
+		"server_tls_sslmode = disable",
 	}, settings...)
 	if err := os.WriteFile(config, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -71,7 +72,8 @@ func pool(t *testing.T, database string, settings ...string) string {
 			t.Logf("the log of PgBouncer:\n%s", text)
 		}
 	})
-	through := url.URL{Scheme: "postgres", User: url.User(server.User), Path: "/pooled", RawQuery: "host=" + folder + "&port=5432"}
+	through := url.URL{Scheme: "postgres", User: url.User(server.User), Path: "/pooled",
+		RawQuery: "host=" + folder + "&port=5432"}
 	pgtest.Eventually(t, "PgBouncer to answer", func() bool {
 		conn, err := pgx.Connect(t.Context(), through.String())
 		if err != nil {
@@ -85,8 +87,8 @@ func pool(t *testing.T, database string, settings ...string) string {
 // account is a user that PostgreSQL and PgBouncer consent to run as: they refuse root.
 type account struct{ uid, gid int }
 
-// unprivileged is this process's own user, or, for root, the owner of the server's socket, which lies in a folder of its own;
-// where the server listens on a port, it is the user nobody.
+// unprivileged is this process's own user, or, for root, the owner of the server's socket, which lies in a folder of
+// its own; where the server listens on a port, it is the user nobody.
 func unprivileged(t *testing.T, serverHost string) (account, *syscall.SysProcAttr) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -108,11 +110,12 @@ func unprivileged(t *testing.T, serverHost string) (account, *syscall.SysProcAtt
 		owner.uid, _ = strconv.Atoi(nobody.Uid) // a number on every unix
 		owner.gid, _ = strconv.Atoi(nobody.Gid)
 	}
-	return owner, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(owner.uid), Gid: uint32(owner.gid), Groups: []uint32{}}}
+	return owner, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(owner.uid), Gid: uint32(owner.gid),
+		Groups: []uint32{}}}
 }
 
-// folderOf makes a folder of the account's, with a path short enough for a socket, and removes it after the test. The folder
-// that t.TempDir makes lies in one that other users cannot enter.
+// folderOf makes a folder of the account's, with a path short enough for a socket, and removes it after the test. The
+// folder that t.TempDir makes lies in one that other users cannot enter.
 func folderOf(t *testing.T, owner account) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("/tmp", "pgsolo-test-")

@@ -10,26 +10,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const (
-	// probeTimeout is when the server ends the session of a probe, and probeWait how much longer that may take on a busy machine.
-	probeTimeout = 50 * time.Millisecond
-	probeWait    = time.Second
+const askBackend = `select pg_backend_pid()`
 
-	idleSessionTimeout = "57P05"
-)
+var errShared = errors.New("a pooler in transaction or statement mode is in between: " +
+	"it shares the server's sessions among its clients, so that a lock belongs to none of them; " +
+	"connect to PostgreSQL directly, or set the pooler to session mode")
 
-// Simple queries, one message each: a pooler may hand every message to another server session, where a statement that was
-// prepared a moment ago does not exist.
-const (
-	askBackend = `select pg_backend_pid()`
-	setProbe   = `set idle_session_timeout = %d`
-)
-
-var errShared = errors.New("a pooler in transaction or statement mode is in between: it shares the server's sessions among its " +
-	"clients, so that a lock belongs to none of them; connect to PostgreSQL directly, or set the pooler to session mode")
-
-// connect returns a connection that has a session of the server to itself. Whether it has is asked only where something in
-// between speaks for the server. That takes a connection more, one after the other, and about 50 ms.
+// connect returns a connection that has a session of the server to itself. Whether it has is asked only where a proxy
+// speaks for the server. That takes a connection more, one after the other, and about 50 ms.
 func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -49,10 +37,9 @@ func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// refuseSharing tells whether there is a proxy, and refuses one that shares sessions. A proxy answers the start of a connection
-// itself, with a process id of its own making. It shares sessions if it survives the end of the one that has just answered:
-// the lease depends on just that, that the server's end of a silent session is the end of this connection. A used-up pool, other
-// clients and the pooler's choice among its sessions make no difference to it. It uses the connection up.
+// refuseSharing tells whether there is a proxy, and refuses one that shares sessions. A proxy answers the start of a
+// connection itself, with a process id of its own making. The lease depends on just what is then asked: that the
+// server's end of a silent session is the end of this connection.
 func refuseSharing(ctx context.Context, conn *pgx.Conn) (proxied bool, err error) {
 	if err := checkVersion(conn.PgConn().ParameterStatus("server_version")); err != nil {
 		return false, err
@@ -64,20 +51,30 @@ func refuseSharing(ctx context.Context, conn *pgx.Conn) (proxied bool, err error
 	if backend == conn.PgConn().PID() {
 		return false, nil
 	}
-	if _, err := conn.Exec(ctx, fmt.Sprintf(setProbe, probeTimeout.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
+	// Simple queries, one message each: a pooler may hand every message to another server session, where a statement
+	// that was prepared a moment ago does not exist.
+	exec := func(ctx context.Context, sql string) error {
+		_, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
+		return err
+	}
+	ended := func(ctx context.Context, within time.Duration) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, within)
+		defer cancel()
+		_, err := conn.WaitForNotification(ctx)
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == idleSessionTimeout {
+			return true, nil
+		}
+		if ctx.Err() == nil || conn.IsClosed() {
+			return false, err
+		}
+		return false, nil
+	}
+	shares, err := sharesSessions(ctx, exec, ended)
+	if err != nil {
 		return true, fmt.Errorf("probe the proxy: %w", err)
 	}
-	waiting, cancel := context.WithTimeout(ctx, probeTimeout+probeWait)
-	defer cancel()
-	_, err = conn.WaitForNotification(waiting)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == idleSessionTimeout {
-		return true, nil
+	if shares {
+		return true, &refusal{errShared}
 	}
-	if waiting.Err() == nil || conn.IsClosed() {
-		return true, fmt.Errorf("probe the proxy: %w", err)
-	}
-	if _, err := conn.Exec(ctx, askBackend, pgx.QueryExecModeSimpleProtocol); err != nil {
-		return true, fmt.Errorf("probe the proxy: %w", err) // this process, rather than the server, may have been late
-	}
-	return true, &refusal{errShared}
+	return true, nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-// A pooler that shares server sessions gives the same one to two replicas, and a session may take its own advisory lock twice:
-// both would lead. With few clients it looks sane, because it hands out the session that was used last.
+// A pooler that shares server sessions gives the same one to two replicas, and a session may take its own advisory lock
+// twice: both would lead. With few clients it seems sane, because it hands out the session that was used last.
 func TestSharingPoolerIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode, settings, query string
@@ -25,8 +25,9 @@ func TestSharingPoolerIsRefused(t *testing.T) {
 		"transaction mode":                     {mode: "transaction"},
 		"transaction mode, one server session": {mode: "transaction", settings: "default_pool_size = 1"},
 		"transaction mode, sessions in turn":   {mode: "transaction", settings: "server_round_robin = 1", crowd: 3},
-		"transaction mode, nothing prepared":   {mode: "transaction", settings: "default_pool_size = 1", query: "&default_query_exec_mode=simple_protocol"},
-		"statement mode":                       {mode: "statement"},
+		"transaction mode, nothing prepared": {mode: "transaction", settings: "default_pool_size = 1",
+			query: "&default_query_exec_mode=simple_protocol"},
+		"statement mode": {mode: "statement"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,18 +106,19 @@ func TestSessionPoolerHandsOver(t *testing.T) {
 	first.ended <- nil
 }
 
-// When the client of a pooler is gone, the server's session is not: the pooler keeps it for the next client, and frees the lock
-// by the DISCARD ALL with which it resets the session.
+// When the client of a pooler is gone, the server's session is not: the pooler keeps it for the next client, and frees
+// the lock by the DISCARD ALL with which it resets the session.
 func TestSessionPoolerFreesTheLockOfAKilledLeader(t *testing.T) {
 	t.Parallel()
 	through := pool(t, pgtest.Database(t), "pool_mode = session")
-	first, hangUp := setupKillable(t, through, func(o *election.Options) { o.Lease = time.Minute }) // far beyond what the test waits
+	// far beyond what the test waits
+	first, abort := setupKillable(t, through, func(o *election.Options) { o.Lease = time.Minute })
 	pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, through, func(o *election.Options) { o.Lease = time.Minute })
 	pgtest.Eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 
 	killed := time.Now()
-	hangUp()
+	abort()
 	pgtest.Within(t, "second leader", second.leading)
 	t.Logf("takeover through the pooler took %s", time.Since(killed))
 	if err := pgtest.Within(t, "first to end", first.ended); !errors.Is(err, election.ErrLost) {
@@ -125,18 +127,18 @@ func TestSessionPoolerFreesTheLockOfAKilledLeader(t *testing.T) {
 	first.ended <- nil
 }
 
-// A pooler that is told not to reset sessions keeps that of a dead leader, with its lock. But the leader told the server to end
-// it when it is silent for the lease, and that still holds.
+// A pooler that is told not to reset sessions keeps that of a dead leader, with its lock. But the leader told the
+// server to end it when it is silent for the lease, and that still holds.
 func TestSessionPoolerWithoutResetCostsALease(t *testing.T) {
 	t.Parallel()
 	through := pool(t, pgtest.Database(t), "pool_mode = session", "server_reset_query =")
-	first, hangUp := setupKillable(t, through, briefly)
+	first, abort := setupKillable(t, through, briefly)
 	pgtest.Within(t, "first leader", first.leading)
 	second := setup(t, through, briefly)
 	pgtest.Eventually(t, "second to stand by", func() bool { return second.elector.Status().Role == election.Standby })
 
 	killed := time.Now()
-	hangUp()
+	abort()
 	pgtest.Within(t, "second leader", second.leading)
 	if took := time.Since(killed); took > brief+tardy {
 		t.Errorf("the takeover took %s, want about the lease, %s", took, brief)
@@ -145,9 +147,9 @@ func TestSessionPoolerWithoutResetCostsALease(t *testing.T) {
 	first.ended <- nil
 }
 
-// setupKillable is setup with a function that closes the replica's connection without a farewell, as the kernel does for a
-// process that was killed.
-func setupKillable(t *testing.T, url string, change func(*election.Options)) (r *replica, hangUp func()) {
+// setupKillable is setup with a function that closes the replica's connection without a farewell, as the kernel does
+// for a process that was killed.
+func setupKillable(t *testing.T, url string, change func(*election.Options)) (r *replica, abort func()) {
 	t.Helper()
 	var (
 		mu   sync.Mutex // guards last
@@ -170,8 +172,8 @@ func setupKillable(t *testing.T, url string, change func(*election.Options)) (r 
 	}
 }
 
-// The server's limit on silence works through a pooler in session mode: it ends the session while the pooler still thinks that
-// the client is there.
+// The server's limit on silence works through a pooler in session mode: it ends the session while the pooler still
+// thinks that the client is there.
 func TestPartitionFromASessionPooler(t *testing.T) {
 	t.Parallel()
 	through := pool(t, pgtest.Database(t), "pool_mode = session")

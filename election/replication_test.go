@@ -42,7 +42,8 @@ func setupPair(t *testing.T) *pair {
 		t.Skip("the primary listens on a port, where its pg_hba.conf lets no replica in")
 	}
 	var programs string
-	if err := p.onPrimary.QueryRow(t.Context(), `select setting from pg_config where name = 'BINDIR'`).Scan(&programs); err != nil {
+	if err := p.onPrimary.QueryRow(t.Context(),
+		`select setting from pg_config where name = 'BINDIR'`).Scan(&programs); err != nil {
 		t.Fatal(err)
 	}
 	backup := filepath.Join(programs, "pg_basebackup")
@@ -51,9 +52,12 @@ func setupPair(t *testing.T) *pair {
 	}
 	owner, attributes := unprivileged(t, server.Host)
 	folder := folderOf(t, owner)
-	// The backup brings the password file along that makes it a data folder of privatepg. --write-recovery-conf makes it follow.
-	copying := exec.CommandContext(t.Context(), backup, "--host", server.Host, "--port", strconv.Itoa(int(server.Port)), "--username", server.User,
-		"--pgdata", filepath.Join(folder, "data"), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync", "--no-manifest")
+	// The backup brings the password file along that makes it a data folder of privatepg. --write-recovery-conf makes
+	// it follow.
+	copying := exec.CommandContext(t.Context(), backup, "--host", server.Host, "--port", strconv.Itoa(int(server.Port)),
+		"--username", server.User,
+		"--pgdata", filepath.Join(folder, "data"), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
+		"--no-manifest")
 	copying.Dir, copying.SysProcAttr = "/", attributes
 	if output, err := copying.CombinedOutput(); err != nil {
 		t.Fatalf("copy the primary: %v\n%s", err, output)
@@ -82,6 +86,15 @@ func (p *pair) promote(t *testing.T) {
 	if !pgtest.Value[bool](t, p.onReplica, `select pg_promote()`) {
 		t.Fatal("the replica is not promoted")
 	}
+}
+
+// get returns the only column of the only row.
+func get[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) (value T) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return value
 }
 
 // logged gives a replica a log that the test reads.
@@ -120,15 +133,16 @@ func TestHotStandby(t *testing.T) {
 	p.promote(t)
 	next := pgtest.Within(t, "leader on the promoted replica", waiting.leading)
 	if next.Number != term.Number+1 || next.Timeline <= term.Timeline {
-		t.Errorf("term %d of timeline %d follows term %d of timeline %d", next.Number, next.Timeline, term.Number, term.Timeline)
+		t.Errorf("term %d of timeline %d follows term %d of timeline %d", next.Number, next.Timeline, term.Number,
+			term.Timeline)
 	}
 	if n := strings.Count(log.String(), "hot standby"); n != 1 {
 		t.Errorf("the log names the hot standby %d times, want one line per change:\n%s", n, log)
 	}
 }
 
-// Nothing in an election can prevent this one: locks are not replicated, and two primaries are two databases. The test says
-// what an application can rely on.
+// Nothing in an election can prevent this one: locks are not replicated, and two primaries are two databases. The test
+// says what an application can rely on.
 func TestPromotionWhileThePrimaryLives(t *testing.T) {
 	t.Parallel()
 	p := setupPair(t)
@@ -137,7 +151,8 @@ func TestPromotionWhileThePrimaryLives(t *testing.T) {
 	p.catchUp(t)
 	p.promote(t)
 
-	// There are two leaders now. The promoted replica knows of the old leader, whose row it has, but cannot see its lock.
+	// There are two leaders now. The promoted replica knows of the old leader, whose row it has, but cannot see its
+	// lock.
 	promoted := setup(t, p.replicaURL, func(o *election.Options) { o.Holder = "new" })
 	newTerm := pgtest.Within(t, "leader on the promoted replica", promoted.leading)
 	if newTerm.Number != oldTerm.Number+1 {
@@ -161,16 +176,18 @@ func TestPromotionWhileThePrimaryLives(t *testing.T) {
 	if same.Number != newTerm.Number {
 		t.Errorf("the old primary began term %d, want %d, as the promoted replica did", same.Number, newTerm.Number)
 	}
-	// The timelines tell them apart, and which is in the right: a promotion takes a new, greater one. So what compares the
-	// timeline first and the number second, and keeps the greatest that it has seen, shuts the old primary's leaders out.
+	// The timelines tell them apart, and which is in the right: a promotion takes a new, greater one. So what compares
+	// the timeline first and the number second, and keeps the greatest that it has seen, shuts the old primary's
+	// leaders out.
 	if same.Timeline != oldTerm.Timeline || newTerm.Timeline <= same.Timeline {
-		t.Errorf("timelines: %d on the promoted replica, %d and %d on the old primary; want a greater one on the promoted replica",
+		t.Errorf("timelines: %d on the promoted replica, %d and %d on the old primary; "+
+			"want a greater one on the promoted replica",
 			newTerm.Timeline, oldTerm.Timeline, same.Timeline)
 	}
 }
 
-// With synchronous replication a primary whose replica was promoted can commit nothing more. Its leader goes on, since a ping
-// only reads, but what it writes is never acknowledged, and no other can begin a term there.
+// With synchronous replication a primary whose replica was promoted can commit nothing more. Its leader goes on, since
+// a ping only reads, but what it writes is never acknowledged, and no other can begin a term there.
 func TestPromotionWithSynchronousReplication(t *testing.T) {
 	t.Parallel()
 	p := setupPair(t)
@@ -180,15 +197,15 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 		}
 	}
 	pgtest.Eventually(t, "synchronous replication", func() bool {
-		return pgtest.Value[bool](t, p.onPrimary,
-			`select exists (select from pg_stat_replication where sync_state = 'sync')`)
+		return pgtest.Value[bool](t, p.onPrimary, `select exists (select from pg_stat_replication where sync_state = 'sync')`)
 	})
 	old := setup(t, p.primaryURL)
 	oldTerm := pgtest.Within(t, "leader on the primary", old.leading)
 	p.promote(t) // no need to catch up: the commit of the term has waited for the replica
 	newTerm := pgtest.Within(t, "leader on the promoted replica", setup(t, p.replicaURL).leading)
 	if newTerm.Number != oldTerm.Number+1 {
-		t.Errorf("the promoted replica began term %d, want the one after %d, which it must know", newTerm.Number, oldTerm.Number)
+		t.Errorf("the promoted replica began term %d, want the one after %d, which it must know", newTerm.Number,
+			oldTerm.Number)
 	}
 
 	// The old leader's write hangs in its commit, so that the leader cannot take it for done.
@@ -203,7 +220,8 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 		written <- err
 	})
 	pgtest.Eventually(t, "the old leader's write to wait for the replica", func() bool {
-		return pgtest.Value[bool](t, p.onPrimary, `select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
+		return pgtest.Value[bool](t, p.onPrimary,
+			`select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
 			work.PgConn().PID())
 	})
 	if !oldTerm.Held() {
@@ -229,13 +247,12 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 	}
 }
 
-// awaitHangingHolder waits until a session holds the lock on the primary, and its commit waits for the replica. It returns the
-// session's process. other is one that it must not be.
+// awaitHangingHolder waits until a session holds the lock on the primary, and its commit waits for the replica. It
+// returns the session's process. other is one that it must not be.
 func (p *pair) awaitHangingHolder(t *testing.T, other int) (pid int) {
 	t.Helper()
 	pgtest.Eventually(t, "a commit of the lock's holder to wait for the replica", func() bool {
-		pid = pgtest.Value[int](t, p.onPrimary,
-			`select coalesce(max(pid), 0) from pg_stat_activity join pg_locks using (pid)
+		pid = pgtest.Value[int](t, p.onPrimary, `select coalesce(max(pid), 0) from pg_stat_activity join pg_locks using (pid)
 			where locktype = 'advisory' and granted and wait_event = 'SyncRep' and pid <> $1`, other)
 		return pid != 0
 	})

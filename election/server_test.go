@@ -16,8 +16,8 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-// PostgreSQL stops and starts again: the leader's process ends, the standbys stay up, a replica that starts meanwhile does too,
-// and one of them leads afterwards.
+// PostgreSQL stops and starts again: the leader's process ends, the standbys stay up, a replica that starts meanwhile
+// does too, and one of them leads afterwards.
 func TestServerStopsAndReturns(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []privatepg.Mode{privatepg.Fast, privatepg.Immediate} {
@@ -42,7 +42,8 @@ func TestServerStopsAndReturns(t *testing.T) {
 				}
 				resumed, term := time.Now(), begun.term
 				leader, begun = c.leader(term)
-				c.wantWithin("the server is back", resumed, begun, 5*time.Second+tardy) // the longest pause between tries
+				// the longest pause between tries
+				c.wantWithin("the server is back", resumed, begun, 5*time.Second+tardy)
 				if begun.term != term+1 {
 					t.Errorf("term %d follows %d", begun.term, term)
 				}
@@ -55,8 +56,8 @@ func TestServerStopsAndReturns(t *testing.T) {
 	}
 }
 
-// No connection is to be had when the leader dies. A standby leads with the one that it has. A replica without one stays up,
-// and stands by as soon as it gets one.
+// No connection is to be had when the leader dies. A standby leads with the one that it has. A replica without one
+// stays up, and stands by as soon as it gets one.
 func TestConnectionLimitAtTakeover(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, privatepg.Options{})
@@ -94,8 +95,8 @@ func TestConnectionLimitAtTakeover(t *testing.T) {
 	c.standbys(1)
 }
 
-// A statement that waits for every transaction older than itself, as create index concurrently does, waits for a poll of each
-// standby, and not for the end of the leader.
+// A statement that waits for every transaction older than itself, as create index concurrently does, waits for a poll
+// of each standby, and not for the end of the leader.
 func TestIndexIsBuiltBesideStandbys(t *testing.T) {
 	url := pgtest.Database(t)
 	slowest := func(o *election.Options) { o.PollInterval = 900 * time.Millisecond }
@@ -129,7 +130,8 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 	url := pgtest.Database(t)
 	before := goleak.IgnoreCurrent()
 	conn := pgtest.Connect(t, url)
-	long := func(o *election.Options) { o.Lease = time.Minute } // the server would end a session that is left when it has passed
+	// the server would end a session that is left when it has passed
+	long := func(o *election.Options) { o.Lease = time.Minute }
 	for cycle := range 50 {
 		leader := setup(t, url, long)
 		if term := pgtest.Within(t, "leader", leader.leading); term.Number != int64(cycle+1) {
@@ -151,7 +153,8 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 		if err := conn.QueryRow(t.Context(), `select (select count(*) from pg_stat_activity
 				where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'),
 			(select count(*) from pg_locks
-				where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database()))`).
+				where locktype = 'advisory'
+					and database = (select oid from pg_database where datname = current_database()))`).
 			Scan(&sessions, &locks); err != nil {
 			t.Fatal(err)
 		}
@@ -165,13 +168,14 @@ func TestHundredCyclesLeaveNothing(t *testing.T) {
 	}
 }
 
-// An idle standby costs the server nothing that stays: no transaction id, and no line in its log, not even where lock waits and
-// statements that fail are logged.
+// An idle standby costs the server nothing that stays: no transaction id, and no line in its log, not even where lock
+// waits and statements that fail are logged.
 func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, privatepg.Options{Settings: map[string]string{
-		"logging_collector": "on", "log_lock_waits": "on", "log_min_messages": "notice", "log_min_error_statement": "notice",
-		"autovacuum": "off", "log_checkpoints": "off",
+		"logging_collector": "on", "log_lock_waits": "on", "log_min_messages": "notice",
+		"log_min_error_statement": "notice",
+		"autovacuum":              "off", "log_checkpoints": "off",
 	}})
 	conn := pgtest.Connect(t, server.URL("postgres"))
 	defaults := func(o *election.Options) { o.Lease, o.PollInterval = 0, 0 }
@@ -183,8 +187,9 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 		NextXID int64
 		Log     string
 	}
-	look := func() (seen trace) {
-		if err := conn.QueryRow(t.Context(), `select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_read_file(pg_current_logfile())`).
+	read := func() (seen trace) {
+		if err := conn.QueryRow(t.Context(),
+			`select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_read_file(pg_current_logfile())`).
 			Scan(&seen.NextXID, &seen.Log); err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +201,8 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 			began time.Time
 			xid   *uint32
 		)
-		err := conn.QueryRow(t.Context(), `select a.xact_start, a.backend_xid from pg_stat_activity a join pg_locks k using (pid)
+		err := conn.QueryRow(t.Context(),
+			`select a.xact_start, a.backend_xid from pg_stat_activity a join pg_locks k using (pid)
 			where k.locktype = 'advisory' and not k.granted`).Scan(&began, &xid)
 		if err == pgx.ErrNoRows {
 			return false // between two polls
@@ -216,11 +222,11 @@ func TestIdleStandbyLeavesNoTrace(t *testing.T) {
 	for range 2 { // what the start has left in the log is there by then: the server writes it a while later
 		pgtest.Eventually(t, "a poll", poll)
 	}
-	before := look()
+	before := read()
 	for range 3 {
 		pgtest.Eventually(t, "another poll", poll)
 	}
-	if after := look(); after != before {
+	if after := read(); after != before {
 		t.Errorf("two polls left a trace: before %+v, after %+v", before, after)
 	}
 }

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// calm is the lease where a test is about something else. A busy machine, which stalls for a second or two, does not cost a leader
-	// that.
+	// calm is the lease where a test is about something else. A busy machine, which stalls for a second or two, does
+	// not cost a leader that.
 	calm = 30 * time.Second
 
-	// brief is the lease where a test waits for its end. Between what a leader does by itself and what the server does to it there are
-	// still more than such a stall.
+	// brief is the lease where a test waits for its end. Between what a leader does by itself and what the server does
+	// to it there are still more than such a stall.
 	brief = 5 * time.Second
 
 	tardy = 4 * time.Second // what a busy machine may add to a limit
@@ -68,7 +68,8 @@ func setup(t *testing.T, url string, change ...func(*election.Options)) *replica
 // briefly is a change of the options.
 func briefly(o *election.Options) { o.Lease = brief }
 
-func (r *replica) start(url string, lead func(context.Context, election.Term) error, change ...func(*election.Options)) {
+func (r *replica) start(url string, lead func(context.Context, election.Term) error,
+	change ...func(*election.Options)) {
 	r.t.Helper()
 	config, err := pgx.ParseConfig(url)
 	if err != nil {

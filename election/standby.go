@@ -12,77 +12,72 @@ import (
 const (
 	campaign = `select pgsolo.campaign($1, $2, $3)`
 
-	// The holder of the lock: its process, its name, whether that is one that only sessions of this election have, and when it was
-	// last heard by the server's clock. Everybody may see an application_name. The database is named because copies of one share
-	// their oids. The count is of the sessions of leaders.
-	selectLeader = `select l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''), coalesce(l.since, 'epoch'), l.clean,
+	// The holder of the lock: its process, its name, whether that is one that only sessions of this election have, and
+	// when it was last active by the server's clock. Every role may see an application_name. The database is named
+	// because copies of one share their oids. The count is of the sessions of leaders.
+	selectLeader = `select l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''),
+			coalesce(l.since, 'epoch'), l.clean,
 			coalesce(h.pid, 0), coalesce(h.application_name, ''), coalesce(h.ours, false), h.state_change,
-			(select count(*) from pg_stat_activity where datname = current_database() and starts_with(application_name, $2)),
+			(select count(*) from pg_stat_activity
+				where datname = current_database() and starts_with(application_name, $2)),
 			clock_timestamp()
 		from pgsolo.leader l left join lateral (
 			select a.pid, a.application_name, a.state_change, starts_with(a.application_name, $3) as ours
 			from pg_locks k join pg_stat_activity a using (pid)
-			where k.locktype = 'advisory' and k.classid = 'pgsolo.leader'::regclass and k.objid = l.lock_id and k.objsubid = 2
+			where k.locktype = 'advisory'
+				and k.classid = 'pgsolo.leader'::regclass and k.objid = l.lock_id and k.objsubid = 2
 				and k.granted and k.pid <> pg_backend_pid()
 				and k.database = (select oid from pg_database where datname = current_database())
-			limit 1 -- strangers may share the lock
+			limit 1 -- foreign holders may share the lock
 		) h on true
 		where l.election = $1`
 )
 
-// leaderRow is the row of pgsolo.leader, and what the server knows of the leader's sessions.
+// leaderRow is the row of pgsolo.leader, and what the server tells of the leader's sessions.
 type leaderRow struct {
-	term            Term
-	holder, address string
-	since           time.Time
-	clean           bool
-	lock            lockHolder
-	room            int
-	readAt          time.Time // by the server's clock
+	term           Term // what names it: no Session, Stopping, Held
+	address        string
+	since          time.Time
+	clean          bool
+	lock           lockHolder
+	leaderSessions int
+	readAt         time.Time // by the server's clock
 }
 
 // lockHolder is the session that holds the lock. Zero: there is none, or it is this session.
 type lockHolder struct {
-	pid     int32
-	name    string     // application_name
-	ours    bool       // it is of this election
-	heardAt *time.Time // by the server's clock; nil: the server does not say
+	pid        int32
+	name       string     // application_name
+	ours       bool       // it is of this election
+	lastActive *time.Time // by the server's clock; nil: the server does not say
 }
 
-// stranger says whether the session is none of this election's.
-func (h lockHolder) stranger() bool { return h.pid != 0 && !h.ours }
+// foreign says whether the session is none of this election's.
+func (h lockHolder) foreign() bool { return h.pid != 0 && !h.ours }
 
-// stand polls until the lock is this session's. It returns the last row that was read, with the session that held the
+// standBy polls until the lock is this session's. It returns the last row that was read, with the session that held the
 // lock before.
-func (e *Elector) stand(ctx context.Context, s *session) (leaderRow, error) {
-	row, err := e.sitOut(ctx, s)
+func (e *Elector) standBy(ctx context.Context, s *session) (leaderRow, error) {
+	row, err := e.awaitSuccessor(ctx, s)
 	for won := false; err == nil && !won; {
-		e.standingBy(row)
-		wait, yielded := e.options.PollInterval, e.options.Group.busy()
+		e.noteStandby(row)
+		wait, yielded := e.options.PollInterval, e.options.Group.leads()
 		if yielded {
 			if err = sleep(ctx, yieldTime); err != nil {
 				return row, err
 			}
-			wait = time.Millisecond // a look, rather than a place in the queue
+			wait = time.Millisecond // a try, rather than a place in the queue
 		}
 		before := row
 		won, row, err = s.poll(ctx, e.sessionName, wait, e.options.Lease)
 		if row.lock.pid == 0 && row.term.Number == before.term.Number {
 			row.lock = before.lock
 		}
-		if won && !e.options.Group.take(yielded) {
-			won, err = false, s.release(ctx)
+		if won && !e.options.Group.acquire(yielded) {
+			won, err = false, s.unlock(ctx)
 		}
 	}
 	return row, err
-}
-
-// release frees the lock without having led.
-func (s *session) release(ctx context.Context) error {
-	if _, err := s.conn.Exec(ctx, unlock, s.classID, s.lockID); err != nil {
-		return fmt.Errorf("free the lock: %w", err)
-	}
-	return nil
 }
 
 // sleep waits for d, unless ctx ends before.
@@ -95,41 +90,43 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// standingBy notes that the database answered. A stranger counts when two reads in a row find it: a pooler that resets a leader's
-// session clears its name an instant before it frees the lock.
-func (e *Elector) standingBy(row leaderRow) {
+// noteStandby notes that the database answered. A foreign holder counts when two reads in a row find it: a pooler that
+// resets a leader's session clears its name an instant before it frees the lock.
+func (e *Elector) noteStandby(row leaderRow) {
 	role := Standby
-	if row.lock.stranger() && row.lock.pid == e.stranger {
+	if row.lock.foreign() && row.lock.pid == e.foreignHolder {
 		role = Outside
 	}
 	switch before := e.status.read(); {
 	case role == Outside && !e.blocked:
-		e.logger.Error("another application holds the lock of this election: nobody can lead until that session lets it go",
+		e.logger.Error("another application holds the lock of this election: "+
+			"nobody can lead until that session lets it go",
 			"process", row.lock.pid, "application_name", row.lock.name)
 	case role == Outside:
 	case before.Role != Standby:
-		e.logger.Info("standing by", "leader", row.holder, "term", row.term.Number)
+		e.logger.Info("standing by", "leader", row.term.Holder, "term", row.term.Number)
 	case before.Term.Number != row.term.Number:
-		e.logger.Info("another replica leads now", "leader", row.holder, "term", row.term.Number, "before", before.Holder)
+		e.logger.Info("another replica leads now", "leader", row.term.Holder, "term", row.term.Number,
+			"before", before.Holder)
 	}
-	e.down, e.blocked, e.stranger = false, role == Outside, 0
-	if row.lock.stranger() {
-		e.stranger = row.lock.pid
+	e.unreachable, e.blocked, e.foreignHolder = false, role == Outside, 0
+	if row.lock.foreign() {
+		e.foreignHolder = row.lock.pid
 	}
-	e.status.saw(role, row)
+	e.status.answered(role, row)
 	e.status.busyFor(e.options.PollInterval + e.options.Lease + slack)
 }
 
-// sitOutPoll is how often a replica that stepped down looks whether another leads.
-const sitOutPoll = 50 * time.Millisecond
+// successorPoll is the interval at which a replica that stepped down reads whether another leads.
+const successorPoll = 50 * time.Millisecond
 
-// sitOut reads the leader row, and if this process has just stepped down, waits until another leads, or a lease has passed
-// without one.
-func (e *Elector) sitOut(ctx context.Context, s *session) (leaderRow, error) {
+// awaitSuccessor reads the leader row, and if this process has just stepped down, waits until another leads, or a lease
+// has passed without one.
+func (e *Elector) awaitSuccessor(ctx context.Context, s *session) (leaderRow, error) {
 	row, err := s.leader(ctx, e.sessionName)
-	for err == nil && row.term.Number == e.handedOver && time.Now().Before(e.sitsOutUntil) {
-		e.standingBy(row)
-		if err := sleep(ctx, sitOutPoll); err != nil {
+	for err == nil && row.term.Number == e.handedOver && time.Now().Before(e.queuesAgainAt) {
+		e.noteStandby(row)
+		if err := sleep(ctx, successorPoll); err != nil {
 			return row, err
 		}
 		row, err = s.leader(ctx, e.sessionName)
@@ -141,22 +138,26 @@ func (e *Elector) sitOut(ctx context.Context, s *session) (leaderRow, error) {
 func (s *session) leader(ctx context.Context, name func(string) string) (leaderRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	row, err := scanLeader(s.conn.QueryRow(ctx, inSchema(selectLeader, s.schema), s.election, name("term "), name("")))
+	sql := inSchema(selectLeader, s.schema)
+	row, err := s.scanLeader(s.conn.QueryRow(ctx, sql, s.election, name("term "), name("")))
 	if err != nil {
 		return row, fmt.Errorf("read the leader row: %w", err)
 	}
 	return row, nil
 }
 
-func scanLeader(r pgx.Row) (row leaderRow, err error) {
-	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.holder, &row.address, &row.since, &row.clean,
-		&row.lock.pid, &row.lock.name, &row.lock.ours, &row.lock.heardAt, &row.room, &row.readAt)
+func (s *session) scanLeader(r pgx.Row) (row leaderRow, err error) {
+	row.term.Election = s.election
+	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.term.Holder, &row.address, &row.since, &row.clean,
+		&row.lock.pid, &row.lock.name, &row.lock.ours, &row.lock.lastActive, &row.leaderSessions, &row.readAt)
 	return row, err
 }
 
-// poll waits in the server's queue for the lock, for as long as wait, and reads the leader row, in one round trip. When ctx ends
-// it asks the server to cancel the wait, rather than leave a dead waiter in the queue.
-func (s *session) poll(ctx context.Context, name func(string) string, wait, grace time.Duration) (won bool, row leaderRow, err error) {
+// poll waits in the server's queue for the lock, for as long as wait, and reads the leader row, in one round trip. When
+// ctx ends it asks the server to cancel the wait, rather than leave a dead waiter in the queue.
+func (s *session) poll(
+	ctx context.Context, name func(string) string, wait, grace time.Duration,
+) (won bool, row leaderRow, err error) {
 	var cancelling sync.WaitGroup
 	cancelling.Add(1)
 	stop := context.AfterFunc(ctx, func() {
@@ -174,13 +175,13 @@ func (s *session) poll(ctx context.Context, name func(string) string, wait, grac
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+grace)
 	defer cancel()
 	batch := &pgx.Batch{}
-	batch.Queue(inSchema(campaign, s.schema), s.classID, s.lockID, wait.Milliseconds()).QueryRow(func(r pgx.Row) error {
-		return r.Scan(&won)
-	})
-	batch.Queue(inSchema(selectLeader, s.schema), s.election, name("term "), name("")).QueryRow(func(r pgx.Row) (err error) {
-		row, err = scanLeader(r)
-		return err
-	})
+	batch.Queue(inSchema(campaign, s.schema), s.classID, s.lockID, wait.Milliseconds()).
+		QueryRow(func(r pgx.Row) error { return r.Scan(&won) })
+	batch.Queue(inSchema(selectLeader, s.schema), s.election, name("term "), name("")).
+		QueryRow(func(r pgx.Row) (err error) {
+			row, err = s.scanLeader(r)
+			return err
+		})
 	if err := s.conn.SendBatch(bounded, batch).Close(); err != nil {
 		return false, leaderRow{}, fmt.Errorf("queue for the lock: %w", err)
 	}

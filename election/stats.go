@@ -9,9 +9,14 @@ import (
 
 // Stats are counters since New, for metrics.
 type Stats struct {
-	PingRoundTrip time.Duration       // of the latest ping; 0 before the first
-	Takeovers     map[string]Takeover // by how the term before ended: "session lost", "lease expired", "fenced", or "resigned" for any planned end
-	Lost          map[string]int64    // leaderships lost, by cause: "silence", "no progress", "session", "lock", "term"
+	PingRoundTrip time.Duration // of the latest ping; 0 before the first
+
+	// Takeovers are by how the term before ended: "session lost", "lease expired", "fenced", or "resigned" for any
+	// planned end.
+	Takeovers map[string]Takeover
+
+	// Lost are leaderships, by cause: "silence", "no progress", "session", "lock", "term".
+	Lost map[string]int64
 }
 
 // Takeover counts the takeovers of one kind.
@@ -20,7 +25,7 @@ type Takeover struct {
 	Total time.Duration // from the last sign of life of the leader before to the next term, where that is known
 }
 
-// counters are the Stats that the loop writes.
+// counters are the Stats that the loop writes and other goroutines read.
 type counters struct {
 	mu    sync.Mutex // guards stats
 	stats Stats
@@ -63,7 +68,8 @@ func (c *counters) lost(reason error) {
 // causeOf is the label of a reason.
 func causeOf(reason error) string {
 	for err, label := range map[error]string{
-		errSilence: "silence", errUnworthy: "no progress", errSession: "session", errNoLock: "lock", errNewTerm: "term",
+		errSilence: "silence", errUnhealthy: "no progress", errSession: "session", errNoLock: "lock",
+		errNewTerm: "term",
 	} {
 		if errors.Is(reason, err) {
 			return label

@@ -10,7 +10,7 @@ type Role string
 
 // The roles.
 const (
-	Outside Role = "outside" // not running, or without the database
+	Outside Role = "outside" // not running, without the database, or while another application holds the lock
 	Standby Role = "standby" // queues for the lock
 	Leader  Role = "leader"  // holds it
 )
@@ -21,16 +21,16 @@ type Status struct {
 	Role     Role
 
 	// Term, Holder, Address and Since are the leader row as last read: of the present leader, or the last one.
-	Term    Term
+	Term    Term // without Session, Stopping and Held
 	Holder  string
 	Address string
 	Since   time.Time
 
 	SeenAt     time.Time // when the database last answered; zero: not yet
-	AliveUntil time.Time // by when the loop reports again unless it hangs; zero: not running
+	AliveUntil time.Time // by when the loop updates this again unless it hangs; zero: not running
 }
 
-// statusBoard is the status that the loop writes and others read.
+// statusBoard is the status that the loop writes and other goroutines read.
 type statusBoard struct {
 	mu     sync.Mutex // guards status
 	status Status
@@ -53,10 +53,10 @@ func (b *statusBoard) busyFor(d time.Duration) {
 	b.update(func(s *Status) { s.AliveUntil = time.Now().Add(d) })
 }
 
-// saw says that the database has just answered with this leader row.
-func (b *statusBoard) saw(role Role, row leaderRow) {
+// answered says that the database has just answered with this leader row.
+func (b *statusBoard) answered(role Role, row leaderRow) {
 	b.update(func(s *Status) {
 		s.Role, s.SeenAt = role, time.Now()
-		s.Term, s.Holder, s.Address, s.Since = row.term, row.holder, row.address, row.since
+		s.Term, s.Holder, s.Address, s.Since = row.term, row.term.Holder, row.address, row.since
 	})
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // mark is one line that a leader has appended to the witness file: "I work, in this term". The file depends on neither
-// PostgreSQL nor the elector. Its order is the order of the writes, whoever made them, so that no clock has to be trusted.
+// PostgreSQL nor the elector. Its order is the order of the writes of all processes, so that no clock has to be
+// trusted.
 type mark struct {
 	at     time.Time
 	term   int64
@@ -43,7 +44,8 @@ type marker struct {
 	askHeld bool // only while Term.Held
 }
 
-// mark appends a line in one write, which no other process's can divide. Where it asks Term.Held, it does so right before.
+// mark appends a line in one write, which no other process's can divide. Where it asks Term.Held, it does so right
+// before.
 func (m *marker) mark(kind string) {
 	line := fmt.Appendf(nil, "%d %d %s %s\n", time.Now().UnixNano(), m.term.Number, m.holder, kind)
 	if m.askHeld && !m.term.Held() {
@@ -54,8 +56,8 @@ func (m *marker) mark(kind string) {
 	}
 }
 
-// work makes marks from the second on until the context ends, or the leader should hand over, and then for as long as it
-// ignores that.
+// work makes marks from the second on until the context ends, or the leader should hand over, and then for as long as
+// it ignores that.
 func (m *marker) work(ctx context.Context, ignore time.Duration) {
 	ticker := time.NewTicker(markInterval)
 	defer ticker.Stop()
@@ -82,7 +84,7 @@ func (m *marker) work(ctx context.Context, ignore time.Duration) {
 	m.mark(ends)
 }
 
-// marks returns all marks up to now. It reads what is new: there are thousands, and whoever waits asks again and again.
+// marks returns all marks up to now. It reads what is new: there are thousands, and a wait reads again and again.
 func (c *cluster) marks() []mark {
 	c.t.Helper()
 	file, err := os.Open(c.config.Witness)
@@ -116,7 +118,8 @@ func overlaps(all []mark) (found []string) {
 	for _, m := range all {
 		switch {
 		case m.term < last.term:
-			found = append(found, fmt.Sprintf("%s %s in term %d after term %d of %s has begun", m.holder, m.kind, m.term, last.term, last.holder))
+			found = append(found, fmt.Sprintf("%s %s in term %d after term %d of %s has begun", m.holder, m.kind,
+				m.term, last.term, last.holder))
 			continue
 		case m.term > last.term && m.kind != begins:
 			found = append(found, fmt.Sprintf("%s %s in term %d, which has not begun", m.holder, m.kind, m.term))

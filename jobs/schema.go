@@ -1,15 +1,8 @@
 package jobs
 
 import (
-	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
-	"fmt"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
@@ -17,39 +10,15 @@ import (
 // DefaultSchema is where the tables live unless an engine's Options say otherwise.
 const DefaultSchema = pg.DefaultSchema
 
-// ErrSchema means that the tables are missing, or of another version than this code. The remedy is Migrate, or the newer
-// program.
+// ErrSchema means that the tables are missing, or of another version than this code. The remedy is Migrate, or the
+// newer program.
 var ErrSchema = errors.New("event log schema is not current")
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-type migration struct{ name, sql, checksum string }
-
-func loadMigrations(schema string) ([]migration, error) {
-	entries, err := migrations.ReadDir("migrations") // sorted by name, which begins with the number
-	if err != nil {
-		return nil, err
-	}
-	var all []migration
-	for _, entry := range entries {
-		text, err := migrations.ReadFile("migrations/" + entry.Name())
-		if err != nil {
-			return nil, err
-		}
-		sum := sha256.Sum256(text)
-		all = append(all, migration{entry.Name(), pg.Place(string(text), schema), hex.EncodeToString(sum[:8])})
-	}
-	return all, nil
-}
-
 const (
-	lockMigrations = `select pg_advisory_xact_lock(hashtext('pgsolo migrate'))`
-
-	// Not "create schema if not exists", which wants the privilege to create one even if it exists.
-	createSchema = `do $$ begin
-			if to_regnamespace('%[1]s') is null then create schema %[1]s; end if;
-		end $$`
+	tables = "event log" // what a schema lacks that was never migrated
 
 	createMigrationsTable = `create table if not exists pgsolo.jobs_migration (
 		name text primary key, checksum text not null, applied_at timestamptz not null default now())`
@@ -57,89 +26,10 @@ const (
 	insertMigration  = `insert into pgsolo.jobs_migration (name, checksum) values ($1, $2)`
 )
 
-// Migrate brings the tables in schema up to date, in one transaction: all of it or nothing. It may be called at any time and
-// from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose applied migrations
-// differ from this version's.
-func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
-	if !pg.SchemaName.MatchString(schema) {
-		return fmt.Errorf("schema name %q: want lower-case letters, digits and underscores, at most 40", schema)
-	}
-	all, err := loadMigrations(schema)
-	if err != nil {
-		return fmt.Errorf("load migrations: %w", err)
-	}
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, sql := range []string{lockMigrations, fmt.Sprintf(createSchema, schema), pg.Place(createMigrationsTable, schema)} {
-			if _, err := tx.Exec(ctx, sql); err != nil {
-				return fmt.Errorf("prepare schema %q: %w", schema, err)
-			}
-		}
-		pending, newer, err := pendingMigrations(ctx, tx, all, schema)
-		if err != nil {
-			return err
-		}
-		if newer != "" {
-			return fmt.Errorf("%w: schema %q has migration %s of a newer version", ErrSchema, schema, newer)
-		}
-		for _, m := range pending {
-			if _, err := tx.Exec(ctx, m.sql); err != nil {
-				return fmt.Errorf("apply migration %s: %w", m.name, err)
-			}
-			if _, err := tx.Exec(ctx, pg.Place(insertMigration, schema), m.name, m.checksum); err != nil {
-				return fmt.Errorf("record migration %s: %w", m.name, err)
-			}
-		}
-		return nil
-	})
-}
+// What migrate.go takes from elsewhere in the two packages that have it.
+const undefinedTable = pg.UndefinedTable
 
-// CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are of this version. Those of a
-// newer one pass: migrations keep what the version before uses, so that its replicas can go on while they are replaced.
-func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
-	all, err := loadMigrations(schema)
-	if err != nil {
-		return fmt.Errorf("load migrations: %w", err)
-	}
-	pending, _, err := pendingMigrations(ctx, conn, all, schema)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == pg.UndefinedTable {
-		return fmt.Errorf("%w: schema %q has no event log: migrate it", ErrSchema, schema)
-	}
-	if err != nil {
-		return err
-	}
-	if len(pending) > 0 {
-		return fmt.Errorf("%w: schema %q lacks migration %s: migrate it", ErrSchema, schema, pending[0].name)
-	}
-	return nil
-}
-
-// pendingMigrations returns those of all that are not applied yet, and the name of one that is applied and not among them.
-func pendingMigrations(ctx context.Context, db interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}, all []migration, schema string) (pending []migration, newer string, err error) {
-	rows, err := db.Query(ctx, pg.Place(selectMigrations, schema))
-	if err != nil {
-		return nil, "", fmt.Errorf("read applied migrations: %w", err)
-	}
-	applied := map[string]string{}
-	var name, checksum string
-	if _, err := pgx.ForEachRow(rows, []any{&name, &checksum}, func() error {
-		applied[name] = checksum
-		return nil
-	}); err != nil {
-		return nil, "", fmt.Errorf("read applied migrations: %w", err)
-	}
-	for _, m := range all {
-		sum, ok := applied[m.name]
-		if !ok {
-			pending = append(pending, m)
-		} else if sum != m.checksum {
-			return nil, "", fmt.Errorf("%w: migration %s in schema %q differs from this version's", ErrSchema, m.name, schema)
-		}
-		delete(applied, m.name)
-	}
-	for name := range applied {
-		newer = name
-	}
-	return pending, newer, nil
-}
+var (
+	schemaName = pg.SchemaName
+	inSchema   = pg.Place
+)

@@ -9,14 +9,14 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// Channels beyond what one transaction should change come and go in several, at the start, after a reconnect, and at the end. Each of
-// them works.
+// Channels beyond what one transaction should change come and go in several, at the start, after a reconnect, and at
+// the end. Each of them works.
 func TestManyChannelsChangeInPieces(t *testing.T) {
 	const channels, pieces = 4500, 3
 	b := setup(t)
 	p := newProxy(b)
 	var mu sync.Mutex
-	var sizes []int // of the changes since the latest look
+	var sizes []int // of the changes since the latest check
 	p.alter(func(_ *link, m packet) []packet {
 		if n := strings.Count(m.query(), `listen "channel `); n > 0 {
 			mu.Lock()
@@ -25,7 +25,7 @@ func TestManyChannelsChangeInPieces(t *testing.T) {
 		}
 		return pass(m)
 	})
-	look := func(when string, least int) {
+	check := func(when string, least int) {
 		mu.Lock()
 		defer mu.Unlock()
 		sum := 0
@@ -51,7 +51,7 @@ func TestManyChannelsChangeInPieces(t *testing.T) {
 		for _, s := range all {
 			pgtest.Within(t, s.channel, s.Established())
 		}
-		look(fmt.Sprint("round ", round), pieces)
+		check(fmt.Sprint("round ", round), pieces)
 		b.exec(`select pg_notify('channel ' || n, n::text) from generate_series(0, $1 - 1) n`, channels)
 		for i, s := range all {
 			if got := receive(t, s); got != fmt.Sprint(i) {
@@ -73,7 +73,7 @@ func TestManyChannelsChangeInPieces(t *testing.T) {
 	b.notify("kept", "x")
 	b.established(l, "last") // behind whatever UNLISTEN is under way
 	receive(t, kept)
-	look("at the end", 1)
+	check("at the end", 1)
 	if stats := l.Stats(); stats.Reconnects != 1 || stats.Dropped != 0 {
 		t.Errorf("stats are %+v", stats)
 	}

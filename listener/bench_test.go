@@ -36,9 +36,9 @@ func (b *bench) next(conn *pgx.Conn) {
 	}
 }
 
-// BenchmarkDelivery sends transactions of notifications to a bare WaitForNotification loop, to one subscription and to ten of one
-// channel in turn, and takes the time from the beginning of the sending until everybody has the last one. The ratios are the
-// rates over that of the bare loop; with ten subscriptions each notification counts once.
+// BenchmarkDelivery sends transactions of notifications to a bare WaitForNotification loop, to one subscription and to
+// ten of one channel in turn, and takes the time from the beginning of the sending until each subscription has the last
+// one. The ratios are the rates over that of the bare loop; with ten subscriptions each notification counts once.
 func BenchmarkDelivery(b *testing.B) {
 	const burst, transactions = 10_000, 10
 	fixture := setup(b)
@@ -64,7 +64,8 @@ func BenchmarkDelivery(b *testing.B) {
 		}
 		began := time.Now()
 		for range transactions {
-			fixture.exec(`select pg_notify($1, n::text || repeat('x', 64)) from generate_series(1, $2) n`, channel, burst)
+			fixture.exec(`select pg_notify($1, n::text || repeat('x', 64)) from generate_series(1, $2) n`, channel,
+				burst)
 		}
 		done.Wait()
 		took[channel] += time.Since(began)
@@ -91,8 +92,8 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-// BenchmarkLatency sends one NOTIFY at a time to a bare WaitForNotification and to a subscription in turn, and takes the time from
-// just before it is sent until it has arrived.
+// BenchmarkLatency sends one NOTIFY at a time to a bare WaitForNotification and to a subscription in turn, and takes
+// the time from just before it is sent until it has arrived.
 func BenchmarkLatency(b *testing.B) {
 	fixture := setup(b)
 	conn, _ := fixture.bare("bare")
@@ -120,8 +121,8 @@ func BenchmarkLatency(b *testing.B) {
 	reportMedians(b, bare, ours)
 }
 
-// BenchmarkSubscribe1000 takes the time from 1,000 calls of Subscribe on a session that is up until all are established, and that of
-// one LISTEN of as many channels in one round trip, each on a new session.
+// BenchmarkSubscribe1000 takes the time from 1,000 calls of Subscribe on a session that is up until all are
+// established, and that of one LISTEN of as many channels in one round trip, each on a new session.
 func BenchmarkSubscribe1000(b *testing.B) {
 	fixture := setup(b)
 	var channels []string

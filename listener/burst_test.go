@@ -11,8 +11,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// A burst arrives whole and in order, channel by channel, however its messages mix: short and long, of many channels, of those that
-// several subscribe to, that nobody subscribes to any more, and of the probes.
+// A burst arrives whole and in order, channel by channel, however its messages mix: short and long, of many channels,
+// of those with several subscriptions, of those without any more, and of the probes.
 func TestBurstOfMixedChannels(t *testing.T) {
 	const messages, channels, rounds = 3000, 7, 3
 	b := setup(t)
@@ -27,9 +27,11 @@ func TestBurstOfMixedChannels(t *testing.T) {
 	}
 	gone := b.established(l, "gone")
 	for round := range rounds {
-		b.exec(`select pg_notify('c' || c || repeat('-', c), $1 || '/' || n || repeat('x', n * 7919 % case when n % 50 = 0 then 7900 else 60 end)),
+		b.exec(`select pg_notify('c' || c || repeat('-', c), $1 || '/' || n ||
+				repeat('x', n * 7919 % case when n % 50 = 0 then 7900 else 60 end)),
 				case when n % 3 = 0 then pg_notify('gone', n::text) end
-			from generate_series(0, $2 - 1) n, lateral (select n * n % 11 % $3 as c) m`, fmt.Sprint(round), messages, channels)
+			from generate_series(0, $2 - 1) n, lateral (select n * n % 11 % $3 as c) m`, fmt.Sprint(round), messages,
+			channels)
 	}
 	mine := map[int][]string{}
 	for round := range rounds {
@@ -45,7 +47,8 @@ func TestBurstOfMixedChannels(t *testing.T) {
 	for i, s := range all {
 		for at, want := range mine[i%channels] {
 			if got := receive(t, s); got != want {
-				t.Fatalf("channel %q, message %d: received %.40q of %d bytes, want %.40q of %d", s.channel, at, got, len(got), want, len(want))
+				t.Fatalf("channel %q, message %d: received %.40q of %d bytes, want %.40q of %d", s.channel, at, got,
+					len(got), want, len(want))
 			}
 		}
 	}
@@ -53,7 +56,8 @@ func TestBurstOfMixedChannels(t *testing.T) {
 		receive(t, gone)
 	}
 	stats := l.Stats()
-	if want := uint64(rounds * (messages + messages/3)); stats.Received != want || stats.Dropped != 0 || stats.Reconnects != 0 {
+	if want := uint64(rounds * (messages + messages/3)); stats.Received != want || stats.Dropped != 0 ||
+		stats.Reconnects != 0 {
 		t.Errorf("stats are %+v, want %d received", stats, want)
 	}
 	for _, s := range append(all, gone) {
@@ -63,7 +67,8 @@ func TestBurstOfMixedChannels(t *testing.T) {
 	}
 }
 
-// A subscriber that is slow in a burst loses what does not fit, and keeps the first; its neighbour on the channel keeps everything.
+// A subscriber that is slow in a burst loses what does not fit, and keeps the first; its neighbour on the channel keeps
+// everything.
 func TestBurstForASlowAndAFastSubscriber(t *testing.T) {
 	const messages = 2000
 	b := setup(t)
@@ -72,7 +77,8 @@ func TestBurstForASlowAndAFastSubscriber(t *testing.T) {
 	b.run(l)
 	slow, fast := b.established(l, "c"), b.established(l, "c")
 	for part := range 4 { // each fits into a buffer that is read
-		b.exec(`select pg_notify('c', n::text) from generate_series($1::int, $2::int - 1) n`, part*messages/4, (part+1)*messages/4)
+		b.exec(`select pg_notify('c', n::text) from generate_series($1::int, $2::int - 1) n`, part*messages/4,
+			(part+1)*messages/4)
 		for n := part * messages / 4; n < (part+1)*messages/4; n++ {
 			if got := receive(t, fast); got != fmt.Sprint(n) {
 				t.Fatalf("the fast subscriber received %q, want %d", got, n)
@@ -95,8 +101,9 @@ func TestBurstForASlowAndAFastSubscriber(t *testing.T) {
 	}
 }
 
-// A subscriber that does nothing but read loses nothing to a burst, however small its buffer is beside it: it takes its turn before
-// the buffer is full. One processor makes sure of turns; of several, a busy machine may hold up the one on which the subscriber reads.
+// A subscriber that does nothing but read loses nothing to a burst, however small its buffer is beside it: it takes its
+// turn before the buffer is full. One processor makes sure of turns; of several, a busy machine may hold up the one on
+// which the subscriber reads.
 func TestBurstForAReaderWithTheDefaultBuffer(t *testing.T) {
 	const messages, bursts = 1000, 20
 	for processors, least := range map[int]int{1: bursts * 3 / 4, runtime.GOMAXPROCS(0): 1} {

@@ -13,8 +13,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// Each of a hundred goroutines subscribes to one of a few shared channels, sends itself a message once it is established, and
-// closes: what is established must hold however the others come and go.
+// Each of a hundred goroutines subscribes to one of a few shared channels, sends itself a message once it is
+// established, and closes: what is established must hold however the others come and go.
 func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
 	const goroutines, rounds, channels, senders = 100, 8, 20, 8
 	b := setup(t)
@@ -59,9 +59,9 @@ func TestSubscribeAndCloseWhileMessagesFlow(t *testing.T) {
 	}
 	wg.Wait()
 	pgtest.Eventually(t, "every LISTEN taken back", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.listening)+len(l.subscriptions)+len(l.changed) == 0
+		l.registry.mu.Lock()
+		defer l.registry.mu.Unlock()
+		return len(l.registry.listening)+len(l.registry.subscriptions)+len(l.registry.changed) == 0
 	})
 	if stats := l.Stats(); stats.Dropped != 0 || stats.Reconnects != 0 {
 		t.Errorf("stats are %+v", stats)

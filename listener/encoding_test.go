@@ -16,7 +16,8 @@ func setupEncoding(t *testing.T, encoding string) *bench {
 	t.Helper()
 	b := setup(t)
 	name := b.options.Config.Database + strings.ToLower(encoding)
-	b.exec(`create database ` + pgx.Identifier{name}.Sanitize() + ` encoding '` + encoding + `' locale 'C' template template0`)
+	b.exec(`create database ` + pgx.Identifier{name}.Sanitize() +
+		` encoding '` + encoding + `' locale 'C' template template0`)
 	t.Cleanup(func() { b.exec(`drop database ` + pgx.Identifier{name}.Sanitize() + ` with (force)`) })
 	there := &bench{t: t, options: b.options, log: b.log}
 	there.options.Config.Database = name
@@ -29,7 +30,8 @@ func setupEncoding(t *testing.T, encoding string) *bench {
 	return there
 }
 
-// Names and payloads are UTF-8 for the caller, whatever the encoding of the database, as far as that has the characters.
+// Names and payloads are UTF-8 for the caller, whatever the encoding of the database, as far as that has the
+// characters.
 func TestEncodings(t *testing.T) {
 	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
 		t.Run(encoding, func(t *testing.T) {
@@ -50,8 +52,9 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// A name that the database does not take ends its own subscriptions, and is told once. Everybody else's LISTEN is in force,
-// whether it was sent with that of the name, before or after, and remains so; a new session is not asked for the name again.
+// A name that the database does not take ends its own subscriptions, and is logged once. Every other LISTEN is in
+// force, whether it was sent with that of the name, before or after, and remains so; a new session is not asked for the
+// name again.
 func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 	for what, test := range map[string]struct{ encoding, name, code string }{
 		"a character that it lacks":      {"LATIN1", "🐘", untranslatable},
@@ -92,7 +95,7 @@ func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 					s.Close() // harmless
 				}
 				good = append(good, b.established(l, "last"))
-				b.wantAllHeard(l, good)
+				b.wantAllDelivered(l, good)
 				b.awaitProbes(l, 2) // which hold the channels of the session against those asked for
 				if stats := l.Stats(); stats.Reconnects != 0 {
 					t.Errorf("the session was lost: %+v\n%s", stats, b.log)
@@ -101,7 +104,7 @@ func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 				for _, s := range good {
 					pgtest.Within(t, s.channel, s.Missed())
 				}
-				b.wantAllHeard(l, good)
+				b.wantAllDelivered(l, good)
 				if n := b.log.count("the server takes no such channel"); n != 1 || b.log.count(test.code) != 1 {
 					t.Errorf("%d lines about the name:\n%s", n, b.log)
 				}
@@ -110,8 +113,9 @@ func TestNameThatTheDatabaseDoesNotTake(t *testing.T) {
 	}
 }
 
-// wantAllHeard checks that LISTEN is in force for each of the subscriptions, whose channels differ, and that it delivers.
-func (b *bench) wantAllHeard(l *Listener, all []*Subscription) {
+// wantAllDelivered checks that LISTEN is in force for each of the subscriptions, whose channels differ, and that it
+// delivers.
+func (b *bench) wantAllDelivered(l *Listener, all []*Subscription) {
 	b.t.Helper()
 	for i, s := range all {
 		pgtest.Within(b.t, s.channel, s.Established())
@@ -122,7 +126,7 @@ func (b *bench) wantAllHeard(l *Listener, all []*Subscription) {
 	}
 }
 
-// A database without encoding has payloads that are no UTF-8. They arrive as they are, and cost nobody the session.
+// A database without encoding has payloads that are no UTF-8. They arrive as they are, and do not cost the session.
 func TestPayloadThatIsNoUTF8(t *testing.T) {
 	t.Parallel()
 	b := setupEncoding(t, "SQL_ASCII")

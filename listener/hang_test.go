@@ -12,7 +12,7 @@ import (
 )
 
 // halting is a connection to a server that says what it is made with and nothing more, and that reads the start of the
-// connection and nothing more. Deadlines and Close are those of a pipe with nobody at its other end.
+// connection and nothing more. Deadlines and Close are those of a pipe without a reader at its other end.
 type halting struct {
 	net.Conn
 	says    *bytes.Reader
@@ -44,13 +44,15 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// What a server says that lets everybody in, and the beginning of a notice.
+// What a server says that lets every client in, and the beginning of a notice.
 const (
-	welcome    = "R\x00\x00\x00\x08\x00\x00\x00\x00" + "K\x00\x00\x00\x0c\x00\x00\x00\x07\x00\x00\x00\x08" + "Z\x00\x00\x00\x05I"
+	welcome = "R\x00\x00\x00\x08\x00\x00\x00\x00" +
+		"K\x00\x00\x00\x0c\x00\x00\x00\x07\x00\x00\x00\x08" + "Z\x00\x00\x00\x05I"
 	halfNotice = "N\x00\x00\x00\x64S"
 )
 
-// halt leads the listener to such a server. The channels tell what its connections wait for, and that a further one was made.
+// halt leads the listener to such a server. The channels tell what its connections wait for, and that a further one was
+// made.
 func halt(b *bench, says string) (starved, stuck, dialed <-chan struct{}) {
 	awaiting, sending, dials := make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	b.options.Config.TLSConfig, b.options.Config.Fallbacks = nil, nil
@@ -63,8 +65,8 @@ func halt(b *bench, says string) (starved, stuck, dialed <-chan struct{}) {
 	return awaiting, sending, dials
 }
 
-// A server that halts in the middle of a message right behind the start of the connection holds up neither the end of Run nor the
-// next attempt.
+// A server that halts in the middle of a message right behind the start of the connection holds up neither the end of
+// Run nor the next attempt.
 func TestHalfAMessageBehindTheStart(t *testing.T) {
 	t.Run("end", func(t *testing.T) {
 		b := setup(t)

@@ -8,10 +8,10 @@ import (
 	"reflect"
 )
 
-// DecodeJSON decodes a payload of the subscription's channel. Unlike json.Unmarshal it takes null only for a T that can hold it,
-// such as a pointer, so that nothing but an object becomes a struct or a map. Its errors name the channel and the byte,
-// counted from 0, at which the payload ceases to make sense, except for what a type's own UnmarshalJSON refuses: that is not told
-// where it is. Below the top a null leaves a field as it is, as json.Unmarshal does.
+// DecodeJSON decodes a payload of the subscription's channel. Unlike json.Unmarshal it takes null only for a T that can
+// hold it, such as a pointer, so that nothing but an object becomes a struct or a map. Its errors name the channel and
+// the byte, counted from 0, at which the payload ceases to make sense, except for what a type's own UnmarshalJSON
+// refuses, which has no position. Below the top a null leaves a field as it is, as json.Unmarshal does.
 func DecodeJSON[T any](s *Subscription, payload string) (value T, err error) {
 	if value, err = decode[T]([]byte(payload)); err != nil {
 		var zero T

@@ -27,7 +27,8 @@ func (p *picky) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Each payload that is not the JSON expected is an error that names the channel and the byte, with the zero value beside it.
+// Each payload that is not the JSON expected is an error that names the channel and the byte, with the zero value
+// beside it.
 func TestDecodeJSONErrors(t *testing.T) {
 	s := &Subscription{channel: "orders é"}
 	for payload, at := range map[string]int{
@@ -77,7 +78,8 @@ func TestDecodeJSON(t *testing.T) {
 	if got, err := DecodeJSON[order](s, `{}`); err != nil || !reflect.DeepEqual(got, order{}) {
 		t.Errorf("an empty object: %+v, %v", got, err)
 	}
-	if got, err := DecodeJSON[picky](s, `"bad"`); !errors.Is(err, errPicky) || !strings.Contains(err.Error(), `channel "c"`) || got.saw != "" {
+	if got, err := DecodeJSON[picky](s, `"bad"`); !errors.Is(err, errPicky) ||
+		!strings.Contains(err.Error(), `channel "c"`) || got.saw != "" {
 		t.Errorf("a type that decodes itself: %+v, %v", got, err)
 	}
 }
@@ -92,7 +94,8 @@ func TestDecodeJSONNull(t *testing.T) {
 		"int":    func() (any, error) { v, err := DecodeJSON[int](s, " null"); return v, err },
 		"string": func() (any, error) { v, err := DecodeJSON[string](s, " null"); return v, err },
 	} {
-		if v, err := decode(); err == nil || !strings.Contains(err.Error(), "at byte 1: null is no ") || !reflect.ValueOf(v).IsZero() {
+		if v, err := decode(); err == nil || !strings.Contains(err.Error(), "at byte 1: null is no ") ||
+			!reflect.ValueOf(v).IsZero() {
 			t.Errorf("%s: %#v, %v", name, v, err)
 		}
 	}
@@ -121,7 +124,8 @@ func FuzzDecodeJSON(f *testing.F) {
 		if err == nil && (object == nil || !strings.HasPrefix(strings.TrimLeft(payload, " \t\r\n"), "{")) {
 			t.Errorf("%q became %v", payload, object)
 		}
-		if err != nil && (object != nil || !strings.Contains(err.Error(), `channel "c"`) || !strings.Contains(err.Error(), "at byte ")) {
+		if err != nil && (object != nil || !strings.Contains(err.Error(), `channel "c"`) ||
+			!strings.Contains(err.Error(), "at byte ")) {
 			t.Errorf("%q: %v, %v", payload, object, err)
 		}
 		if _, err := DecodeJSON[any](s, payload); (err == nil) != json.Valid([]byte(payload)) {

@@ -11,8 +11,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// The session is ended by the server fifty times while events are written. Whoever re-reads the table upon Missed, and upon each
-// message, overlooks none, without ever polling, and nobody is told that the listener is unhealthy.
+// The session is ended by the server fifty times while events are written. One that re-reads the table upon Missed, and
+// upon each message, overlooks none, without ever polling, and Unhealthy is not called.
 func TestFiftyTerminationsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const kills = 50
@@ -49,7 +49,8 @@ func TestFiftyTerminationsUnderLoad(t *testing.T) {
 	pgtest.Eventually(t, "one session", func() bool { return b.backends() == 1 })
 }
 
-// The server is restarted, in order and as in a crash. The listener stays up, and nothing that is durable is overlooked.
+// The server is restarted, in order and as in a crash. The listener stays up, and nothing that is durable is
+// overlooked.
 func TestServerRestart(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Server(t, privatepg.Options{})
@@ -88,7 +89,8 @@ func TestServerRestart(t *testing.T) {
 	}
 }
 
-// eventLog is a table that a writer adds to, with a NOTIFY in each transaction, and that a reader reads when it is told to.
+// eventLog is a table that a writer adds to, with a NOTIFY in each transaction, and that a reader reads when it is
+// asked to.
 type eventLog struct {
 	t    testing.TB
 	conn *pgx.Conn // of the goroutine that reads
@@ -124,12 +126,13 @@ func newEventLog(b *bench, l *Listener) *eventLog {
 	return e
 }
 
-// readOn reads what is new, if need be on a new connection. While none is to be had it leaves the rest to the next signal: Missed
-// comes when the server is back. There is one writer, so that the ids become visible in their order.
+// readOn reads what is new, if need be on a new connection. While none is to be had it leaves the rest to the next
+// signal: Missed comes when the server is back. There is one writer, so that the ids become visible in their order.
 func (e *eventLog) readOn() {
 	for range 2 {
 		var last int64
-		err := e.conn.QueryRow(context.Background(), `select coalesce(max(id), 0) from event where id > $1`, e.last()).Scan(&last)
+		err := e.conn.QueryRow(context.Background(), `select coalesce(max(id), 0) from event where id > $1`,
+			e.last()).Scan(&last)
 		if err == nil {
 			e.mu.Lock()
 			e.read = max(e.read, last)

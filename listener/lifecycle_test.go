@@ -59,7 +59,8 @@ func TestSilentServer(t *testing.T) {
 	pgtest.Within(t, "established at the end", other.Established())
 }
 
-// Whatever a statement of the session waits for, the end of Run does not wait for it: each is held up on its way in turn.
+// Whatever a statement of the session waits for, the end of Run does not wait for it: each is held up on its way in
+// turn.
 func TestEndWhileAStatementIsUnderWay(t *testing.T) {
 	for n := range 6 { // two that prepare, LISTEN, its probe; another LISTEN, the next probe
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

@@ -1,32 +1,12 @@
 package listener
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-)
-
-// Reconnects wait firstDelay, then twice as long each time up to maxDelay. The first is short because most lost sessions
-// can be replaced at once; the last is what a recovered server waits for its listeners at most.
-const (
-	firstDelay = 50 * time.Millisecond
-	maxDelay   = 2 * time.Second
-)
-
-const (
-	// queueWarning is the usage of the notification queue that is worth a warning. PostgreSQL itself warns whoever sends, from one half on.
-	queueWarning = 0.1
-
-	// unhealthyWait is how long Run waits for Options.Unhealthy to return.
-	unhealthyWait = time.Second
 )
 
 // ErrEnded is what Subscribe and Run return after Run has ended.
@@ -38,22 +18,22 @@ type Options struct {
 	// copies it; the copy gets a connect timeout and a client encoding of its own. The caller sets application_name.
 	Config *pgx.ConnConfig
 
-	// SessionName, if set, is asked for the application_name of the session whenever channels change, and after Rename. Default:
-	// that of Config.
+	// SessionName, if set, is asked for the application_name of the session whenever channels change, and after Rename.
+	// Default: that of Config.
 	SessionName func() string
 
-	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. While nobody subscribes it does
-	// not give up, whatever the reason: such a session is there so that it need not be made when it is wanted. It starts anew with each
-	// session that is lost.
+	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. While there is no
+	// subscription it does not give up, whatever the reason: such a session is there so that it need not be made when
+	// it is wanted. Patience starts anew with each session that is lost.
 	Patience time.Duration
 
-	// Unhealthy is called at most once, in a goroutine of its own, with the error that Run is about to return: when Patience is
-	// exhausted, or at once when the server refuses the user, the password or the database, or a pooler shares its sessions. Run
-	// returns when it has, or after a second. Default: none.
+	// Unhealthy is called at most once, in a goroutine of its own, with the error that Run is about to return: when
+	// Patience is exhausted, or at once when the server refuses the user, the password or the database, or a pooler
+	// shares its sessions. Run returns when it has, or after a second. Default: none.
 	Unhealthy func(error)
 
-	// ProbeInterval is how often the session has to prove that it delivers, and how long each proof may take: one that is deaf
-	// is replaced within twice as long. Default 5 s.
+	// ProbeInterval is how often the session has to prove that it delivers, and how long each proof may take: one that
+	// does not is replaced within twice as long. Default 5 s.
 	ProbeInterval time.Duration
 
 	Buffer int          // messages kept for each subscription until they are read; default 64
@@ -74,26 +54,13 @@ type Stats struct {
 
 // Listener is one LISTEN session and its subscriptions. Create it with New.
 type Listener struct {
-	options Options
-	logger  hclog.Logger
-	wake    chan struct{} // capacity 1: there is something for Run to do
-	calls   atomic.Int64  // of Subscribe
+	options  Options
+	logger   hclog.Logger
+	registry *registry
 
 	// Only Run's goroutine uses these.
 	queueWarning float64
-	queueFills   bool // it has warned of it
-
-	mu            sync.Mutex                 // guards all below, the fields of each Subscription that say so, and their channels
-	started       bool                       // Run was called
-	ended         bool                       // Run has returned or is about to
-	sessions      uint64                     // how many there have been
-	subscriptions map[string][]*Subscription // by channel; no entry without a subscription
-	listening     map[string]bool            // channels on which LISTEN is in force and stays so
-	changed       map[string]bool            // channels whose LISTEN or UNLISTEN may be due
-	rename        bool                       // a new application_name is due
-	wantedSince   time.Time                  // when the first of the present subscriptions was made
-	episodes      []episode                  // to be logged by Run's goroutine
-	stats         Stats                      // all but Channels and Subscriptions
+	queueFills   bool // the log has a warning of it
 }
 
 // New checks the options and makes a Listener that takes subscriptions but delivers nothing before Run.
@@ -127,163 +94,12 @@ func New(options Options) (*Listener, error) {
 		options.Config.RuntimeParams = map[string]string{}
 	}
 	return &Listener{
-		options:       options,
-		logger:        options.Logger,
-		wake:          make(chan struct{}, 1),
-		queueWarning:  queueWarning,
-		subscriptions: make(map[string][]*Subscription),
-		listening:     make(map[string]bool),
-		changed:       make(map[string]bool),
+		options: options, logger: options.Logger, registry: newRegistry(), queueWarning: queueWarning,
 	}, nil
 }
 
-// Run connects, delivers, and reconnects whenever the session is lost, until ctx is done: then it returns nil. It returns an
-// error, which wraps the last cause, when Patience is exhausted or the server refuses the user, the password or the
-// database. When it returns, every subscription has ended and no goroutine or session of its own is left. A Listener
-// runs once.
-func (l *Listener) Run(ctx context.Context) error {
-	if err := l.start(); err != nil {
-		return err
-	}
-	defer l.end()
-	var refused string // what it has warned of
-	for {
-		session, err := l.open(ctx)
-		if ctx.Err() != nil {
-			if session != nil {
-				session.close()
-			}
-			return nil
-		}
-		if err != nil && l.patient(err) {
-			if message := err.Error(); hopeless(err) && message != refused {
-				l.logger.Warn("cannot connect, and whoever subscribes will find out", "error", err)
-				refused = message
-			}
-			if !sleep(ctx, jitter(maxDelay)) {
-				return nil
-			}
-			continue
-		}
-		if err != nil {
-			l.unhealthy(err)
-			return err
-		}
-		refused = ""
-		err = l.serve(ctx, session)
-		session.close()
-		l.disconnected()
-		if ctx.Err() != nil {
-			return nil
-		}
-		l.logger.Warn("session lost, will reconnect", "error", err)
-		if !sleep(ctx, jitter(firstDelay)) { // even a session that is lost as soon as it is made causes no busy loop
-			return nil
-		}
-	}
-}
-
-// unhealthy calls Options.Unhealthy, and does not hang with it.
-func (l *Listener) unhealthy(err error) {
-	if l.options.Unhealthy == nil {
-		return
-	}
-	returned := make(chan struct{})
-	go func() {
-		defer close(returned)
-		l.options.Unhealthy(err)
-	}()
-	select {
-	case <-returned:
-	case <-time.After(unhealthyWait):
-	}
-}
-
 // Stats may be called at any time.
-func (l *Listener) Stats() Stats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	stats := l.stats
-	stats.Channels = len(l.subscriptions)
-	for _, subscriptions := range l.subscriptions {
-		stats.Subscriptions += len(subscriptions)
-	}
-	return stats
-}
-
-// open tries until LISTEN is in force on every channel, Patience is exhausted, the server refuses for good, or ctx is done.
-func (l *Listener) open(ctx context.Context) (*session, error) {
-	outage, cancel := context.WithTimeout(ctx, l.options.Patience)
-	defer cancel()
-	var cause error
-	for delay := firstDelay; ; delay = min(2*delay, maxDelay) {
-		session, err := l.connect(outage)
-		if err == nil {
-			return session, nil
-		}
-		if hopeless(err) {
-			return nil, fmt.Errorf("connect listener: %w", err)
-		}
-		if cause == nil && ctx.Err() == nil {
-			level := hclog.Warn
-			if l.unused() {
-				level = hclog.Debug
-			}
-			l.logger.Log(level, "cannot connect, will retry", "patience", l.options.Patience, "error", err)
-		}
-		if cause == nil || outage.Err() == nil { // the end of patience is not the reason for it
-			cause = err
-		}
-		if !sleep(outage, jitter(delay)) {
-			return nil, fmt.Errorf("connect listener within %s: %w", l.options.Patience, cause)
-		}
-	}
-}
+func (l *Listener) Stats() Stats { return l.registry.snapshot() }
 
 // Rename makes the session take the name that SessionName now gives. It may be called at any time and does not wait.
-func (l *Listener) Rename() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rename = true
-	l.wakeRun()
-}
-
-// patient says whether to go on after a failure to connect: nobody subscribes, or not for as long as Patience yet.
-func (l *Listener) patient(err error) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.subscriptions) == 0 || !hopeless(err) && time.Since(l.wantedSince) < l.options.Patience
-}
-
-// unused says that nobody subscribes.
-func (l *Listener) unused() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.subscriptions) == 0
-}
-
-// hopeless tells an answer that no retry changes: a wrong password, a user that may not log in, a missing database, a pooler.
-func hopeless(err error) bool {
-	if errors.Is(err, ErrPooler) {
-		return true
-	}
-	refusal, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (refusal.Code == "28P01" || refusal.Code == "28000" || refusal.Code == "3D000")
-}
-
-// jitter spreads the reconnects of many processes over the second half of the delay.
-func jitter(delay time.Duration) time.Duration {
-	return delay/2 + rand.N(delay/2)
-}
-
-// sleep waits and says whether it did: false when ctx was done first.
-func sleep(ctx context.Context, delay time.Duration) bool {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
+func (l *Listener) Rename() { l.registry.requestRename() }

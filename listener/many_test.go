@@ -12,7 +12,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// A NOTIFY that is sent as soon as the subscription is established arrives, a thousand times over, while channels come and go.
+// A NOTIFY that is sent as soon as the subscription is established arrives, a thousand times over, while channels come
+// and go.
 func TestNotifyAfterEstablishedArrives(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
@@ -28,13 +29,15 @@ func TestNotifyAfterEstablishedArrives(t *testing.T) {
 			s.Close()
 		}
 	}
-	if stats := l.Stats(); stats.Received != 1000 || stats.Channels != 500 || stats.Subscriptions != 500 || !stats.Connected ||
+	if stats := l.Stats(); stats.Received != 1000 || stats.Channels != 500 || stats.Subscriptions != 500 ||
+		!stats.Connected ||
 		stats.Reconnects != 0 || stats.Dropped != 0 {
 		t.Errorf("stats are %+v", stats)
 	}
 }
 
-// The same upon a channel that everybody leaves and joins again, so that LISTEN follows UNLISTEN on the same name each time.
+// The same upon a channel that all leave and join again, so that LISTEN follows UNLISTEN on the same name each
+// time.
 func TestNotifyAfterEstablishedOnOneChannel(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
@@ -119,7 +122,8 @@ func TestManySubscriptionsToOneChannel(t *testing.T) {
 	})
 }
 
-// Everything is closed while its LISTEN is under way: it is taken back. What is subscribed again in the same moment is in force.
+// Everything is closed while its LISTEN is under way: it is taken back. What is subscribed again in the same moment is
+// in force.
 func TestCloseWhileListenIsUnderWay(t *testing.T) {
 	b := setup(t)
 	p := newProxy(b)
@@ -201,9 +205,9 @@ func TestSubscribeAndCloseFromTheReader(t *testing.T) {
 func follow(t *testing.T, l *Listener, conn *pgx.Conn, channel, payload string) {
 	t.Helper()
 	pgtest.Eventually(t, "listen on "+channel, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.listening[channel]
+		l.registry.mu.Lock()
+		defer l.registry.mu.Unlock()
+		return l.registry.listening[channel]
 	})
 	if err := Notify(context.Background(), conn, channel, payload); err != nil {
 		t.Fatal(err)
@@ -214,8 +218,8 @@ func follow(t *testing.T, l *Listener, conn *pgx.Conn, channel, payload string) 
 func settled(t *testing.T, l *Listener) {
 	t.Helper()
 	pgtest.Eventually(t, "every LISTEN in line with the subscriptions", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.changed) == 0 && len(l.listening) == len(l.subscriptions)
+		l.registry.mu.Lock()
+		defer l.registry.mu.Unlock()
+		return len(l.registry.changed) == 0 && len(l.registry.listening) == len(l.registry.subscriptions)
 	})
 }

@@ -23,11 +23,12 @@ import (
 // inNetwork is the environment variable of the test process that runs in a network namespace of its own.
 const inNetwork = "PGSOLO_TEST_NETWORK"
 
-// The network swallows packets of the session, and nothing is closed: both ways, each way, and with notifications under way. It
-// is found and replaced in time, and Missed tells so.
+// The network swallows packets of the session, and nothing is closed: both ways, each way, and with notifications under
+// way. It is found and replaced in time, and Missed tells so.
 //
-// The test runs in a process that has a network namespace of its own, with PostgreSQL in it, and the connections of each
-// listener come from a further one until it is cut. The kernel removes both when their processes are gone, whatever ends them.
+// The test runs in a process that has a network namespace of its own, with PostgreSQL in it, and the connections of
+// each listener come from a further one until it is cut. The kernel removes both when their processes are gone,
+// whatever ends them.
 func TestBlackHole(t *testing.T) {
 	if os.Getenv(inNetwork) == "" {
 		t.Parallel()
@@ -35,7 +36,8 @@ func TestBlackHole(t *testing.T) {
 		return
 	}
 	command(t, "ip link set lo up")
-	server := pgtest.Server(t, privatepg.Options{TCP: true, Settings: map[string]string{"listen_addresses": "0.0.0.0"}})
+	server := pgtest.Server(t,
+		privatepg.Options{TCP: true, Settings: map[string]string{"listen_addresses": "0.0.0.0"}})
 	admin := setupOn(t, server.URL("postgres"))
 	admin.exec(`copy (select 'host all all 10.0.0.0/8 scram-sha-256') to program 'cat >>pg_hba.conf'`)
 	admin.exec(`select pg_reload_conf()`)
@@ -83,9 +85,7 @@ func swallow(t *testing.T, server *privatepg.Server, i int, cut func(*line), bus
 	_, stop := b.run(listener)
 	pgtest.Eventually(t, "a session over the line", func() bool { return listener.Stats().Connected })
 	s := b.established(listener, "c")
-	pgtest.Eventually(t, "one session over the line", func() bool {
-		return pgtest.Value[int](t, b.conn, overTheLine, l.peer) == 1
-	})
+	pgtest.Eventually(t, "one session over the line", func() bool { return pgtest.Value[int](t, b.conn, overTheLine, l.peer) == 1 })
 	bound := 2 * interval
 	if busy {
 		traffic(b, "c", time.Millisecond)
@@ -103,7 +103,7 @@ func swallow(t *testing.T, server *privatepg.Server, i int, cut func(*line), bus
 	if took := time.Since(cutAt); took > bound+tardy {
 		t.Errorf("it took %s", took)
 	}
-	b.hears(s, "after")
+	b.receives(s, "after")
 	if n := listener.Stats().Reconnects; n == before {
 		t.Errorf("%d reconnects:\n%s", n, b.log)
 	}
@@ -134,7 +134,8 @@ func runInNetwork(t *testing.T) {
 	}
 }
 
-// line is a cable of two virtual devices, between the namespace of the server and that of a listener's first connection.
+// line is a cable of two virtual devices, between the namespace of the server and that of a listener's first
+// connection.
 type line struct {
 	t            *testing.T
 	ours, theirs string // devices, server's and listener's end
@@ -143,8 +144,8 @@ type line struct {
 	calls        chan func()
 }
 
-// Hardware addresses of the two ends of each line, and one that no device has: a frame that is sent to it is lost. Nothing asks
-// for them, since an answer could be lost and cut the other way off, too.
+// Hardware addresses of the two ends of each line, and one that no device has: a frame that is sent to it is lost.
+// Nothing asks for them, since an answer could be lost and cut the other way off, too.
 const (
 	serverEnd = "02:00:00:00:00:01"
 	peerEnd   = "02:00:00:00:00:02"
@@ -154,7 +155,8 @@ const (
 // lay makes a line, with a thread at the other end. A socket stays for good in the namespace in which it is opened.
 func lay(t *testing.T, i int) *line {
 	name, network := fmt.Sprint("line-", i), fmt.Sprintf("10.0.%d.", i)
-	l := &line{t: t, ours: name, theirs: name + "-r", server: network + "1", peer: network + "2", calls: make(chan func())}
+	l := &line{t: t, ours: name, theirs: name + "-r", server: network + "1", peer: network + "2",
+		calls: make(chan func())}
 	ready, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -192,7 +194,8 @@ func (l *line) dial(ctx context.Context, server *privatepg.Server) (conn net.Con
 	done := make(chan struct{})
 	l.calls <- func() {
 		defer close(done)
-		conn, err = new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(l.server, to.Port())) // an address: one attempt, in this thread
+		// an address: one attempt, in this thread
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(l.server, to.Port()))
 	}
 	<-done
 	return conn, err

@@ -13,15 +13,16 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// What Notify sends arrives as it is, up to the longest payload that PostgreSQL takes. One more byte Notify refuses with the
-// size and the remedy, and PostgreSQL refuses it as well: the limit is neither too high nor too low.
+// What Notify sends arrives as it is, up to the longest payload that PostgreSQL takes. One more byte Notify refuses
+// with the size and the remedy, and PostgreSQL refuses it as well: the limit is neither too high nor too low.
 func TestNotifyPayloads(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
 	b.run(l)
 	s := b.established(l, "c")
 	for _, payload := range []string{
-		"", "x", strings.Repeat("y", 7999), strings.Repeat("é", 3999) + "z", "🐘", `{"a": 1}`, "'; drop table x; --", "\\", "same", "same",
+		"", "x", strings.Repeat("y", 7999), strings.Repeat("é", 3999) + "z", "🐘", `{"a": 1}`, "'; drop table x; --",
+		"\\", "same", "same",
 	} {
 		if err := Notify(t.Context(), b.conn, "c", payload); err != nil {
 			t.Fatal(err)
@@ -55,7 +56,8 @@ func TestNotifyPayloads(t *testing.T) {
 	}
 }
 
-// What Notify refuses leaves the caller's transaction as it was. What it takes is sent with the commit, and never without.
+// What Notify refuses leaves the caller's transaction as it was. What it takes is sent with the commit, and never
+// without.
 func TestNotifyInTransaction(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
@@ -80,8 +82,9 @@ func TestNotifyInTransaction(t *testing.T) {
 		}
 	}
 	transaction(pgx.Tx.Rollback, "rolled back")
-	transaction(pgx.Tx.Commit, "one", strings.Repeat("z", 8000), "two", "one") // the second "one" is folded by PostgreSQL
-	transaction(pgx.Tx.Commit, "one")                                          // another transaction, another message
+	// the second "one" is folded by PostgreSQL
+	transaction(pgx.Tx.Commit, "one", strings.Repeat("z", 8000), "two", "one")
+	transaction(pgx.Tx.Commit, "one") // another transaction, another message
 	for _, want := range []string{"one", "two", "one"} {
 		if got := receive(t, s); got != want {
 			t.Errorf("received %q, want %q", got, want)
@@ -97,7 +100,8 @@ func TestNotifyNamesWhatFailed(t *testing.T) {
 	if err := b.conn.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := Notify(t.Context(), b.conn, "c", "x"); err == nil || !strings.Contains(err.Error(), `notify channel "c": `) {
+	if err := Notify(t.Context(), b.conn, "c", "x"); err == nil ||
+		!strings.Contains(err.Error(), `notify channel "c": `) {
 		t.Errorf("on a closed connection: %v", err)
 	}
 	refused := refusing{&pgconn.PgError{Code: "54000", Message: "too many notifications in the NOTIFY queue"}}
@@ -113,7 +117,8 @@ func (r refusing) Exec(context.Context, string, ...any) (pgconn.CommandTag, erro
 }
 
 var oddNames = []string{
-	"lower", "UPPER", "MixedCase", "with space", ` `, `"`, `""`, `a"; unlisten *; --`, `it's`, `back\slash`, "new\nline", "\r", "\t", "\x01",
+	"lower", "UPPER", "MixedCase", "with space", ` `, `"`, `""`, `a"; unlisten *; --`, `it's`, `back\slash`,
+	"new\nline", "\r", "\t", "\x01",
 	"select", "*", "a.b", "$1", "%s", "ünïcödé", "🐘", "👩‍👩‍👧‍👦",
 	"\u200b", "e\u0301", "é", "ı", "İ", "￿",
 	strings.Repeat("x", 63), strings.Repeat("é", 31) + "x",
@@ -137,7 +142,8 @@ func TestChannelNames(t *testing.T) {
 			t.Errorf("channel %q: received %q", name, got)
 		}
 	}
-	if stats := l.Stats(); stats.Received != uint64(len(oddNames)) || stats.Channels != len(oddNames) || stats.Reconnects != 0 {
+	if stats := l.Stats(); stats.Received != uint64(len(oddNames)) || stats.Channels != len(oddNames) ||
+		stats.Reconnects != 0 {
 		t.Errorf("stats are %+v for %d channels", stats, len(oddNames))
 	}
 	for name, want := range map[string]string{

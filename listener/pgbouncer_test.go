@@ -13,7 +13,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// A pooler that shares sessions is named, whoever else uses it and however small its pool is, and ends Run at once.
+// A pooler that shares sessions is named, however many others use it and however small its pool is, and ends Run at
+// once.
 func TestPoolerThatSharesSessions(t *testing.T) {
 	for name, settings := range map[string][]string{
 		"transaction mode":                {"pool_mode = transaction"},
@@ -44,8 +45,8 @@ func TestPoolerThatSharesSessions(t *testing.T) {
 	}
 }
 
-// Nothing is set in a session that other clients of the pooler share: whenever the listener sends a statement, and after it has given
-// up, such a client finds what it found before.
+// Nothing is set in a session that other clients of the pooler share: whenever the listener sends a statement, and
+// after it has given up, such a client finds what it found before.
 func TestPoolerThatSharesSessionsIsLeftAsItWas(t *testing.T) {
 	t.Parallel()
 	const readSettings = `select coalesce(string_agg(name || ' = ' || setting, ', ' order by name), '') from pg_settings
@@ -63,7 +64,8 @@ func TestPoolerThatSharesSessionsIsLeftAsItWas(t *testing.T) {
 	}
 	before := settings()
 
-	newProxy(b).alter(func(_ *link, m packet) []packet { // in turn with the listener, which waits for the answer to each
+	// in turn with the listener, which waits for the answer to each
+	newProxy(b).alter(func(_ *link, m packet) []packet {
 		if m.query() != "" {
 			if diff := cmp.Diff(before, settings()); diff != "" {
 				t.Errorf("when %q is sent (-before +now):\n%s", m.query(), diff)
@@ -101,7 +103,7 @@ func TestPoolerInSessionMode(t *testing.T) {
 		b.terminate()
 		pgtest.Eventually(t, "a reconnect", func() bool { return l.Stats().Reconnects > before })
 		pgtest.Within(t, "missed", s.Missed())
-		b.hears(s, "again")
+		b.receives(s, "again")
 	}
 	if stats := l.Stats(); stats.Reconnects < 2 {
 		t.Errorf("stats are %+v", stats)

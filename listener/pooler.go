@@ -9,41 +9,47 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrPooler is the cause where a pooler in between shares the server's sessions among its clients. LISTEN then belongs to none of
-// them, and nothing is delivered while nothing is asked.
-var ErrPooler = errors.New("a pooler in transaction or statement mode is in between, through which nothing is delivered; " +
-	"connect to PostgreSQL directly, or set the pooler to session mode")
+// ErrPooler is the cause where a pooler in between shares the server's sessions among its clients. LISTEN then belongs
+// to none of them, and nothing is delivered while nothing is asked.
+var ErrPooler = errors.New("a pooler in transaction or statement mode is in between, " +
+	"through which nothing is delivered; connect to PostgreSQL directly, or set the pooler to session mode")
 
-const (
-	// sharingTimeout is when the server ends the session, and sharingWait how much longer that may take on a busy machine.
-	sharingTimeout = 50 * time.Millisecond
-	sharingWait    = time.Second
+// serverLost is what PgBouncer says in the place of idleSessionTimeout.
+const serverLost = "08P01"
 
-	idleSessionTimeout = "57P05"
-	serverLost         = "08P01" // what PgBouncer says in its place
-)
-
-// refuseSharing is asked of a session whose process is not the one that answered the start of the connection, so that something
-// in between speaks for the server. It shares the server's sessions if the connection survives the end of the one that
-// has just answered. Other clients, a pool of one and the pooler's choice make no difference to that. It uses the session up.
+// refuseSharing is asked of a session whose process is not the one that answered the start of the connection, so that a
+// pooler speaks for the server. It uses the session up.
 func (s *session) refuseSharing(ctx context.Context) error {
-	if _, err := s.exec(ctx, fmt.Sprintf("set idle_session_timeout = %d", sharingTimeout.Milliseconds())); err != nil {
-		return fmt.Errorf("probe the pooler: %w", err)
+	exec := func(ctx context.Context, sql string) error {
+		if _, err := s.exec(ctx, sql); err != nil {
+			return fmt.Errorf("probe the pooler: %w", err)
+		}
+		return nil
 	}
-	timer := time.NewTimer(sharingTimeout + sharingWait)
+	shares, err := sharesSessions(ctx, exec, s.endsWithin)
+	if err != nil {
+		return err
+	}
+	if shares {
+		return ErrPooler
+	}
+	return nil
+}
+
+// endsWithin waits for the end of the connection, and says whether that of the server's session was the reason.
+func (s *session) endsWithin(ctx context.Context, within time.Duration) (bool, error) {
+	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.ended:
-		if refusal, ok := errors.AsType[*pgconn.PgError](s.err); ok && (refusal.Code == idleSessionTimeout || refusal.Code == serverLost) {
-			return nil
-		}
-		return fmt.Errorf("probe the pooler: %w", s.err)
+		return false, ctx.Err()
 	case <-timer.C:
+		return false, nil
+	case <-s.ended:
 	}
-	if _, err := s.exec(ctx, `select 1`); err != nil {
-		return fmt.Errorf("probe the pooler: %w", err) // this process, rather than the server, may have been late
+	refusal, ok := errors.AsType[*pgconn.PgError](s.err)
+	if ok && (refusal.Code == idleSessionTimeout || refusal.Code == serverLost) {
+		return true, nil
 	}
-	return ErrPooler
+	return false, fmt.Errorf("probe the pooler: %w", s.err)
 }

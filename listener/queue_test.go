@@ -9,8 +9,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// A session that listens and stays idle in a transaction keeps the notification queue of the server from being emptied. That is
-// said once, and once more when it has emptied. The warning begins at a tenth of 8 GB, which the test lowers.
+// A session that listens and stays idle in a transaction keeps the notification queue of the server from being emptied.
+// That is said once, and once more when it has emptied. The warning begins at a tenth of 8 GB, which the test lowers.
 func TestQueueWatch(t *testing.T) {
 	t.Parallel()
 	const fills, emptied = "the notification queue fills up", "the notification queue has emptied"
@@ -82,9 +82,9 @@ func TestProbesInStats(t *testing.T) {
 	}
 	s.Close()
 	settled(t, l)
-	l.mu.Lock()
-	l.stats.ProbeRoundTrip = 0 // the latest may have been under way
-	l.mu.Unlock()
+	l.registry.mu.Lock()
+	l.registry.stats.ProbeRoundTrip = 0 // the latest may have been under way
+	l.registry.mu.Unlock()
 	statement, at := b.lastStatement()
 	again := b.established(l, "d")
 	if _, now := b.lastStatement(); !now.After(at) {

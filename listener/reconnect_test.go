@@ -40,7 +40,7 @@ func newGate(b *bench) *gate {
 func (g *gate) shut() { g.closed.Store(true) }
 func (g *gate) open() { g.closed.Store(false) }
 
-func TestReconnectListensOnAllThenTells(t *testing.T) {
+func TestReconnectListensOnAllThenAnnounces(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
 	b.run(l)
@@ -147,7 +147,7 @@ func TestTheEndOfPatienceIsNotTheCause(t *testing.T) {
 	}
 }
 
-func TestRefusalForGoodEndsRunAtOnce(t *testing.T) {
+func TestPermanentRefusalEndsRunAtOnce(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(t *testing.T, config *pgx.ConnConfig)
 		want   string
@@ -164,7 +164,8 @@ func TestRefusalForGoodEndsRunAtOnce(t *testing.T) {
 			b.options.Unhealthy = func(err error) { calls = append(calls, err) }
 			ended, _ := b.run(b.wanted())
 			err := pgtest.Within(t, "the end", ended)
-			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "confidential") {
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				strings.Contains(err.Error(), "confidential") {
 				t.Errorf("Run returned %v", err)
 			}
 			if len(calls) != 1 {
@@ -174,7 +175,8 @@ func TestRefusalForGoodEndsRunAtOnce(t *testing.T) {
 	}
 }
 
-// refusePassword answers every connection as PostgreSQL answers a wrong password: the tests' own server may trust everyone.
+// refusePassword answers every connection as PostgreSQL answers a wrong password: the tests' own server may trust
+// everyone.
 func refusePassword(t *testing.T, config *pgx.ConnConfig) {
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
@@ -186,7 +188,8 @@ func refusePassword(t *testing.T, config *pgx.ConnConfig) {
 			if _, err := backend.ReceiveStartupMessage(); err != nil {
 				return
 			}
-			backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01", Message: "password authentication failed"})
+			backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P01",
+				Message: "password authentication failed"})
 			_ = backend.Flush()
 		}()
 		t.Cleanup(func() { <-done })

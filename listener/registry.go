@@ -1,127 +1,214 @@
 package listener
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
+// registry is the subscriptions, and what LISTEN is in force for them. Its lock guards every send to and every close of
+// a subscription's channels.
+type registry struct {
+	wake  chan struct{} // capacity 1: there is something for Run to do
+	calls atomic.Int64  // of Subscribe
+
+	mu            sync.Mutex                 // guards all below, and the fields of each Subscription that say so
+	started       bool                       // Run was called
+	ended         bool                       // Run has returned or is about to
+	sessions      uint64                     // how many there have been
+	subscriptions map[string][]*Subscription // by channel; no entry without a subscription
+	listening     map[string]bool            // channels on which LISTEN is in force and stays so
+	changed       map[string]bool            // channels whose LISTEN or UNLISTEN may be due
+	rename        bool                       // a new application_name is due
+	wantedSince   time.Time                  // when the first of the present subscriptions was made
+	episodes      []episode                  // to be logged by Run's goroutine
+	stats         Stats                      // all but Channels and Subscriptions
+}
+
+func newRegistry() *registry {
+	return &registry{
+		wake:          make(chan struct{}, 1),
+		subscriptions: make(map[string][]*Subscription),
+		listening:     make(map[string]bool),
+		changed:       make(map[string]bool),
+	}
+}
+
 // start lets Run in once.
-func (l *Listener) start() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (r *registry) start() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
-	case l.ended:
+	case r.ended:
 		return ErrEnded
-	case l.started:
+	case r.started:
 		return errors.New("the listener runs already")
 	}
-	l.started = true
+	r.started = true
 	return nil
 }
 
 // end closes every subscription and refuses new ones.
-func (l *Listener) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	for _, subscriptions := range l.subscriptions {
+func (r *registry) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	for _, subscriptions := range r.subscriptions {
 		for _, s := range subscriptions {
 			s.endLocked()
 		}
 	}
-	clear(l.subscriptions)
-	clear(l.changed)
-	l.stats.Connected = false
+	clear(r.subscriptions)
+	clear(r.changed)
+	r.stats.Connected = false
 }
 
-// wakeRun makes Run look at what has changed. It does not block.
-func (l *Listener) wakeRun() {
+// wakeRun makes Run read what has changed. It does not block.
+func (r *registry) wakeRun() {
 	select {
-	case l.wake <- struct{}{}:
-	default: // it is about to look
+	case r.wake <- struct{}{}:
+	default: // Run is about to read it
 	}
 }
 
-// proven notes a probe that came back.
-func (l *Listener) proven(roundTrip time.Duration, usage float64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.ProbeRoundTrip, l.stats.QueueUsage = roundTrip, usage
+// add enters a subscription.
+func (r *registry) add(s *Subscription) error {
+	r.calls.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return fmt.Errorf("subscribe to channel %q: %w", s.channel, ErrEnded)
+	}
+	if len(r.subscriptions) == 0 {
+		r.wantedSince = time.Now()
+	}
+	s.index = len(r.subscriptions[s.channel])
+	r.subscriptions[s.channel] = append(r.subscriptions[s.channel], s)
+	if r.listening[s.channel] {
+		s.establishLocked()
+		return nil
+	}
+	r.changed[s.channel] = true
+	r.wakeRun()
+	return nil
 }
 
-// takeChanges returns the channels that a LISTEN and an UNLISTEN are due for, and whether a new name is. A channel to be left
-// counts as left from here on, so that whoever subscribes to it meanwhile asks for a LISTEN of its own.
-func (l *Listener) takeChanges() (listen, unlisten []string, rename bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for channel := range l.changed {
-		wanted := len(l.subscriptions[channel]) > 0
+// remove ends a subscription; the last of a channel takes the LISTEN back.
+func (r *registry) remove(s *Subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.endLocked()
+	all := r.subscriptions[s.channel]
+	last := len(all) - 1
+	all[s.index], all[last].index = all[last], s.index
+	all[last] = nil
+	if last > 0 {
+		r.subscriptions[s.channel] = all[:last]
+		return
+	}
+	delete(r.subscriptions, s.channel)
+	r.changed[s.channel] = true
+	r.wakeRun()
+}
+
+// requestRename makes a new application_name due.
+func (r *registry) requestRename() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rename = true
+	r.wakeRun()
+}
+
+// unused says that there is no subscription.
+func (r *registry) unused() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.subscriptions) == 0
+}
+
+// usedFor is for how long there have been subscriptions without a break. used is false while there is none.
+func (r *registry) usedFor() (d time.Duration, used bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.wantedSince), len(r.subscriptions) > 0
+}
+
+// takeChanges returns the channels that a LISTEN and an UNLISTEN are due for, and whether a new name is. A channel to
+// be left counts as left from here on, so that one who subscribes to it meanwhile asks for a LISTEN of its own.
+func (r *registry) takeChanges() (listen, unlisten []string, rename bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for channel := range r.changed {
+		wanted := len(r.subscriptions[channel]) > 0
 		switch {
-		case wanted && !l.listening[channel]:
+		case wanted && !r.listening[channel]:
 			listen = append(listen, channel)
-		case !wanted && l.listening[channel]:
+		case !wanted && r.listening[channel]:
 			unlisten = append(unlisten, channel)
-			delete(l.listening, channel)
+			delete(r.listening, channel)
 		}
 	}
-	clear(l.changed)
-	rename, l.rename = l.rename || len(listen)+len(unlisten) > 0, false
+	clear(r.changed)
+	rename, r.rename = r.rename || len(listen)+len(unlisten) > 0, false
 	return listen, unlisten, rename
 }
 
-// established notes that LISTEN is in force and tells the subscriptions. One that was closed meanwhile has left its channel
-// among the changed, so the LISTEN that nobody wants any more is taken back next.
-func (l *Listener) established(channels []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.establishedLocked(channels)
+// changeAll makes a LISTEN due for every channel: a new session listens to nothing, as disconnected has noted.
+func (r *registry) changeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.changed) // of those that were left meanwhile
+	for channel := range r.subscriptions {
+		r.changed[channel] = true
+	}
 }
 
-func (l *Listener) establishedLocked(channels []string) {
+// established notes that LISTEN is in force, and closes Established. A subscription that was closed meanwhile has left
+// its channel among the changed, so that the LISTEN which has no use any more is taken back next.
+func (r *registry) established(channels []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.establishedLocked(channels)
+}
+
+func (r *registry) establishedLocked(channels []string) {
 	for _, channel := range channels {
-		l.listening[channel] = true
-		for _, s := range l.subscriptions[channel] {
+		r.listening[channel] = true
+		for _, s := range r.subscriptions[channel] {
 			s.establishLocked()
 		}
 	}
 }
 
-// refuse ends the subscriptions to a channel whose name the server does not take.
-func (l *Listener) refuse(channel string, err error) {
-	l.mu.Lock()
-	for _, s := range l.subscriptions[channel] {
+// reject ends the subscriptions to a channel whose name the server does not take.
+func (r *registry) reject(channel string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.subscriptions[channel] {
 		s.endLocked()
 	}
-	delete(l.subscriptions, channel)
-	l.mu.Unlock()
-	l.logger.Error("the server takes no such channel; its subscriptions have ended", "channel", channel, "error", err)
+	delete(r.subscriptions, channel)
 }
 
-// wantAll makes a LISTEN due for every channel: a new session listens to nothing, as disconnected has noted.
-func (l *Listener) wantAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	clear(l.changed) // of those that were left meanwhile
-	for channel := range l.subscriptions {
-		l.changed[channel] = true
-	}
-}
-
-// connected notes that a session is up with LISTEN in force on the channels. After a reconnect it tells each of their
-// subscriptions that messages may have been missed.
-func (l *Listener) connected(channels []string) (reconnect bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.establishedLocked(channels)
-	l.stats.Connected = true
-	l.sessions++
-	if l.sessions == 1 {
+// connected notes that a session is up with LISTEN in force on the channels. After a reconnect each of their
+// subscriptions may have missed messages.
+func (r *registry) connected(channels []string) (reconnect bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.establishedLocked(channels)
+	r.stats.Connected = true
+	r.sessions++
+	if r.sessions == 1 {
 		return false
 	}
-	l.stats.Reconnects++
+	r.stats.Reconnects++
 	for _, channel := range channels {
-		for _, s := range l.subscriptions[channel] {
+		for _, s := range r.subscriptions[channel] {
 			s.missLocked()
 		}
 	}
@@ -129,64 +216,28 @@ func (l *Listener) connected(channels []string) (reconnect bool) {
 }
 
 // disconnected notes that no LISTEN is in force any more.
-func (l *Listener) disconnected() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Connected = false
-	clear(l.listening)
+func (r *registry) disconnected() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Connected = false
+	clear(r.listening)
 }
 
-// episode is worth a line in the log: a subscriber fell behind, or caught up after it did.
-type episode struct {
-	channel    string
-	overflowed bool
-	dropped    uint64 // while it was behind
+// probed notes a probe that came back.
+func (r *registry) probed(roundTrip time.Duration, usage float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.ProbeRoundTrip, r.stats.QueueUsage = roundTrip, usage
 }
 
-// deliver hands notifications to the subscriptions of their channels, as many of one channel as follow one another to one
-// subscription after the other. Only the session's receiving goroutine calls it, so that it leaves the log, which may block, to Run's.
-func (l *Listener) deliver(batch []notification) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Received += uint64(len(batch))
-	for len(batch) > 0 {
-		n := 1
-		for n < len(batch) && bytes.Equal(batch[n].channel, batch[0].channel) {
-			n++
-		}
-		for _, s := range l.subscriptions[string(batch[0].channel)] {
-			for i := range batch[:n] {
-				if !s.offerLocked(batch[i].payload) {
-					l.stats.Dropped++
-				}
-			}
-		}
-		batch = batch[n:]
+// snapshot is the stats of the moment.
+func (r *registry) snapshot() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	stats := r.stats
+	stats.Channels = len(r.subscriptions)
+	for _, subscriptions := range r.subscriptions {
+		stats.Subscriptions += len(subscriptions)
 	}
-}
-
-// maxEpisodes bounds what gathers while Run's goroutine is held up.
-const maxEpisodes = 1000
-
-// noteLocked leaves an episode to Run's goroutine.
-func (l *Listener) noteLocked(e episode) {
-	if len(l.episodes) < maxEpisodes {
-		l.episodes = append(l.episodes, e)
-	}
-	l.wakeRun()
-}
-
-// logEpisodes logs what deliver has noted.
-func (l *Listener) logEpisodes() {
-	l.mu.Lock()
-	episodes := l.episodes
-	l.episodes = nil
-	l.mu.Unlock()
-	for _, e := range episodes {
-		if e.overflowed {
-			l.logger.Warn("subscriber is slow, dropping its messages", "channel", e.channel, "buffer", l.options.Buffer)
-		} else {
-			l.logger.Info("subscriber keeps up again", "channel", e.channel, "dropped", e.dropped)
-		}
-	}
+	return stats
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// Whatever the order in which the subscriptions to one channel are closed, while others come, those that are left receive.
+// Whatever the order in which the subscriptions to one channel are closed, while others come, those that are left
+// receive.
 func TestCloseInAnyOrder(t *testing.T) {
 	b := setup(t)
 	l := b.listener()
@@ -28,7 +29,8 @@ func TestCloseInAnyOrder(t *testing.T) {
 		}
 		closed, open = append(closed, open[n:]...), open[:n:n]
 		b.notify("c", fmt.Sprint(round))
-		for _, s := range append([]*Subscription{kept}, open...) { // kept too: those of the next round must not receive it
+		// kept too: those of the next round must not receive it
+		for _, s := range append([]*Subscription{kept}, open...) {
 			if got := receive(t, s); got != fmt.Sprint(round) {
 				t.Fatalf("round %d: received %q", round, got)
 			}
@@ -44,8 +46,8 @@ func TestCloseInAnyOrder(t *testing.T) {
 	}
 }
 
-// To close a subscription costs no more the more there are to its channel. As many of a channel each are what it is held against; a
-// search among those of the channel would take hundreds of times as long.
+// To close a subscription costs no more the more there are to its channel. As many of a channel each are what it is
+// held against; a search among those of the channel would take hundreds of times as long.
 func TestCloseAmongMany(t *testing.T) {
 	const subscriptions = 20000
 	b := setup(t)
@@ -88,9 +90,9 @@ func TestNothingGathersInAnOutage(t *testing.T) {
 		b.subscribe(l, fmt.Sprint("c", i)).Close()
 	}
 	pgtest.Eventually(t, "the channels that were left to be forgotten", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.changed) == 1 && l.changed["kept"]
+		l.registry.mu.Lock()
+		defer l.registry.mu.Unlock()
+		return len(l.registry.changed) == 1 && l.registry.changed["kept"]
 	})
 	gate.open()
 	pgtest.Within(t, "established", kept.Established())

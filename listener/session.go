@@ -27,32 +27,33 @@ const (
 	maxBatch   = 32 // notifications delivered together
 )
 
-// session is one connection, taken over from pgx as soon as the server has let it in. It is used in both directions at once:
-// a goroutine of its own receives and delivers without pause, while Run's goroutine sends statements, one at a time. So no wait
-// for notifications has to be interrupted when a channel changes, and no notification waits for a statement.
+// session is one connection, taken over from pgx as soon as the server has let it in. It is used in both directions at
+// once: a goroutine of its own receives and delivers without pause, while Run's goroutine sends statements, one at a
+// time. So no wait for notifications has to be interrupted when a channel changes, and no notification waits for a
+// statement.
 type session struct {
 	conn     net.Conn
 	in       *bufio.Reader // belongs to receive
 	pid      uint32        // as the server, or a pooler in its place, has said at the start
-	anyBytes bool          // the database knows no encoding
+	anyBytes bool          // the database has no encoding
 	timeout  time.Duration // for the answer to a statement, while nothing else comes
 
 	arrived atomic.Uint64                           // notifications so far
 	probes  atomic.Uint64                           // sent so far, by Run's goroutine; the number is the payload
-	replies chan reply                              // from receive; capacity 1, since one statement is under way at most
+	replies chan reply                              // from receive; capacity 1, for one statement is under way at most
 	echoes  chan string                             // payloads of probes that came back; capacity 1
 	notice  atomic.Pointer[pgproto3.NoticeResponse] // the latest, until it is logged
 	ended   chan struct{}                           // closed by receive at its end
 	err     error                                   // why it ended; may be read once ended is closed
 
 	// Only Run's goroutine uses these.
-	probe       string // the private channel of the probes
-	listens     bool   // the session listens on it: somebody subscribed once
-	proven      bool   // it has delivered, or a probe could not be sent
-	probeFailed bool   // the latest probe could not be sent, for a reason that is not the session's
-	channels    int    // on how many it listens
-	names       string // the server's fingerprint of their names; empty while not known since the latest change
-	changes     int
+	probeChannel string // private to the session
+	listens      bool   // LISTEN is in force on it: there was a subscription once
+	probed       bool   // a probe has come back, or could not be sent
+	probeFailed  bool   // the latest probe could not be sent, for a reason that is not the session's
+	channels     int    // on how many it listens
+	names        string // the server's fingerprint of their names; empty since the latest change until the next probe
+	changes      int
 }
 
 // reply is the server's answer to one statement or several that were sent together.
@@ -61,46 +62,8 @@ type reply struct {
 	err error
 }
 
-// dial makes one attempt at a connection and begins to receive.
-func (l *Listener) dial(ctx context.Context) (*session, error) {
-	config := l.options.Config.Copy()
-	config.ConnectTimeout = connectTimeout
-	config.RuntimeParams["client_encoding"] = "UTF8" // names and payloads are Go strings, whatever the database's encoding
-	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
-	if err != nil {
-		return nil, err
-	}
-	hijacked, err := conn.Hijack()
-	if err != nil {
-		_ = conn.Close(ctx)
-		return nil, fmt.Errorf("take over the connection: %w", err)
-	}
-	s := &session{
-		conn: hijacked.Conn, in: bufio.NewReaderSize(hijacked.Conn, readBuffer), pid: hijacked.PID,
-		timeout: l.options.ProbeInterval,
-		replies: make(chan reply, 1), echoes: make(chan string, 1), ended: make(chan struct{}),
-		probe: newProbeChannel(),
-	}
-	s.anyBytes = hijacked.ParameterStatuses["server_encoding"] == "SQL_ASCII"
-	stop := context.AfterFunc(ctx, func() { _ = hijacked.Conn.Close() })
-	defer stop()
-	_ = hijacked.Conn.SetReadDeadline(time.Now().Add(s.timeout)) // an error shows in the read
-	for hijacked.Frontend.ReadBufferLen() > 0 {                  // nothing but a notice can have come after the server was ready
-		if _, err := hijacked.Frontend.Receive(); err != nil {
-			_ = hijacked.Conn.Close()
-			return nil, fmt.Errorf("take over the connection: %w", err)
-		}
-	}
-	if err := hijacked.Conn.SetReadDeadline(time.Time{}); err != nil {
-		_ = hijacked.Conn.Close()
-		return nil, fmt.Errorf("take over the connection: %w", err)
-	}
-	go s.receive(l.deliver)
-	return s, nil
-}
-
-// receive takes in whatever the server sends until the connection ends. close waits for it. Notifications that are there already
-// are delivered together: ten subscribers of one channel then get in each other's way less often.
+// receive takes in what the server sends until the connection ends. close waits for it. Notifications that are there
+// already are delivered together: ten subscribers of one channel then get in each other's way less often.
 func (s *session) receive(deliver func([]notification)) {
 	defer close(s.ended)
 	var r reply
@@ -112,7 +75,7 @@ func (s *session) receive(deliver func([]notification)) {
 		} else if err == nil {
 			err = s.answered(kind, body, &r)
 		}
-		if len(batch) > 0 && (len(batch) == maxBatch || err != nil || !s.another(typeNotification)) {
+		if len(batch) > 0 && (len(batch) == maxBatch || err != nil || !s.nextIs(typeNotification)) {
 			deliver(batch)
 			runtime.Gosched() // a subscriber that waits takes its share before its buffer is full
 			clear(batch)
@@ -135,11 +98,11 @@ func (s *session) notified(batch []notification, body []byte) ([]notification, e
 		return batch, err
 	}
 	s.arrived.Add(1)
-	if string(channel) != s.probe {
+	if string(channel) != s.probeChannel {
 		return append(batch, notification{channel, string(payload)}), nil
 	}
 	if string(payload) != strconv.FormatUint(s.probes.Load(), 10) {
-		return batch, nil // a stranger's
+		return batch, nil // not of this session
 	}
 	select {
 	case s.echoes <- string(payload):
@@ -172,7 +135,7 @@ func (s *session) answered(kind byte, body []byte, r *reply) error {
 			return fmt.Errorf("receive: %w", err)
 		}
 		s.notice.Store(&notice)
-		if notice.Code == nameTooLong { // the server listens on a part of the name, to which nobody sends
+		if notice.Code == nameTooLong { // the server listens on a part of the name alone
 			r.err = pgconn.ErrorResponseToPgError((*pgproto3.ErrorResponse)(&notice))
 		}
 	case typeReadyForQuery:
@@ -186,7 +149,8 @@ func (s *session) answered(kind byte, body []byte, r *reply) error {
 	return nil
 }
 
-// exec runs statements in one round trip and returns the last row. A *pgconn.PgError may leave the session alive, no other error does.
+// exec runs statements in one round trip and returns the last row. A *pgconn.PgError may leave the session alive, no
+// other error does.
 func (s *session) exec(ctx context.Context, statements string) ([]string, error) {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return nil, fmt.Errorf("send: %w", err)
@@ -203,8 +167,9 @@ func (s *session) exec(ctx context.Context, statements string) ([]string, error)
 	return r.row, r.err
 }
 
-// waitFor waits for what the receiving goroutine passes on. It gives up once nothing at all has come for the session's timeout,
-// and after the given number of them in any case: a long queue of notifications may lie before what it waits for.
+// waitFor waits for what the receiving goroutine passes on. It gives up once nothing at all has come for the session's
+// timeout, and after the given number of them in any case: a long queue of notifications may lie before what it waits
+// for.
 func waitFor[T any](ctx context.Context, s *session, from <-chan T, what string, timeouts int) (value T, err error) {
 	timer := time.NewTimer(s.timeout)
 	defer timer.Stop()
@@ -232,7 +197,7 @@ func waitFor[T any](ctx context.Context, s *session, from <-chan T, what string,
 
 // close says goodbye if the connection still takes it, closes it, and waits for the receiving goroutine.
 func (s *session) close() {
-	_ = s.conn.SetWriteDeadline(time.Now().Add(closeTimeout)) // nobody can do anything about an error here
+	_ = s.conn.SetWriteDeadline(time.Now().Add(closeTimeout)) // no remedy for an error here
 	_ = s.send(&pgproto3.Terminate{})
 	conn := s.conn
 	if encrypted, ok := conn.(*tls.Conn); ok {

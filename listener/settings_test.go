@@ -24,7 +24,8 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.exec(`do $$ begin execute format('alter database %I set ` + strings.ReplaceAll(setting, "'", "''") + `', current_database()); end $$`)
+			b.exec(`do $$ begin execute format('alter database %I set ` +
+				strings.ReplaceAll(setting, "'", "''") + `', current_database()); end $$`)
 			b.options.ProbeInterval = calm
 			b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
 			var session atomic.Value
@@ -50,7 +51,8 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 	}
 }
 
-// The session has whatever name it is given, as far as PostgreSQL can hold it, and no name ends it or runs as a statement.
+// The session has whatever name it is given, as far as PostgreSQL can hold it, and no name ends it or runs as a
+// statement.
 func TestRename(t *testing.T) {
 	b := setup(t)
 	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
@@ -118,7 +120,8 @@ func TestLongSessionName(t *testing.T) {
 	}
 }
 
-// Should the server cut the name of the session nevertheless, no channel is taken for the cause: the session is replaced.
+// Should the server cut the name of the session nevertheless, no channel is taken for the cause: the session is
+// replaced.
 func TestCutSessionName(t *testing.T) {
 	b := setup(t)
 	p := newProxy(b)

@@ -1,10 +1,12 @@
 package listener
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,10 +17,12 @@ import (
 )
 
 const (
-	tardy = 10 * time.Second // how much later than it should a busy machine may be; what never happens is later still
+	patience = time.Minute // how long a test waits for something that must happen
+	// how much later than it should a busy machine may be; what never happens is later still
+	tardy = 10 * time.Second
 
-	// calm is a ProbeInterval that has probes in a test, and with which no session is lost on a busy machine, which stalls for a second
-	// or two.
+	// calm is a ProbeInterval that has probes in a test, and with which no session is lost on a busy machine, which
+	// stalls for a second or two.
 	calm = 2 * time.Second
 )
 
@@ -69,7 +73,7 @@ func (b *bench) connect(config *pgx.ConnConfig) *pgx.Conn {
 	return conn
 }
 
-// wanted is a listener with a subscription: one that nobody wants never gives up.
+// wanted is a listener with a subscription: one without never gives up.
 func (b *bench) wanted() *Listener {
 	b.t.Helper()
 	l := b.listener()
@@ -136,14 +140,16 @@ func (b *bench) exec(sql string, arguments ...any) {
 // backends counts the listener's sessions as the server sees them.
 func (b *bench) backends() int {
 	b.t.Helper()
-	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`
+	const countSessions = `select count(*) from pg_stat_activity where datname = current_database()
+		and application_name = 'the listener'`
 	return pgtest.Value[int](b.t, b.conn, countSessions)
 }
 
 // lastStatement is what the listener's session executed last, and when.
 func (b *bench) lastStatement() (statement string, at time.Time) {
 	b.t.Helper()
-	const readSession = `select query, query_start from pg_stat_activity where datname = current_database() and application_name = 'the listener'`
+	const readSession = `select query, query_start from pg_stat_activity where datname = current_database()
+		and application_name = 'the listener'`
 	if err := b.conn.QueryRow(context.Background(), readSession).Scan(&statement, &at); err != nil {
 		b.t.Fatal(err)
 	}
@@ -153,12 +159,22 @@ func (b *bench) lastStatement() (statement string, at time.Time) {
 // terminate ends the listener's session on the server's side.
 func (b *bench) terminate() {
 	b.t.Helper()
-	b.exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'the listener'`)
+	b.exec(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
+		and application_name = 'the listener'`)
 }
 
-// hears notifies until the subscription receives that. On a busy machine the session may be replaced once more: then what is sent
-// meanwhile is lost, and Missed says so.
-func (b *bench) hears(s *Subscription, payload string) {
+// value returns the only column of the only row.
+func value[T any](t testing.TB, conn *pgx.Conn, sql string, arguments ...any) (v T) {
+	t.Helper()
+	if err := conn.QueryRow(context.Background(), sql, arguments...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}
+
+// receives sends the payload until the subscription receives it. On a busy machine the session may be replaced once
+// more: then what is sent meanwhile is lost, and Missed says so.
+func (b *bench) receives(s *Subscription, payload string) {
 	b.t.Helper()
 	deadline := time.After(pgtest.Patience)
 	for {
@@ -196,15 +212,67 @@ func receive(t testing.TB, s *Subscription) string {
 	return ""
 }
 
+func await(t testing.TB, signal <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-signal:
+	case <-time.After(pgtest.Patience):
+		t.Fatalf("no signal: %s", what)
+	}
+}
+
+func awaitError(t testing.TB, ended <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(pgtest.Patience):
+		t.Fatal("it has not ended")
+	}
+	return nil
+}
+
+// eventually polls until the condition holds.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(pgtest.Patience)
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
 // logBuffer is a log that a test may read while it is written.
-type logBuffer struct{ pgtest.Buffer }
+type logBuffer struct {
+	mu     sync.Mutex // guards buffer
+	buffer bytes.Buffer
+}
+
+func (l *logBuffer) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(line)
+}
 
 func (l *logBuffer) logger() hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Output: l, Level: hclog.Debug})
 }
 
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
+}
+
 func (l *logBuffer) count(message string) int {
-	return strings.Count(l.String(), message)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buffer.String(), message)
 }
 
 // blockingLog blocks at the first warning until release is closed.

@@ -9,9 +9,9 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// A subscriber that reads nothing delays nobody: beside a hundred of them, each message reaches the fast one as it reaches a
-// subscriber that is alone on its channel. Both are measured in turn.
-func TestSlowSubscribersDelayNobody(t *testing.T) {
+// A subscriber that reads nothing delays no other: beside a hundred of them, each message reaches the fast one as it
+// reaches a subscriber that is alone on its channel. Both are measured in turn.
+func TestSlowSubscribersDelayNoOther(t *testing.T) {
 	const rounds, slow = 300, 100
 	b := setup(t)
 	b.options.Buffer = 2
@@ -53,8 +53,9 @@ func TestSlowSubscribersDelayNobody(t *testing.T) {
 	pgtest.Eventually(t, "a line for each", func() bool { return b.log.count("subscriber is slow") == slow })
 }
 
-// Each episode in which a subscriber falls behind is told and logged once, however many messages it loses, and the next one again.
-func TestEachEpisodeIsToldOnce(t *testing.T) {
+// Each episode in which a subscriber falls behind is announced and logged once, however many messages it loses, and the
+// next one again.
+func TestEachEpisodeIsAnnouncedOnce(t *testing.T) {
 	b := setup(t)
 	b.options.Buffer = 2
 	l := b.listener()

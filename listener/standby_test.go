@@ -17,8 +17,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// On a hot standby there is no LISTEN. It is named once, in the error of a listener that runs out of patience, too, and one that
-// is patient serves as soon as the standby is promoted.
+// On a hot standby there is no LISTEN. It is named once, in the error of a listener that runs out of patience, too, and
+// one that is patient serves as soon as the standby is promoted.
 func TestHotStandby(t *testing.T) {
 	t.Parallel()
 	b := setupOn(t, hotStandby(t))
@@ -33,7 +33,8 @@ func TestHotStandby(t *testing.T) {
 	}
 	b.subscribe(l, "c")
 	ended, _ := b.run(l)
-	if err := pgtest.Within(t, "the end", ended); !errors.Is(err, ErrHotStandby) || !strings.Contains(err.Error(), "connect to the primary") {
+	if err := pgtest.Within(t, "the end", ended); !errors.Is(err, ErrHotStandby) ||
+		!strings.Contains(err.Error(), "connect to the primary") {
 		t.Errorf("Run returned %v", err)
 	}
 	if len(called) != 1 || !errors.Is(<-called, ErrHotStandby) {
@@ -81,8 +82,10 @@ func hotStandby(t *testing.T) string {
 	owner, attributes := unprivileged(t, server.Host)
 	folder := folderOf(t, owner)
 	// The backup brings the password file along that makes it a data folder of privatepg.
-	copying := exec.CommandContext(t.Context(), backup, "--host", server.Host, "--port", strconv.Itoa(int(server.Port)), "--username", server.User,
-		"--pgdata", filepath.Join(folder, "data"), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync", "--no-manifest")
+	copying := exec.CommandContext(t.Context(), backup, "--host", server.Host, "--port", strconv.Itoa(int(server.Port)),
+		"--username", server.User,
+		"--pgdata", filepath.Join(folder, "data"), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
+		"--no-manifest")
 	copying.Dir, copying.SysProcAttr = "/", attributes
 	if output, err := copying.CombinedOutput(); err != nil {
 		t.Fatalf("copy the primary: %v\n%s", err, output)

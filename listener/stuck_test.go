@@ -11,12 +11,15 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// The lock that each NOTIFY takes to commit is held by a transaction that hangs in its own commit, since it waits for a standby that
-// does not exist. No other session would fare better: the listener keeps its own, and says so once for each time.
-func TestNotifyLockHeldBySomebody(t *testing.T) {
+// The lock that each NOTIFY takes to commit is held by a transaction that hangs in its own commit, since it waits for a
+// standby that does not exist. No other session would fare better: the listener keeps its own, and says so once for
+// each time.
+func TestNotifyLockHeldByAnotherSession(t *testing.T) {
 	t.Parallel()
-	const stuck, interval = "takes no NOTIFY from anybody", 3 * time.Second // of which a probe spends the half waiting for the lock
-	server := pgtest.Server(t, privatepg.Options{Settings: map[string]string{"synchronous_standby_names": "missing"}})
+	// of which a probe spends the half waiting for the lock
+	const stuck, interval = "takes no NOTIFY from anybody", 3 * time.Second
+	server := pgtest.Server(t,
+		privatepg.Options{Settings: map[string]string{"synchronous_standby_names": "missing"}})
 	b := setupOn(t, server.URL("postgres"))
 	b.exec(`set synchronous_commit = local`)
 	b.exec(`create table t (n int)`)
@@ -58,7 +61,8 @@ func TestNotifyLockHeldBySomebody(t *testing.T) {
 	}
 }
 
-// holdNotifyLock makes a transaction hang in its commit with the lock, until release is called. Its notification is sent then.
+// holdNotifyLock makes a transaction hang in its commit with the lock, until release is called. Its notification is
+// sent then.
 func (b *bench) holdNotifyLock() (release func()) {
 	b.t.Helper()
 	conn := b.connect(b.conn.Config())
@@ -86,8 +90,8 @@ func (b *bench) holdNotifyLock() (release func()) {
 	}
 }
 
-// A probe that the server refuses for the sake of everybody is no reason to give the session up. The queue takes 8 GB to
-// fill up, so the refusal is a made one.
+// A probe that the server refuses to every session is no reason to give the session up. The queue takes 8 GB
+// to fill up, so the refusal is a made one.
 func TestFullQueueIsNoReasonToReconnect(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -103,7 +107,8 @@ func TestFullQueueIsNoReasonToReconnect(t *testing.T) {
 		defer mu.Unlock()
 		if m.probes() && refused < 3 {
 			refused++
-			m = queryPacket(`do 'begin raise ''too many notifications in the NOTIFY queue'' using errcode = ''54000''; end'`)
+			m = queryPacket(`do 'begin
+				raise ''too many notifications in the NOTIFY queue'' using errcode = ''54000''; end'`)
 		}
 		return pass(m)
 	})
@@ -161,7 +166,7 @@ func TestStoppedBackendIsFound(t *testing.T) {
 	if took := time.Since(stopped); took > 2*interval+tardy {
 		t.Errorf("it took %s", took)
 	}
-	b.hears(s, "x")
+	b.receives(s, "x")
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

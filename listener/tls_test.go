@@ -95,8 +95,10 @@ func certificate(t *testing.T, owner account, folder string) *x509.CertPool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, owner, filepath.Join(folder, "cert"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
-	writeFile(t, owner, filepath.Join(folder, "key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+	writeFile(t, owner, filepath.Join(folder, "cert"),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
+	writeFile(t, owner, filepath.Join(folder, "key"),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 	parsed, err := x509.ParseCertificate(signed)
 	if err != nil {
 		t.Fatal(err)

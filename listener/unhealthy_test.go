@@ -60,8 +60,9 @@ func TestUnhealthyNeverHoldsRunUp(t *testing.T) {
 	}
 }
 
-// Nobody wants the session: it is not given up. Patience begins with the first subscription, and ends Run from then on.
-func TestPatienceIsForThoseWhoSubscribe(t *testing.T) {
+// A session without subscriptions is not given up. Patience begins with the first subscription, and ends Run from then
+// on.
+func TestPatienceBeginsWithASubscription(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	gate := newGate(b)
@@ -84,8 +85,8 @@ func TestPatienceIsForThoseWhoSubscribe(t *testing.T) {
 	}
 }
 
-// What ends Run once somebody subscribes is said while nobody does: once, and once more when it happens again.
-func TestRefusalForGoodIsToldWhileNobodySubscribes(t *testing.T) {
+// What ends Run once there is a subscription is logged while there is none: once, and once more when it happens again.
+func TestPermanentRefusalIsLoggedWithoutSubscriptions(t *testing.T) {
 	t.Parallel()
 	const told = "whoever subscribes will find out"
 	b := setup(t)

@@ -22,13 +22,13 @@ const (
 // headerSize is that of a message: its type, and the length of the rest with that of the length itself.
 const headerSize = 5
 
-// maxMessage is far above anything that a session which only LISTENs is sent: a longer message is no message.
+// maxMessage is far above what a session that only LISTENs is sent: a longer message is no message.
 const maxMessage = 1 << 20
 
 var errMessage = errors.New("the server's message makes no sense")
 
-// message receives one message. The body is good until the next call where it fits into the buffer. pgproto3 would copy the two
-// texts of a notification twice each, and allocate five times.
+// message receives one message. The body is good until the next call where it fits into the buffer. pgproto3 would copy
+// the two texts of a notification twice each, and allocate five times.
 func (s *session) message() (kind byte, body []byte, err error) {
 	header, err := s.in.Peek(headerSize)
 	if err != nil {
@@ -53,9 +53,9 @@ func (s *session) message() (kind byte, body []byte, err error) {
 	return kind, body, nil
 }
 
-// another says whether a further message of the kind is there in full, so that to receive it costs no wait and leaves the bodies of
-// those before it in place.
-func (s *session) another(kind byte) bool {
+// nextIs says whether the next message is of the kind and there in full, so that to receive it costs no wait and leaves
+// the bodies of those before it in place.
+func (s *session) nextIs(kind byte) bool {
 	if s.in.Buffered() < headerSize {
 		return false
 	}

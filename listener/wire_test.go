@@ -17,7 +17,8 @@ import (
 // Messages come out as they went in, however the network cuts them, below and above the size of the buffer.
 func TestMessagesWhole(t *testing.T) {
 	var stream []byte
-	bodies := []string{"", "x", strings.Repeat("y", readBuffer-5), strings.Repeat("z", readBuffer), strings.Repeat("w", readBuffer+1),
+	bodies := []string{"", "x", strings.Repeat("y", readBuffer-5), strings.Repeat("z", readBuffer),
+		strings.Repeat("w", readBuffer+1),
 		strings.Repeat("v", maxMessage), "last"}
 	for _, body := range bodies {
 		stream = append(stream, packet{fromServer: true, kind: 'A', body: []byte(body)}.encode()...)
@@ -40,13 +41,16 @@ func TestMessagesWhole(t *testing.T) {
 	}
 }
 
-// FuzzMessage receives whatever may come: no panic, no memory for a length that is a lie, and what is a notification for
-// pgproto3 is the same here.
+// FuzzMessage receives whatever may come: no panic, no memory for a length that is a lie, and what is a notification
+// for pgproto3 is the same here.
 func FuzzMessage(f *testing.F) {
 	for _, seed := range [][]byte{
-		nil, {'A'}, {'A', 0, 0, 0, 0}, {'A', 0, 0, 0, 4}, {'A', 0xff, 0xff, 0xff, 0xff}, {'A', 0x7f, 0xff, 0xff, 0xff, 1}, {'A', 0, 0x10, 0, 4},
-		notificationPacket("c", "x").encode(), notificationPacket("", "").encode(), notificationPacket("c", strings.Repeat("x", 7999)).encode(),
-		append(notificationPacket("c", "x").encode(), 'Z', 0, 0, 0, 5, 'I'), {'A', 0, 0, 0, 9, 0, 0, 0, 1, 'c'}, {'A', 0, 0, 0, 10, 0, 0, 0, 1, 'c', 0},
+		nil, {'A'}, {'A', 0, 0, 0, 0}, {'A', 0, 0, 0, 4}, {'A', 0xff, 0xff, 0xff, 0xff},
+		{'A', 0x7f, 0xff, 0xff, 0xff, 1}, {'A', 0, 0x10, 0, 4},
+		notificationPacket("c", "x").encode(), notificationPacket("", "").encode(),
+		notificationPacket("c", strings.Repeat("x", 7999)).encode(),
+		append(notificationPacket("c", "x").encode(), 'Z', 0, 0, 0, 5, 'I'), {'A', 0, 0, 0, 9, 0, 0, 0, 1, 'c'},
+		{'A', 0, 0, 0, 10, 0, 0, 0, 1, 'c', 0},
 		{'A', 0, 0, 0, 12, 0, 0, 0, 1, 'c', 0, 'x', 'y'},
 	} {
 		f.Add(seed)

@@ -54,7 +54,7 @@ func New(options Options) (*App, error) {
 		}
 		a.candidates = append(a.candidates, c)
 		served = append(served, web.Election{
-			Status: c.elector.Status, Stats: c.elector.Stats, Jobs: c.stats, Crons: c.cronStats, Listener: c.listener.Stats,
+			Status: c.elector.Status, Stats: c.elector.Stats, Events: c.stats, Crons: c.cronStats, Listener: c.listener.Stats,
 			Fresh: of.Lease + of.PollInterval,
 		})
 	}

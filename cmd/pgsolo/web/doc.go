@@ -1,7 +1,7 @@
-// Package web is what a replica says over HTTP: health for an orchestrator, status for people and programs, and metrics.
+// Package web is what a replica serves over HTTP: health for an orchestrator, status for people and programs, metrics.
 //
-//	/livez      200 while the loops of the elections are alive; asks no database, so that an outage of it restarts nobody
-//	/readyz     200 for the leader and for a standby, if the database answered within a lease and a poll; the schema was checked
+//	/livez      200 while the loops of the elections are alive; asks no database, so that its outage restarts no replica
+//	/readyz     200 for leader and standby, if the database answered within a lease and a poll; schema was checked
 //	/leader     200 for the leader, else 503
 //	/standby    200 for a standby, else 503
 //	/v1/status  the same and more as JSON

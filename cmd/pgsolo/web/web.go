@@ -36,7 +36,7 @@ type Options struct {
 type Election struct {
 	Status   func() election.Status
 	Stats    func() election.Stats
-	Jobs     func() eventlog.Stats
+	Events   func() eventlog.Stats
 	Crons    func() []cron.Stats
 	Listener func() listener.Stats
 	Fresh    time.Duration // how long after the database's last answer this replica counts as ready

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,17 +38,22 @@ func serving(t *testing.T, listening *listener.Stats) (*Server, *election.Status
 		Elections: []Election{{
 			Status: func() election.Status { return *status },
 			Stats: func() election.Stats {
-				return election.Stats{Lost: map[string]int64{"silence": 2}, Takeovers: map[string]election.Takeover{"fenced": {Count: 6}}}
+				return election.Stats{
+					Lost: map[string]int64{"silence": 2}, Takeovers: map[string]election.Takeover{"fenced": {Count: 6}},
+				}
 			},
-			Jobs: func() eventlog.Stats {
+			Events: func() eventlog.Stats {
 				return eventlog.Stats{
 					Log: eventlog.LogStats{Appended: 17},
 					Handlers: []eventlog.HandlerStats{
 						{
-							Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4, Retried: 6, Filtered: 7, Lag: 8, OldestAge: 1500 * time.Millisecond,
-							Durations: jobs.Histogram{Count: 5, Sum: 0.25, Buckets: map[float64]uint64{0.001: 2, 0.1: 4}},
-							Batches:   jobs.Histogram{Count: 2, Sum: 9, Buckets: map[float64]uint64{1: 1, 10: 2}},
-							Paused:    true, Pauses: 3,
+							Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4, Retried: 6, Filtered: 7, Lag: 8,
+							OldestAge: 1500 * time.Millisecond,
+							Durations: jobs.Histogram{
+								Count: 5, Sum: 0.25, Buckets: map[float64]uint64{0.001: 2, 0.1: 4},
+							},
+							Batches: jobs.Histogram{Count: 2, Sum: 9, Buckets: map[float64]uint64{1: 1, 10: 2}},
+							Paused:  true, Pauses: 3,
 						},
 						{Name: "plain"},
 					},
@@ -74,23 +80,30 @@ func get(s *Server, path string) *httptest.ResponseRecorder {
 
 func TestHealth(t *testing.T) {
 	now := time.Now()
+	soon, past := now.Add(time.Minute), now.Add(-time.Minute)
+	status := func(role election.Role, seen, alive time.Time) election.Status {
+		return election.Status{Role: role, SeenAt: seen, AliveUntil: alive}
+	}
 	for name, test := range map[string]struct {
 		status                       election.Status
 		live, ready, leader, standby bool
 	}{
 		"before the first contact": {election.Status{Role: election.Outside}, true, false, false, false},
-		"leader":                   {election.Status{Role: election.Leader, SeenAt: now, AliveUntil: now.Add(time.Minute)}, true, true, true, false},
-		"standby":                  {election.Status{Role: election.Standby, SeenAt: now, AliveUntil: now.Add(time.Minute)}, true, true, false, true},
-		"standby, silent database": {election.Status{Role: election.Standby, SeenAt: now.Add(-time.Minute), AliveUntil: now.Add(time.Minute)}, true, false, false, true},
-		"hung":                     {election.Status{Role: election.Standby, SeenAt: now, AliveUntil: now.Add(-time.Second)}, false, true, false, true},
-		"has lost":                 {election.Status{Role: election.Outside, SeenAt: now, AliveUntil: now.Add(time.Minute)}, true, false, false, false},
+		"leader":                   {status(election.Leader, now, soon), true, true, true, false},
+		"standby":                  {status(election.Standby, now, soon), true, true, false, true},
+		"standby, silent database": {status(election.Standby, past, soon), true, false, false, true},
+		"hung":                     {status(election.Standby, now, past), false, true, false, true},
+		"has lost":                 {status(election.Outside, now, soon), true, false, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, status := setup(t)
 			*status = test.status
-			for path, want := range map[string]bool{"/livez": test.live, "/readyz": test.ready, "/leader": test.leader, "/standby": test.standby} {
+			for path, want := range map[string]bool{
+				"/livez": test.live, "/readyz": test.ready, "/leader": test.leader, "/standby": test.standby,
+			} {
 				response := get(s, path)
-				if got := response.Code == http.StatusOK; got != want || !want && response.Code != http.StatusServiceUnavailable {
+				got := response.Code == http.StatusOK
+				if got != want || !want && response.Code != http.StatusServiceUnavailable {
 					t.Errorf("%s: %d %s", path, response.Code, response.Body)
 				}
 			}
@@ -102,14 +115,16 @@ func TestStatus(t *testing.T) {
 	s, status := setup(t)
 	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	*status = election.Status{
-		Election: "main", Role: election.Standby, Term: election.Term{Timeline: 1, Number: 7}, Holder: "other/1", Address: "http://other", Since: since,
+		Election: "main", Role: election.Standby, Term: election.Term{Timeline: 1, Number: 7},
+		Holder: "other/1", Address: "http://other", Since: since,
 	}
 	var body map[string]any
 	if err := json.Unmarshal(get(s, "/v1/status").Body.Bytes(), &body); err != nil {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]any{
-		"election": "main", "role": "standby", "term": 7.0, "holder": "other/1", "address": "http://other", "since": "2026-01-02T03:04:05Z",
+		"election": "main", "role": "standby", "term": 7.0,
+		"holder": "other/1", "address": "http://other", "since": "2026-01-02T03:04:05Z",
 	} {
 		if body[key] != want {
 			t.Errorf("%s = %v, want %v", key, body[key], want)
@@ -180,7 +195,8 @@ func TestMetrics(t *testing.T) {
 		t.Error("a job that never succeeded has a time of success")
 	}
 	*listening = listener.Stats{}
-	if text := get(s, "/metrics").Body.String(); strings.Contains(text, "probe_round_trip") || strings.Contains(text, "queue_usage") {
+	text = get(s, "/metrics").Body.String()
+	if strings.Contains(text, "probe_round_trip") || strings.Contains(text, "queue_usage") {
 		t.Error("before the first probe there is something of one")
 	}
 }
@@ -227,4 +243,45 @@ func TestDocumentationNamesEveryPath(t *testing.T) {
 	if documented < 6 {
 		t.Errorf("found only %d paths in doc.go", documented)
 	}
+}
+
+// The README names each metric, in a paragraph that has the part before the backquotes or the name in full.
+func TestREADMENamesEveryMetric(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paragraphs := strings.Split(string(readme), "\n\n")
+	named := func(name string) bool {
+		if strings.Contains(string(readme), "`"+name) {
+			return true
+		}
+		for i, c := range name {
+			for _, paragraph := range paragraphs {
+				if c == '_' && strings.Contains(paragraph, "`"+name[:i+1]) &&
+					(strings.Contains(paragraph, "`"+name[i+1:]+"`") || strings.Contains(paragraph, "`"+name[i:]+"`")) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	names := slices.Concat(
+		electionMetrics.names(), handlerMetrics.names(), cronMetrics.names(), buildMetrics.names(),
+	)
+	for _, name := range names {
+		if !named(name) {
+			t.Errorf("the README does not name %s", name)
+		}
+	}
+	if len(names) < 30 {
+		t.Errorf("the tables have only %d metrics", len(names))
+	}
+}
+
+func (t *table[S]) names() (all []string) {
+	for _, m := range t.metrics {
+		all = append(all, m.name)
+	}
+	return all
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-// Two databases that are copies of one template have the same lock, but for the database's own id. The pings of the leader in
-// one are not taken for those of the leader in the other.
-func TestLeaderOfAnotherDatabaseIsNotHeard(t *testing.T) {
+// Two databases that are copies of one template have the same lock, but for the database's own id. The pings of the
+// leader in one are not taken for those of the leader in the other.
+func TestPingsInAnotherDatabaseDoNotCount(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	pgtest.Within(t, "leader elsewhere", setup(t, pgtest.Database(t), briefly).leading) // pings on

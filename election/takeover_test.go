@@ -72,7 +72,7 @@ func wantHistory(t *testing.T, url string, want ...string) {
 	}
 }
 
-func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
+func TestSuccessorWaitsForThePredecessorsSessions(t *testing.T) {
 	url := pgtest.Database(t)
 	first := setup(t, url)
 	term := pgtest.Within(t, "first leader", first.leading)
@@ -86,7 +86,8 @@ func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
 	observer := pgtest.Connect(t, url)
 	pgtest.Eventually(t, "the second to hold the lock", func() (holds bool) {
 		if err := observer.QueryRow(t.Context(), `select exists (select from pg_locks join pg_stat_activity using (pid)
-			where locktype = 'advisory' and granted and classid = 'pgsolo.leader'::regclass and datname = current_database()
+			where locktype = 'advisory' and granted and classid = 'pgsolo.leader'::regclass
+				and datname = current_database()
 				and query like '%starts_with%')`).Scan(&holds); err != nil {
 			t.Fatal(err)
 		}
@@ -102,14 +103,15 @@ func TestSuccessorWaitsForTheSessionsOfTheLeaderBefore(t *testing.T) {
 	wantHistory(t, url, "session lost", "")
 }
 
-func TestSuccessorEndsWhatIsLeftAfterALease(t *testing.T) {
+func TestSuccessorEndsThePredecessorsSessionsAfterALease(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	first := setup(t, url)
 	term := pgtest.Within(t, "first leader", first.leading)
 	frozen := connectAs(t, url, term.Session)
 	unrelated := []*pgx.Conn{
-		connectAs(t, url, "pgsolo other term 1"), connectAs(t, url, "pgsolo main standby"), connectAs(t, url, "pgsolo x/main term 1"),
+		connectAs(t, url, "pgsolo other term 1"), connectAs(t, url, "pgsolo main standby"),
+		connectAs(t, url, "pgsolo x/main term 1"),
 	}
 	second := setup(t, url, briefly)
 	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
@@ -160,11 +162,13 @@ func TestStepDown(t *testing.T) {
 	// By a role that may do just that.
 	ops := pgtest.Connect(t, url)
 	role := pgx.Identifier{"ops_of_" + ops.Config().Database}.Sanitize()
-	if _, err := ops.Exec(t.Context(), `create role `+role+`; grant usage on schema pgsolo to `+role+`; set role `+role); err != nil {
+	if _, err := ops.Exec(t.Context(),
+		`create role `+role+`; grant usage on schema pgsolo to `+role+`; set role `+role); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := connectAs(t, url, "").Exec(context.Background(), `drop owned by `+role+`; drop role `+role); err != nil {
+		if _, err := connectAs(t, url, "").Exec(context.Background(),
+			`drop owned by `+role+`; drop role `+role); err != nil {
 			t.Error(err)
 		}
 	})
@@ -172,7 +176,8 @@ func TestStepDown(t *testing.T) {
 	if _, err := ops.Exec(t.Context(), ask); err == nil {
 		t.Error("a role without the right may ask the leader to step down")
 	}
-	if _, err := ops.Exec(t.Context(), `reset role; grant execute on function pgsolo.step_down to `+role+`; set role `+role+`; `+ask); err != nil {
+	if _, err := ops.Exec(t.Context(),
+		`reset role; grant execute on function pgsolo.step_down to `+role+`; set role `+role+`; `+ask); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Within(t, "first leader again", first.leading)
@@ -195,13 +200,13 @@ func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
 func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	sick := make(chan struct{})
-	wedged := context.DeadlineExceeded
+	wedged := make(chan struct{})
+	noProgress := context.DeadlineExceeded
 	first := setup(t, url, briefly, func(o *election.Options) {
 		o.Healthy = func() error {
 			select {
-			case <-sick:
-				return wedged
+			case <-wedged:
+				return noProgress
 			default:
 				return nil
 			}
@@ -211,7 +216,7 @@ func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 	if !term.Held() {
 		t.Error("a leader does not hold its term")
 	}
-	close(sick)
+	close(wedged)
 	pgtest.Within(t, "loss", first.cause)
 	if term.Held() {
 		t.Error("a leader that has lost holds its term")
@@ -226,7 +231,8 @@ func TestLeaderWithoutProgressIsReplaced(t *testing.T) {
 func TestLeadershipsSpread(t *testing.T) {
 	url := pgtest.Database(t)
 	names := []string{"a", "b", "c"}
-	// Somebody else has the locks until all wait for them: who leads already lets come first who waits, not who is still to come.
+	// Another session has the locks until all wait for them: a process that leads already yields to those that wait,
+	// not to those still to come.
 	conn := pgtest.Connect(t, url)
 	for _, sql := range []string{
 		`insert into pgsolo.leader (election) values ('a'), ('b'), ('c')`,
@@ -270,8 +276,7 @@ func TestOneProcessLeadsAllElectionsIfItIsAlone(t *testing.T) {
 	url := pgtest.Database(t)
 	group := &election.Group{}
 	for _, name := range []string{"a", "b"} {
-		named := setup(t, url, func(o *election.Options) { o.Name, o.Group = name, group })
-		pgtest.Within(t, "leader of "+name, named.leading)
+		pgtest.Within(t, "leader of "+name, setup(t, url, func(o *election.Options) { o.Name, o.Group = name, group }).leading)
 	}
 }
 
@@ -279,7 +284,8 @@ func TestHistoryIsPrunedAndReadable(t *testing.T) {
 	url := pgtest.Database(t)
 	conn := pgtest.Connect(t, url)
 	if _, err := conn.Exec(t.Context(), `insert into pgsolo.leader (election, term) values ('main', 1500);
-		insert into pgsolo.leader_term select 'main', 1, n, 'h', '', now(), now(), 'resigned' from generate_series(1, 1500) n`); err != nil {
+		insert into pgsolo.leader_term select 'main', 1, n, 'h', '', now(), now(), 'resigned'
+			from generate_series(1, 1500) n`); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Within(t, "leader", setup(t, url, func(o *election.Options) { o.Holder = "me" }).leading)
@@ -293,7 +299,8 @@ func TestHistoryIsPrunedAndReadable(t *testing.T) {
 	if terms != 1000 {
 		t.Errorf("%d terms are kept, want 1000", terms)
 	}
-	if err := conn.QueryRow(t.Context(), `select holder, ended from pgsolo.leadership limit 1`).Scan(&holder, &ended); err != nil {
+	if err := conn.QueryRow(t.Context(), `select holder, ended from pgsolo.leadership limit 1`).
+		Scan(&holder, &ended); err != nil {
 		t.Fatal(err)
 	}
 	if holder != "me" || ended != "has not ended, as far as is known" {

@@ -10,22 +10,26 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// Each way in which a session can become deaf without being closed is found within twice ProbeInterval, and the session
-// replaced; Missed tells so. Traffic on the session hides none of it: it only takes longer where it looks like a queue of
-// notifications that lies ahead of an answer.
-func TestDeafSessionIsReplaced(t *testing.T) {
+// Each way in which a session can cease to deliver without being closed is found within twice ProbeInterval, and the
+// session replaced; Missed says so. Traffic on the session hides none of it: it only takes longer where it looks like a
+// queue of notifications that lies ahead of an answer.
+func TestSessionThatDoesNotDeliverIsReplaced(t *testing.T) {
 	const noAnswer = "an answer has not come"
 	for name, test := range map[string]struct {
 		change func(packet) []packet // of the session
 		say    string                // part of the reason in the log
 		busy   bool                  // try it beside traffic, too
 	}{
-		"delivers nothing":        {without(func(m packet) bool { return m.channel() != "" }), "does not deliver", false},
-		"delivers no probe":       {without(packet.echoes), "does not deliver", true},
-		"answers nothing":         {without(func(m packet) bool { return m.fromServer && m.channel() == "" }), noAnswer, true},
-		"hears nothing":           {without(func(m packet) bool { return !m.fromServer }), noAnswer, true},
-		"has lost a channel":      {before(`unlisten "c";`), "listens on 2 channels that are not the 3 asked for", false},
-		"has another channel":     {before(`unlisten "c"; listen "d";`), "listens on 3 channels that are not the 3 asked for", false},
+		"delivers nothing": {without(func(m packet) bool { return m.channel() != "" }), "does not deliver",
+			false},
+		"delivers no probe": {without(packet.echoes), "does not deliver", true},
+		"answers nothing": {without(func(m packet) bool { return m.fromServer && m.channel() == "" }), noAnswer,
+			true},
+		"receives nothing": {without(func(m packet) bool { return !m.fromServer }), noAnswer, true},
+		"has lost a channel": {before(`unlisten "c";`), "listens on 2 channels that are not the 3 asked for",
+			false},
+		"has another channel": {before(`unlisten "c"; listen "d";`),
+			"listens on 3 channels that are not the 3 asked for", false},
 		"was reset":               {before(`unlisten *;`), "does not deliver", false},
 		"was reset, half of them": {before(`unlisten *; listen "c"; listen "busy";`), "does not deliver", false},
 	} {
@@ -53,10 +57,10 @@ func TestDeafSessionIsReplaced(t *testing.T) {
 
 				b.awaitProbes(l, 1) // which knows the channels
 
-				deafAt := time.Now()
-				var deaf atomic.Int64 // the number of its connection
+				failsAt := time.Now()
+				var failing atomic.Int64 // the number of its connection
 				p.alter(func(l *link, m packet) []packet {
-					if l.number != deaf.Load() {
+					if l.number != failing.Load() {
 						return pass(m)
 					}
 					return test.change(m)
@@ -65,7 +69,7 @@ func TestDeafSessionIsReplaced(t *testing.T) {
 					connected, number := l.Stats().Connected, p.connections.Load()
 					said := b.log.count(test.say) > 0
 					if connected && !said { // the same one, unless a busy machine has replaced it for another reason
-						deaf.Store(number)
+						failing.Store(number)
 					}
 					return said
 				})
@@ -74,11 +78,11 @@ func TestDeafSessionIsReplaced(t *testing.T) {
 				if busy && test.say == noAnswer {
 					bound = (1 + floodTimeouts) * interval
 				}
-				if took := time.Since(deafAt); took > bound+tardy {
+				if took := time.Since(failsAt); took > bound+tardy {
 					t.Errorf("it took %s", took)
 				}
 				pgtest.Within(t, "missed by the other channel", other.Missed())
-				b.hears(s, "after")
+				b.receives(s, "after")
 			})
 		}
 	}
@@ -157,8 +161,8 @@ func TestSwallowedListenIsFound(t *testing.T) {
 	}
 }
 
-// A session that is deaf from the start is no session: Run gives up when its patience is exhausted.
-func TestDeafFromTheStart(t *testing.T) {
+// A session that never delivers is no session: Run gives up when its patience is exhausted.
+func TestSessionThatNeverDelivers(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.options.ProbeInterval, b.options.Patience = time.Second, 5*time.Second
@@ -179,8 +183,8 @@ func TestDeafFromTheStart(t *testing.T) {
 	}
 }
 
-// A long queue of notifications that lies in front of the answer to a probe is no reason to give the session up: as long as
-// anything comes, the answer may be behind it.
+// A long queue of notifications that lies in front of the answer to a probe is no reason to give the session up: as
+// long as anything comes, the answer may be behind it.
 func TestFloodBeforeTheProbe(t *testing.T) {
 	t.Parallel()
 	const interval = calm
@@ -216,8 +220,8 @@ func TestFloodBeforeTheProbe(t *testing.T) {
 	}
 }
 
-// Somebody who sends to the private channel of the probes does not make the session look deaf.
-func TestStrangerOnTheProbeChannel(t *testing.T) {
+// A foreign NOTIFY to the private channel of the probes does not make the session fail its probe.
+func TestForeignNotifyOnTheProbeChannel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.options.ProbeInterval = calm

@@ -14,40 +14,42 @@ import (
 const takeKey = `with entered as (
 		insert into pgsolo.leader (election) values ('main') returning lock_id
 	)
-	select set_config('application_name', 'billing', false), %s('pgsolo.leader'::regclass::oid::int, lock_id) from entered`
+	select set_config('application_name', 'billing', false), %s('pgsolo.leader'::regclass::oid::int, lock_id)
+		from entered`
 
-// complaint is what the log says of a stranger.
+// complaint is what the log says of a foreign holder.
 const complaint = "another application holds the lock"
 
-// A stranger that holds the key must not pass for a leader: nobody leads, and the log says because of whom.
+// A foreign holder of the key must not pass for a leader: no replica leads, and the log names it.
 func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 	for _, lock := range []string{"pg_advisory_lock", "pg_advisory_lock_shared"} {
 		t.Run(lock, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t)
-			stranger := pgtest.Connect(t, url)
-			if _, err := stranger.Exec(t.Context(), fmt.Sprintf(takeKey, lock)); err != nil {
+			foreign := pgtest.Connect(t, url)
+			if _, err := foreign.Exec(t.Context(), fmt.Sprintf(takeKey, lock)); err != nil {
 				t.Fatal(err)
 			}
 			log := &pgtest.Buffer{}
 			r := setup(t, url, logged(log))
 			pgtest.Eventually(t, "the log to name the stranger", func() bool {
-				return strings.Contains(log.String(), complaint) && strings.Contains(log.String(), "application_name=billing")
+				return strings.Contains(log.String(), complaint) &&
+					strings.Contains(log.String(), "application_name=billing")
 			})
 			before := r.elector.Status().SeenAt
 			pgtest.Eventually(t, "more polls", func() bool { return r.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
 			if role := r.elector.Status().Role; role != election.Outside {
-				t.Errorf("behind the stranger it is %s, want %s", role, election.Outside)
+				t.Errorf("behind the foreign holder it is %s, want %s", role, election.Outside)
 			}
 			if n := strings.Count(log.String(), complaint); n != 1 {
-				t.Errorf("the log names the stranger %d times, want one line per change:\n%s", n, log)
+				t.Errorf("the log names the foreign holder %d times, want one line per change:\n%s", n, log)
 			}
 			select {
 			case term := <-r.leading:
-				t.Fatalf("it leads beside the stranger, in term %d", term.Number)
+				t.Fatalf("it leads beside the foreign holder, in term %d", term.Number)
 			default:
 			}
-			if _, err := stranger.Exec(t.Context(), `select pg_advisory_unlock_all()`); err != nil {
+			if _, err := foreign.Exec(t.Context(), `select pg_advisory_unlock_all()`); err != nil {
 				t.Fatal(err)
 			}
 			pgtest.Within(t, "leader once the stranger has let go", r.leading)
@@ -55,8 +57,8 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 	}
 }
 
-// The tables of a copy of a database have the same oids, and so the same key. The locks are two nevertheless, and a leader is no
-// stranger to its standby.
+// The tables of a copy of a database have the same oids, and so the same key. The locks are two nevertheless, and a
+// leader is no foreign holder to its standby.
 func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	t.Parallel()
 	if _, err := pgtest.Connect(t, pgtest.Database(t)).Exec(t.Context(), fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {
@@ -65,7 +67,7 @@ func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	url, log := pgtest.Database(t), &pgtest.Buffer{}
 	leader := setup(t, url, logged(log), briefly)
 	term := pgtest.Within(t, "leader", leader.leading)
-	// While it sits out the next round the lock is free, and it looks who holds it.
+	// While it leaves the next round to others the lock is free, and it reads who holds it.
 	if _, err := leader.elector.StepDown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +83,6 @@ func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 		t.Errorf("behind the leader it is %s, want %s", role, election.Standby)
 	}
 	if strings.Contains(log.String(), complaint) {
-		t.Errorf("it takes a session for a stranger that is none:\n%s", log)
+		t.Errorf("it takes a session for a foreign holder that is none:\n%s", log)
 	}
 }

@@ -1,0 +1,135 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	holdsLock = `exists (select from pg_locks
+		where locktype = 'advisory' and classid = 'pgsolo.leader'::regclass and objid = l.lock_id and objsubid = 2
+			and database = (select oid from pg_database where datname = current_database())
+			and pid = pg_backend_pid() and granted)`
+
+	ping = `select l.timeline, l.term, ` + holdsLock + `, l.step_down is not distinct from l.term
+		from pgsolo.leader l where l.election = $1`
+
+	setApplicationName = `select set_config('application_name', $1, false)`
+)
+
+// The reasons to lose the leadership.
+var (
+	errSilence   = errors.New("no answer to a ping")
+	errUnhealthy = errors.New("no ping was sent: the leader makes no progress")
+	errSession   = errors.New("the session ended")
+	errNoLock    = errors.New("the session no longer holds the lock")
+	errNewTerm   = errors.New("the leader row is of another term")
+)
+
+// heartbeat pings until ctx is done or the leadership is lost, and between pings keeps a read pending, so that the end
+// of the session is seen at once. A ping has no deadline of its own: one would make pgx close the connection, and that
+// could free the lock while the leader still stops.
+func (l *leadership) heartbeat(ctx context.Context) {
+	lasting := context.WithoutCancel(ctx)
+	if _, err := l.session.conn.Exec(lasting, setApplicationName, l.term.Session); err != nil {
+		l.lose(fmt.Errorf("%w: %w", errSession, err))
+		return
+	}
+	for ctx.Err() == nil {
+		if l.healthy() {
+			if err := l.ping(lasting); err != nil {
+				l.lose(err)
+				return
+			}
+		}
+		if err := l.session.watch(ctx, l.part(pingAt)); err != nil {
+			l.lose(err)
+			return
+		}
+	}
+}
+
+// healthy asks Options.Healthy. Without progress there is no ping, and before long no leadership.
+func (l *leadership) healthy() bool {
+	err := l.options.Healthy()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && l.unhealthy == nil {
+		l.logger.Warn("the leader makes no progress, and pings no more until it does", "error", err)
+	}
+	l.unhealthy = err
+	return err == nil
+}
+
+// silence is why no ping has been answered.
+func (l *leadership) silence() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unhealthy != nil {
+		return fmt.Errorf("%w: %w", errUnhealthy, l.unhealthy)
+	}
+	return fmt.Errorf("%w for %s", errSilence, l.part(cancelAt))
+}
+
+// ping proves the leadership, and extends it from the moment at which it was sent.
+func (l *leadership) ping(ctx context.Context) error {
+	var (
+		now      Term
+		held     bool
+		stepDown bool
+	)
+	sent := time.Now()
+	err := l.session.conn.QueryRow(ctx, inSchema(ping, l.options.Schema), l.options.Name).
+		Scan(&now.Timeline, &now.Number, &held, &stepDown)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: ping: %w", errSession, err)
+	case !held:
+		return errNoLock
+	case now.Timeline != l.term.Timeline || now.Number != l.term.Number:
+		return fmt.Errorf("%w: timeline %d, term %d", errNewTerm, now.Timeline, now.Number)
+	}
+	l.extend(sent)
+	if stepDown {
+		l.logger.Info("asked to step down", "term", l.term.Number)
+		l.stop(true)
+	}
+	return nil
+}
+
+// extend moves every limit, unless one has been reached: a caller of Term.Held may have acted upon it, even if the
+// timer that belongs to it has not fired yet.
+func (l *leadership) extend(sent time.Time) {
+	if !l.trust.open() {
+		l.lose(l.silence())
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost != nil {
+		return
+	}
+	l.trust.extend(sent.Add(l.part(cancelAt)))
+	l.loseTimer.Reset(time.Until(sent.Add(l.part(cancelAt))))
+	l.exitTimer.Reset(time.Until(sent.Add(l.part(exitAt))))
+	l.counters.pinged(time.Since(sent))
+	l.status.answered(Leader, l.row)
+	l.status.busyFor(l.options.Lease)
+}
+
+// watch reads for d, or until ctx is done. No message is due, so what ends the read early is the end of the session.
+func (s *session) watch(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for {
+		_, err := s.conn.WaitForNotification(ctx)
+		if ctx.Err() != nil && !s.conn.IsClosed() {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", errSession, err)
+		}
+	}
+}
