@@ -216,4 +216,4 @@ func orElse[T comparable](field *T, otherwise T) {
 }
 
 // wrong is an error about one field.
-func wrong(field, format string, args ...any) error { return fmt.Errorf(field+" "+format, args...) }
+func wrong(field, format string, args ...any) error { return NewFieldError(field, format, args...) }

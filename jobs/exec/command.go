@@ -4,7 +4,6 @@ package exec
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	osexec "os/exec"
@@ -31,35 +30,40 @@ type Command struct {
 	Logger hclog.Logger      // gets each line of output at debug level; default: none
 }
 
-// Validate names the field that is wrong. It never prints a value of Env, nor an argument after the first.
+// Validate names the field that is wrong, in a *jobs.FieldError. It never prints a value of Env, nor an argument after
+// the first.
 func (c Command) Validate() error {
 	if len(c.Args) == 0 || c.Args[0] == "" {
-		return errors.New("command: Args is empty: its first element names the program")
+		return wrong("Args", "is empty: its first element names the program")
 	}
 	for i, arg := range c.Args {
 		if strings.ContainsRune(arg, 0) {
-			return fmt.Errorf("command: Args[%d] has a NUL byte, which no argument can carry", i)
+			return wrong(fmt.Sprintf("Args[%d]", i), "has a NUL byte, which no argument can carry")
 		}
 	}
 	for name, value := range c.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			return fmt.Errorf("command: Env has the name %q: a name is not empty and has no '=' and no NUL byte", name)
+			return wrong("Env", "has the name %q: a name is not empty and has no '=' and no NUL byte", name)
 		}
 		if strings.ContainsRune(value, 0) {
-			return fmt.Errorf("command: Env[%q] has a NUL byte, which no environment variable can carry", name)
+			return wrong(fmt.Sprintf("Env[%q]", name), "has a NUL byte, which no environment variable can carry")
 		}
 	}
 	if c.Grace < 0 {
-		return fmt.Errorf("command: Grace is %s: it must not be negative", c.Grace)
+		return wrong("Grace", "is %s: it must not be negative", c.Grace)
 	}
 	if c.Dir != "" {
 		if info, err := os.Stat(c.Dir); err != nil {
-			return fmt.Errorf("command: find Dir: %w", err)
+			return fmt.Errorf("command: find %w", jobs.NewFieldError("Dir", ": %w", err))
 		} else if !info.IsDir() {
-			return fmt.Errorf("command: Dir %q is not a directory", c.Dir)
+			return wrong("Dir", "%q is not a directory", c.Dir)
 		}
 	}
 	return c.findProgram()
+}
+
+func wrong(field, format string, args ...any) error {
+	return fmt.Errorf("command: %w", jobs.NewFieldError(field, format, args...))
 }
 
 func (c Command) findProgram() error {
@@ -71,7 +75,7 @@ func (c Command) findProgram() error {
 		}
 	}
 	if _, err := osexec.LookPath(program); err != nil {
-		return fmt.Errorf("command: find program Args[0]: %w", err)
+		return fmt.Errorf("command: find program %w", jobs.NewFieldError("Args[0]", ": %w", err))
 	}
 	if _, err := osexec.LookPath(shell); err != nil {
 		return fmt.Errorf("command: find the shell that every command needs: %w", err)

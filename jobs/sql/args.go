@@ -18,7 +18,7 @@ func (s Statement) values() ([][]byte, error) {
 	for i, arg := range s.Args {
 		var err error
 		if values[i], err = textOf(arg); err != nil {
-			return nil, fmt.Errorf("sql: Args[%d]: %w", i, err)
+			return nil, wrong(fmt.Sprintf("Args[%d]", i), ": %w", err)
 		}
 	}
 	return values, nil

@@ -32,7 +32,7 @@ func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
 		return err
 	}
 	if s.Pool == nil {
-		return errors.New("sql: Pool is required by Run")
+		return wrong("Pool", "is required by Run")
 	}
 	conn, err := s.Pool.Acquire(ctx)
 	if err != nil {

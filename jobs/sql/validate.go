@@ -1,36 +1,43 @@
 package sql
 
 import (
-	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/pgsolo/pgsolo/jobs"
 )
 
 // maxArgs is the limit of PostgreSQL's protocol.
 const maxArgs = 65535
 
-// Validate names the field that is wrong. It knows quotes and comments, but no grammar: most mistakes are for the server to
-// find. It never prints a part of SQL or Args.
+// Validate names the field that is wrong, in a *jobs.FieldError. It knows quotes and comments, but no grammar: most
+// mistakes are for the server to find. It never prints a part of SQL or Args.
 func (s Statement) Validate() error {
 	found := scan(s.SQL)
 	switch {
 	case found.first == "":
-		return errors.New("sql: SQL is empty: it is one statement, such as: delete from session where expires_at < now()")
+		return wrong("SQL", "is empty: it is one statement, such as: delete from session where expires_at < now()")
 	case found.second > 0:
-		return fmt.Errorf("sql: SQL has a second statement%s: put them into a function, a do block or a with query, which are one each",
-			s.place(int32(found.second)))
+		return wrong("SQL", "has a second statement%s: put them into a function, a do block or a with query, "+
+			"which are one each", s.place(int32(found.second)))
 	case slices.Contains(transactionControl, found.first):
-		return errors.New("sql: SQL begins or ends a transaction: a statement is one by itself, or runs in one that is not its own")
+		return wrong("SQL", "begins or ends a transaction: a statement is one by itself, or runs in one "+
+			"that is not its own")
 	case found.copiesIn:
-		return errors.New("sql: SQL copies from standard input, of which there is none: insert the rows instead")
+		return wrong("SQL", "copies from standard input, of which there is none: insert the rows instead")
 	case found.params > maxArgs:
-		return fmt.Errorf("sql: SQL has a parameter above $%d, the highest", maxArgs)
+		return wrong("SQL", "has a parameter above $%d, the highest", maxArgs)
 	case found.params > len(s.Args):
-		return fmt.Errorf("sql: SQL has the parameter $%d, and there %s", found.params, count(len(s.Args)))
+		return wrong("SQL", "has the parameter $%d, and there %s", found.params, count(len(s.Args)))
 	case found.params < len(s.Args):
-		return fmt.Errorf("sql: Args has a value for $%d, a parameter that the statement does not have outside of quotes", found.params+1)
+		return wrong("Args", "has a value for $%d, a parameter that the statement does not have outside of quotes",
+			found.params+1)
 	}
 	return nil
+}
+
+func wrong(field, format string, args ...any) error {
+	return fmt.Errorf("sql: %w", jobs.NewFieldError(field, format, args...))
 }
 
 func count(values int) string {

@@ -107,18 +107,19 @@ func (r Request) method() string {
 
 func (r Request) parseURL() (*url.URL, error) {
 	if r.URL == "" {
-		return nil, errors.New("webhook: URL is empty")
+		return nil, wrong("URL", "is empty")
 	}
 	target, err := url.Parse(r.URL)
 	if err != nil {
 		// The parser's message may quote a part of a password.
-		return nil, errors.New("webhook: URL cannot be parsed: percent-encode special characters in its user, password, path and query")
+		return nil, wrong("URL",
+			"cannot be parsed: percent-encode special characters in its user, password, path and query")
 	}
 	if target.Scheme != "http" && target.Scheme != "https" {
-		return nil, fmt.Errorf("webhook: URL has the scheme %q: it must begin with http:// or https://", target.Scheme)
+		return nil, wrong("URL", "has the scheme %q: it must begin with http:// or https://", target.Scheme)
 	}
 	if target.Hostname() == "" {
-		return nil, errors.New("webhook: URL has no host")
+		return nil, wrong("URL", "has no host")
 	}
 	return target, nil
 }

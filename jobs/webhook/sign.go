@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,7 +19,7 @@ const secretPrefix = "whsec_"
 func signingKey(secret string) ([]byte, error) {
 	secret = strings.TrimSpace(secret)
 	if secret == "" {
-		return nil, errors.New("webhook: Secret has only white space")
+		return nil, wrong("Secret", "has only white space")
 	}
 	encoded, prefixed := strings.CutPrefix(secret, secretPrefix)
 	if !prefixed {
@@ -29,10 +27,11 @@ func signingKey(secret string) ([]byte, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, fmt.Errorf("webhook: Secret begins with %s, but what follows is not standard base64", secretPrefix)
+		return nil, wrong("Secret", "begins with %s, but what follows is not standard base64", secretPrefix)
 	}
 	if len(key) < 24 || len(key) > 64 { // Standard Webhooks 1.0.0, "Signature scheme"
-		return nil, fmt.Errorf("webhook: Secret begins with %s, but what follows encodes %d bytes and not 24 to 64", secretPrefix, len(key))
+		return nil, wrong("Secret", "begins with %s, but what follows encodes %d bytes and not 24 to 64",
+			secretPrefix, len(key))
 	}
 	return key, nil
 }

@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// Validate names the field that is wrong. It never prints the URL, the secret or the value of a header.
+// Validate names the field that is wrong, in a *jobs.FieldError. It never prints the URL, the secret or the value of
+// a header.
 func (r Request) Validate() error {
 	if _, err := r.parseURL(); err != nil {
 		return err
 	}
 	if r.Method != "" && !isToken(r.Method) {
-		return fmt.Errorf("webhook: Method %q is not a method of HTTP", r.Method)
+		return wrong("Method", "%q is not a method of HTTP", r.Method)
 	}
 	if r.Secret != "" {
 		if _, err := signingKey(r.Secret); err != nil {
@@ -22,28 +25,32 @@ func (r Request) Validate() error {
 	return r.validateHeaders()
 }
 
+func wrong(field, format string, args ...any) error {
+	return fmt.Errorf("webhook: %w", jobs.NewFieldError(field, format, args...))
+}
+
 func (r Request) validateHeaders() error {
 	seen := map[string]bool{}
 	for name, value := range r.Headers {
 		if !isToken(name) {
-			return fmt.Errorf("webhook: Headers has the name %q, which no HTTP header can have", name)
+			return wrong("Headers", "has the name %q, which no HTTP header can have", name)
 		}
 		canonical := http.CanonicalHeaderKey(name)
 		if seen[canonical] {
-			return fmt.Errorf("webhook: Headers has %s twice: names differ in more than case", canonical)
+			return wrong("Headers", "has %s twice: names differ in more than case", canonical)
 		}
 		seen[canonical] = true
 
 		switch canonical {
 		case "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Upgrade":
-			return fmt.Errorf("webhook: Headers has %s, which the HTTP client sets by itself: remove it", canonical)
+			return wrong("Headers", "has %s, which the HTTP client sets by itself: remove it", canonical)
 		case "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature":
 			if r.Secret != "" {
-				return fmt.Errorf("webhook: Headers has %s, which belongs to the signature: remove it or Secret", canonical)
+				return wrong("Headers", "has %s, which belongs to the signature: remove it or Secret", canonical)
 			}
 		}
 		if strings.ContainsFunc(value, isForbidden) {
-			return fmt.Errorf("webhook: Headers[%q] has a control character such as a line feed in its value", name)
+			return wrong(fmt.Sprintf("Headers[%q]", name), "has a control character such as a line feed in its value")
 		}
 	}
 	return nil
