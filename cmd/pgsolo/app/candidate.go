@@ -25,6 +25,9 @@ type candidate struct {
 	runner   *jobs.Runner
 	listener *listener.Listener
 	pool     *pgxpool.Pool // of the runner
+	logger   hclog.Logger
+
+	statements *pgxpool.Pool // of statements outside of the log's transactions; nil: there are none
 
 	standby string // the application_name of its sessions while it does not lead
 
@@ -38,7 +41,7 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	if len(options.Config.Elections) > 1 {
 		logger = logger.With("election", of.Name)
 	}
-	c := &candidate{config: of, standby: "pgsolo " + of.Name + " standby"}
+	c := &candidate{config: of, logger: logger, standby: "pgsolo " + of.Name + " standby"}
 	c.name = c.standby
 	base, err := pgxpool.ParseConfig(options.Config.Postgres.URL)
 	if err != nil {
@@ -64,32 +67,28 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 		return nil, err
 	}
 	if of.NeedsSessions {
-		if of.Sessions, err = c.newStatementPool(base.Copy()); err != nil {
+		if c.statements, err = c.newStatementPool(base.Copy()); err != nil {
 			c.close()
 			return nil, err
 		}
 	}
-	c.runner, err = newRunner(c, options.Config, logger)
-	if err != nil {
-		c.close()
-		return nil, err
-	}
 	return c, nil
 }
 
-// newRunner returns nil for an election for which there is nothing to run: this replica leads it all the same.
-func newRunner(c *candidate, from *config.Config, logger hclog.Logger) (*jobs.Runner, error) {
-	if len(c.config.Handlers)+len(c.config.Crons) == 0 {
-		return nil, nil
+// makeRunner makes none for an election for which there is nothing to run: this replica leads it all the same.
+func (c *candidate) makeRunner(work config.Work, from *config.Config) (err error) {
+	if len(work.Handlers)+len(work.Crons) == 0 {
+		return nil
 	}
 	options := jobs.Options{
-		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: c.config.Handlers, Crons: c.config.Crons,
-		Topics: from.Topics, Subscribe: c.subscribe, Logger: logger.Named("jobs"),
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: work.Handlers, Crons: work.Crons,
+		Topics: from.Topics, Subscribe: c.subscribe, Logger: c.logger.Named("jobs"),
 	}
 	if !from.Postgres.Notify { // then there are no handlers of channels
 		options.Subscribe = nil
 	}
-	return jobs.New(options)
+	c.runner, err = jobs.New(options)
+	return err
 }
 
 // messageBuffer is how many messages of a channel may wait for its handler.
@@ -136,7 +135,7 @@ func poolSize(of *config.Election) int32 {
 		sessions += 2
 	}
 	for _, h := range of.Handlers {
-		if h.HandleTx != nil {
+		if h.InTransaction {
 			workers += h.Concurrency
 		}
 	}
@@ -161,8 +160,8 @@ func (c *candidate) nameSession(ctx context.Context, conn *pgx.Conn) error {
 
 func (c *candidate) close() {
 	c.pool.Close()
-	if c.config.Sessions != nil {
-		c.config.Sessions.Close()
+	if c.statements != nil {
+		c.statements.Close()
 	}
 }
 
@@ -192,8 +191,8 @@ func (c *candidate) lead(ctx context.Context, term election.Term) error {
 	defer func() {
 		c.rename(c.standby)
 		c.pool.Reset()
-		if c.config.Sessions != nil {
-			c.config.Sessions.Reset()
+		if c.statements != nil {
+			c.statements.Reset()
 		}
 		c.listener.Rename()
 	}()

@@ -16,7 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/webhook"
 )
 
 func parse(t *testing.T, src string) *Config {
@@ -26,6 +28,11 @@ func parse(t *testing.T, src string) *Config {
 		t.Fatal(err)
 	}
 	return config
+}
+
+// workOf is what the leader of the first election runs.
+func workOf(config *Config, resources Resources) Work {
+	return config.Bind(resources)[config.Elections[0].Name]
 }
 
 func anEvent() jobs.Event {
@@ -67,10 +74,12 @@ func TestEventExpressions(t *testing.T) {
 				}
 			}
 		}`)
-	defer config.CloseIdleConnections()
+	client := webhook.NewClient()
+	defer client.CloseIdleConnections()
+	handler := workOf(config, Resources{HTTPClient: client}).Handlers[0]
 	event := anEvent()
 	for range 2 {
-		if err := config.Elections[0].Handlers[0].Handle(t.Context(), event); err != nil {
+		if err := handler.Handle(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,7 +105,7 @@ func TestTickExpressions(t *testing.T) {
 				env     = { CATCH_UP = run.catch_up }
 			}
 		}`)
-	if err := config.Elections[0].Crons[0].Run(t.Context(), aTick()); err != nil {
+	if err := workOf(config, Resources{}).Crons[0].Run(t.Context(), aTick()); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(out)
@@ -116,8 +125,8 @@ func TestActionLogger(t *testing.T) {
 			exec { command = ["/bin/echo", "a line"] }
 		}`)
 	var log bytes.Buffer
-	config.ActionLogger = hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})
-	if err := config.Elections[0].Handlers[0].Handle(context.Background(), jobs.Event{Handler: "h", Channel: "c"}); err != nil {
+	resources := Resources{Logger: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})}
+	if err := workOf(config, resources).Handlers[0].Handle(context.Background(), jobs.Event{Handler: "h", Channel: "c"}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "a line") {
@@ -139,7 +148,7 @@ func TestEvaluationErrors(t *testing.T) {
 			config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nwebhook {\n"+test.arguments+"\n}\n}")
 			event := anEvent()
 			event.Payload, event.Headers = []byte(test.payload), nil
-			err := config.Elections[0].Handlers[0].Handle(t.Context(), event)
+			err := workOf(config, Resources{}).Handlers[0].Handle(t.Context(), event)
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("error = %v\nwant    %s", err, test.want)
 			}
@@ -165,7 +174,7 @@ func TestFileIsReadOnce(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("second\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := config.Elections[0].Handlers[0].Handle(t.Context(), jobs.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
+	if err := workOf(config, Resources{}).Handlers[0].Handle(t.Context(), jobs.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(out); err != nil || string(got) != "first-plain text" {
@@ -175,15 +184,15 @@ func TestFileIsReadOnce(t *testing.T) {
 
 // TestVariablesAgree holds the types that are assumed when a file is loaded against those of real events and ticks.
 func TestVariablesAgree(t *testing.T) {
-	for _, pair := range [][2]scope{{unknownEvent(), eventScope(anEvent())}, {unknownTick(), tickScope(aTick())}} {
-		assumed, real := pair[0].value.Type().AttributeTypes(), pair[1].value.Type().AttributeTypes()
-		if pair[0].name != pair[1].name || len(assumed) != len(real) {
-			t.Errorf("%s has %d fields, %s has %d", pair[0].name, len(assumed), pair[1].name, len(real))
+	for _, pair := range [][2]block.Scope{{unknownEvent(), eventScope(anEvent())}, {unknownTick(), tickScope(aTick())}} {
+		assumed, real := pair[0].Value.Type().AttributeTypes(), pair[1].Value.Type().AttributeTypes()
+		if pair[0].Name != pair[1].Name || len(assumed) != len(real) {
+			t.Errorf("%s has %d fields, %s has %d", pair[0].Name, len(assumed), pair[1].Name, len(real))
 		}
 		for name, want := range assumed {
 			got, ok := real[name]
 			if !ok || name != "payload" && !got.Equals(want) {
-				t.Errorf("%s.%s is a %#v, assumed %#v", pair[0].name, name, got, want)
+				t.Errorf("%s.%s is a %#v, assumed %#v", pair[0].Name, name, got, want)
 			}
 		}
 	}

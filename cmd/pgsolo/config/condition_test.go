@@ -15,7 +15,7 @@ func when(t testing.TB, source, condition string) func(jobs.Event) (bool, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return config.Elections[0].Handlers[0].When
+	return workOf(config, Resources{}).Handlers[0].When
 }
 
 const fromOrders = `topic = "orders"`

@@ -1,71 +1,55 @@
 package config
 
 import (
-	"context"
 	"math"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-func (doc *document) cron(found *hclsyntax.Block) body {
-	job := defaultCron(label(found))
+func (doc *document) cron(found *hclsyntax.Block) block.Body {
+	job := Cron{Cron: jobs.Cron{Name: block.Label(found)}}
 	var (
-		election    string
-		chosen      actions
-		zone        = "UTC"
-		enabled     = true
-		missed      = string(job.Missed)
-		overlap     = string(job.Overlap)
-		onInterrupt = string(job.OnInterrupt)
+		election string
+		actions  []*action
+		enabled  = true
 	)
-	return body{
-		arguments: []argument{
-			{name: "schedule", required: true, example: `schedule = "*/5 * * * *"`, decode: doc.schedules(&job.Schedules)},
-			{name: "election", decode: doc.text(&election, doc.checkElection)},
-			{name: "time_zone", decode: doc.text(&zone, checkZone)},
-			{name: "enabled", decode: doc.boolean(&enabled)},
-			{name: "jitter", decode: doc.duration(&job.Jitter, positive)},
-			{name: "missed", decode: doc.text(&missed, oneOf(string(jobs.MissedSkip), string(jobs.MissedOnce), string(jobs.MissedAll)))},
-			{name: "max_catch_up", decode: doc.count(&job.MaxCatchUp)},
-			{name: "starting_deadline", decode: doc.duration(&job.StartingDeadline, positive)},
-			{name: "overlap", decode: doc.text(&overlap, oneOf(string(jobs.OverlapSkip), string(jobs.OverlapQueue),
-				string(jobs.OverlapReplace), string(jobs.OverlapAllow)))},
-			{name: "on_interrupt", decode: doc.text(&onInterrupt, oneOf(string(jobs.InterruptAbandon), string(jobs.InterruptRetry)))},
-			{name: "timeout", decode: doc.duration(&job.Timeout, positive)},
+	grammar := block.Body{
+		Arguments: []block.Argument{
+			{Name: "schedule", Required: true, Example: `schedule = "*/5 * * * *"`, Value: schedules(&job.Schedules)},
+			{Name: "election", Value: block.String(&election, doc.checkElection)},
+			{Name: "time_zone", Value: zone(&job.Location)},
+			{Name: "enabled", Value: block.Boolean(&enabled)},
+			{Name: "jitter", Value: block.Duration(&job.Jitter, block.Positive)},
+			{Name: "missed", Value: block.Word(&job.Missed, jobs.MissedSkip, jobs.MissedOnce, jobs.MissedAll)},
+			{Name: "max_catch_up", Value: block.Count(&job.MaxCatchUp)},
+			{Name: "starting_deadline", Value: block.Duration(&job.StartingDeadline, block.Positive)},
+			{Name: "overlap", Value: block.Word(&job.Overlap,
+				jobs.OverlapSkip, jobs.OverlapQueue, jobs.OverlapReplace, jobs.OverlapAllow)},
+			{Name: "on_interrupt", Value: block.Word(&job.OnInterrupt, jobs.InterruptAbandon, jobs.InterruptRetry)},
+			{Name: "timeout", Value: block.Duration(&job.Timeout, block.Positive)},
 		},
-		blocks: append([]block{
-			{kind: "retry", single: true, open: func(found *hclsyntax.Block) body {
-				job.Retry = defaultLogHandler().Retry
-				return doc.retry(found, &job.Retry)
-			}},
-			{kind: "history", single: true, open: func(*hclsyntax.Block) body { return doc.history(&job.History) }},
-		}, doc.actionBlocks(&chosen, unknownTick())...),
-		finish: func() {
-			doc.taken.add(&doc.decoder, found)
-			action := doc.oneAction(found, chosen)
-			if location, err := time.LoadLocation(zone); err == nil {
-				job.Location = location // checkZone has refused those that do not load
-			}
-			job.Disabled = !enabled
-			job.Missed, job.Overlap, job.OnInterrupt = jobs.Missed(missed), jobs.Overlap(overlap), jobs.OnInterrupt(onInterrupt)
-			doc.checkCatchUp(found, job)
-			doc.checkJitter(found, job)
-			to := doc.electionOf(election)
-			to.NeedsSessions = to.NeedsSessions || action.needsSession()
-			job.Run = func(ctx context.Context, tick jobs.Tick) error {
-				bound, err := action.resolve(to, func() scope { return tickScope(tick) })
-				if err != nil {
-					return err
-				}
-				return bound.run()(ctx, tick.Invocation())
-			}
-			to.Crons = append(to.Crons, job)
-			doc.config.crons = append(doc.config.crons, job)
-		},
+		Blocks: append([]block.Block{
+			{Kind: "retry", Single: true, Open: func(found *hclsyntax.Block) block.Body { return doc.retry(found, &job.Retry) }},
+			{Kind: "history", Single: true, Open: func(*hclsyntax.Block) block.Body { return history(&job.History) }},
+		}, doc.actionBlocks(&actions, unknownTick())...),
 	}
+	grammar.Finish = func() {
+		job.Disabled = !enabled
+		job.Cron = job.WithDefaults()
+		doc.taken.Add(doc.Decoder, found)
+		job.action = doc.oneAction(found, grammar, actions)
+		doc.checkCatchUp(found, job.Cron)
+		doc.checkJitter(found, job.Cron)
+		to := doc.electionOf(election)
+		to.NeedsSessions = to.NeedsSessions || job.action.needsSession()
+		to.Crons = append(to.Crons, job)
+		doc.config.crons = append(doc.config.crons, job.Cron)
+	}
+	return grammar
 }
 
 // checkCatchUp refuses a bound on the ticks that are made up for where at most one is.
@@ -74,10 +58,10 @@ func (doc *document) checkCatchUp(found *hclsyntax.Block, job jobs.Cron) {
 	if !ok || job.Missed == jobs.MissedAll {
 		return
 	}
-	diag := doc.report("Invalid max_catch_up", attr.NameRange,
+	diag := doc.Report("Invalid max_catch_up", attr.NameRange,
 		`With missed = %q at most one missed tick is made up for. Remove the argument, or set missed = "all".`, job.Missed)
 	if other, ok := found.Body.Attributes["missed"]; ok {
-		diag.Extra = related{"the policy", other.SrcRange}
+		diag.Extra = block.Related("the policy", other.SrcRange)
 	}
 }
 
@@ -88,11 +72,11 @@ func (doc *document) checkJitter(found *hclsyntax.Block, job jobs.Cron) {
 		return
 	}
 	if shortest := shortestDistance(job.Schedules); job.Jitter > shortest {
-		diag := doc.report("Invalid jitter", attr.Expr.Range(),
+		diag := doc.Report("Invalid jitter", attr.Expr.Range(),
 			"Two ticks of the schedule are %s apart, and the first one could start after the second is due. Use at most %s.",
 			shortest, shortest)
 		if schedule, ok := found.Body.Attributes["schedule"]; ok {
-			diag.Extra = related{"the schedule", schedule.SrcRange}
+			diag.Extra = block.Related("the schedule", schedule.SrcRange)
 		}
 	}
 }

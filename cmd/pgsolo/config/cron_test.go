@@ -12,8 +12,7 @@ import (
 )
 
 func TestCronValues(t *testing.T) {
-	plain := defaultCron("c")
-	plain.Schedules = []string{"@daily"}
+	plain := jobs.Cron{Name: "c", Schedules: []string{"@daily"}}.WithDefaults()
 	with := func(change func(*jobs.Cron)) jobs.Cron {
 		changed := plain
 		change(&changed)
@@ -60,7 +59,7 @@ func TestCronValues(t *testing.T) {
 			t.Errorf("%s: %v", source, err)
 			continue
 		}
-		if diff := cmp.Diff(want, config.Elections[0].Crons[0], compareOptions()...); diff != "" {
+		if diff := cmp.Diff(want, config.Elections[0].Crons[0].Cron, compareOptions()...); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", source, diff)
 		}
 		mustRun(t, config)
@@ -127,8 +126,8 @@ func FuzzSchedulePlace(f *testing.F) {
 		if !ok {
 			t.Fatalf("error %v is not an *Error", err)
 		}
-		at := wrong.diags[0].Subject
-		if wrong.diags[0].Summary != "Invalid schedule" {
+		at := wrong.First().Subject
+		if wrong.First().Summary != "Invalid schedule" {
 			return // no string at all
 		}
 		begin := strings.Index(src, "schedule = ") + len("schedule = ")

@@ -1,9 +1,12 @@
-// Package config decodes config.hcl into plain Go structs. It is the only package that knows HCL.
+// Package config is what config.hcl says: Load describes it, and Bind makes work of the description. Package block reads HCL.
+//
+// Each block of the file has a file here, which says what may stand in it and what it means. A kind of action is one file and one
+// line in actionKinds.
 //
 // What it guarantees:
 //
-//   - All mistakes of a file are reported at once, each with its file, line and column, the line itself, the value
-//     underlined, and a suggestion where a name looks mistyped. Only syntax errors end the reading early.
+//   - Load and Parse are pure: they read the file and what file() names, and call env. They open nothing else.
+//   - All mistakes of a file are reported at once, each with its place and a suggestion where a name looks mistyped.
 //   - A Config that is returned without an error has no handler without an action, no reference to an undeclared topic
 //     (unless any is allowed, by topic "*"), no schedule that does not parse, and no name that the database could not keep.
 //   - What is accepted here, jobs accepts too.
@@ -11,6 +14,7 @@
 //     variables will have, and evaluated for each event or tick.
 //   - What env and file return is never part of a message, nor is the value of a secret or the password of a URL that
 //     stands in the file: both are masked in the quoted lines. Values of an event or a tick are not part of a message either.
+//   - Defaults of handlers, jobs and elections are those of their packages.
 //
 // What it does not guarantee:
 //

@@ -11,8 +11,7 @@ import (
 )
 
 func TestHandlerValues(t *testing.T) {
-	plain := defaultLogHandler()
-	plain.Name, plain.Topic, plain.Concurrency, plain.Timeout = "h", "orders", 1, 30*time.Second
+	plain := jobs.Handler{Name: "h", Topic: "orders"}.WithDefaults()
 	with := func(change func(*jobs.Handler)) jobs.Handler {
 		changed := plain
 		change(&changed)
@@ -43,7 +42,7 @@ func TestHandlerValues(t *testing.T) {
 		}),
 	} {
 		config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\n"+source+"\nexec { command = [\"/bin/sh\"] }\n}")
-		if diff := cmp.Diff(want, config.Elections[0].Handlers[0], compareOptions()...); diff != "" {
+		if diff := cmp.Diff(want, config.Elections[0].Handlers[0].Handler, compareOptions()...); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", source, diff)
 		}
 		mustRun(t, config)
@@ -92,9 +91,9 @@ func mustRun(t *testing.T, config *Config) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	e := config.Elections[0]
+	work := workOf(config, Resources{})
 	_, err = jobs.New(jobs.Options{
-		Pool: pool, Handlers: e.Handlers, Crons: e.Crons, Topics: config.Topics,
+		Pool: pool, Handlers: work.Handlers, Crons: work.Crons, Topics: config.Topics,
 		Subscribe: func(string) (jobs.Subscription, error) { return jobs.Subscription{}, nil },
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
@@ -18,7 +19,7 @@ const reference = "../../../config.hcl"
 // compareOptions leaves out what cannot be compared.
 func compareOptions() []cmp.Option {
 	return []cmp.Option{
-		cmpopts.IgnoreUnexported(Config{}),
+		cmpopts.IgnoreUnexported(Config{}, Handler{}, Cron{}),
 		cmpopts.IgnoreFields(jobs.Handler{}, "Handle", "HandleTx", "When"),
 		cmpopts.IgnoreFields(jobs.Cron{}, "Run"),
 		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }),
@@ -45,40 +46,40 @@ func TestReferenceDecodes(t *testing.T) {
 		Topics:   []jobs.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
 		Elections: []*Election{{
 			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second, NeedsSessions: true,
-			Handlers: []jobs.Handler{
-				{
+			Handlers: []Handler{
+				{Handler: jobs.Handler{
 					Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry,
 					Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
-				},
-				{
+				}},
+				{Handler: jobs.Handler{
 					Name: "receipt", Topic: "orders", Concurrency: 8, Timeout: 30 * time.Second, Retry: retry,
 					Start: jobs.StartEarliest, Order: jobs.OrderKey, OnDead: jobs.OnDeadBlockKey,
 					Rate:    jobs.Rate{Events: 100, Per: time.Second},
 					Breaker: jobs.Breaker{Failures: 5, Pause: time.Second, MaxPause: time.Minute},
-				},
-				{
+				}},
+				{Handler: jobs.Handler{
 					Name: "totals", Topic: "orders", Concurrency: 4, Timeout: 30 * time.Second, Retry: retry,
 					Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
-				},
-				{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second},
+				}, InTransaction: true},
+				{Handler: jobs.Handler{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second}},
 			},
-			Crons: []jobs.Cron{
-				{
+			Crons: []Cron{
+				{Cron: jobs.Cron{
 					Name: "heartbeat", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: time.Hour,
 					Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
 					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
-				},
-				{
+				}},
+				{Cron: jobs.Cron{
 					Name: "purge_sessions", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: 2 * time.Minute,
 					Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
 					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
-				},
-				{
+				}},
+				{Cron: jobs.Cron{
 					Name: "report", Schedules: []string{"0 6 * * mon-fri", "0 9 * * sat,sun"}, Location: berlin,
 					Jitter: 10 * time.Minute, Timeout: 10 * time.Minute,
 					Missed: jobs.MissedAll, StartingDeadline: time.Hour, MaxCatchUp: 1000,
 					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: retry, History: history,
-				},
+				}},
 			},
 		}},
 	}
@@ -129,24 +130,24 @@ func TestReferenceIsComplete(t *testing.T) {
 	written := map[string]bool{}
 	collect(written, "", file.Body.(*hclsyntax.Body))
 
-	doc := &document{decoder: decoder{diags: new(hcl.Diagnostics)}, config: defaults(), taken: blockNames{}}
+	doc := newDocument("config.hcl", testEnv)
 	count := 0
-	var walk func(path string, grammar body)
-	walk = func(path string, grammar body) {
-		for _, argument := range grammar.arguments {
+	var walk func(path string, grammar block.Body)
+	walk = func(path string, grammar block.Body) {
+		for _, argument := range grammar.Arguments {
 			count++
-			if !written[path+argument.name] {
-				t.Errorf("%s%s is not in config.hcl", path, argument.name)
+			if !written[path+argument.Name] {
+				t.Errorf("%s%s is not in config.hcl", path, argument.Name)
 			}
 		}
-		for _, block := range grammar.blocks {
-			if !written[path+block.kind+"."] {
-				t.Errorf("%s%s {} is not in config.hcl", path, block.kind)
+		for _, inner := range grammar.Blocks {
+			if !written[path+inner.Kind+"."] {
+				t.Errorf("%s%s {} is not in config.hcl", path, inner.Kind)
 			}
-			if path == "cron." && block.kind == "webhook" {
+			if path == "cron." && inner.Kind == "webhook" {
 				continue // shown for a handler
 			}
-			walk(path+block.kind+".", block.open(&hclsyntax.Block{Type: block.kind, Labels: []string{"x"}}))
+			walk(path+inner.Kind+".", inner.Open(&hclsyntax.Block{Type: inner.Kind, Labels: []string{"x"}}))
 		}
 	}
 	written["cron.webhook."] = true

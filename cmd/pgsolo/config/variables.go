@@ -7,14 +7,21 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs"
+)
+
+// The variables of expressions.
+const (
+	eventVariable = "event"
+	runVariable   = "run"
 )
 
 // The fields of the variables event and run are listed twice: as what is known of them when the file is loaded, and as they
 // are. A test holds the two together.
 
-func unknownEvent() scope {
-	return scope{"event", cty.ObjectVal(map[string]cty.Value{
+func unknownEvent() block.Scope {
+	return block.Scope{Name: eventVariable, Value: cty.ObjectVal(map[string]cty.Value{
 		"id":              cty.UnknownVal(cty.Number),
 		"topic":           cty.UnknownVal(cty.String),
 		"channel":         cty.UnknownVal(cty.String),
@@ -44,16 +51,16 @@ func eventFields() map[string]func(jobs.Event) cty.Value {
 	}
 }
 
-func eventScope(event jobs.Event) scope {
+func eventScope(event jobs.Event) block.Scope {
 	values := map[string]cty.Value{}
 	for name, field := range eventFields() {
 		values[name] = field(event)
 	}
-	return scope{"event", cty.ObjectVal(values)}
+	return block.Scope{Name: eventVariable, Value: cty.ObjectVal(values)}
 }
 
-func unknownTick() scope {
-	return scope{"run", cty.ObjectVal(map[string]cty.Value{
+func unknownTick() block.Scope {
+	return block.Scope{Name: runVariable, Value: cty.ObjectVal(map[string]cty.Value{
 		"job":             cty.UnknownVal(cty.String),
 		"scheduled_at":    cty.UnknownVal(cty.String),
 		"catch_up":        cty.UnknownVal(cty.Bool),
@@ -64,8 +71,8 @@ func unknownTick() scope {
 	})}
 }
 
-func tickScope(tick jobs.Tick) scope {
-	return scope{"run", cty.ObjectVal(map[string]cty.Value{
+func tickScope(tick jobs.Tick) block.Scope {
+	return block.Scope{Name: runVariable, Value: cty.ObjectVal(map[string]cty.Value{
 		"job":             cty.StringVal(tick.Job),
 		"scheduled_at":    cty.StringVal(tick.ScheduledAt.Format(time.RFC3339Nano)),
 		"catch_up":        cty.BoolVal(tick.CatchUp),

@@ -1,8 +1,10 @@
-package config
+package block
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,7 +82,7 @@ func fileFunction(folder string) function.Function {
 				if secret {
 					named = "that this call names"
 				}
-				return cty.NilVal, &callError{"Unreadable file", fmt.Sprintf("The file %s cannot be read: %v.", named, withoutPath(err))}
+				return cty.NilVal, &callError{"Unreadable file", fmt.Sprintf("The file %s cannot be read: %v.", named, WithoutPath(err))}
 			}
 			return cty.StringVal(content).Mark(hiddenMark{}), nil
 		},
@@ -109,6 +111,14 @@ func readText(path string) (string, error) {
 		return "", fmt.Errorf("it is not UTF-8 text")
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// WithoutPath drops what a message that names the path already says.
+func WithoutPath(err error) error {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathError.Err
+	}
+	return err
 }
 
 // remember makes read return its first result for a path for ever, so that an action sees the file as it was when the

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 )
 
 // args decodes a list as the argument of an action for anEvent.
@@ -18,10 +20,13 @@ func args(t *testing.T, source string) []any {
 		t.Fatal(diags)
 	}
 	var got []any
-	d := &decoder{functions: functions(".", testEnv), scope: eventScope(anEvent()), diags: &diags, hidden: true}
-	d.values(&got)(&hclsyntax.Attribute{Name: "args", Expr: expr})
-	if diags.HasErrors() {
-		t.Fatal(diags)
+	found := &hclsyntax.Block{Type: "sql", Body: &hclsyntax.Body{
+		Attributes: hclsyntax.Attributes{"args": &hclsyntax.Attribute{Name: "args", Expr: expr}},
+	}}
+	err := block.NewLanguage("config.hcl", testEnv, nil, "").Evaluate(found,
+		func() block.Scope { return eventScope(anEvent()) }, []block.Argument{{Name: "args", Value: block.List(&got)}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return got
 }
@@ -58,7 +63,7 @@ func TestWhereStatementsRun(t *testing.T) {
 	} {
 		config := parse(t, test.source)
 		e := config.Elections[0]
-		inTransaction := len(e.Handlers) > 0 && e.Handlers[0].HandleTx != nil
+		inTransaction := len(e.Handlers) > 0 && workOf(config, Resources{}).Handlers[0].HandleTx != nil
 		if inTransaction != test.inTransaction || e.NeedsSessions != test.ownSession {
 			t.Errorf("%s: in a transaction %t, needs sessions %t", name, inTransaction, e.NeedsSessions)
 		}
@@ -71,7 +76,7 @@ func TestArgsThatFail(t *testing.T) {
 	config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nsql {\nstatement = \"select $1\"\nargs = [event.payload.id]\n}\n}")
 	event := anEvent()
 	event.Payload = []byte(`"sesame"`)
-	err := config.Elections[0].Handlers[0].HandleTx(t.Context(), nil, event)
+	err := workOf(config, Resources{}).Handlers[0].HandleTx(t.Context(), nil, event)
 	const want = "evaluate args of sql at config.hcl:7: Unsupported attribute"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
 		t.Errorf("error = %v\nwant    %s", err, want)

@@ -1,4 +1,4 @@
-package config
+package block
 
 import (
 	"fmt"
@@ -11,21 +11,15 @@ import (
 // hiddenMark is on every value that comes from env or file, and on all that is computed from one: it must not be printed.
 type hiddenMark struct{}
 
-// evaluate gives the value of an argument, without marks. It is cty.NilVal where something was wrong, which is then reported.
+// Evaluate gives the value of an argument, without marks. It is cty.NilVal where something was wrong, which is then reported.
 // It may be null, and it is not wholly known where the expression uses the variable of the scope and the file is only loaded.
-func (d *decoder) evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden bool) {
+func (d *Decoder) Evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden bool) {
 	if d.refuseNames(attr.Expr) {
 		return cty.NilVal, false
 	}
-	context := &hcl.EvalContext{Functions: d.functions, Variables: map[string]cty.Value{}}
-	if d.scope.name != "" {
-		context.Variables[d.scope.name] = d.scope.value
-	}
-	value, diags := attr.Expr.Value(context)
+	value, diags := d.language.Value(attr.Expr, d.scope)
 	if diags.HasErrors() {
-		for _, diag := range diags {
-			*d.diags = append(*d.diags, polish(diag))
-		}
+		*d.diags = append(*d.diags, diags...)
 		return cty.NilVal, false
 	}
 	value, marks := value.UnmarkDeep()
@@ -37,6 +31,22 @@ func (d *decoder) evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden b
 		d.concealed[attr.Name] = true
 	}
 	return value, hidden
+}
+
+// Value is what an expression gives with the variable of a scope. The mistakes repeat no value.
+func (l *Language) Value(expr hclsyntax.Expression, in Scope) (cty.Value, hcl.Diagnostics) {
+	context := &hcl.EvalContext{Functions: l.functions}
+	if in.Name != "" {
+		context.Variables = map[string]cty.Value{in.Name: in.Value}
+	}
+	value, diags := expr.Value(context)
+	if !diags.HasErrors() {
+		return value, nil
+	}
+	for i, diag := range diags {
+		diags[i] = polish(diag)
+	}
+	return cty.NilVal, diags
 }
 
 // polish replaces HCL's frame around an error of one of our functions, and drops the values that HCL's own writer would print.
@@ -56,55 +66,55 @@ func polish(diag *hcl.Diagnostic) *hcl.Diagnostic {
 	return polished
 }
 
-// text is a string and whether it may be printed.
-type text struct {
-	value  string
-	hidden bool
+// Text is a string and whether it has to stay out of messages.
+type Text struct {
+	Value  string
+	Hidden bool
 }
 
-// shown begins a sentence about the value.
-func (t text) shown() string {
-	if t.hidden {
+// Shown begins a sentence about the value.
+func (t Text) Shown() string {
+	if t.Hidden {
 		return "The value (not shown: it may be secret)"
 	}
-	return fmt.Sprintf("%q", t.value)
+	return fmt.Sprintf("%q", t.Value)
 }
 
-// hint is a sentence that repeats the value or a part of it, left out where the value may not be printed.
-func (t text) hint(format string, args ...any) string {
-	if t.hidden {
+// Hint is a sentence that repeats the value or a part of it, left out where the value may not be printed.
+func (t Text) Hint(format string, args ...any) string {
+	if t.Hidden {
 		return ""
 	}
 	return " " + fmt.Sprintf(format, args...)
 }
 
-// getString evaluates a string argument. A number is refused: where a string is wanted it is mostly a duration without a unit.
-func (d *decoder) getString(attr *hclsyntax.Attribute) (text, bool) {
-	value, hidden := d.evaluate(attr)
-	if value == cty.NilVal || !d.usable(attr, value) {
-		return text{}, false
+// Text evaluates a string argument. A number is refused: where a string is wanted it is mostly a duration without a unit.
+func (d *Decoder) Text(attr *hclsyntax.Attribute) (Text, bool) {
+	value, hidden := d.Evaluate(attr)
+	if value == cty.NilVal || !d.Usable(attr, value) {
+		return Text{}, false
 	}
 	if value.Type() != cty.String && value.Type() != cty.DynamicPseudoType {
-		d.report("Wrong type", attr.Expr.Range(), "The argument %s is a string, not %s.", attr.Name, article(value.Type()))
-		return text{}, false
+		d.Report("Wrong type", attr.Expr.Range(), "The argument %s is a string, not %s.", attr.Name, Article(value.Type()))
+		return Text{}, false
 	}
 	if !value.IsKnown() {
-		return text{}, false
+		return Text{}, false
 	}
-	return text{value.AsString(), hidden}, true
+	return Text{value.AsString(), hidden}, true
 }
 
-// usable refuses null: to leave an argument out, one leaves it out.
-func (d *decoder) usable(attr *hclsyntax.Attribute, value cty.Value) bool {
+// Usable refuses null: to leave an argument out, one leaves it out.
+func (d *Decoder) Usable(attr *hclsyntax.Attribute, value cty.Value) bool {
 	if value.IsNull() {
-		d.report("Missing value", attr.Expr.Range(),
+		d.Report("Missing value", attr.Expr.Range(),
 			"The argument %s must not be null. Leave the line out for the default.", attr.Name)
 	}
 	return !value.IsNull()
 }
 
-// article names a type in the middle of a sentence.
-func article(t cty.Type) string {
+// Article names a type in the middle of a sentence.
+func Article(t cty.Type) string {
 	switch {
 	case t == cty.Number:
 		return "a number"
