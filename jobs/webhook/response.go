@@ -22,8 +22,8 @@ const (
 	retryAfterMost = time.Hour             // of what a receiver may ask for
 )
 
-// readResponse reads the response up to the bound and returns its start in the form that an error message ends with. How the
-// body ends does not matter: the status has said it all. The report gets more of it, if there is one.
+// readResponse reads the response up to the bound and returns its start in the form that an error message ends with.
+// How the body ends does not matter: the status has said it all. The report gets more of it, if there is one.
 func readResponse(body io.Reader, report *jobs.Report) string {
 	start, _ := io.ReadAll(io.LimitReader(body, responseQuoted))
 	var kept int64
@@ -46,7 +46,8 @@ func readResponse(body io.Reader, report *jobs.Report) string {
 	return ": " + text
 }
 
-// retryAfter is how long a receiver that is overloaded asks to be left alone. One that asks for no time at all gets the usual backoff.
+// retryAfter is how long a receiver that is overloaded asks to be left alone. One that asks for no time at all gets the
+// usual backoff.
 func retryAfter(response *http.Response, now time.Time) (wait time.Duration, ok bool) {
 	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
 		return 0, false

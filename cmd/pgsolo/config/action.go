@@ -23,7 +23,8 @@ func actionKinds() []actionKind { return []actionKind{execKind(), webhookKind(),
 type actionKind struct {
 	name string
 
-	// needsSession: the action runs in the transaction of an event of the log, by runTx, and elsewhere on one of tools.sessions.
+	// needsSession: the action runs in the transaction of an event of the log, by runTx, and elsewhere on one of
+	// tools.sessions.
 	needsSession bool
 
 	// discreet: what validate says may always be printed, because it repeats no value.
@@ -33,8 +34,8 @@ type actionKind struct {
 	make func(tools) boundAction
 }
 
-// boundAction is an action and the arguments that fill in its fields. After those are decoded, validate says what is wrong with the
-// whole, in a *jobs.FieldError where it is one field, and run does it.
+// boundAction is an action and the arguments that fill in its fields. After those are decoded, validate says what is
+// wrong with the whole, in a *jobs.FieldError where it is one field, and run does it.
 type boundAction struct {
 	arguments []block.Argument
 	validate  func() error
@@ -49,8 +50,9 @@ type tools struct {
 	sessions *pgxpool.Pool
 }
 
-// action describes what a handler or a cron job does: a block whose arguments are decoded when the file is loaded, to check them, and
-// again for each event or tick. Decoding costs microseconds, next to the process or the request that follows.
+// action describes what a handler or a cron job does: a block whose arguments are decoded when the file is loaded, to
+// check them, and again for each event or tick. Decoding costs microseconds, next to the process or the request that
+// follows.
 type action struct {
 	kind     actionKind
 	found    *hclsyntax.Block
@@ -60,7 +62,8 @@ type action struct {
 // needsSession is false for an action that is missing.
 func (a *action) needsSession() bool { return a != nil && a.kind.needsSession }
 
-// resolve evaluates the arguments with the variable of the scope. The error names the place of the argument that failed.
+// resolve evaluates the arguments with the variable of the scope. The error names the place of the argument that
+// failed.
 func (a *action) resolve(with tools, variable func() block.Scope) (boundAction, error) {
 	bound := a.kind.make(with)
 	return bound, a.language.Evaluate(a.found, variable, bound.arguments)

@@ -17,8 +17,8 @@ type Resources struct {
 	Logger     hclog.Logger // what actions log to; default: none
 	HTTPClient *http.Client // of all webhooks, as webhook.NewClient makes it; default: a new connection for each request
 
-	// Sessions are those of statements that run outside of the log's transactions, by the name of the election, for those that have
-	// NeedsSessions. They bear the leader's name.
+	// Sessions are those of statements that run outside of the log's transactions, by the name of the election, for
+	// those that have NeedsSessions. They bear the leader's name.
 	Sessions map[string]*pgxpool.Pool
 }
 

@@ -15,16 +15,16 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// condition is the when of a handler. It is evaluated for each event, by several goroutines at once, and so it converts only
-// those parts of an event that it asks for.
+// condition is the when of a handler. It is evaluated for each event, by several goroutines at once, and so it converts
+// only those parts of an event that it asks for.
 type condition struct {
 	attr     *hclsyntax.Attribute
 	language *block.Language
 	fields   map[string]func(jobs.Event) cty.Value // those that it asks for
 }
 
-// candidateFields are those that a condition may ask for: what differs between two attempts, or two handlers, is no property of
-// the event.
+// candidateFields are those that a condition may ask for: what differs between two attempts, or two handlers, is no
+// property of the event.
 func candidateFields() map[string]func(jobs.Event) cty.Value {
 	fields := eventFields()
 	for _, name := range []string{"attempt", "term", "idempotency_key"} {

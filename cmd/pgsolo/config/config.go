@@ -20,8 +20,8 @@ type Config struct {
 	crons []jobs.Cron // those of all elections, in the order of the file
 }
 
-// Error is all that is wrong with a configuration. Error gives the first mistake in one line; Write shows every one with its
-// source.
+// Error is all that is wrong with a configuration. Error gives the first mistake in one line; Write shows every one
+// with its source.
 type Error = block.Error
 
 // Crons are the cron jobs of all elections, in the order of the file, without Run.
@@ -50,11 +50,13 @@ type Election struct {
 	PollInterval time.Duration // 10 ms up to, not including, 1 s; default 900 ms
 	Drain        time.Duration // 0 or more; default 20 s
 
-	// What the leader of this election runs: the handlers and jobs that name it, and for the first one those that name none.
+	// What the leader of this election runs: the handlers and jobs that name it, and for the first one those that name
+	// none.
 	Handlers []Handler
 	Crons    []Cron
 
-	// NeedsSessions: some of them run SQL outside of the log's transactions. Then Bind needs sessions for this election.
+	// NeedsSessions: some of them run SQL outside of the log's transactions. Then Bind needs sessions for this
+	// election.
 	NeedsSessions bool
 }
 
@@ -62,7 +64,8 @@ type Election struct {
 type Handler struct {
 	jobs.Handler // without Handle, HandleTx and When
 
-	// InTransaction: its action runs in the transaction that marks the event as done, as HandleTx, and elsewhere as Handle.
+	// InTransaction: its action runs in the transaction that marks the event as done, as HandleTx, and elsewhere as
+	// Handle.
 	InTransaction bool
 
 	when   *condition // nil: all events

@@ -81,7 +81,8 @@ func (doc *document) checkJitter(found *hclsyntax.Block, job jobs.Cron) {
 	}
 }
 
-// shortestDistance is the time between the two neighbours that are nearest to each other among the first ticks of a year.
+// shortestDistance is the time between the two neighbours that are nearest to each other among the first ticks of a
+// year.
 func shortestDistance(expressions []string) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
 	schedules, err := jobs.ParseSchedules(expressions, time.UTC)

@@ -11,7 +11,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 )
 
-// Load reads and decodes the file at path. env looks up environment variables, as os.LookupEnv does. The error is an *Error.
+// Load reads and decodes the file at path. env looks up environment variables, as os.LookupEnv does. The error is an
+// *Error.
 func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
@@ -20,8 +21,8 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	return Parse(path, src, env)
 }
 
-// Parse decodes src. The filename is used in messages, and its folder is where relative paths of file() begin. The error is
-// an *Error.
+// Parse decodes src. The filename is used in messages, and its folder is where relative paths of file() begin. The
+// error is an *Error.
 func Parse(filename string, src []byte, env func(string) (string, bool)) (*Config, error) {
 	doc := newDocument(filename, env)
 	if err := doc.Decode(filename, src, "the configuration", doc.grammar()); err != nil {
@@ -56,7 +57,8 @@ func newDocument(filename string, env func(string) (string, bool)) *document {
 	return &document{Decoder: block.NewDecoder(language), language: language, config: defaults(), taken: block.Names{}}
 }
 
-// grammar lists the blocks of the file in the order in which they are decoded: topics and elections before what names them.
+// grammar lists the blocks of the file in the order in which they are decoded: topics and elections before what names
+// them.
 func (doc *document) grammar() block.Body {
 	return block.Body{Blocks: []block.Block{
 		{Kind: "postgres", Single: true, Required: true, Example: `postgres { url = env("DATABASE_URL") }`, Open: doc.postgres},

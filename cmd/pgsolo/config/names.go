@@ -7,8 +7,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 )
 
-// maxNameBytes is PostgreSQL's limit for identifiers and for channels of NOTIFY. Names keep to it so that they can appear in
-// application_name and in identifiers.
+// maxNameBytes is PostgreSQL's limit for identifiers and for channels of NOTIFY. Names keep to it so that they can
+// appear in application_name and in identifiers.
 const maxNameBytes = 63
 
 // checkName says what is wrong with the name of an election, a topic, a handler or a cron job.

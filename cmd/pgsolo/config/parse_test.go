@@ -35,7 +35,8 @@ func TestLoadFolder(t *testing.T) {
 	}
 }
 
-// FuzzParse requires that no input panics, and that what is refused can be shown without the secrets of the environment.
+// FuzzParse requires that no input panics, and that what is refused can be shown without the secrets of the
+// environment.
 func FuzzParse(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {

@@ -26,8 +26,8 @@ func (doc *document) postgres(found *hclsyntax.Block) block.Body {
 	}
 }
 
-// checkPostgresURL says what is wrong with a connection URL. It never repeats a part of it, because a broken URL may have its
-// password in any part, and so may the parser's message.
+// checkPostgresURL says what is wrong with a connection URL. It never repeats a part of it, because a broken URL may
+// have its password in any part, and so may the parser's message.
 func checkPostgresURL(given block.Text) string {
 	const form = " Write postgres://user:password@host:5432/database, with special characters of the password percent-encoded."
 	scheme, _, ok := strings.Cut(given.Value, "://")

@@ -88,7 +88,8 @@ func TestReferenceDecodes(t *testing.T) {
 	}
 }
 
-// TestReferenceStatesDefaults compares the reference with a file that sets nothing, so that a default which changes is noticed.
+// TestReferenceStatesDefaults compares the reference with a file that sets nothing, so that a default which changes is
+// noticed.
 func TestReferenceStatesDefaults(t *testing.T) {
 	full, err := Load(reference, testEnv)
 	if err != nil {

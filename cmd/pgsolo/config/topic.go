@@ -34,8 +34,8 @@ func checkTopicName(name string) string {
 	return checkName(name)
 }
 
-// checkTopic requires a declared topic: a misspelled one would wait for events for ever. Where any topic is accepted, that
-// cannot be told.
+// checkTopic requires a declared topic: a misspelled one would wait for events for ever. Where any topic is accepted,
+// that cannot be told.
 func (doc *document) checkTopic(given block.Text) string {
 	names := doc.config.topicNames()
 	switch {

@@ -17,8 +17,8 @@ const (
 	runVariable   = "run"
 )
 
-// The fields of the variables event and run are listed twice: as what is known of them when the file is loaded, and as they
-// are. A test holds the two together.
+// The fields of the variables event and run are listed twice: as what is known of them when the file is loaded, and as
+// they are. A test holds the two together.
 
 func unknownEvent() block.Scope {
 	return block.Scope{Name: eventVariable, Value: cty.ObjectVal(map[string]cty.Value{
@@ -83,8 +83,8 @@ func tickScope(tick jobs.Tick) block.Scope {
 	})}
 }
 
-// payloadValue is the payload decoded, if it is JSON, and else the string that it is. Package json bounds the depth of the
-// nesting. Package cty has a decoder too, which refuses an object with a name that is not in Unicode NFC.
+// payloadValue is the payload decoded, if it is JSON, and else the string that it is. Package json bounds the depth of
+// the nesting. Package cty has a decoder too, which refuses an object with a name that is not in Unicode NFC.
 func payloadValue(payload []byte) cty.Value {
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	decoder.UseNumber() // whatever its size and precision

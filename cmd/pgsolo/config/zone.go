@@ -21,7 +21,8 @@ func zone(to **time.Location) block.Value {
 	}
 }
 
-// checkZone says what is wrong with the name of a time zone. The zone of the machine is refused: replicas may differ in it.
+// checkZone says what is wrong with the name of a time zone. The zone of the machine is refused: replicas may differ in
+// it.
 func checkZone(given block.Text) string {
 	const form = " Write a name of the IANA time zone database, such as Europe/Berlin or UTC."
 	if given.Value == "" || given.Value == "Local" {

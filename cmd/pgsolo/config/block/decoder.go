@@ -11,7 +11,8 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// Language is what the expressions of a file may use. It does not change, and may be used by several goroutines at once.
+// Language is what the expressions of a file may use. It does not change, and may be used by several goroutines at
+// once.
 type Language struct {
 	// Variables says of each variable where it exists, as in "in the action of a handler".
 	Variables map[string]string
@@ -22,8 +23,8 @@ type Language struct {
 	functions map[string]function.Function
 }
 
-// NewLanguage returns the language of a file: its folder is where relative paths of the function file begin, and env looks up
-// the variables of the function env, as os.LookupEnv does.
+// NewLanguage returns the language of a file: its folder is where relative paths of the function file begin, and env
+// looks up the variables of the function env, as os.LookupEnv does.
 func NewLanguage(filename string, env func(string) (string, bool), variables map[string]string, elsewhere string) *Language {
 	return &Language{functions: functions(filepath.Dir(filename), env), Variables: variables, Elsewhere: elsewhere}
 }
@@ -37,8 +38,8 @@ type Decoder struct {
 	// hidden keeps every value out of messages, because the variable has a value that may be secret.
 	hidden bool
 
-	// What Evaluate notes about the arguments of one block: whether one has to wait for the variable, and which have values that
-	// may not be printed (nil: not noted).
+	// What Evaluate notes about the arguments of one block: whether one has to wait for the variable, and which have
+	// values that may not be printed (nil: not noted).
 	late      bool
 	concealed map[string]bool
 }
@@ -101,8 +102,8 @@ func (d *Decoder) Waits() bool { return d.late }
 // Conceals says that the value of an argument may not be printed, because it comes from env or file.
 func (d *Decoder) Conceals(argument string) bool { return d.concealed[argument] }
 
-// Evaluate decodes the arguments of a block that was decoded without mistakes again, with the value of the variable, which is not
-// asked for unless an expression uses it. The error names the argument and its line, and no value.
+// Evaluate decodes the arguments of a block that was decoded without mistakes again, with the value of the variable,
+// which is not asked for unless an expression uses it. The error names the argument and its line, and no value.
 func (l *Language) Evaluate(found *hclsyntax.Block, variable func() Scope, arguments []Argument) error {
 	var diags hcl.Diagnostics
 	d := &Decoder{language: l, diags: &diags, hidden: true}

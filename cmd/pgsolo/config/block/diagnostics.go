@@ -68,8 +68,8 @@ func (e *Error) First() *hcl.Diagnostic { return e.diags[0] }
 // Len is the number of mistakes.
 func (e *Error) Len() int { return len(e.diags) }
 
-// Write shows every mistake with the lines of the source, the wrong part underlined. Lines are at most width columns wide; 0
-// means any width. Colour asks for terminal escape sequences.
+// Write shows every mistake with the lines of the source, the wrong part underlined. Lines are at most width columns
+// wide; 0 means any width. Colour asks for terminal escape sequences.
 func (e *Error) Write(w io.Writer, width int, colour bool) error {
 	var out bytes.Buffer
 	renderer := renderer{out: &out, file: e.file, width: width, colour: colour}

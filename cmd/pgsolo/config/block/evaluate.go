@@ -8,11 +8,13 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// hiddenMark is on every value that comes from env or file, and on all that is computed from one: it must not be printed.
+// hiddenMark is on every value that comes from env or file, and on all that is computed from one: it must not be
+// printed.
 type hiddenMark struct{}
 
-// Evaluate gives the value of an argument, without marks. It is cty.NilVal where something was wrong, which is then reported.
-// It may be null, and it is not wholly known where the expression uses the variable of the scope and the file is only loaded.
+// Evaluate gives the value of an argument, without marks. It is cty.NilVal where something was wrong, which is then
+// reported. It may be null, and it is not wholly known where the expression uses the variable of the scope and the file
+// is only loaded.
 func (d *Decoder) Evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden bool) {
 	if d.refuseNames(attr.Expr) {
 		return cty.NilVal, false
@@ -49,7 +51,8 @@ func (l *Language) Value(expr hclsyntax.Expression, in Scope) (cty.Value, hcl.Di
 	return cty.NilVal, diags
 }
 
-// polish replaces HCL's frame around an error of one of our functions, and drops the values that HCL's own writer would print.
+// polish replaces HCL's frame around an error of one of our functions, and drops the values that HCL's own writer would
+// print.
 func polish(diag *hcl.Diagnostic) *hcl.Diagnostic {
 	polished := &hcl.Diagnostic{Severity: diag.Severity, Summary: diag.Summary, Detail: diag.Detail, Subject: diag.Subject}
 	if expr, ok := diag.Expression.(hclsyntax.Expression); ok && diag.Subject != nil && expr.Range().Start == diag.Subject.Start {
@@ -88,7 +91,8 @@ func (t Text) Hint(format string, args ...any) string {
 	return " " + fmt.Sprintf(format, args...)
 }
 
-// Text evaluates a string argument. A number is refused: where a string is wanted it is mostly a duration without a unit.
+// Text evaluates a string argument. A number is refused: where a string is wanted it is mostly a duration without a
+// unit.
 func (d *Decoder) Text(attr *hclsyntax.Attribute) (Text, bool) {
 	value, hidden := d.Evaluate(attr)
 	if value == cty.NilVal || !d.Usable(attr, value) {

@@ -40,8 +40,8 @@ type Block struct {
 
 	CheckName func(string) string // says what is wrong with the label; nil: nothing
 
-	// Open makes the place for one block of this kind and says what may stand in it. It must not read the block's body, and
-	// changes nothing: it is also called for the names in the body alone.
+	// Open makes the place for one block of this kind and says what may stand in it. It must not read the block's body,
+	// and changes nothing: it is also called for the names in the body alone.
 	Open func(*hclsyntax.Block) Body
 }
 

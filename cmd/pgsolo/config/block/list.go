@@ -10,8 +10,9 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// List takes a list whose elements may be anything, null too: scalars as they are, numbers as json.Number, lists and objects as
-// json.RawMessage. Elements that are not known yet have their places, so that they can be counted: nothing waits for them.
+// List takes a list whose elements may be anything, null too: scalars as they are, numbers as json.Number, lists and
+// objects as json.RawMessage. Elements that are not known yet have their places, so that they can be counted: nothing
+// waits for them.
 func List(to *[]any) Value {
 	return func(d *Decoder, attr *hclsyntax.Attribute) {
 		late := d.late

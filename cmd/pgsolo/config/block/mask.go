@@ -5,9 +5,9 @@ import (
 	"regexp"
 )
 
-// mask replaces secrets that are written into the source by as many asterisks: the string of an argument called secret, or
-// of an environment variable or a header with such a name, and the password of a URL. It works on the text, since a file
-// with a syntax error has to be masked too.
+// mask replaces secrets that are written into the source by as many asterisks: the string of an argument called secret,
+// or of an environment variable or a header with such a name, and the password of a URL. It works on the text, since a
+// file with a syntax error has to be masked too.
 //
 // Everything keeps its position. A template's ${…} inside of a secret is masked with it.
 func mask(src []byte) []byte {

@@ -11,8 +11,8 @@ import (
 	"github.com/mitchellh/go-wordwrap"
 )
 
-// renderer writes diagnostics in the style of HCL's own text writer, with two differences that it cannot be asked for: the
-// underlining does not need a colour terminal, and the values of variables are never printed.
+// renderer writes diagnostics in the style of HCL's own text writer, with two differences that it cannot be asked for:
+// the underlining does not need a colour terminal, and the values of variables are never printed.
 type renderer struct {
 	out    *bytes.Buffer
 	file   *hcl.File // nil: no source

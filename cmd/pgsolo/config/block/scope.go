@@ -20,7 +20,8 @@ type Scope struct {
 // IsVariable says that a variable exists somewhere in the file.
 func (d *Decoder) IsVariable(name string) bool { return d.language.Variables[name] != "" }
 
-// refuseNames reports the functions, variables and fields of an expression that do not exist. HCL would stop at the first one.
+// refuseNames reports the functions, variables and fields of an expression that do not exist. HCL would stop at the
+// first one.
 func (d *Decoder) refuseNames(expr hclsyntax.Expression) (refused bool) {
 	before := len(*d.diags)
 	for _, traversal := range expr.Variables() {
@@ -88,8 +89,9 @@ func FieldOf(step hcl.Traverser) (name string, at hcl.Range, ok bool) {
 	return "", hcl.Range{}, false
 }
 
-// refuseCall reports an unknown function, and a call of env or file that depends on a variable: what they read is settled when
-// the configuration is loaded, so that no producer of an event can choose a file or a variable of this process.
+// refuseCall reports an unknown function, and a call of env or file that depends on a variable: what they read is
+// settled when the configuration is loaded, so that no producer of an event can choose a file or a variable of this
+// process.
 func (d *Decoder) refuseCall(call *hclsyntax.FunctionCallExpr) {
 	if _, ok := d.language.functions[call.Name]; !ok {
 		known := slices.Sorted(maps.Keys(d.language.functions))

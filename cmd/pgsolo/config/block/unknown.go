@@ -41,8 +41,8 @@ func (b Body) blockNames() []string {
 	return names
 }
 
-// HasUnknownBlock says whether there is a block in found that the grammar does not have. It is reported already, and perhaps
-// another one misspelled.
+// HasUnknownBlock says whether there is a block in found that the grammar does not have. It is reported already, and
+// perhaps another one misspelled.
 func (b Body) HasUnknownBlock(found *hclsyntax.Block) bool {
 	for _, inner := range found.Body.Blocks {
 		if !slices.Contains(b.blockNames(), inner.Type) {
@@ -63,8 +63,8 @@ func (b Body) IsMeant(name string, in *hclsyntax.Body) bool {
 	return false
 }
 
-// hintArgument says what the author of an unknown argument may have meant: a block of that name, an argument of a similar
-// name, or an argument that belongs into a block further in.
+// hintArgument says what the author of an unknown argument may have meant: a block of that name, an argument of a
+// similar name, or an argument that belongs into a block further in.
 func (b Body) hintArgument(name string) string {
 	if slices.Contains(b.blockNames(), name) {
 		return fmt.Sprintf(" Did you mean the block %s { … }, without the equals sign?", name)
