@@ -55,7 +55,8 @@ func cancel(session *pgconn.PgConn, ended <-chan struct{}, giveUp func()) error 
 		case <-ended:
 			return err
 		case <-ctx.Done():
-			_ = session.Conn().Close() // at once, or the server would not see for as long as the statement runs that nobody waits for it
+			// At once, or the server would not see for as long as the statement runs that nobody waits for it.
+			_ = session.Conn().Close()
 			giveUp()
 			return context.Cause(ctx)
 		case <-repeat.C:
@@ -77,7 +78,8 @@ func (s Statement) explain(ctx, waiting context.Context, err error) error {
 	case err == nil:
 		return nil
 	case waiting.Err() != nil:
-		return fmt.Errorf("run statement: %w: it may still run: the server has not ended it within %s", context.Cause(ctx), cancelTime)
+		return fmt.Errorf("run statement: %w: it may still run: the server has not ended it within %s",
+			context.Cause(ctx), cancelTime)
 	case ctx.Err() != nil && ok && refused.Code == queryCanceled:
 		return fmt.Errorf("run statement: cancelled: %w", context.Cause(ctx))
 	case ctx.Err() != nil && !ok: // the connection is lost, too

@@ -48,7 +48,8 @@ func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
 		return err
 	}
 	if session.TxStatus() != idle {
-		return errors.New("run statement: it has left a transaction open, which is rolled back: a statement is a transaction by itself")
+		return errors.New("run statement: it has left a transaction open, which is rolled back: a statement is a " +
+			"transaction by itself")
 	}
 	fmt.Fprintln(invocation.Report, tag)
 	return nil
@@ -65,13 +66,14 @@ func (s Statement) RunTx(ctx context.Context, tx pgx.Tx) error {
 	if _, err := s.execute(ctx, session, values); err != nil {
 		refused, ok := errors.AsType[*pgconn.PgError](err)
 		if ok && (refused.Code == activeTransaction || refused.Code == terminationRefused) {
-			return fmt.Errorf("%w: a handler of a topic runs its statement in the transaction that marks the event as done; "+
-				"a cron job does not", err)
+			return fmt.Errorf("%w: a handler of a topic runs its statement in the transaction that marks the event "+
+				"as done; a cron job does not", err)
 		}
 		return err
 	}
 	if session.TxStatus() == idle {
-		return errors.New("run statement: it has ended the transaction that marks the event as done: leave that to its owner")
+		return errors.New("run statement: it has ended the transaction that marks the event as done: leave that to " +
+			"its owner")
 	}
 	return nil
 }

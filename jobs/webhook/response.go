@@ -12,12 +12,13 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/printable"
 )
 
+// Of a response.
 const (
 	cutMark = "…" // ends a response of which there was more
 
-	responseQuoted = 2 << 10               // bytes of a response that an error quotes
-	responseKept   = 64<<10 - len(cutMark) // bytes of a response that a report gets; with the mark no more than it keeps
-	responseRead   = 1 << 20               // bytes of a response that are read, so that the connection can be used again
+	responseQuoted = 2 << 10               // bytes that an error quotes
+	responseKept   = 64<<10 - len(cutMark) // bytes that a report gets; with the mark no more than it keeps
+	responseRead   = 1 << 20               // bytes that are read, so that the connection can be used again
 	responseTime   = time.Second           // how long a response is read after its headers
 	retryAfterMost = time.Hour             // of what a receiver may ask for
 )

@@ -135,7 +135,8 @@ func (doc *document) oneAction(owner *hclsyntax.Block, grammar block.Body, given
 			"%s does nothing. Add exactly one of the blocks %s.", block.Describe(owner), strings.Join(names, ", "))
 		return nil
 	}
-	slices.SortFunc(given, func(a, b *action) int { return a.found.TypeRange.Start.Byte - b.found.TypeRange.Start.Byte })
+	slices.SortFunc(given,
+		func(a, b *action) int { return a.found.TypeRange.Start.Byte - b.found.TypeRange.Start.Byte })
 	for _, extra := range given[1:] {
 		doc.Report("Two actions", extra.found.TypeRange,
 			"%s has an action already. Make two %s blocks of it, one for each.", block.Describe(owner), owner.Type).

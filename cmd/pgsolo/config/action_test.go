@@ -44,7 +44,8 @@ func anEvent() jobs.Event {
 }
 
 func aTick() jobs.Tick {
-	return jobs.Tick{Job: "nightly", ScheduledAt: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), CatchUp: true, Attempt: 1, Term: 7}
+	return jobs.Tick{Job: "nightly", ScheduledAt: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), CatchUp: true,
+		Attempt: 1, Term: 7}
 }
 
 func TestEventExpressions(t *testing.T) {
@@ -70,7 +71,8 @@ func TestEventExpressions(t *testing.T) {
 				method  = event.attempt > 1 ? "PUT" : "POST"
 				headers = {
 					x-tenant = upper(event.headers.tenant)
-					x-all    = jsonencode([event.id, event.topic, event.channel, event.key, event.created_at, event.attempt, event.term, event.idempotency_key])
+					x-all    = jsonencode([event.id, event.topic, event.channel, event.key, event.created_at,
+						event.attempt, event.term, event.idempotency_key])
 				}
 			}
 		}`)
@@ -101,7 +103,8 @@ func TestTickExpressions(t *testing.T) {
 		cron "nightly" {
 			schedule = "@daily"
 			exec {
-				command = ["/bin/sh", "-c", "printf '%s ' \"$@\" $CATCH_UP > `+out+`", "sh", run.job, run.scheduled_at, run.attempt, run.term, run.idempotency_key, run.manual]
+				command = ["/bin/sh", "-c", "printf '%s ' \"$@\" $CATCH_UP > `+out+`", "sh",
+					run.job, run.scheduled_at, run.attempt, run.term, run.idempotency_key, run.manual]
 				env     = { CATCH_UP = run.catch_up }
 			}
 		}`)
@@ -126,7 +129,8 @@ func TestActionLogger(t *testing.T) {
 		}`)
 	var log bytes.Buffer
 	resources := Resources{Logger: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})}
-	if err := workOf(config, resources).Handlers[0].Handle(context.Background(), jobs.Event{Handler: "h", Channel: "c"}); err != nil {
+	if err := workOf(config, resources).Handlers[0].Handle(context.Background(),
+		jobs.Event{Handler: "h", Channel: "c"}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "a line") {
@@ -136,16 +140,23 @@ func TestActionLogger(t *testing.T) {
 
 func TestEvaluationErrors(t *testing.T) {
 	for _, test := range []struct{ name, arguments, payload, want string }{
-		{"missing field", `url = "https://example.com/${event.payload.id}"`, `{}`, `evaluate url of webhook at config.hcl:6: Unsupported attribute: This object does not have an attribute named "id".`},
-		{"missing header", `url = event.headers.url`, `{}`, `evaluate url of webhook at config.hcl:6: Missing map element`},
+		{"missing field", `url = "https://example.com/${event.payload.id}"`, `{}`,
+			`evaluate url of webhook at config.hcl:6: Unsupported attribute: This object does not have an attribute ` +
+				`named "id".`},
+		{"missing header", `url = event.headers.url`, `{}`,
+			`evaluate url of webhook at config.hcl:6: Missing map element`},
 		{"null", `url = event.payload.url`, `{"url": null}`, `evaluate url of webhook at config.hcl:6: Missing value`},
 		{"number", `url = event.payload`, `7`, `evaluate url of webhook at config.hcl:6: Wrong type`},
-		{"not a URL", `url = event.payload`, `"sesame://open"`, `evaluate url of webhook at config.hcl:6: Invalid url: The scheme of the URL is neither http nor https.`},
-		{"not a method", "url = \"https://example.com\"\nmethod = event.payload", `"sesame"`, `evaluate method of webhook at config.hcl:7: Invalid method`},
-		{"not JSON", `url = event.payload.url`, `{"sesame`, `evaluate url of webhook at config.hcl:6: Unsupported attribute`},
+		{"not a URL", `url = event.payload`, `"sesame://open"`,
+			`evaluate url of webhook at config.hcl:6: Invalid url: The scheme of the URL is neither http nor https.`},
+		{"not a method", "url = \"https://example.com\"\nmethod = event.payload", `"sesame"`,
+			`evaluate method of webhook at config.hcl:7: Invalid method`},
+		{"not JSON", `url = event.payload.url`, `{"sesame`,
+			`evaluate url of webhook at config.hcl:6: Unsupported attribute`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nwebhook {\n"+test.arguments+"\n}\n}")
+			config := parse(t,
+				"topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nwebhook {\n"+test.arguments+"\n}\n}")
 			event := anEvent()
 			event.Payload, event.Headers = []byte(test.payload), nil
 			err := workOf(config, Resources{}).Handlers[0].Handle(t.Context(), event)
@@ -169,12 +180,14 @@ func TestFileIsReadOnce(t *testing.T) {
 	config := parse(t, `
 		handler "h" {
 			channel = "c"
-			exec { command = ["/bin/sh", "-c", "printf %s \"$1\" > `+out+`", "sh", "${file("`+secret+`")}-${event.payload}"] }
+			exec { command = ["/bin/sh", "-c", "printf %s \"$1\" > `+out+`", "sh",
+				"${file("`+secret+`")}-${event.payload}"] }
 		}`)
 	if err := os.WriteFile(secret, []byte("second\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := workOf(config, Resources{}).Handlers[0].Handle(t.Context(), jobs.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
+	if err := workOf(config, Resources{}).Handlers[0].Handle(t.Context(),
+		jobs.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(out); err != nil || string(got) != "first-plain text" {
@@ -184,7 +197,8 @@ func TestFileIsReadOnce(t *testing.T) {
 
 // TestVariablesAgree holds the types that are assumed when a file is loaded against those of real events and ticks.
 func TestVariablesAgree(t *testing.T) {
-	for _, pair := range [][2]block.Scope{{unknownEvent(), eventScope(anEvent())}, {unknownTick(), tickScope(aTick())}} {
+	for _, pair := range [][2]block.Scope{{unknownEvent(), eventScope(anEvent())},
+		{unknownTick(), tickScope(aTick())}} {
 		assumed, real := pair[0].Value.Type().AttributeTypes(), pair[1].Value.Type().AttributeTypes()
 		if pair[0].Name != pair[1].Name || len(assumed) != len(real) {
 			t.Errorf("%s has %d fields, %s has %d", pair[0].Name, len(assumed), pair[1].Name, len(real))
@@ -200,14 +214,16 @@ func TestVariablesAgree(t *testing.T) {
 
 func TestPayloadValue(t *testing.T) {
 	deep := strings.Repeat("[", 200_000)
-	for _, payload := range []string{``, `{`, `[1`, `null`, `1e400`, `{"a":1,"a":2}`, "\xff", deep, deep + strings.Repeat("]", 200_000)} {
+	for _, payload := range []string{``, `{`, `[1`, `null`, `1e400`, `{"a":1,"a":2}`, "\xff", deep,
+		deep + strings.Repeat("]", 200_000)} {
 		value := payloadValue([]byte(payload))
 		if !json.Valid([]byte(payload)) && value.AsString() != payload && payload != "\xff" {
 			t.Errorf("payload %.20q became %.20q", payload, value.AsString())
 		}
 	}
 	decomposed := payloadValue([]byte(`{"e\u0301tat": 1, "other": [null, true]}`))
-	if !decomposed.Type().IsObjectType() || !decomposed.Type().HasAttribute("état") || !decomposed.Type().HasAttribute("other") {
+	if !decomposed.Type().IsObjectType() || !decomposed.Type().HasAttribute("état") ||
+		!decomposed.Type().HasAttribute("other") {
 		t.Errorf("an object with a name that is not in NFC became %#v", decomposed)
 	}
 }

@@ -14,8 +14,10 @@ import (
 
 // Resources are what actions run with. They belong to the caller, who closes them after the last action has ended.
 type Resources struct {
-	Logger     hclog.Logger // what actions log to; default: none
-	HTTPClient *http.Client // of all webhooks, as webhook.NewClient makes it; default: a new connection for each request
+	Logger hclog.Logger // what actions log to; default: none
+
+	// HTTPClient is of all webhooks, as webhook.NewClient makes it. Default: a new connection for each request.
+	HTTPClient *http.Client
 
 	// Sessions are those of statements that run outside of the log's transactions, by the name of the election, for
 	// those that have NeedsSessions. They bear the leader's name.

@@ -8,7 +8,8 @@ import (
 )
 
 func (doc *document) breaker(found *hclsyntax.Block, to *jobs.Breaker) block.Body {
-	given := jobs.Breaker{Failures: 1} // until the argument, which is required, is decoded: without failures there are no defaults
+	// The argument failures is required. Where it is missing the other two are checked all the same.
+	given := jobs.Breaker{Failures: 1}
 	return block.Body{
 		Arguments: []block.Argument{
 			{Name: "failures", Required: true, Example: "failures = 5", Value: block.Count(&given.Failures)},

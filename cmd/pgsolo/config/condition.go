@@ -54,17 +54,20 @@ func (doc *document) condition(to **condition) block.Value {
 		case !value.IsKnown():
 			*to = &condition{attr, doc.language, fieldsOf(attr.Expr)}
 		case hidden:
-			inner.Report("Constant condition", attr.Expr.Range(), "The condition is the same for every event. Remove it, or the handler.")
+			inner.Report("Constant condition", attr.Expr.Range(),
+				"The condition is the same for every event. Remove it, or the handler.")
 		case value.True():
 			inner.Report("Constant condition", attr.Expr.Range(), "The condition is true for every event. Remove it.")
 		default:
-			inner.Report("Constant condition", attr.Expr.Range(), "The condition is false for every event. Remove the handler.")
+			inner.Report("Constant condition", attr.Expr.Range(),
+				"The condition is false for every event. Remove the handler.")
 		}
 	}
 }
 
 func notCondition(value cty.Value) string {
-	return fmt.Sprintf("A condition is true or false, not %s. Compare it with something: event.key == \"a\".", block.Article(value.Type()))
+	return fmt.Sprintf("A condition is true or false, not %s. Compare it with something: event.key == \"a\".",
+		block.Article(value.Type()))
 }
 
 // holds says whether the handler gets the event. The error names the place, and no value of the event.
@@ -116,7 +119,9 @@ func fieldsOf(expr hclsyntax.Expression) map[string]func(jobs.Event) cty.Value {
 		}
 		member, _, ok := block.FieldOf(traversal[2])
 		members[member] = true
-		whole = whole || !ok || strings.ContainsFunc(member, func(r rune) bool { return r > unicode.MaxASCII }) // which HCL normalizes
+		// HCL normalizes other names.
+		ascii := !strings.ContainsFunc(member, func(r rune) bool { return r > unicode.MaxASCII })
+		whole = whole || !ok || !ascii
 	}
 	if !whole && len(members) > 0 {
 		used["payload"] = func(event jobs.Event) cty.Value { return payloadMembers(event.Payload, members) }

@@ -33,7 +33,8 @@ func (doc *document) cron(found *hclsyntax.Block) block.Body {
 			{Name: "timeout", Value: block.Duration(&job.Timeout, block.Positive)},
 		},
 		Blocks: append([]block.Block{
-			{Kind: "retry", Single: true, Open: func(found *hclsyntax.Block) block.Body { return doc.retry(found, &job.Retry) }},
+			{Kind: "retry", Single: true,
+				Open: func(found *hclsyntax.Block) block.Body { return doc.retry(found, &job.Retry) }},
 			{Kind: "history", Single: true, Open: func(*hclsyntax.Block) block.Body { return history(&job.History) }},
 		}, doc.actionBlocks(&actions, unknownTick())...),
 	}
@@ -59,7 +60,8 @@ func (doc *document) checkCatchUp(found *hclsyntax.Block, job jobs.Cron) {
 		return
 	}
 	diag := doc.Report("Invalid max_catch_up", attr.NameRange,
-		`With missed = %q at most one missed tick is made up for. Remove the argument, or set missed = "all".`, job.Missed)
+		`With missed = %q at most one missed tick is made up for. Remove the argument, or set missed = `+
+			`"all".`, job.Missed)
 	if other, ok := found.Body.Attributes["missed"]; ok {
 		diag.Extra = block.Related("the policy", other.SrcRange)
 	}
@@ -73,7 +75,8 @@ func (doc *document) checkJitter(found *hclsyntax.Block, job jobs.Cron) {
 	}
 	if shortest := shortestDistance(job.Schedules); job.Jitter > shortest {
 		diag := doc.Report("Invalid jitter", attr.Expr.Range(),
-			"Two ticks of the schedule are %s apart, and the first one could start after the second is due. Use at most %s.",
+			"Two ticks of the schedule are %s apart, and the first one could start after the second is due. Use at "+
+				"most %s.",
 			shortest, shortest)
 		if schedule, ok := found.Body.Attributes["schedule"]; ok {
 			diag.Extra = block.Related("the schedule", schedule.SrcRange)

@@ -91,7 +91,8 @@ func TestScheduleForms(t *testing.T) {
 
 func TestCronsKeepTheOrderOfTheFile(t *testing.T) {
 	job := func(name, election string) string {
-		return "cron \"" + name + "\" {\nschedule = \"@daily\"\nelection = \"" + election + "\"\nexec { command = [\"/bin/sh\"] }\n}\n"
+		return "cron \"" + name + "\" {\nschedule = \"@daily\"\nelection = \"" + election +
+			"\"\nexec { command = [\"/bin/sh\"] }\n}\n"
 	}
 	config := parse(t, "election \"a\" {}\nelection \"b\" {}\n"+job("z", "b")+job("y", "a")+job("x", "b"))
 	var got []string
@@ -106,7 +107,8 @@ func TestCronsKeepTheOrderOfTheFile(t *testing.T) {
 // FuzzSchedulePlace requires that what is underlined of a schedule lies within it, and is what the parser refuses.
 func FuzzSchedulePlace(f *testing.F) {
 	for _, seed := range []string{
-		"61 * * * *", "* * * 13 *", "0 6 é 13 *", "", "@dayly", "TZ=UTC @daily", "@every 1d", "\u212a * * * *", "1 2 3 İ=ü 5",
+		"61 * * * *", "* * * 13 *", "0 6 é 13 *", "", "@dayly", "TZ=UTC @daily", "@every 1d", "\u212a * * * *", "1 " +
+			"2 3 İ=ü 5",
 	} {
 		f.Add(seed)
 	}

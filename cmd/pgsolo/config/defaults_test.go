@@ -67,7 +67,8 @@ func TestCommentsStateDefaults(t *testing.T) {
 			if !field.IsExported() || value.Kind() == reflect.Struct || value.Kind() == reflect.Func {
 				continue
 			}
-			match := regexp.MustCompile(`[Dd]efault:? ("[^"]*"|\d[\d.]*(?: (?:ms|s|min|h|days)\b)?|\w+)`).FindStringSubmatch(fields[field.Name])
+			match := regexp.MustCompile(`[Dd]efault:? ("[^"]*"|\d[\d.]*(?: ` +
+				`(?:ms|s|min|h|days)\b)?|\w+)`).FindStringSubmatch(fields[field.Name])
 			if match == nil || value.IsZero() && !strings.ContainsAny(match[1], `"0123456789`) {
 				continue // it has none, or one such as "none"
 			}

@@ -25,7 +25,8 @@ func (doc *document) election(found *hclsyntax.Block) block.Body {
 			}
 			if len(to.Name) > maxElectionBytes && len(to.Name) <= maxNameBytes { // checkLabels refuses longer ones
 				doc.Report("Invalid name", found.LabelRanges[0],
-					"The name of an election has at most %d bytes, and this one has %d.", maxElectionBytes, len(to.Name))
+					"The name of an election has at most %d bytes, and this one has %d.",
+					maxElectionBytes, len(to.Name))
 			}
 		},
 	}
@@ -65,14 +66,16 @@ const maxElectionBytes = 24
 
 func checkLease(lease time.Duration) string {
 	if lease < time.Second || lease > time.Minute {
-		return "The lease must be from 1s to 1m: a shorter one is lost to a busy machine, a longer one delays the takeover from a frozen leader."
+		return "The lease must be from 1s to 1m: a shorter one is lost to a busy machine, a longer one delays the " +
+			"takeover from a frozen leader."
 	}
 	return ""
 }
 
 func checkPollInterval(interval time.Duration) string {
 	if interval < 10*time.Millisecond || interval >= time.Second {
-		return "The poll interval must be at least 10ms, and below 1s, which is PostgreSQL's deadlock_timeout: a longer wait is logged by the server."
+		return "The poll interval must be at least 10ms, and below 1s, which is PostgreSQL's deadlock_timeout: a " +
+			"longer wait is logged by the server."
 	}
 	return ""
 }

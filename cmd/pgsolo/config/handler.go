@@ -72,13 +72,15 @@ func (doc *document) checkSource(found *hclsyntax.Block, grammar block.Body) {
 	switch {
 	case hasTopic && hasChannel:
 		doc.Report("Topic and channel", channel.NameRange,
-			"%s takes its events from a topic or from a channel, not from both. Make two handlers of it.", block.Describe(found)).
+			"%s takes its events from a topic or from a channel, not from both. Make two handlers of it.",
+			block.Describe(found)).
 			Extra = block.Related("the topic", topic.SrcRange)
 	case hasChannel:
 		doc.refuseLogFeatures(found)
 		if doc.silent != nil {
 			doc.Report("Channel without NOTIFY", channel.NameRange,
-				"%s gets what producers send with NOTIFY, which postgres.notify turns off. Use a topic, or remove notify.", block.Describe(found)).
+				"%s gets what producers send with NOTIFY, which postgres.notify turns off. Use a topic, or remove "+
+					"notify.", block.Describe(found)).
 				Extra = block.Related("notify", doc.silent.SrcRange)
 		}
 	case !hasTopic && !grammar.IsMeant("topic", found.Body) && !grammar.IsMeant("channel", found.Body):
@@ -113,7 +115,8 @@ func (doc *document) checkOnDead(found *hclsyntax.Block, handler jobs.Handler) {
 		return
 	}
 	diag := doc.Report("Invalid on_dead", attr.Expr.Range(),
-		`A dead letter can hold up the later events of its key only where they are handled in order. Add order = "key".`)
+		`A dead letter can hold up the later events of its key only where they are handled in order. Add order = `+
+			`"key".`)
 	if other, ok := found.Body.Attributes["order"]; ok {
 		diag.Extra = block.Related("the order", other.SrcRange)
 	}

@@ -41,7 +41,8 @@ func TestHandlerValues(t *testing.T) {
 			h.Breaker = jobs.Breaker{Failures: 1, Pause: 5 * time.Minute, MaxPause: 5 * time.Minute}
 		}),
 	} {
-		config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\n"+source+"\nexec { command = [\"/bin/sh\"] }\n}")
+		config := parse(t,
+			"topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\n"+source+"\nexec { command = [\"/bin/sh\"] }\n}")
 		if diff := cmp.Diff(want, config.Elections[0].Handlers[0].Handler, compareOptions()...); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", source, diff)
 		}
@@ -57,7 +58,8 @@ func TestAnyTopic(t *testing.T) {
 			topic = "invoices"
 			exec { command = ["/bin/sh"] }
 		}`)
-	if diff := cmp.Diff([]jobs.Topic{{Name: "*", Retention: 24 * time.Hour}, {Name: "orders"}}, config.Topics); diff != "" {
+	if diff := cmp.Diff([]jobs.Topic{{Name: "*", Retention: 24 * time.Hour}, {Name: "orders"}},
+		config.Topics); diff != "" {
 		t.Errorf("topics (-want +got):\n%s", diff)
 	}
 	mustRun(t, config)
@@ -73,7 +75,8 @@ func TestReferenceRuns(t *testing.T) {
 
 func TestNotify(t *testing.T) {
 	for value, want := range map[string]bool{`true`: true, `false`: false, `env("ABSENT", "false")`: false} {
-		config, err := Parse("config.hcl", []byte("postgres {\nurl = env(\"DATABASE_URL\")\nnotify = "+value+"\n}"), testEnv)
+		config, err := Parse("config.hcl", []byte("postgres {\nurl = env(\"DATABASE_URL\")\nnotify = "+value+"\n}"),
+			testEnv)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,8 @@ func runs(to *int) block.Value {
 		if block.Whole(number.AsBigFloat(), maxRuns, to) {
 			return
 		}
-		d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d, or %q to keep all.",
+		d.Report("Invalid "+attr.Name, attr.Expr.Range(),
+			"The argument %s is a whole number from 1 to %d, or %q to keep all.",
 			attr.Name, maxRuns, unlimited)
 	}
 }
@@ -69,7 +70,8 @@ func age(to *time.Duration) block.Value {
 		case err != nil:
 			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "%s", block.AboutDuration(given))
 		case age <= 0:
-			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The duration must be above zero, or %q to keep all.", unlimited)
+			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The duration must be above zero, or %q to keep all.",
+				unlimited)
 		default:
 			*to = age
 		}

@@ -44,7 +44,8 @@ func isPort(s string) bool {
 func checkWebURL(given block.Text) string {
 	parsed, err := url.Parse(given.Value)
 	if err != nil {
-		return "The value is not a URL. Write one such as https://example.com/path, with special characters percent-encoded."
+		return "The value is not a URL. Write one such as https://example.com/path, with special characters " +
+			"percent-encoded."
 	}
 	web := []string{"http", "https"}
 	switch scheme, _, ok := strings.Cut(given.Value, "://"); {

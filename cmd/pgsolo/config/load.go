@@ -34,10 +34,12 @@ func Parse(filename string, src []byte, env func(string) (string, bool)) (*Confi
 
 func unreadable(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return block.Unreadable("No configuration", fmt.Sprintf("There is no file %s. Name another one, or begin with a copy of "+
-			"the reference configuration, config.hcl in the root of the pgsolo repository, which shows every block.", path), err)
+		return block.Unreadable("No configuration", fmt.Sprintf("There is no file %s. Name another one, or begin with "+
+			"a copy of the reference configuration, config.hcl in the root of the pgsolo repository, which shows "+
+			"every block.", path), err)
 	}
-	return block.Unreadable("Unreadable configuration", fmt.Sprintf("%s cannot be read: %v.", path, block.WithoutPath(err)), err)
+	return block.Unreadable("Unreadable configuration",
+		fmt.Sprintf("%s cannot be read: %v.", path, block.WithoutPath(err)), err)
 }
 
 // document is one file while it is decoded.
@@ -61,7 +63,8 @@ func newDocument(filename string, env func(string) (string, bool)) *document {
 // them.
 func (doc *document) grammar() block.Body {
 	return block.Body{Blocks: []block.Block{
-		{Kind: "postgres", Single: true, Required: true, Example: `postgres { url = env("DATABASE_URL") }`, Open: doc.postgres},
+		{Kind: "postgres", Single: true, Required: true, Example: `postgres { url = env("DATABASE_URL") }`,
+			Open: doc.postgres},
 		{Kind: "election", Named: true, CheckName: checkName, Open: doc.election},
 		{Kind: "http", Single: true, Open: doc.http},
 		{Kind: "log", Single: true, Open: doc.log},

@@ -62,7 +62,8 @@ func FuzzParse(f *testing.F) {
 		config, err := Parse("config.hcl", src, testEnv)
 		if err == nil {
 			for _, handler := range workOf(config, Resources{}).Handlers {
-				if handler.Name == "" || (handler.Handle == nil) == (handler.HandleTx == nil) || (handler.Topic == "") == (handler.Channel == "") {
+				if handler.Name == "" || (handler.Handle == nil) == (handler.HandleTx == nil) ||
+					(handler.Topic == "") == (handler.Channel == "") {
 					t.Errorf("accepted the handler %+v", handler)
 				}
 			}
@@ -78,7 +79,8 @@ func FuzzParse(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if shown := out.String() + err.Error(); strings.Contains(shown, secretValue) && !bytes.Contains(src, []byte(secretValue)) {
+		if shown := out.String() + err.Error(); strings.Contains(shown, secretValue) &&
+			!bytes.Contains(src, []byte(secretValue)) {
 			t.Errorf("a secret is shown:\n%s", shown)
 		}
 	})

@@ -14,7 +14,8 @@ func (doc *document) postgres(found *hclsyntax.Block) block.Body {
 	to := &doc.config.Postgres
 	return block.Body{
 		Arguments: []block.Argument{
-			{Name: "url", Required: true, Example: `url = env("DATABASE_URL")`, Value: block.String(&to.URL, checkPostgresURL)},
+			{Name: "url", Required: true, Example: `url = env("DATABASE_URL")`,
+				Value: block.String(&to.URL, checkPostgresURL)},
 			{Name: "schema", Value: block.String(&to.Schema, checkSchema)},
 			{Name: "notify", Value: block.Boolean(&to.Notify)},
 		},
@@ -29,7 +30,8 @@ func (doc *document) postgres(found *hclsyntax.Block) block.Body {
 // checkPostgresURL says what is wrong with a connection URL. It never repeats a part of it, because a broken URL may
 // have its password in any part, and so may the parser's message.
 func checkPostgresURL(given block.Text) string {
-	const form = " Write postgres://user:password@host:5432/database, with special characters of the password percent-encoded."
+	const form = " Write postgres://user:password@host:5432/database, with special characters of the password " +
+		"percent-encoded."
 	scheme, _, ok := strings.Cut(given.Value, "://")
 	switch {
 	case given.Value == "":
@@ -42,7 +44,8 @@ func checkPostgresURL(given block.Text) string {
 	case err == nil:
 		return ""
 	case strings.Contains(err.Error(), "failed to configure TLS"):
-		return "The TLS settings of the connection URL do not work. Check sslmode, sslrootcert, sslcert and sslkey, and that their files exist."
+		return "The TLS settings of the connection URL do not work. Check sslmode, sslrootcert, sslcert and sslkey, " +
+			"and that their files exist."
 	default:
 		return "PostgreSQL clients cannot parse this connection URL." + form
 	}
@@ -54,7 +57,8 @@ const maxSchemaBytes = 40
 func checkSchema(t block.Text) string {
 	for i, r := range t.Value {
 		if digit := '0' <= r && r <= '9'; !('a' <= r && r <= 'z' || r == '_' || digit && i > 0) {
-			return fmt.Sprintf("%s is not a schema for pgsolo. Use lower-case letters, digits and underscores, and begin with a letter.", t.Shown())
+			return fmt.Sprintf("%s is not a schema for pgsolo. Use lower-case letters, digits and underscores, and "+
+				"begin with a letter.", t.Shown())
 		}
 	}
 	switch {

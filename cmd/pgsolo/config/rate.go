@@ -22,7 +22,8 @@ var rateForm = regexp.MustCompile(`^([0-9]+)/([smh])$`)
 // rate takes a string such as "100/s".
 func rate(to *jobs.Rate) block.Value {
 	return func(d *block.Decoder, attr *hclsyntax.Attribute) {
-		if literal, ok := attr.Expr.(*hclsyntax.LiteralValueExpr); ok && !literal.Val.IsNull() && literal.Val.Type() == cty.Number {
+		if literal, ok := attr.Expr.(*hclsyntax.LiteralValueExpr); ok && !literal.Val.IsNull() &&
+			literal.Val.Type() == cty.Number {
 			d.Report("Wrong type", attr.Expr.Range(), "A rate is a string with a unit, not a number. Did you mean %q?",
 				literal.Val.AsBigFloat().Text('f', -1)+"/s")
 			return
@@ -46,7 +47,8 @@ func parseRate(given block.Text) (rate jobs.Rate, problem string) {
 		if meant := meantRate(given.Value); meant != "" {
 			return rate, given.Shown() + " is not a rate." + given.Hint("Did you mean %q?", meant)
 		}
-		return rate, given.Shown() + ` is not a rate. Write how many events per second, minute or hour: "100/s", "100/m", "100/h".`
+		return rate, given.Shown() +
+			` is not a rate. Write how many events per second, minute or hour: "100/s", "100/m", "100/h".`
 	}
 	events, err := strconv.Atoi(match[1])
 	if err != nil || events < 1 || events > maxRate {
@@ -63,7 +65,8 @@ func meantRate(given string) string {
 		return ""
 	}
 	for _, unit := range []string{"second", "minute", "hour"} {
-		if strings.HasPrefix(unit+"s", match[2]) || strings.HasPrefix(match[2], unit[:1]) && block.Nearest(match[2], []string{unit[:3]}) != "" {
+		if strings.HasPrefix(unit+"s", match[2]) || strings.HasPrefix(match[2], unit[:1]) &&
+			block.Nearest(match[2], []string{unit[:3]}) != "" {
 			return match[1] + "/" + unit[:1] // without a unit: per second
 		}
 	}

@@ -45,7 +45,8 @@ func TestReferenceDecodes(t *testing.T) {
 		Log:      Log{Level: "info", Format: "text"},
 		Topics:   []jobs.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
 		Elections: []*Election{{
-			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second, NeedsSessions: true,
+			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second,
+			NeedsSessions: true,
 			Handlers: []Handler{
 				{Handler: jobs.Handler{
 					Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry,
@@ -61,7 +62,8 @@ func TestReferenceDecodes(t *testing.T) {
 					Name: "totals", Topic: "orders", Concurrency: 4, Timeout: 30 * time.Second, Retry: retry,
 					Start: jobs.StartEarliest, Order: jobs.OrderNone, OnDead: jobs.OnDeadContinue,
 				}, InTransaction: true},
-				{Handler: jobs.Handler{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second}},
+				{Handler: jobs.Handler{Name: "cache", Channel: "cache_invalidate", Concurrency: 1,
+					Timeout: 30 * time.Second}},
 			},
 			Crons: []Cron{
 				{Cron: jobs.Cron{
@@ -70,8 +72,9 @@ func TestReferenceDecodes(t *testing.T) {
 					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
 				}},
 				{Cron: jobs.Cron{
-					Name: "purge_sessions", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: 2 * time.Minute,
-					Missed: jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+					Name: "purge_sessions", Schedules: []string{"*/5 * * * *"}, Location: time.UTC,
+					Timeout: 2 * time.Minute,
+					Missed:  jobs.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
 					Overlap: jobs.OverlapSkip, OnInterrupt: jobs.InterruptAbandon, Retry: once, History: history,
 				}},
 				{Cron: jobs.Cron{
@@ -110,7 +113,8 @@ func TestReferenceStatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full.HTTP.Advertise, full.Topics = "", least.Topics // the one's default is made later, and topics have none but for ever
+	// The default of advertise is made later, and topics have none but for ever.
+	full.HTTP.Advertise, full.Topics = "", least.Topics
 	main := full.Elections[0]
 	main.Handlers, main.Crons, main.NeedsSessions = main.Handlers[:1], main.Crons[:1], false
 	if diff := cmp.Diff(full, least, compareOptions()...); diff != "" {

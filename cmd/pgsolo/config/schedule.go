@@ -23,7 +23,8 @@ func schedules(to *[]string) block.Value {
 		}
 		switch {
 		case value.Type() == cty.String:
-			if expression := (block.Text{Value: value.AsString(), Hidden: hidden}); isSchedule(d, attr, attr.Expr, expression) {
+			expression := block.Text{Value: value.AsString(), Hidden: hidden}
+			if isSchedule(d, attr, attr.Expr, expression) {
 				*to = []string{expression.Value}
 			}
 		case !block.IsList(value.Type()):
@@ -50,7 +51,8 @@ func scheduleList(d *block.Decoder, to *[]string, attr *hclsyntax.Attribute, lis
 			d.Report("Missing value", at.Range(), "An element of %s must not be null.", attr.Name)
 			continue
 		case element.Type() != cty.String:
-			d.Report("Wrong type", at.Range(), "An element of %s is a string, not %s.", attr.Name, block.Article(element.Type()))
+			d.Report("Wrong type", at.Range(), "An element of %s is a string, not %s.", attr.Name,
+				block.Article(element.Type()))
 			continue
 		}
 		_, literal := block.LiteralRange(at)
@@ -60,7 +62,8 @@ func scheduleList(d *block.Decoder, to *[]string, attr *hclsyntax.Attribute, lis
 		}
 		schedule, err := jobs.ParseSchedule(expression.Value, time.UTC)
 		if err == nil && slices.Contains(parsed, schedule.String()) {
-			d.Report("Invalid "+attr.Name, at.Range(), "Another schedule of the list has the same times. Remove one of the two.")
+			d.Report("Invalid "+attr.Name, at.Range(),
+				"Another schedule of the list has the same times. Remove one of the two.")
 			continue
 		}
 		expressions, parsed = append(expressions, expression.Value), append(parsed, schedule.String())

@@ -39,7 +39,8 @@ func constant(to *string) block.Value {
 		for _, traversal := range attr.Expr.Variables() {
 			if d.IsVariable(traversal.RootName()) {
 				d.Report("Variable in "+attr.Name, traversal.SourceRange(),
-					"A value within SQL could be read as SQL. Write $1 in its place, without quotes, and add the value to args.")
+					"A value within SQL could be read as SQL. Write $1 in its place, without quotes, and add the "+
+						"value to args.")
 			}
 		}
 		if d.Mistakes() == before {

@@ -33,11 +33,13 @@ func args(t *testing.T, source string) []any {
 
 func TestArgs(t *testing.T) {
 	for source, want := range map[string][]any{
-		`[]`:                                           {},
-		`["a", "", true, null]`:                        {"a", "", true, nil},
-		`[1, 1.50, 12345678901234567890, -1e-7]`:       {json.Number("1"), json.Number("1.5"), json.Number("12345678901234567890"), json.Number("-0.0000001")},
-		`[event.id, event.key, event.headers]`:         {json.Number("42"), "k-1", json.RawMessage(`{"tenant":"acme"}`)},
-		`[event.payload]`:                              {json.RawMessage(`{"amount":12.5,"note":null,"tags":["a","b"]}`)},
+		`[]`:                    {},
+		`["a", "", true, null]`: {"a", "", true, nil},
+		`[1, 1.50, 12345678901234567890, -1e-7]`: {json.Number("1"), json.Number("1.5"),
+			json.Number("12345678901234567890"), json.Number("-0.0000001")},
+		`[event.id, event.key, event.headers]`: {json.Number("42"), "k-1", json.RawMessage(`{"tenant":"acme"}`)},
+		`[event.payload]`:                      {json.RawMessage(`{"amount":12.5,"note":null,"tags":["a","b"]}`)},
+
 		`event.payload.tags`:                           {"a", "b"},
 		`[event.payload.note, [null, {}]]`:             {nil, json.RawMessage(`[null,{}]`)},
 		`[for tag in event.payload.tags : upper(tag)]`: {"A", "B"},
@@ -56,10 +58,13 @@ func TestWhereStatementsRun(t *testing.T) {
 		inTransaction bool
 		ownSession    bool
 	}{
-		"topic":   {source: `topic "t" {}` + "\nhandler \"h\" {\ntopic = \"t\"" + strings.Replace(action, "%", "event.payload.list", 1), inTransaction: true},
-		"channel": {source: "handler \"h\" {\nchannel = \"c\"" + strings.Replace(action, "%", "[1, event.payload, null]", 1), ownSession: true},
-		"cron":    {source: "cron \"c\" {\nschedule = \"@daily\"" + strings.Replace(action, "%", "[run.scheduled_at, run.job, run.attempt]", 1), ownSession: true},
-		"exec":    {source: "cron \"c\" {\nschedule = \"@daily\"\nexec {\ncommand = [\"/bin/sh\"]\n}\n}"},
+		"topic": {source: `topic "t" {}` + "\nhandler \"h\" {\ntopic = \"t\"" +
+			strings.Replace(action, "%", "event.payload.list", 1), inTransaction: true},
+		"channel": {source: "handler \"h\" {\nchannel = \"c\"" +
+			strings.Replace(action, "%", "[1, event.payload, null]", 1), ownSession: true},
+		"cron": {source: "cron \"c\" {\nschedule = \"@daily\"" +
+			strings.Replace(action, "%", "[run.scheduled_at, run.job, run.attempt]", 1), ownSession: true},
+		"exec": {source: "cron \"c\" {\nschedule = \"@daily\"\nexec {\ncommand = [\"/bin/sh\"]\n}\n}"},
 	} {
 		config := parse(t, test.source)
 		e := config.Elections[0]
@@ -73,7 +78,9 @@ func TestWhereStatementsRun(t *testing.T) {
 
 // What an expression cannot give is an error with its place and without values, before anything is sent.
 func TestArgsThatFail(t *testing.T) {
-	config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nsql {\nstatement = \"select $1\"\nargs = [event.payload.id]\n}\n}")
+	config := parse(t,
+		"topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nsql {\nstatement = \"select $1\"\nargs = "+
+			"[event.payload.id]\n}\n}")
 	event := anEvent()
 	event.Payload = []byte(`"sesame"`)
 	err := workOf(config, Resources{}).Handlers[0].HandleTx(t.Context(), nil, event)

@@ -19,7 +19,8 @@ func makeWebhook(with tools) boundAction {
 				Example: `url = "https://example.com/path"`,
 			},
 			// The methods of RFC 9110 that carry a body or an effect, and GET.
-			{Name: "method", Field: "Method", Value: block.Word(&request.Method, "GET", "POST", "PUT", "PATCH", "DELETE")},
+			{Name: "method", Field: "Method",
+				Value: block.Word(&request.Method, "GET", "POST", "PUT", "PATCH", "DELETE")},
 			{Name: "headers", Field: "Headers", Value: block.StringMap(&request.Headers, checkHeaderName)},
 			{Name: "secret", Field: "Secret", Value: block.String(&request.Secret, block.NotEmpty)},
 		},

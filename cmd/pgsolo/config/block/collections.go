@@ -60,14 +60,16 @@ func (d *Decoder) collection(attr *hclsyntax.Attribute, wanted string, is func(c
 		return cty.NilVal, false
 	}
 	if !is(value.Type()) {
-		d.Report("Wrong type", attr.Expr.Range(), "The argument %s is %s, not %s.", attr.Name, wanted, Article(value.Type()))
+		d.Report("Wrong type", attr.Expr.Range(), "The argument %s is %s, not %s.", attr.Name, wanted,
+			Article(value.Type()))
 		return cty.NilVal, false
 	}
 	return value, value.IsKnown()
 }
 
 // elements gives each element to yield, by its key or index, and says whether all of them were there and right.
-func (d *Decoder) elements(attr *hclsyntax.Attribute, collection cty.Value, yield func(key, element string)) (complete bool) {
+func (d *Decoder) elements(attr *hclsyntax.Attribute, collection cty.Value,
+	yield func(key, element string)) (complete bool) {
 	complete = true
 	for key, element := range collection.Elements() {
 		str, err := convert.Convert(element, cty.String)

@@ -25,7 +25,8 @@ type Language struct {
 
 // NewLanguage returns the language of a file: its folder is where relative paths of the function file begin, and env
 // looks up the variables of the function env, as os.LookupEnv does.
-func NewLanguage(filename string, env func(string) (string, bool), variables map[string]string, elsewhere string) *Language {
+func NewLanguage(filename string, env func(string) (string, bool), variables map[string]string,
+	elsewhere string) *Language {
 	return &Language{functions: functions(filepath.Dir(filename), env), Variables: variables, Elsewhere: elsewhere}
 }
 
@@ -88,7 +89,8 @@ func fileStart(root *hclsyntax.Body) hcl.Range {
 
 // Report adds a mistake.
 func (d *Decoder) Report(summary string, at hcl.Range, format string, args ...any) *hcl.Diagnostic {
-	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Subject: &at, Detail: fmt.Sprintf(format, args...)}
+	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Subject: &at,
+		Detail: fmt.Sprintf(format, args...)}
 	*d.diags = append(*d.diags, diag)
 	return diag
 }

@@ -38,30 +38,35 @@ func TestValues(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	const job, end = "\njob \"a\" {\naction { target = ", " }\n}"
+	const info = "log {\nlevel = \"info\"\n"
+	target := func(expression string) string {
+		return info + "}\njob \"a\" {\naction { target = " + expression + " }\n}"
+	}
 	for source, want := range map[string]string{
-		`log {}`:                             `Missing argument: The log block needs the argument level, for example: level = "info"`,
-		``:                                   `Missing block: The file needs a log block, for example: log { }`,
-		`log { levle = "info" }`:             `Unknown argument: There is no argument levle in the log block. Did you mean level?`,
-		"log { level = \"info\" }\nlog {\n}": `Duplicate block: The file takes one log block, and this is another one. Merge the two.`,
-		`log "x" { level = "info" }`:         `Unexpected name: The block log takes no name. Write: log { … }`,
-		"log { level = \"info\" }\njob {\n}": `Missing name: The block job needs a name. Write: job "name" { … }`,
-		"log { level = \"info\" }\njob \"a\" {\n}":                `Missing block: job "a" needs a action block, for example: action { }`,
-		"log { level = \"info\" }\njbo \"a\" {\n}":                `Unknown block: There is no block jbo in the file. Did you mean job?`,
-		"log { level = \"info\" }" + job + "event" + end:          `Wrong type: The argument target is a string, not an object.`,
-		"log {\nlevel = \"info\"\nwait = 5\n}":                    `Wrong type: A duration is a string with a unit, not a number. Did you mean "5s"?`,
-		"log {\nlevel = \"info\"\nwait = \"0s\"\n}":               `Invalid wait: The duration must be above zero.`,
-		"log {\nlevel = \"info\"\ncount = 0\n}":                   `Invalid count: The argument count is a whole number from 1 to 10000.`,
-		"log {\nlevel = \"info\"\nfraction = 1\n}":                `Invalid fraction: The argument fraction is a fraction: at least 0, and below 1.`,
-		"log {\nlevel = \"info\"\non = yes\n}":                    `Wrong type: The argument on is true or false. Did you mean on = true?`,
-		"log {\nlevel = \"info\"\nlisten = null\n}":               `Missing value: The argument listen must not be null. Leave the line out for the default.`,
-		`log { level = env("SECRET") }`:                           `Invalid level: The value (not shown: it may be secret) is not one of the values.`,
-		`log { level = env("NONE") }`:                             `Missing environment variable: The environment variable NONE is not set.`,
-		`log { level = event.key }`:                               `Unknown variable: There is no variable event here. It exists only in the action.`,
-		`log { level = foo.bar }`:                                 `Unknown variable: There is no variable foo here. Variables exist only in actions.`,
-		`log { level = uper("a") }`:                               `Unknown function: There is no function uper. Did you mean upper?`,
-		"log { level = \"info\" }" + job + "event.kye" + end:      `Unknown field: There is no kye in event. Did you mean key?`,
-		"log { level = \"info\" }" + job + "env(event.key)" + end: `Variable in env: What env reads is settled when the configuration is loaded.`,
+		`log {}`: `Missing argument: The log block needs the argument level, for example: level = "info"`,
+		``:       `Missing block: The file needs a log block, for example: log { }`,
+
+		`log { levle = "info" }`:       `Unknown argument: There is no argument levle in the log block. Did you mean level`,
+		`log "x" { level = "info" }`:   `Unexpected name: The block log takes no name. Write: log { … }`,
+		`log { level = env("SECRET")}`: `Invalid level: The value (not shown: it may be secret) is not one`,
+		`log { level = env("NONE") }`:  `Missing environment variable: The environment variable NONE is not set.`,
+		`log { level = event.key }`:    `Unknown variable: There is no variable event here. It exists only in`,
+		`log { level = foo.bar }`:      `Unknown variable: There is no variable foo here. Variables exist only`,
+		`log { level = uper("a") }`:    `Unknown function: There is no function uper. Did you mean upper?`,
+
+		info + "}\nlog {\n}":       `Duplicate block: The file takes one log block, and this is another one.`,
+		info + "}\njob {\n}":       `Missing name: The block job needs a name. Write: job "name" { … }`,
+		info + "}\njob \"a\" {\n}": `Missing block: job "a" needs a action block, for example: action { }`,
+		info + "}\njbo \"a\" {\n}": `Unknown block: There is no block jbo in the file. Did you mean job?`,
+		info + "wait = 5\n}":       `Wrong type: A duration is a string with a unit, not a number. Did you mean "5s"?`,
+		info + "wait = \"0s\"\n}":  `Invalid wait: The duration must be above zero.`,
+		info + "count = 0\n}":      `Invalid count: The argument count is a whole number from 1 to 10000.`,
+		info + "fraction = 1\n}":   `Invalid fraction: The argument fraction is a fraction: at least 0, and below 1.`,
+		info + "on = yes\n}":       `Wrong type: The argument on is true or false. Did you mean on = true?`,
+		info + "listen = null\n}":  `Missing value: The argument listen must not be null.`,
+		target("event"):            `Wrong type: The argument target is a string, not an object.`,
+		target("event.kye"):        `Unknown field: There is no kye in event. Did you mean key?`,
+		target("env(event.key)"):   `Variable in env: What env reads is settled when the configuration is loaded.`,
 	} {
 		_, message, _ := strings.Cut(refused(t, source).Error(), ": ")
 		if !strings.HasPrefix(message, want) {

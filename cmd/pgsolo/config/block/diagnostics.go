@@ -47,7 +47,8 @@ func (e *Error) Error() string {
 	first := e.diags[0]
 	message := fmt.Sprintf("%s: %s", first.Summary, first.Detail)
 	if first.Subject != nil {
-		message = fmt.Sprintf("%s:%d:%d: %s", first.Subject.Filename, first.Subject.Start.Line, first.Subject.Start.Column, message)
+		message = fmt.Sprintf("%s:%d:%d: %s", first.Subject.Filename, first.Subject.Start.Line,
+			first.Subject.Start.Column, message)
 	}
 	switch more := len(e.diags) - 1; more {
 	case 0:

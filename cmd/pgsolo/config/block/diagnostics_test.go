@@ -10,7 +10,8 @@ import (
 
 func TestErrorIsOneLine(t *testing.T) {
 	wrong := refused(t, "log { level = \"loud\" }\njob \"a\" {\naction { target = 1 }\n}\nlogg {}\n")
-	const want = `x.hcl:1:15: Invalid level: "loud" is not one of the values. It may be "debug", "info", "warn". (and 2 more mistakes)`
+	const want = `x.hcl:1:15: Invalid level: "loud" is not one of the values. It may be "debug", "info", "warn". ` +
+		`(and 2 more mistakes)`
 	if wrong.Error() != want {
 		t.Errorf("error = %v\nwant    %s", wrong, want)
 	}
@@ -60,7 +61,8 @@ func TestRelated(t *testing.T) {
 	if err := wrong.Write(&out, 0, false); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Duplicate name", "on x.hcl:5:5, in job \"a\"", "the first one is on x.hcl:2:1, in job \"a\""} {
+	for _, want := range []string{"Duplicate name", "on x.hcl:5:5, in job \"a\"",
+		"the first one is on x.hcl:2:1, in job \"a\""} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it lacks %q:\n%s", want, &out)
 		}

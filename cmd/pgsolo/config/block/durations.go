@@ -39,7 +39,8 @@ func (d *Decoder) DurationText(attr *hclsyntax.Attribute) (Text, bool) {
 		return d.Text(attr)
 	}
 	d.Report("Wrong type", attr.Expr.Range(),
-		"A duration is a string with a unit, not a number. Did you mean %s?", withUnit(literal.Val.AsBigFloat().Text('f', -1)))
+		"A duration is a string with a unit, not a number. Did you mean %s?",
+		withUnit(literal.Val.AsBigFloat().Text('f', -1)))
 	return Text{}, false
 }
 

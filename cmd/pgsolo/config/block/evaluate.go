@@ -54,8 +54,10 @@ func (l *Language) Value(expr hclsyntax.Expression, in Scope) (cty.Value, hcl.Di
 // polish replaces HCL's frame around an error of one of our functions, and drops the values that HCL's own writer would
 // print.
 func polish(diag *hcl.Diagnostic) *hcl.Diagnostic {
-	polished := &hcl.Diagnostic{Severity: diag.Severity, Summary: diag.Summary, Detail: diag.Detail, Subject: diag.Subject}
-	if expr, ok := diag.Expression.(hclsyntax.Expression); ok && diag.Subject != nil && expr.Range().Start == diag.Subject.Start {
+	polished := &hcl.Diagnostic{Severity: diag.Severity, Summary: diag.Summary, Detail: diag.Detail,
+		Subject: diag.Subject}
+	if expr, ok := diag.Expression.(hclsyntax.Expression); ok && diag.Subject != nil &&
+		expr.Range().Start == diag.Subject.Start {
 		polished.Subject = expr.Range().Ptr() // HCL underlines only the beginning of a function's argument
 	}
 	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](diag); ok {
@@ -99,7 +101,8 @@ func (d *Decoder) Text(attr *hclsyntax.Attribute) (Text, bool) {
 		return Text{}, false
 	}
 	if value.Type() != cty.String && value.Type() != cty.DynamicPseudoType {
-		d.Report("Wrong type", attr.Expr.Range(), "The argument %s is a string, not %s.", attr.Name, Article(value.Type()))
+		d.Report("Wrong type", attr.Expr.Range(), "The argument %s is a string, not %s.", attr.Name,
+			Article(value.Type()))
 		return Text{}, false
 	}
 	if !value.IsKnown() {

@@ -48,7 +48,8 @@ func envFunction(env func(string) (string, bool)) function.Function {
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			name, secret := plain(args[0])
 			if len(args) > 2 {
-				return cty.NilVal, &callError{"Too many arguments", "The function env takes a name and at most one default."}
+				return cty.NilVal, &callError{"Too many arguments",
+					"The function env takes a name and at most one default."}
 			}
 			if value, ok := env(name); ok {
 				return cty.StringVal(value).Mark(hiddenMark{}), nil
@@ -57,7 +58,8 @@ func envFunction(env func(string) (string, bool)) function.Function {
 				return args[1], nil
 			}
 			if secret {
-				return cty.NilVal, &callError{"Missing environment variable", "The variable that this call names is not set. Set it, or give a default."}
+				return cty.NilVal, &callError{"Missing environment variable",
+					"The variable that this call names is not set. Set it, or give a default."}
 			}
 			return cty.NilVal, &callError{"Missing environment variable", fmt.Sprintf(
 				"The environment variable %s is not set. Set it, or give a default: env(%q, \"…\").", name, name)}
@@ -82,7 +84,8 @@ func fileFunction(folder string) function.Function {
 				if secret {
 					named = "that this call names"
 				}
-				return cty.NilVal, &callError{"Unreadable file", fmt.Sprintf("The file %s cannot be read: %v.", named, WithoutPath(err))}
+				return cty.NilVal, &callError{"Unreadable file",
+					fmt.Sprintf("The file %s cannot be read: %v.", named, WithoutPath(err))}
 			}
 			return cty.StringVal(content).Mark(hiddenMark{}), nil
 		},

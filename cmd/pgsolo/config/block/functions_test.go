@@ -19,7 +19,8 @@ func TestFileFunction(t *testing.T) {
 		}
 	}
 	parse := func(name string) (*settings, error) {
-		to, _, err := decode(filepath.Join(folder, "config.hcl"), "log {\nlevel = \"info\"\nlisten = file(\""+name+"\")\n}")
+		to, _, err := decode(filepath.Join(folder, "config.hcl"),
+			"log {\nlevel = \"info\"\nlisten = file(\""+name+"\")\n}")
 		return to, err
 	}
 	got, err := parse("url")
@@ -27,7 +28,8 @@ func TestFileFunction(t *testing.T) {
 		t.Errorf("settings %+v, %v: want the content of the file beside it without its newline", got, err)
 	}
 	for name, want := range map[string]string{"binary": "not UTF-8", "large": "more than", "absent": "no such file"} {
-		if _, err := parse(name); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
+		if _, err := parse(name); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("file(%q): error %v, want %q and the path", name, err, want)
 		}
 	}

@@ -89,7 +89,8 @@ func (d *Decoder) decodeBlocks(in *hclsyntax.Body, header hcl.Range, owner strin
 		d.decode(found.Body, found.DefRange(), Describe(found), want.Open(found))
 	}
 	if want.Required && first == nil && !misspelled {
-		d.Report("Missing block", header, "%s needs a %s block, for example: %s", sentence(owner), want.Kind, want.Example)
+		d.Report("Missing block", header, "%s needs a %s block, for example: %s", sentence(owner), want.Kind,
+			want.Example)
 	}
 }
 
@@ -97,9 +98,11 @@ func (d *Decoder) decodeBlocks(in *hclsyntax.Body, header hcl.Range, owner strin
 func (d *Decoder) checkLabels(found *hclsyntax.Block, want Block) {
 	switch {
 	case !want.Named && len(found.Labels) > 0:
-		d.Report("Unexpected name", found.LabelRanges[0], "The block %s takes no name. Write: %s { … }", want.Kind, want.Kind)
+		d.Report("Unexpected name", found.LabelRanges[0], "The block %s takes no name. Write: %s { … }", want.Kind,
+			want.Kind)
 	case want.Named && len(found.Labels) == 0:
-		d.Report("Missing name", found.TypeRange, "The block %s needs a name. Write: %s \"name\" { … }", want.Kind, want.Kind)
+		d.Report("Missing name", found.TypeRange, "The block %s needs a name. Write: %s \"name\" { … }", want.Kind,
+			want.Kind)
 	case want.Named && len(found.Labels) > 1:
 		d.Report("Unexpected name", found.LabelRanges[1],
 			"The block %s takes one name. Write: %s %q { … }", want.Kind, want.Kind, found.Labels[0])

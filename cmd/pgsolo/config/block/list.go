@@ -25,7 +25,8 @@ func List(to *[]any) Value {
 		for key, element := range list.Elements() {
 			value, err := parameter(element)
 			if err != nil {
-				d.Report("Invalid "+attr.Name, elementRange(attr.Expr, key), "An element of %s cannot be a parameter.", attr.Name)
+				d.Report("Invalid "+attr.Name, elementRange(attr.Expr, key), "An element of %s cannot be a parameter.",
+					attr.Name)
 				return
 			}
 			values = append(values, value)

@@ -25,7 +25,8 @@ func mask(src []byte) []byte {
 // secrets have the secret as their only group.
 func secrets() []*regexp.Regexp {
 	return []*regexp.Regexp{
-		regexp.MustCompile(`(?i)(?:secret|token|password|api[_-]?key|authorization)[\w-]*"?\s*[=:]\s*"((?:[^"\\\n]|\\.)*)`),
+		regexp.MustCompile(`(?i)(?:secret|token|password|api[_-]?key|authorization)[\w-]*"?` +
+			`\s*[=:]\s*"((?:[^"\\\n]|\\.)*)`),
 		regexp.MustCompile(`://[^:/@\s"]*:((?:[^"\\\n$]|\\.|\$[^{"\n])*)@`),
 		regexp.MustCompile(`(?i)password=([^"&\s]*)`),
 	}

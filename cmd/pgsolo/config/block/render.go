@@ -84,7 +84,8 @@ func (r renderer) snippet(at hcl.Range) {
 	}
 	end := min(max(at.End.Byte, start), lineEnd)
 
-	before, marked, after := clean(string(src[lineStart:start])), clean(string(src[start:end])), clean(string(src[end:lineEnd]))
+	before, marked := clean(string(src[lineStart:start])), clean(string(src[start:end]))
+	after := clean(string(src[end:lineEnd]))
 	margin := fmt.Sprintf("%5d: ", at.Start.Line)
 	before, marked, after = r.fit(len(margin), before, marked, after)
 	fmt.Fprintln(r.out, strings.TrimRight(margin+before+r.paint(bold, marked)+after, " \t\r"))

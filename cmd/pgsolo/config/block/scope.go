@@ -46,7 +46,8 @@ func (d *Decoder) refuseVariable(traversal hcl.Traversal) {
 		return
 	}
 	field, at, ok := FieldOf(traversal[1])
-	if fields := slices.Sorted(maps.Keys(d.scope.Value.Type().AttributeTypes())); ok && !slices.Contains(fields, field) {
+	if fields := slices.Sorted(maps.Keys(d.scope.Value.Type().AttributeTypes())); ok &&
+		!slices.Contains(fields, field) {
 		hint := list(" It has ", fields)
 		if meant := Nearest(field, fields); meant != "" {
 			hint = fmt.Sprintf(" Did you mean %s?", meant)
@@ -107,7 +108,9 @@ func (d *Decoder) refuseCall(call *hclsyntax.FunctionCallExpr) {
 	}
 	for _, arg := range call.Args {
 		if len(arg.Variables()) > 0 {
-			d.Report("Variable in "+call.Name, arg.Range(), "What %s reads is settled when the configuration is loaded. Its arguments take no variables.", call.Name)
+			d.Report("Variable in "+call.Name, arg.Range(),
+				"What %s reads is settled when the configuration is loaded. Its arguments take no variables.",
+				call.Name)
 		}
 	}
 }

@@ -38,7 +38,8 @@ func (s *settings) actionArguments() []Argument {
 
 // decode decodes a file of one block "log", which may be named, and of blocks "job", which have to be.
 func decode(filename, src string) (*settings, *Language, error) {
-	language := NewLanguage(filename, testEnv, map[string]string{"event": "in the action"}, "Variables exist only in actions.")
+	language := NewLanguage(filename, testEnv, map[string]string{"event": "in the action"},
+		"Variables exist only in actions.")
 	d, names, to := NewDecoder(language), Names{}, &settings{}
 	log := func(*hclsyntax.Block) Body {
 		return Body{Arguments: []Argument{
@@ -54,10 +55,12 @@ func decode(filename, src string) (*settings, *Language, error) {
 		}}
 	}
 	job := func(found *hclsyntax.Block) Body {
-		action := Block{Kind: "action", Single: true, Required: true, Example: "action { }", Open: func(found *hclsyntax.Block) Body {
-			unknown := Scope{Name: "event", Value: cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String)})}
-			return Body{Arguments: to.actionArguments(), In: d.In(unknown), Finish: func() { to.action = found }}
-		}}
+		action := Block{Kind: "action", Single: true, Required: true, Example: "action { }",
+			Open: func(found *hclsyntax.Block) Body {
+				unknown := Scope{Name: "event",
+					Value: cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String)})}
+				return Body{Arguments: to.actionArguments(), In: d.In(unknown), Finish: func() { to.action = found }}
+			}}
 		return Body{Blocks: []Block{action}, Finish: func() { names.Add(d, found) }}
 	}
 	err := d.Decode(filename, []byte(src), "the file", Body{Blocks: []Block{

@@ -59,7 +59,8 @@ func (d *Decoder) number(attr *hclsyntax.Attribute) (*big.Float, bool) {
 	}
 	number, err := convert.Convert(value, cty.Number)
 	if err != nil || number.IsNull() || !number.IsKnown() {
-		d.Report("Wrong type", attr.Expr.Range(), "The argument %s is a number, not %s.", attr.Name, Article(value.Type()))
+		d.Report("Wrong type", attr.Expr.Range(), "The argument %s is a number, not %s.", attr.Name,
+			Article(value.Type()))
 		return nil, false
 	}
 	return number.AsBigFloat(), true
@@ -82,7 +83,8 @@ func Count(to *int) Value {
 		if !ok || Whole(number, maxCount, to) {
 			return
 		}
-		d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d.", attr.Name, maxCount)
+		d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d.", attr.Name,
+			maxCount)
 	}
 }
 
@@ -97,7 +99,8 @@ func Fraction(to *float64) Value {
 			*to = f
 			return
 		}
-		d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a fraction: at least 0, and below 1.", attr.Name)
+		d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a fraction: at least 0, and below 1.",
+			attr.Name)
 	}
 }
 
@@ -105,7 +108,8 @@ func Fraction(to *float64) Value {
 func Boolean(to *bool) Value {
 	return func(d *Decoder, attr *hclsyntax.Attribute) {
 		if meant, ok := meantBoolean(attr.Expr); ok {
-			d.Report("Wrong type", attr.Expr.Range(), "The argument %s is true or false. Did you mean %s = %t?", attr.Name, attr.Name, meant)
+			d.Report("Wrong type", attr.Expr.Range(), "The argument %s is true or false. Did you mean %s = %t?",
+				attr.Name, attr.Name, meant)
 			return
 		}
 		value, _ := d.Evaluate(attr)
@@ -114,7 +118,8 @@ func Boolean(to *bool) Value {
 		}
 		given, err := convert.Convert(value, cty.Bool)
 		if err != nil || given.IsNull() || !given.IsKnown() {
-			d.Report("Wrong type", attr.Expr.Range(), "The argument %s is true or false, not %s.", attr.Name, Article(value.Type()))
+			d.Report("Wrong type", attr.Expr.Range(), "The argument %s is true or false, not %s.", attr.Name,
+				Article(value.Type()))
 			return
 		}
 		*to = given.True()
