@@ -147,7 +147,7 @@ func (c Command) grace() time.Duration {
 	return c.Grace
 }
 
-// outputLogger is nil where nobody would read the lines, so that a flood of output is not cut into lines for nothing.
+// outputLogger is nil where the lines would not be logged, so that a flood of output is not cut into lines for nothing.
 func (c Command) outputLogger(invocation jobs.Invocation) hclog.Logger {
 	if c.Logger == nil || !c.Logger.IsDebug() {
 		return nil

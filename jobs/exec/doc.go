@@ -15,7 +15,7 @@
 //     of the event. <NAME> is the header's name in upper case with an underscore for each byte that is not an ASCII
 //     letter or digit. Where two headers get one name, the one whose own name comes first in byte order is passed.
 //     PGSOLO_SCHEDULED_AT is RFC 3339 in the time zone of the job, with a fraction only where a run was triggered;
-//     PGSOLO_CATCH_UP (a missed tick is made up for) and PGSOLO_MANUAL (somebody triggered it) are true or false.
+//     PGSOLO_CATCH_UP (a missed tick is made up for) and PGSOLO_MANUAL (it was triggered) are true or false.
 //
 // # What is guaranteed
 //

@@ -14,7 +14,7 @@ const (
 	shell = "/bin/sh"
 
 	// watch says when it ignores SIGTERM, which is for the command alone, and then waits for the end of its input. That
-	// comes when this process is gone, however it died. If that is so already, nobody reads what it says, and SIGPIPE
+	// comes when this process is gone, however it died. If that is so already, what it says is not read, and SIGPIPE
 	// must not end it either. Process id 0 is the shell's own group, itself included.
 	watch = `trap '' TERM PIPE; echo; read -r line; kill -s KILL 0`
 

@@ -55,7 +55,7 @@ func cancel(session *pgconn.PgConn, ended <-chan struct{}, giveUp func()) error 
 		case <-ended:
 			return err
 		case <-ctx.Done():
-			// At once, or the server would not see for as long as the statement runs that nobody waits for it.
+			// At once, or the server would learn only at the end of the statement that the client is gone.
 			_ = session.Conn().Close()
 			giveUp()
 			return context.Cause(ctx)

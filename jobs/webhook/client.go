@@ -42,7 +42,7 @@ func (r Request) client() (*http.Client, *redirect) {
 		client = *r.Client
 	} else {
 		client = *NewClient()
-		client.Transport.(*http.Transport).DisableKeepAlives = true // nobody could use or close the connection later
+		client.Transport.(*http.Transport).DisableKeepAlives = true // the connection could not be used or closed later
 	}
 	if client.Transport == nil {
 		client.Transport = http.DefaultTransport // as http.Client does

@@ -10,7 +10,7 @@
 //   - one for each fact: Pgsolo-Event-Id, Pgsolo-Topic, Pgsolo-Channel, Pgsolo-Key, Pgsolo-Created-At for an event;
 //     Pgsolo-Scheduled-At, Pgsolo-Catch-Up, Pgsolo-Manual for a tick. Pgsolo-Scheduled-At is RFC 3339 in the time zone
 //     of the job, with a fraction only where a run was triggered; Pgsolo-Catch-Up (a missed tick is made up for) and
-//     Pgsolo-Manual (somebody triggered it) are true or false.
+//     Pgsolo-Manual (it was triggered) are true or false.
 //   - Pgsolo-Header-<name> for each header of the event. Where two names differ only in case, the first in byte order
 //     is sent.
 //   - User-Agent: pgsolo

@@ -30,8 +30,8 @@ type actionKind struct {
 	// discreet: what validate says may always be printed, because it repeats no value.
 	discreet bool
 
-	// make gives an action whose arguments are to be decoded.
-	make func(tools) boundAction
+	// bind makes an action whose arguments are to be decoded.
+	bind func(tools) boundAction
 }
 
 // boundAction is an action and the arguments that fill in its fields. After those are decoded, validate says what is
@@ -51,8 +51,7 @@ type tools struct {
 }
 
 // action describes what a handler or a cron job does: a block whose arguments are decoded when the file is loaded, to
-// check them, and again for each event or tick. Decoding costs microseconds, next to the process or the request that
-// follows.
+// check them, and again for each event or tick. That costs microseconds, next to the process or request that follows.
 type action struct {
 	kind     actionKind
 	found    *hclsyntax.Block
@@ -62,10 +61,9 @@ type action struct {
 // needsSession is false for an action that is missing.
 func (a *action) needsSession() bool { return a != nil && a.kind.needsSession }
 
-// resolve evaluates the arguments with the variable of the scope. The error names the place of the argument that
-// failed.
+// resolve evaluates the arguments with the variable. The error names the place of the argument that failed.
 func (a *action) resolve(with tools, variable func() block.Scope) (boundAction, error) {
-	bound := a.kind.make(with)
+	bound := a.kind.bind(with)
 	return bound, a.language.Evaluate(a.found, variable, bound.arguments)
 }
 
@@ -76,7 +74,7 @@ func (doc *document) actionBlocks(to *[]*action, unknown block.Scope) []block.Bl
 		blocks = append(blocks, block.Block{Kind: kind.name, Open: func(found *hclsyntax.Block) block.Body {
 			inner := doc.In(unknown)
 			before := doc.Mistakes()
-			bound := kind.make(tools{})
+			bound := kind.bind(tools{})
 			return block.Body{Arguments: bound.arguments, In: inner, Finish: func() {
 				*to = append(*to, &action{kind, found, doc.language})
 				if doc.Mistakes() == before && !inner.Waits() {

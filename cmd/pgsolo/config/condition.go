@@ -129,7 +129,7 @@ func fieldsOf(expr hclsyntax.Expression) map[string]func(jobs.Event) cty.Value {
 	return used
 }
 
-// payloadMembers is payloadValue without the members of an object that nobody asks for, which may be large.
+// payloadMembers is payloadValue without the members of an object that the condition does not use, which may be large.
 func payloadMembers(payload []byte, wanted map[string]bool) cty.Value {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &members); err != nil || members == nil {

@@ -32,8 +32,7 @@ func (doc *document) election(found *hclsyntax.Block) block.Body {
 	}
 }
 
-// electionOf returns the election with a name, or the first one where it is empty; checkElection has refused unknown
-// names.
+// electionOf returns the election with a name, or the first one for none; checkElection has refused unknown names.
 func (doc *document) electionOf(name string) *Election {
 	if len(doc.config.Elections) == 0 {
 		doc.config.Elections = append(doc.config.Elections, defaultElection(election.DefaultName))

@@ -8,9 +8,9 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/exec"
 )
 
-func execKind() actionKind { return actionKind{name: "exec", make: makeExec} }
+func execKind() actionKind { return actionKind{name: "exec", bind: bindExec} }
 
-func makeExec(with tools) boundAction {
+func bindExec(with tools) boundAction {
 	command := exec.Command{Logger: with.logger}
 	return boundAction{
 		arguments: []block.Argument{

@@ -89,7 +89,7 @@ func (doc *document) checkSource(found *hclsyntax.Block, grammar block.Body) {
 	}
 }
 
-// refuseLogFeatures reports what has no meaning for messages that nobody keeps.
+// refuseLogFeatures reports what has no meaning for messages that are not stored.
 func (doc *document) refuseLogFeatures(found *hclsyntax.Block) {
 	refuse := func(thing string, at hcl.Range) {
 		doc.Report("Not for a channel", at,

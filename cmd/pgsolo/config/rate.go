@@ -14,7 +14,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// maxRate is more than anybody means: the limit would be felt by no handler.
+// maxRate is a limit that no handler would reach.
 const maxRate = 1_000_000
 
 var rateForm = regexp.MustCompile(`^([0-9]+)/([smh])$`)

@@ -12,10 +12,10 @@ import (
 )
 
 func sqlKind() actionKind {
-	return actionKind{name: "sql", make: makeSQL, needsSession: true, discreet: true}
+	return actionKind{name: "sql", bind: bindSQL, needsSession: true, discreet: true}
 }
 
-func makeSQL(with tools) boundAction {
+func bindSQL(with tools) boundAction {
 	statement := sql.Statement{Pool: with.sessions}
 	return boundAction{
 		arguments: []block.Argument{

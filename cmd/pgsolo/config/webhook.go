@@ -8,9 +8,9 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/webhook"
 )
 
-func webhookKind() actionKind { return actionKind{name: "webhook", make: makeWebhook} }
+func webhookKind() actionKind { return actionKind{name: "webhook", bind: bindWebhook} }
 
-func makeWebhook(with tools) boundAction {
+func bindWebhook(with tools) boundAction {
 	request := webhook.Request{Client: with.client}
 	return boundAction{
 		arguments: []block.Argument{

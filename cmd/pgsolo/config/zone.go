@@ -21,8 +21,7 @@ func zone(to **time.Location) block.Value {
 	}
 }
 
-// checkZone says what is wrong with the name of a time zone. The zone of the machine is refused: replicas may differ in
-// it.
+// checkZone says what is wrong with the name of a time zone. That of the machine is refused: replicas may differ in it.
 func checkZone(given block.Text) string {
 	const form = " Write a name of the IANA time zone database, such as Europe/Berlin or UTC."
 	if given.Value == "" || given.Value == "Local" {
@@ -57,7 +56,7 @@ func meantZone(given string) string {
 	return ""
 }
 
-// zoneRemedy says where a time zone goes that somebody wrote into a schedule.
+// zoneRemedy says where a time zone that stands in a schedule goes.
 func zoneRemedy(zone string) string {
 	if checkZone(block.Text{Value: zone}) != "" {
 		return `Write it as an argument of its own: time_zone = "Europe/Berlin".`

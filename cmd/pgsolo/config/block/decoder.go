@@ -2,33 +2,10 @@ package block
 
 import (
 	"fmt"
-	"maps"
-	"path/filepath"
-	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty/function"
 )
-
-// Language is what the expressions of a file may use. It does not change, and may be used by several goroutines at
-// once.
-type Language struct {
-	// Variables says of each variable where it exists, as in "in the action of a handler".
-	Variables map[string]string
-
-	// Elsewhere is a sentence that says the same of all variables together.
-	Elsewhere string
-
-	functions map[string]function.Function
-}
-
-// NewLanguage returns the language of a file: its folder is where relative paths of the function file begin, and env
-// looks up the variables of the function env, as os.LookupEnv does.
-func NewLanguage(filename string, env func(string) (string, bool), variables map[string]string,
-	elsewhere string) *Language {
-	return &Language{functions: functions(filepath.Dir(filename), env), Variables: variables, Elsewhere: elsewhere}
-}
 
 // Decoder evaluates arguments and collects what is wrong with them.
 type Decoder struct {
@@ -103,38 +80,3 @@ func (d *Decoder) Waits() bool { return d.late }
 
 // Conceals says that the value of an argument may not be printed, because it comes from env or file.
 func (d *Decoder) Conceals(argument string) bool { return d.concealed[argument] }
-
-// Evaluate decodes the arguments of a block that was decoded without mistakes again, with the value of the variable,
-// which is not asked for unless an expression uses it. The error names the argument and its line, and no value.
-func (l *Language) Evaluate(found *hclsyntax.Block, variable func() Scope, arguments []Argument) error {
-	var diags hcl.Diagnostics
-	d := &Decoder{language: l, diags: &diags, hidden: true}
-	if usesVariable(found.Body) {
-		d.scope = variable()
-	}
-	for _, argument := range arguments {
-		if attr, ok := found.Body.Attributes[argument.Name]; ok {
-			argument.Value(d, attr)
-		}
-	}
-	if !diags.HasErrors() {
-		return nil
-	}
-	diag, name := diags[0], ""
-	for _, candidate := range slices.Sorted(maps.Keys(found.Body.Attributes)) {
-		if found.Body.Attributes[candidate].SrcRange.ContainsPos(diag.Subject.Start) {
-			name = candidate
-		}
-	}
-	return fmt.Errorf("evaluate %s of %s at %s:%d: %s: %s",
-		name, found.Type, diag.Subject.Filename, diag.Subject.Start.Line, diag.Summary, diag.Detail)
-}
-
-func usesVariable(body *hclsyntax.Body) bool {
-	for _, attr := range body.Attributes {
-		if len(attr.Expr.Variables()) > 0 {
-			return true
-		}
-	}
-	return false
-}

@@ -46,7 +46,7 @@ func TestMistakes(t *testing.T) {
 		`log {}`: `Missing argument: The log block needs the argument level, for example: level = "info"`,
 		``:       `Missing block: The file needs a log block, for example: log { }`,
 
-		`log { levle = "info" }`:       `Unknown argument: There is no argument levle in the log block. Did you mean level`,
+		`log { levle = "info" }`:       `Unknown argument: There is no argument levle in the log block. Did you mean`,
 		`log "x" { level = "info" }`:   `Unexpected name: The block log takes no name. Write: log { … }`,
 		`log { level = env("SECRET")}`: `Invalid level: The value (not shown: it may be secret) is not one`,
 		`log { level = env("NONE") }`:  `Missing environment variable: The environment variable NONE is not set.`,

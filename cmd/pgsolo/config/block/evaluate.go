@@ -3,13 +3,12 @@ package block
 import (
 	"fmt"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
-// hiddenMark is on every value that comes from env or file, and on all that is computed from one: it must not be
-// printed.
+// hiddenMark is on every value that comes from env or file, and on all that is computed from one: it stays out of
+// messages.
 type hiddenMark struct{}
 
 // Evaluate gives the value of an argument, without marks. It is cty.NilVal where something was wrong, which is then
@@ -35,42 +34,6 @@ func (d *Decoder) Evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden b
 	return value, hidden
 }
 
-// Value is what an expression gives with the variable of a scope. The mistakes repeat no value.
-func (l *Language) Value(expr hclsyntax.Expression, in Scope) (cty.Value, hcl.Diagnostics) {
-	context := &hcl.EvalContext{Functions: l.functions}
-	if in.Name != "" {
-		context.Variables = map[string]cty.Value{in.Name: in.Value}
-	}
-	value, diags := expr.Value(context)
-	if !diags.HasErrors() {
-		return value, nil
-	}
-	for i, diag := range diags {
-		diags[i] = polish(diag)
-	}
-	return cty.NilVal, diags
-}
-
-// polish replaces HCL's frame around an error of one of our functions, and drops the values that HCL's own writer would
-// print.
-func polish(diag *hcl.Diagnostic) *hcl.Diagnostic {
-	polished := &hcl.Diagnostic{Severity: diag.Severity, Summary: diag.Summary, Detail: diag.Detail,
-		Subject: diag.Subject}
-	if expr, ok := diag.Expression.(hclsyntax.Expression); ok && diag.Subject != nil &&
-		expr.Range().Start == diag.Subject.Start {
-		polished.Subject = expr.Range().Ptr() // HCL underlines only the beginning of a function's argument
-	}
-	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](diag); ok {
-		if failure, ok := extra.FunctionCallError().(*callError); ok {
-			polished.Summary, polished.Detail = failure.summary, failure.detail
-			if call, ok := diag.Expression.(*hclsyntax.FunctionCallExpr); ok {
-				polished.Subject = call.Range().Ptr()
-			}
-		}
-	}
-	return polished
-}
-
 // Text is a string and whether it has to stay out of messages.
 type Text struct {
 	Value  string
@@ -93,8 +56,7 @@ func (t Text) Hint(format string, args ...any) string {
 	return " " + fmt.Sprintf(format, args...)
 }
 
-// Text evaluates a string argument. A number is refused: where a string is wanted it is mostly a duration without a
-// unit.
+// Text evaluates a string argument. A number is refused: it is mostly a duration without a unit.
 func (d *Decoder) Text(attr *hclsyntax.Attribute) (Text, bool) {
 	value, hidden := d.Evaluate(attr)
 	if value == cty.NilVal || !d.Usable(attr, value) {

@@ -8,8 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// PartOf is the place of some bytes of a string: within its quotes, if it is written out as it is, and else all of the
-// expression.
+// PartOf is the place of some bytes of a string: within its quotes if it is written out, else the whole expression.
 func PartOf(expr hclsyntax.Expression, value string, start, end int) hcl.Range {
 	inner, ok := LiteralRange(expr)
 	if !ok || inner.End.Byte-inner.Start.Byte != len(value) || start < 0 || start >= end || end > len(value) {

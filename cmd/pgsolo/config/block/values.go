@@ -138,5 +138,5 @@ func meantBoolean(expr hclsyntax.Expression) (meant, ok bool) {
 	return meant, ok
 }
 
-// maxCount is more than anybody means by a concurrency or a number of attempts.
+// maxCount is more than any concurrency or number of attempts needs.
 const maxCount = 10_000
