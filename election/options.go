@@ -64,7 +64,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Schema = DefaultSchema
 	}
 	if o.Name == "" {
-		o.Name = "main"
+		o.Name = DefaultName
 	}
 	if o.Holder == "" {
 		host, err := os.Hostname()
@@ -74,10 +74,10 @@ func (o Options) withDefaults() (Options, error) {
 		o.Holder = fmt.Sprintf("%s/%d", host, os.Getpid())
 	}
 	if o.Lease == 0 {
-		o.Lease = 5 * time.Second
+		o.Lease = DefaultLease
 	}
 	if o.PollInterval == 0 {
-		o.PollInterval = 900 * time.Millisecond
+		o.PollInterval = DefaultPollInterval
 	}
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// FieldError says which field of a struct is wrong, and why. Packages of actions and options wrap it with a prefix of their own.
+// FieldError says which field of a struct is wrong, and why. Packages of actions and options wrap it with a prefix of
+// their own.
 type FieldError struct {
 	Field   string // as Go writes it, nested or with an index: Retry.Backoff, Args[0]
 	Problem string // the rest of the sentence: "is required"; or a colon and the error of the field

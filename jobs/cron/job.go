@@ -32,15 +32,10 @@ type job struct {
 
 // newJob checks the Cron. Its errors name the job and the field.
 func newJob(c Job, logger hclog.Logger) (*job, error) {
-	c = c.withDefaults()
+	c = c.WithDefaults()
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("cron %q: %w", c.Name, err)
 	}
-	retry, err := c.Retry.WithDefaults()
-	if err != nil {
-		return nil, fmt.Errorf("cron %q: %w", c.Name, err)
-	}
-	c.Retry = retry
 	schedules, err := schedule.ParseAll(c.Schedules, c.Location)
 	if err != nil {
 		return nil, fmt.Errorf("cron %q: Schedules: %w", c.Name, err)
@@ -48,7 +43,8 @@ func newJob(c Job, logger hclog.Logger) (*job, error) {
 	return &job{Job: c, schedules: schedules, delay: c.Delay(), logger: logger.With("job", c.Name)}, nil
 }
 
-func (c Job) withDefaults() Job {
+// WithDefaults fills in what was left out. What is wrong stays as it is: New refuses it.
+func (c Job) WithDefaults() Job {
 	if c.Location == nil {
 		c.Location = time.UTC
 	}
@@ -59,6 +55,7 @@ func (c Job) withDefaults() Job {
 	c.Overlap = cmp.Or(c.Overlap, OverlapSkip)
 	c.OnInterrupt = cmp.Or(c.OnInterrupt, InterruptAbandon)
 	c.Retry.Attempts = cmp.Or(c.Retry.Attempts, 1)
+	c.Retry = c.Retry.WithDefaults()
 	c.History.Runs = cmp.Or(c.History.Runs, 100)
 	c.History.MaxAge = cmp.Or(c.History.MaxAge, 30*24*time.Hour)
 	c.History.FailedRuns = cmp.Or(c.History.FailedRuns, 100)
@@ -92,7 +89,7 @@ func (c Job) check() error {
 	if err := text.Check(c.Name); err != nil {
 		return jobs.NewFieldError("Name", "has %w", err)
 	}
-	return nil
+	return c.Retry.Check()
 }
 
 // retriesInterrupted says whether a run that was cut off in this attempt gets another one.

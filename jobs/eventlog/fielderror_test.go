@@ -8,7 +8,7 @@ import (
 )
 
 func TestWrongNamesTheField(t *testing.T) {
-	_, err := Handler{Name: "h", Topic: "t"}.withDefaults()
+	err := Handler{Name: "h", Topic: "t"}.WithDefaults().check()
 	if wrong, ok := errors.AsType[*jobs.FieldError](err); !ok || wrong.Field != "Handle" {
 		t.Errorf("error %v, want one of the field Handle", err)
 	}

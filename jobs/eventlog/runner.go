@@ -35,8 +35,8 @@ func New(options Options) (*Runner, error) {
 	r := &Runner{options: options, logs: map[string]*logread.Log{}}
 	names := map[string]bool{}
 	for i := range options.Handlers {
-		h, err := options.Handlers[i].withDefaults()
-		if err != nil {
+		h := options.Handlers[i].WithDefaults()
+		if err := h.check(); err != nil {
 			return nil, err
 		}
 		if names[h.Name] {

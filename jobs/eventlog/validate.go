@@ -52,8 +52,26 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// withDefaults checks the handler and fills in what was left out.
-func (h Handler) withDefaults() (Handler, error) {
+// WithDefaults fills in what was left out. What is wrong stays as it is: New refuses it.
+func (h Handler) WithDefaults() Handler {
+	h.Concurrency = cmp.Or(h.Concurrency, 1)
+	h.Timeout = cmp.Or(h.Timeout, 30*time.Second)
+	h.Rate = h.Rate.WithDefaults()
+	if h.Channel != "" {
+		return h
+	}
+	if h.HandleTx != nil {
+		h.Batch = cmp.Or(h.Batch, 1)
+	}
+	h.Start = cmp.Or(h.Start, StartEarliest)
+	h.Order = cmp.Or(h.Order, OrderNone)
+	h.OnDead = cmp.Or(h.OnDead, OnDeadContinue)
+	h.Retry, h.Breaker = h.Retry.WithDefaults(), h.Breaker.WithDefaults()
+	return h
+}
+
+// check names the handler and the field that is wrong. It is for a handler with its defaults.
+func (h Handler) check() error {
 	err := h.checkKind()
 	if err == nil && h.Channel != "" {
 		err = h.checkChannel()
@@ -61,16 +79,13 @@ func (h Handler) withDefaults() (Handler, error) {
 	if err == nil {
 		err = h.checkPace()
 	}
-	if err == nil {
-		h = h.withPaceDefaults()
-		if h.Channel == "" {
-			h, err = h.withTopicDefaults()
-		}
+	if err == nil && h.Channel == "" {
+		err = h.checkTopic()
 	}
 	if err != nil {
-		return h, fmt.Errorf("jobs: handler %q: %w", h.Name, err)
+		return fmt.Errorf("jobs: handler %q: %w", h.Name, err)
 	}
-	return h, nil
+	return nil
 }
 
 // checkKind checks what the handler is and where its events come from.
@@ -124,52 +139,28 @@ func (h Handler) checkPace() error {
 		return jobs.NewFieldError("Concurrency", "%d is negative", h.Concurrency)
 	case h.Timeout < 0:
 		return jobs.NewFieldError("Timeout", "%s is negative", h.Timeout)
-	case h.Rate.Events < 0:
-		return jobs.NewFieldError("Rate.Events", "%d is negative", h.Rate.Events)
-	case h.Rate.Per < 0:
-		return jobs.NewFieldError("Rate.Per", "%s is negative", h.Rate.Per)
-	case h.Rate.Events == 0 && h.Rate.Per > 0:
-		return jobs.NewFieldError("Rate.Per", "needs Rate.Events")
 	}
-	return nil
+	return h.Rate.Check()
 }
 
-func (h Handler) withPaceDefaults() Handler {
-	h.Concurrency = cmp.Or(h.Concurrency, 1)
-	h.Timeout = cmp.Or(h.Timeout, 30*time.Second)
-	if h.Rate.Events > 0 {
-		h.Rate.Per = cmp.Or(h.Rate.Per, time.Second)
-	}
-	return h
-}
-
-// withTopicDefaults is about what only events of the log have.
-func (h Handler) withTopicDefaults() (Handler, error) {
+// checkTopic checks what only events of the log have.
+func (h Handler) checkTopic() error {
 	switch {
 	case h.Batch < 0:
-		return h, jobs.NewFieldError("Batch", "%d is negative", h.Batch)
+		return jobs.NewFieldError("Batch", "%d is negative", h.Batch)
 	case h.Batch > 0 && h.HandleTx == nil:
-		return h, jobs.NewFieldError("Batch", "needs HandleTx")
-	}
-	if h.HandleTx != nil {
-		h.Batch = cmp.Or(h.Batch, 1)
-	}
-	h.Start = cmp.Or(h.Start, StartEarliest)
-	h.Order = cmp.Or(h.Order, OrderNone)
-	h.OnDead = cmp.Or(h.OnDead, OnDeadContinue)
-	switch {
+		return jobs.NewFieldError("Batch", "needs HandleTx")
 	case h.Start != StartEarliest && h.Start != StartLatest:
-		return h, jobs.NewFieldError("Start", "%q: want %q or %q", h.Start, StartEarliest, StartLatest)
+		return jobs.NewFieldError("Start", "%q: want %q or %q", h.Start, StartEarliest, StartLatest)
 	case h.Order != OrderNone && h.Order != OrderKey:
-		return h, jobs.NewFieldError("Order", "%q: want %q or %q", h.Order, OrderNone, OrderKey)
+		return jobs.NewFieldError("Order", "%q: want %q or %q", h.Order, OrderNone, OrderKey)
 	case h.OnDead != OnDeadContinue && h.OnDead != OnDeadBlockKey:
-		return h, jobs.NewFieldError("OnDead", "%q: want %q or %q", h.OnDead, OnDeadContinue, OnDeadBlockKey)
+		return jobs.NewFieldError("OnDead", "%q: want %q or %q", h.OnDead, OnDeadContinue, OnDeadBlockKey)
 	case h.OnDead == OnDeadBlockKey && h.Order != OrderKey:
-		return h, jobs.NewFieldError("OnDead", "%q needs Order %q", h.OnDead, OrderKey)
+		return jobs.NewFieldError("OnDead", "%q needs Order %q", h.OnDead, OrderKey)
 	}
-	var err error
-	if h.Retry, err = h.Retry.WithDefaults(); err == nil {
-		h.Breaker, err = h.Breaker.WithDefaults()
+	if err := h.Retry.Check(); err != nil {
+		return err
 	}
-	return h, err
+	return h.Breaker.Check()
 }

@@ -72,7 +72,7 @@ func TestHandlerOptionsAreChecked(t *testing.T) {
 		{channel, func(h *Handler) { h.Breaker.Failures = 2 }, "Breaker needs Topic: it does not apply to Channel"},
 	} {
 		test.change(&test.of)
-		_, err := test.of.withDefaults()
+		err := test.of.WithDefaults().check()
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -118,7 +118,8 @@ func TestHandlerDefaults(t *testing.T) {
 				Start: StartEarliest, Order: OrderNone, OnDead: OnDeadContinue, Retry: retry, Breaker: jobs.Breaker{Failures: 3, Pause: time.Second, MaxPause: time.Minute}},
 		},
 	} {
-		got, err := test.of.withDefaults()
+		got := test.of.WithDefaults()
+		err := got.check()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

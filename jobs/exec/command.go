@@ -20,8 +20,9 @@ const defaultGrace = 5 * time.Second
 
 // Command is a program to run for an event or a tick. It holds no state: one Command may run many times at once.
 type Command struct {
-	// Args are the program and its arguments, and are required. The program is looked up in this process's PATH, not in one
-	// that Env sets, unless it has a slash; a relative path is relative to Dir. There is no shell: for one, name it.
+	// Args are the program and its arguments, and are required. The program is looked up in this process's PATH, not in
+	// one that Env sets, unless it has a slash; a relative path is relative to Dir. There is no shell: for one, name
+	// it.
 	Args []string
 
 	Env    map[string]string // added to the environment; see the package's documentation
@@ -83,8 +84,8 @@ func (c Command) findProgram() error {
 	return nil
 }
 
-// Run runs the program and waits for its end. It is a jobs.Action. The error wraps the cause of ctx if that ended first, and
-// *os/exec.ExitError if the program failed by itself.
+// Run runs the program and waits for its end. It is a jobs.Action. The error wraps the cause of ctx if that ended
+// first, and *os/exec.ExitError if the program failed by itself.
 func (c Command) Run(ctx context.Context, invocation jobs.Invocation) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -146,7 +147,7 @@ func (c Command) grace() time.Duration {
 	return c.Grace
 }
 
-// outputLogger is nil where nobody would read the lines, so that a flood of output is not cut into lines for nothing.
+// outputLogger is nil where the lines would not be logged, so that a flood of output is not cut into lines for nothing.
 func (c Command) outputLogger(invocation jobs.Invocation) hclog.Logger {
 	if c.Logger == nil || !c.Logger.IsDebug() {
 		return nil

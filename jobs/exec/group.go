@@ -13,19 +13,19 @@ import (
 const (
 	shell = "/bin/sh"
 
-	// watch says when it ignores SIGTERM, which is for the command alone, and then waits for the end of its input. That comes
-	// when this process is gone, however it died. If that is so already, nobody reads what it says, and SIGPIPE must not end
-	// it either. Process id 0 is the shell's own group, itself included.
+	// watch says when it ignores SIGTERM, which is for the command alone, and then waits for the end of its input. That
+	// comes when this process is gone, however it died. If that is so already, what it says is not read, and SIGPIPE
+	// must not end it either. Process id 0 is the shell's own group, itself included.
 	watch = `trap '' TERM PIPE; echo; read -r line; kill -s KILL 0`
 
-	// watchTime bounds the wait for the shell to ignore SIGTERM, about a millisecond after its start. If it takes longer,
-	// SIGTERM ends the shell too, and nothing is lost but the watch.
+	// watchTime bounds the wait for the shell to ignore SIGTERM, about a millisecond after its start. If it takes
+	// longer, SIGTERM ends the shell too, and nothing is lost but the watch.
 	watchTime = time.Second
 )
 
-// group is the process group of one command. Its leader is a shell that kills the group when this process dies. The shell
-// starts first, so no process of the command is ever without it, and it is reaped last, so that the group's id cannot pass
-// to strangers while this process sends signals to it.
+// group is the process group of one command. Its leader is a shell that kills the group when this process dies. The
+// shell starts first, so no process of the command is ever without it, and it is reaped last, so that the group's id
+// cannot pass to strangers while this process sends signals to it.
 type group struct {
 	watcher *osexec.Cmd
 	alive   *os.File // the write end of the pipe that the shell watches
@@ -83,8 +83,8 @@ func (g *group) end() {
 	g.ready.Close()
 }
 
-// signal reaches all members that this process may signal. The group exists, because its leader is not reaped yet, so an
-// error says only that a member has changed its user.
+// signal reaches all members that this process may signal. The group exists, because its leader is not reaped yet, so
+// an error says only that a member has changed its user.
 func (g *group) signal(signal syscall.Signal) {
 	_ = syscall.Kill(-g.watcher.Process.Pid, signal)
 }

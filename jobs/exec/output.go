@@ -14,8 +14,8 @@ const (
 	lineKept   = 4 << 10 // bytes after which a line is logged in parts
 )
 
-// output takes what a command writes. It keeps the end for the error, passes all to the report and, with a logger, logs each line
-// that is not blank.
+// output takes what a command writes. It keeps the end for the error, passes all to the report and, with a logger, logs
+// each line that is not blank.
 type output struct {
 	logger hclog.Logger // nil: lines are not logged
 	report *jobs.Report // nil: none is kept

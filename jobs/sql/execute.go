@@ -19,8 +19,9 @@ const (
 	cancelInterval = 100 * time.Millisecond
 )
 
-// execute runs the statement and drops its rows. The values go as text of no particular type, so that the server finds the
-// types as it does for literals. pgx would end the wait at the end of ctx and leave the statement behind; this waits for both.
+// execute runs the statement and drops its rows. The values go as text of no particular type, so that the server finds
+// the types as it does for literals. pgx would end the wait at the end of ctx and leave the statement behind; this
+// waits for both.
 func (s Statement) execute(ctx context.Context, session *pgconn.PgConn, values [][]byte) (pgconn.CommandTag, error) {
 	if ctx.Err() != nil {
 		return pgconn.CommandTag{}, fmt.Errorf("run statement: %w", context.Cause(ctx))
@@ -41,8 +42,8 @@ func (s Statement) execute(ctx context.Context, session *pgconn.PgConn, values [
 	return tag, s.explain(ctx, waiting, err)
 }
 
-// cancel asks the server to end the statement until it has, and gives the session up when that takes too long. When it returns nil,
-// no request is under way any more.
+// cancel asks the server to end the statement until it has, and gives the session up when that takes too long. When it
+// returns nil, no request is under way any more.
 func cancel(session *pgconn.PgConn, ended <-chan struct{}, giveUp func()) error {
 	ctx, done := context.WithTimeout(context.Background(), cancelTime)
 	defer done()
@@ -54,7 +55,8 @@ func cancel(session *pgconn.PgConn, ended <-chan struct{}, giveUp func()) error 
 		case <-ended:
 			return err
 		case <-ctx.Done():
-			_ = session.Conn().Close() // at once, or the server would not see for as long as the statement runs that nobody waits for it
+			// At once, or the server would learn only at the end of the statement that the client is gone.
+			_ = session.Conn().Close()
 			giveUp()
 			return context.Cause(ctx)
 		case <-repeat.C:
@@ -68,14 +70,16 @@ func closeNow(session *pgconn.PgConn) {
 	_ = session.Close(ctx)
 }
 
-// explain adds the place and the remedy to an error of the server. What may hold a row's values, its detail, is left out.
+// explain adds the place and the remedy to an error of the server. What may hold a row's values, its detail, is left
+// out.
 func (s Statement) explain(ctx, waiting context.Context, err error) error {
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	switch {
 	case err == nil:
 		return nil
 	case waiting.Err() != nil:
-		return fmt.Errorf("run statement: %w: it may still run: the server has not ended it within %s", context.Cause(ctx), cancelTime)
+		return fmt.Errorf("run statement: %w: it may still run: the server has not ended it within %s",
+			context.Cause(ctx), cancelTime)
 	case ctx.Err() != nil && ok && refused.Code == queryCanceled:
 		return fmt.Errorf("run statement: cancelled: %w", context.Cause(ctx))
 	case ctx.Err() != nil && !ok: // the connection is lost, too

@@ -11,8 +11,9 @@ import (
 // reportKey is where a session keeps the report of the statement that it runs.
 const reportKey = "github.com/pgsolo/pgsolo/jobs/sql report"
 
-// KeepNotices writes what the server says while a statement runs, by RAISE NOTICE for example, to the statement's report. It is
-// the OnNotice of the pgconn.Config of a pool; without it notices are dropped. pgx calls it from the goroutine that reads.
+// KeepNotices writes what the server says while a statement runs, by RAISE NOTICE for example, to the statement's
+// report. It is the OnNotice of the pgconn.Config of a pool; without it notices are dropped. pgx calls it from the
+// goroutine that reads.
 func KeepNotices(session *pgconn.PgConn, notice *pgconn.Notice) {
 	if report, ok := session.CustomData()[reportKey].(*jobs.Report); ok {
 		fmt.Fprintf(report, "%s: %s\n", notice.Severity, notice.Message)

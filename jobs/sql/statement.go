@@ -12,7 +12,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// Statement is one SQL statement to run for an event or a tick. It holds no state: one Statement may be run many times at once.
+// Statement is one SQL statement to run for an event or a tick. It holds no state: one Statement may be run many times
+// at once.
 type Statement struct {
 	SQL string // exactly one statement, whose parameters are $1, $2, …; required
 
@@ -23,9 +24,9 @@ type Statement struct {
 	Pool *pgxpool.Pool
 }
 
-// Run runs the statement on a session of Pool, in a transaction of its own if it can be in one. It is a jobs.Action. The report
-// gets the command tag, such as DELETE 17. It returns when the server has ended the statement. The error wraps the cause of ctx if
-// that ended first.
+// Run runs the statement on a session of Pool, in a transaction of its own if it can be in one. It is a jobs.Action.
+// The report gets the command tag, such as DELETE 17. It returns when the server has ended the statement. The error
+// wraps the cause of ctx if that ended first.
 func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
 	values, err := s.values()
 	if err != nil {
@@ -47,14 +48,15 @@ func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
 		return err
 	}
 	if session.TxStatus() != idle {
-		return errors.New("run statement: it has left a transaction open, which is rolled back: a statement is a transaction by itself")
+		return errors.New("run statement: it has left a transaction open, which is rolled back: a statement is a " +
+			"transaction by itself")
 	}
 	fmt.Fprintln(invocation.Report, tag)
 	return nil
 }
 
-// RunTx runs the statement in a transaction, for a jobs.HandleTxFunc: then it happens exactly once for each event. Otherwise it is
-// like Run.
+// RunTx runs the statement in a transaction, for a jobs.HandleTxFunc: then it happens exactly once for each event.
+// Otherwise it is like Run.
 func (s Statement) RunTx(ctx context.Context, tx pgx.Tx) error {
 	values, err := s.values()
 	if err != nil {
@@ -64,13 +66,14 @@ func (s Statement) RunTx(ctx context.Context, tx pgx.Tx) error {
 	if _, err := s.execute(ctx, session, values); err != nil {
 		refused, ok := errors.AsType[*pgconn.PgError](err)
 		if ok && (refused.Code == activeTransaction || refused.Code == terminationRefused) {
-			return fmt.Errorf("%w: a handler of a topic runs its statement in the transaction that marks the event as done; "+
-				"a cron job does not", err)
+			return fmt.Errorf("%w: a handler of a topic runs its statement in the transaction that marks the event "+
+				"as done; a cron job does not", err)
 		}
 		return err
 	}
 	if session.TxStatus() == idle {
-		return errors.New("run statement: it has ended the transaction that marks the event as done: leave that to its owner")
+		return errors.New("run statement: it has ended the transaction that marks the event as done: leave that to " +
+			"its owner")
 	}
 	return nil
 }

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// NewClient makes a client to share between Requests. It keeps up to 16 idle connections to a host and 100 in all, each for
-// a minute; it uses the proxy that the environment names. The caller owns it and calls CloseIdleConnections in the end.
+// NewClient makes a client to share between Requests. It keeps up to 16 idle connections to a host and 100 in all, each
+// for a minute; it uses the proxy that the environment names. The caller owns it and calls CloseIdleConnections in the
+// end.
 func NewClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Client{Transport: &http.Transport{
@@ -41,7 +42,7 @@ func (r Request) client() (*http.Client, *redirect) {
 		client = *r.Client
 	} else {
 		client = *NewClient()
-		client.Transport.(*http.Transport).DisableKeepAlives = true // nobody could use or close the connection later
+		client.Transport.(*http.Transport).DisableKeepAlives = true // the connection could not be used or closed later
 	}
 	if client.Transport == nil {
 		client.Transport = http.DefaultTransport // as http.Client does
@@ -51,8 +52,8 @@ func (r Request) client() (*http.Client, *redirect) {
 	return &client, redirect
 }
 
-// redirect takes the Location out of one response before http.Client sees it. CheckRedirect would come too late: the client
-// quotes a Location that it cannot parse, query and all, in its error.
+// redirect takes the Location out of one response before http.Client sees it. CheckRedirect would come too late: the
+// client quotes a Location that it cannot parse, query and all, in its error.
 type redirect struct {
 	next     http.RoundTripper
 	location string

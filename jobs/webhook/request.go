@@ -12,7 +12,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// Request is an HTTP request to send for an event or a tick. It holds no state: one Request may be sent many times at once.
+// Request is an HTTP request to send for an event or a tick. It holds no state: one Request may be sent many times at
+// once.
 type Request struct {
 	URL     string            // http or https; required. A user and password in it become basic authentication.
 	Method  string            // default POST
@@ -25,7 +26,8 @@ type Request struct {
 	Client *http.Client
 }
 
-// Send sends the request and reads the response. It is a jobs.Action. The error wraps the cause of ctx if that ended first.
+// Send sends the request and reads the response. It is a jobs.Action. The error wraps the cause of ctx if that ended
+// first.
 func (r Request) Send(ctx context.Context, invocation jobs.Invocation) error {
 	if err := r.Validate(); err != nil {
 		return err

@@ -12,18 +12,19 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
+// Of a response.
 const (
 	cutMark = "…" // ends a response of which there was more
 
-	responseQuoted = 2 << 10               // bytes of a response that an error quotes
-	responseKept   = 64<<10 - len(cutMark) // bytes of a response that a report gets; with the mark no more than it keeps
-	responseRead   = 1 << 20               // bytes of a response that are read, so that the connection can be used again
+	responseQuoted = 2 << 10               // bytes that an error quotes
+	responseKept   = 64<<10 - len(cutMark) // bytes that a report gets; with the mark no more than it keeps
+	responseRead   = 1 << 20               // bytes that are read, so that the connection can be used again
 	responseTime   = time.Second           // how long a response is read after its headers
 	retryAfterMost = time.Hour             // of what a receiver may ask for
 )
 
-// readResponse reads the response up to the bound and returns its start in the form that an error message ends with. How the
-// body ends does not matter: the status has said it all. The report gets more of it, if there is one.
+// readResponse reads the response up to the bound and returns its start in the form that an error message ends with.
+// How the body ends does not matter: the status has said it all. The report gets more of it, if there is one.
 func readResponse(body io.Reader, report *jobs.Report) string {
 	start, _ := io.ReadAll(io.LimitReader(body, responseQuoted))
 	var kept int64
@@ -46,7 +47,8 @@ func readResponse(body io.Reader, report *jobs.Report) string {
 	return ": " + text
 }
 
-// retryAfter is how long a receiver that is overloaded asks to be left alone. One that asks for no time at all gets the usual backoff.
+// retryAfter is how long a receiver that is overloaded asks to be left alone. One that asks for no time at all gets the
+// usual backoff.
 func retryAfter(response *http.Response, now time.Time) (wait time.Duration, ok bool) {
 	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
 		return 0, false

@@ -36,7 +36,7 @@ func signingKey(secret string) ([]byte, error) {
 	return key, nil
 }
 
-// messageID has no full stop: the scheme asks for that, so that nobody can move a part of the body into the id.
+// messageID has no full stop: the scheme asks for that, so that no part of the body can be moved into the id.
 func messageID(invocation jobs.Invocation) string {
 	if invocation.IdempotencyKey == "" {
 		return "msg_" + rand.Text()

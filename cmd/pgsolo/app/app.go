@@ -4,15 +4,18 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/oklog/run"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/web"
 	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs/webhook"
 )
 
 // Options are what the configuration does not say. Config is required.
@@ -30,6 +33,7 @@ type App struct {
 	socket     net.Listener
 	server     *web.Server
 	candidates []*candidate
+	client     *http.Client // of webhooks
 	unhealthy  func(error)
 }
 
@@ -38,8 +42,7 @@ func New(options Options) (*App, error) {
 	if options.Logger == nil {
 		options.Logger = hclog.NewNullLogger()
 	}
-	options.Config.ActionLogger = options.Logger.Named("action")
-	a := &App{config: options.Config, logger: options.Logger, unhealthy: options.Unhealthy}
+	a := &App{config: options.Config, logger: options.Logger, client: webhook.NewClient(), unhealthy: options.Unhealthy}
 	var err error
 	if a.socket, err = net.Listen("tcp", a.config.HTTP.Listen); err != nil {
 		return nil, fmt.Errorf("open the HTTP address of http.listen: %w", err)
@@ -58,8 +61,27 @@ func New(options Options) (*App, error) {
 			Fresh: of.Lease + of.PollInterval,
 		})
 	}
+	if err := a.newEngines(); err != nil {
+		a.close()
+		return nil, err
+	}
 	a.server = web.New(web.Options{Elections: served, Build: options.Build, Logger: options.Logger.Named("http")})
 	return a, nil
+}
+
+// newEngines gives the candidates their work.
+func (a *App) newEngines() error {
+	sessions := map[string]*pgxpool.Pool{}
+	for _, c := range a.candidates {
+		sessions[c.config.Name] = c.statements
+	}
+	work := a.config.Bind(config.Resources{Logger: a.logger.Named("action"), HTTPClient: a.client, Sessions: sessions})
+	for _, c := range a.candidates {
+		if err := c.newEngines(work[c.config.Name], a.config); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *App) close() {
@@ -67,7 +89,7 @@ func (a *App) close() {
 	for _, c := range a.candidates {
 		c.close()
 	}
-	a.config.CloseIdleConnections()
+	a.client.CloseIdleConnections()
 }
 
 // Addr is where HTTP is served.

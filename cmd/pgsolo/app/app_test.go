@@ -11,15 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/cron"
-	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func TestMain(m *testing.M) {
@@ -134,9 +131,9 @@ func TestPoolSize(t *testing.T) {
 		{0, 0, 0, 4}, {0, 1, 0, 4}, {1, 0, 0, 4}, {2, 3, 0, 8}, {7, 0, 0, 16}, {100, 100, 0, 16},
 		{1, 0, 1, 5}, {2, 3, 32, 40}, {100, 0, 20, 36},
 	} {
-		of := &config.Election{Handlers: make([]eventlog.Handler, test.handlers), Crons: make([]cron.Job, test.crons)}
+		of := &config.Election{Handlers: make([]config.Handler, test.handlers), Crons: make([]config.Cron, test.crons)}
 		if test.workers > 0 { // of transactions
-			of.Handlers[0].HandleTx = func(context.Context, pgx.Tx, eventlog.Event) error { return nil }
+			of.Handlers[0].InTransaction = true
 			of.Handlers[0].Concurrency = test.workers
 		}
 		if got := poolSize(of); int(got) != test.want {

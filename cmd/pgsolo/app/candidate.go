@@ -28,6 +28,9 @@ type candidate struct {
 	crons    *cron.Scheduler  // likewise
 	listener *listener.Listener
 	pool     *pgxpool.Pool // of the runner
+	logger   hclog.Logger
+
+	statements *pgxpool.Pool // of statements outside of the log's transactions; nil: there are none
 
 	standby string // the application_name of its sessions while it does not lead
 
@@ -41,7 +44,7 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	if len(options.Config.Elections) > 1 {
 		logger = logger.With("election", of.Name)
 	}
-	c := &candidate{config: of, standby: "pgsolo " + of.Name + " standby"}
+	c := &candidate{config: of, logger: logger, standby: "pgsolo " + of.Name + " standby"}
 	c.name = c.standby
 	base, err := pgxpool.ParseConfig(options.Config.Postgres.URL)
 	if err != nil {
@@ -67,21 +70,17 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 		return nil, err
 	}
 	if of.NeedsSessions {
-		if of.Sessions, err = c.newStatementPool(base.Copy()); err != nil {
+		if c.statements, err = c.newStatementPool(base.Copy()); err != nil {
 			c.close()
 			return nil, err
 		}
-	}
-	if err = c.newEngines(options.Config, logger.Named("jobs")); err != nil {
-		c.close()
-		return nil, err
 	}
 	return c, nil
 }
 
 // newEngines makes none for an election for which there is nothing to run: this replica leads it all the same.
-func (c *candidate) newEngines(from *config.Config, logger hclog.Logger) (err error) {
-	if len(c.config.Handlers)+len(c.config.Crons) == 0 {
+func (c *candidate) newEngines(work config.Work, from *config.Config) (err error) {
+	if len(work.Handlers)+len(work.Crons) == 0 {
 		return nil
 	}
 	subscribe := c.subscribe
@@ -89,15 +88,15 @@ func (c *candidate) newEngines(from *config.Config, logger hclog.Logger) (err er
 		subscribe = nil
 	}
 	c.runner, err = eventlog.New(eventlog.Options{
-		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: c.config.Handlers, Topics: from.Topics,
-		Subscribe: subscribe, Logger: logger,
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: work.Handlers, Topics: from.Topics,
+		Subscribe: subscribe, Logger: c.logger.Named("jobs"),
 	})
 	if err != nil {
 		return err
 	}
 	c.crons, err = cron.New(cron.Options{
-		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Jobs: c.config.Crons, Subscribe: subscribe,
-		Logger: logger.Named("cron"),
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Jobs: work.Crons, Subscribe: subscribe,
+		Logger: c.logger.Named("jobs").Named("cron"),
 	})
 	return err
 }
@@ -146,7 +145,7 @@ func poolSize(of *config.Election) int32 {
 		sessions += 2
 	}
 	for _, h := range of.Handlers {
-		if h.HandleTx != nil {
+		if h.InTransaction {
 			workers += h.Concurrency
 		}
 	}
@@ -171,8 +170,8 @@ func (c *candidate) nameSession(ctx context.Context, conn *pgx.Conn) error {
 
 func (c *candidate) close() {
 	c.pool.Close()
-	if c.config.Sessions != nil {
-		c.config.Sessions.Close()
+	if c.statements != nil {
+		c.statements.Close()
 	}
 }
 
@@ -202,8 +201,8 @@ func (c *candidate) lead(ctx context.Context, term election.Term) error {
 	defer func() {
 		c.rename(c.standby)
 		c.pool.Reset()
-		if c.config.Sessions != nil {
-			c.config.Sessions.Reset()
+		if c.statements != nil {
+			c.statements.Reset()
 		}
 		c.listener.Rename()
 	}()

@@ -1,38 +1,84 @@
 package config
 
 import (
-	"fmt"
-	"maps"
+	"context"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
+	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// action is one action block, decoded once when the file is loaded, to check it, and again for each event or tick. Decoding
-// costs microseconds, next to the process or the request that follows.
-type action struct {
-	kind  actionKind
-	block *hclsyntax.Block
-	doc   *document
+// actionKinds is the table of actions: a new kind is a package below jobs, a file of this package, and one line here.
+func actionKinds() []actionKind { return []actionKind{execKind(), webhookKind(), sqlKind()} }
+
+// actionKind is one kind of block that says what a handler or a cron job does.
+type actionKind struct {
+	name string
+
+	// needsSession: the action runs in the transaction of an event of the log, by runTx, and elsewhere on one of
+	// tools.sessions.
+	needsSession bool
+
+	// discreet: what validate says may always be printed, because it repeats no value.
+	discreet bool
+
+	// bind makes an action whose arguments are to be decoded.
+	bind func(tools) boundAction
 }
 
-// actions are the action blocks of one handler or cron job, in the order of the table of kinds.
-type actions []*action
+// boundAction is an action and the arguments that fill in its fields. After those are decoded, validate says what is
+// wrong with the whole, in a *jobs.FieldError where it is one field, and run does it.
+type boundAction struct {
+	arguments []block.Argument
+	validate  func() error
+	run       func() jobs.Action
+	runTx     func() func(context.Context, pgx.Tx) error // nil: the action does not need a session
+}
+
+// tools are what the actions of one election share. The zero value is enough to check them.
+type tools struct {
+	logger   hclog.Logger // nil: none
+	client   *http.Client
+	sessions *pgxpool.Pool
+}
+
+// action describes what a handler or a cron job does: a block whose arguments are decoded when the file is loaded, to
+// check them, and again for each event or tick. That costs microseconds, next to the process or request that follows.
+type action struct {
+	kind     actionKind
+	found    *hclsyntax.Block
+	language *block.Language
+}
+
+// needsSession is false for an action that is missing.
+func (a *action) needsSession() bool { return a != nil && a.kind.needsSession }
+
+// resolve evaluates the arguments with the variable. The error names the place of the argument that failed.
+func (a *action) resolve(with tools, variable func() block.Scope) (boundAction, error) {
+	bound := a.kind.bind(with)
+	return bound, a.language.Evaluate(a.found, variable, bound.arguments)
+}
 
 // actionBlocks is the part of a grammar that takes action blocks, whose arguments may use the variable of the scope.
-func (doc *document) actionBlocks(to *actions, unknown scope) []block {
-	var blocks []block
+func (doc *document) actionBlocks(to *[]*action, unknown block.Scope) []block.Block {
+	var blocks []block.Block
 	for _, kind := range actionKinds() {
-		blocks = append(blocks, block{kind: kind.name, open: func(found *hclsyntax.Block) body {
-			inner := &decoder{functions: doc.functions, scope: unknown, diags: doc.diags, concealed: map[string]bool{}}
-			before := len(*doc.diags)
-			bound := kind.decode(inner, tools{})
-			return body{arguments: bound.arguments, finish: func() {
-				*to = append(*to, &action{kind, found, doc})
-				if len(*doc.diags) == before && !inner.late {
-					inner.reportInvalid(found, bound)
+		blocks = append(blocks, block.Block{Kind: kind.name, Open: func(found *hclsyntax.Block) block.Body {
+			inner := doc.In(unknown)
+			before := doc.Mistakes()
+			bound := kind.bind(tools{})
+			return block.Body{Arguments: bound.arguments, In: inner, Finish: func() {
+				*to = append(*to, &action{kind, found, doc.language})
+				if doc.Mistakes() == before && !inner.Waits() {
+					reportInvalid(inner, found, kind, bound)
 				}
 			}}
 		}})
@@ -41,94 +87,58 @@ func (doc *document) actionBlocks(to *actions, unknown scope) []block {
 }
 
 // reportInvalid reports what the package of the action finds wrong, at the argument that stands for the field it names.
-func (d *decoder) reportInvalid(found *hclsyntax.Block, bound boundAction) {
+func reportInvalid(d *block.Decoder, found *hclsyntax.Block, kind actionKind, bound boundAction) {
 	err := bound.validate()
 	if err == nil {
 		return
 	}
 	_, message, _ := strings.Cut(err.Error(), ": ") // after the name of the package's type
 	at, name := found.DefRange(), found.Type
-	for _, argument := range bound.arguments {
-		if attr, ok := found.Body.Attributes[argument.name]; ok && strings.Contains(message, argument.field) {
-			at, name = attr.Expr.Range(), argument.name
-			message = strings.ReplaceAll(message, argument.field, argument.name)
-			break
+	if wrong, ok := errors.AsType[*jobs.FieldError](err); ok {
+		field, _, _ := strings.Cut(wrong.Field, "[")
+		if attr := attributeOf(field, found, bound.arguments); attr != nil {
+			at, name = attr.Expr.Range(), attr.Name
+			before := strings.TrimSuffix(message, wrong.Error())
+			message = before + name + strings.TrimPrefix(wrong.Error(), field)
 		}
 	}
-	if d.concealed[name] && !bound.discreet {
-		d.report("Invalid "+name, at, "The value (not shown: it may be secret) cannot be used here.")
+	if d.Conceals(name) && !kind.discreet {
+		d.Report("Invalid "+name, at, "The value (not shown: it may be secret) cannot be used here.")
 		return
 	}
-	d.report("Invalid "+name, at, "This cannot work: %s.", message)
+	d.Report("Invalid "+name, at, "This cannot work: %s.", message)
+}
+
+// attributeOf is the argument that stands for a field, or nil.
+func attributeOf(field string, found *hclsyntax.Block, arguments []block.Argument) *hclsyntax.Attribute {
+	for _, argument := range arguments {
+		if argument.Field == field {
+			return found.Body.Attributes[argument.Name]
+		}
+	}
+	return nil
 }
 
 // oneAction requires exactly one action block, and gives the first.
-func (doc *document) oneAction(owner *hclsyntax.Block, found actions) *action {
-	var names []string
-	for _, kind := range actionKinds() {
-		names = append(names, kind.name)
-	}
-	if len(found) == 0 && hasUnknownBlock(owner) {
+func (doc *document) oneAction(owner *hclsyntax.Block, grammar block.Body, given []*action) *action {
+	if len(given) == 0 && grammar.HasUnknownBlock(owner) {
 		return nil // reported already, and perhaps a misspelled action
 	}
-	if len(found) == 0 {
-		doc.report("No action", owner.DefRange(),
-			"%s does nothing. Add exactly one of the blocks %s.", describe(owner), strings.Join(names, ", "))
+	if len(given) == 0 {
+		var names []string
+		for _, kind := range actionKinds() {
+			names = append(names, kind.name)
+		}
+		doc.Report("No action", owner.DefRange(),
+			"%s does nothing. Add exactly one of the blocks %s.", block.Describe(owner), strings.Join(names, ", "))
 		return nil
 	}
-	slices.SortFunc(found, func(a, b *action) int { return a.block.TypeRange.Start.Byte - b.block.TypeRange.Start.Byte })
-	for _, extra := range found[1:] {
-		doc.report("Two actions", extra.block.TypeRange,
-			"%s has an action already. Make two %s blocks of it, one for each.", describe(owner), owner.Type).
-			Extra = related{"the first action", found[0].block.TypeRange}
+	slices.SortFunc(given,
+		func(a, b *action) int { return a.found.TypeRange.Start.Byte - b.found.TypeRange.Start.Byte })
+	for _, extra := range given[1:] {
+		doc.Report("Two actions", extra.found.TypeRange,
+			"%s has an action already. Make two %s blocks of it, one for each.", block.Describe(owner), owner.Type).
+			Extra = block.Related("the first action", given[0].found.TypeRange)
 	}
-	return found[0]
-}
-
-func hasUnknownBlock(owner *hclsyntax.Block) bool {
-	known := map[string][]string{"handler": {"retry", "breaker"}, "cron": {"retry", "history"}}[owner.Type] // beside the actions
-	for _, inner := range owner.Body.Blocks {
-		if !slices.Contains(known, inner.Type) {
-			return true
-		}
-	}
-	return false
-}
-
-// resolve evaluates the arguments with the variable of the scope. The error names the place of the argument that failed.
-func (a *action) resolve(in *Election, variables func() scope) (boundAction, error) {
-	var diags hcl.Diagnostics
-	decoder := &decoder{functions: a.doc.functions, diags: &diags, hidden: true}
-	if a.usesVariable() {
-		decoder.scope = variables()
-	}
-	bound := a.kind.decode(decoder, tools{logger: a.doc.config.ActionLogger, client: a.doc.config.client, sessions: in.Sessions})
-	decoder.decode(a.block.Body, a.block.DefRange(), describe(a.block), body{arguments: bound.arguments})
-	if diags.HasErrors() {
-		return bound, a.evaluationError(diags[0])
-	}
-	return bound, nil
-}
-
-// needsSession is false for an action that is missing.
-func (a *action) needsSession() bool { return a != nil && a.kind.needsSession }
-
-// usesVariable spares the parsing of a payload that no argument asks for.
-func (a *action) usesVariable() bool {
-	for _, attr := range a.block.Body.Attributes {
-		if len(attr.Expr.Variables()) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-func (a *action) evaluationError(diag *hcl.Diagnostic) error {
-	name := ""
-	for _, candidate := range slices.Sorted(maps.Keys(a.block.Body.Attributes)) {
-		if a.block.Body.Attributes[candidate].SrcRange.ContainsPos(diag.Subject.Start) {
-			name = candidate
-		}
-	}
-	return fmt.Errorf("evaluate %s of %s at %s:%d: %s: %s", name, a.kind.name, diag.Subject.Filename, diag.Subject.Start.Line, diag.Summary, diag.Detail)
+	return given[0]
 }

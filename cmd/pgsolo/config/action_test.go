@@ -16,8 +16,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
+	"github.com/pgsolo/pgsolo/jobs/webhook"
 )
 
 func parse(t *testing.T, src string) *Config {
@@ -29,6 +31,11 @@ func parse(t *testing.T, src string) *Config {
 	return config
 }
 
+// workOf is what the leader of the first election runs.
+func workOf(config *Config, resources Resources) Work {
+	return config.Bind(resources)[config.Elections[0].Name]
+}
+
 func anEvent() eventlog.Event {
 	return eventlog.Event{
 		Handler: "h", ID: 42, Topic: "orders", Key: "k-1", Headers: map[string]string{"tenant": "acme"},
@@ -38,7 +45,8 @@ func anEvent() eventlog.Event {
 }
 
 func aTick() cron.Tick {
-	return cron.Tick{Job: "nightly", ScheduledAt: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), CatchUp: true, Attempt: 1, Term: 7}
+	return cron.Tick{Job: "nightly", ScheduledAt: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), CatchUp: true,
+		Attempt: 1, Term: 7}
 }
 
 func TestEventExpressions(t *testing.T) {
@@ -64,14 +72,17 @@ func TestEventExpressions(t *testing.T) {
 				method  = event.attempt > 1 ? "PUT" : "POST"
 				headers = {
 					x-tenant = upper(event.headers.tenant)
-					x-all    = jsonencode([event.id, event.topic, event.channel, event.key, event.created_at, event.attempt, event.term, event.idempotency_key])
+					x-all    = jsonencode([event.id, event.topic, event.channel, event.key, event.created_at,
+						event.attempt, event.term, event.idempotency_key])
 				}
 			}
 		}`)
-	defer config.CloseIdleConnections()
+	client := webhook.NewClient()
+	defer client.CloseIdleConnections()
+	handler := workOf(config, Resources{HTTPClient: client}).Handlers[0]
 	event := anEvent()
 	for range 2 {
-		if err := config.Elections[0].Handlers[0].Handle(t.Context(), event); err != nil {
+		if err := handler.Handle(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,11 +104,12 @@ func TestTickExpressions(t *testing.T) {
 		cron "nightly" {
 			schedule = "@daily"
 			exec {
-				command = ["/bin/sh", "-c", "printf '%s ' \"$@\" $CATCH_UP > `+out+`", "sh", run.job, run.scheduled_at, run.attempt, run.term, run.idempotency_key, run.manual]
+				command = ["/bin/sh", "-c", "printf '%s ' \"$@\" $CATCH_UP > `+out+`", "sh",
+					run.job, run.scheduled_at, run.attempt, run.term, run.idempotency_key, run.manual]
 				env     = { CATCH_UP = run.catch_up }
 			}
 		}`)
-	if err := config.Elections[0].Crons[0].Run(t.Context(), aTick()); err != nil {
+	if err := workOf(config, Resources{}).Crons[0].Run(t.Context(), aTick()); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(out)
@@ -117,8 +129,9 @@ func TestActionLogger(t *testing.T) {
 			exec { command = ["/bin/echo", "a line"] }
 		}`)
 	var log bytes.Buffer
-	config.ActionLogger = hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})
-	if err := config.Elections[0].Handlers[0].Handle(context.Background(), eventlog.Event{Handler: "h", Channel: "c"}); err != nil {
+	resources := Resources{Logger: hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})}
+	if err := workOf(config, resources).Handlers[0].Handle(context.Background(),
+		eventlog.Event{Handler: "h", Channel: "c"}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "a line") {
@@ -128,19 +141,26 @@ func TestActionLogger(t *testing.T) {
 
 func TestEvaluationErrors(t *testing.T) {
 	for _, test := range []struct{ name, arguments, payload, want string }{
-		{"missing field", `url = "https://example.com/${event.payload.id}"`, `{}`, `evaluate url of webhook at config.hcl:6: Unsupported attribute: This object does not have an attribute named "id".`},
-		{"missing header", `url = event.headers.url`, `{}`, `evaluate url of webhook at config.hcl:6: Missing map element`},
+		{"missing field", `url = "https://example.com/${event.payload.id}"`, `{}`,
+			`evaluate url of webhook at config.hcl:6: Unsupported attribute: This object does not have an attribute ` +
+				`named "id".`},
+		{"missing header", `url = event.headers.url`, `{}`,
+			`evaluate url of webhook at config.hcl:6: Missing map element`},
 		{"null", `url = event.payload.url`, `{"url": null}`, `evaluate url of webhook at config.hcl:6: Missing value`},
 		{"number", `url = event.payload`, `7`, `evaluate url of webhook at config.hcl:6: Wrong type`},
-		{"not a URL", `url = event.payload`, `"sesame://open"`, `evaluate url of webhook at config.hcl:6: Invalid url: The scheme of the URL is neither http nor https.`},
-		{"not a method", "url = \"https://example.com\"\nmethod = event.payload", `"sesame"`, `evaluate method of webhook at config.hcl:7: Invalid method`},
-		{"not JSON", `url = event.payload.url`, `{"sesame`, `evaluate url of webhook at config.hcl:6: Unsupported attribute`},
+		{"not a URL", `url = event.payload`, `"sesame://open"`,
+			`evaluate url of webhook at config.hcl:6: Invalid url: The scheme of the URL is neither http nor https.`},
+		{"not a method", "url = \"https://example.com\"\nmethod = event.payload", `"sesame"`,
+			`evaluate method of webhook at config.hcl:7: Invalid method`},
+		{"not JSON", `url = event.payload.url`, `{"sesame`,
+			`evaluate url of webhook at config.hcl:6: Unsupported attribute`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nwebhook {\n"+test.arguments+"\n}\n}")
+			config := parse(t,
+				"topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nwebhook {\n"+test.arguments+"\n}\n}")
 			event := anEvent()
 			event.Payload, event.Headers = []byte(test.payload), nil
-			err := config.Elections[0].Handlers[0].Handle(t.Context(), event)
+			err := workOf(config, Resources{}).Handlers[0].Handle(t.Context(), event)
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("error = %v\nwant    %s", err, test.want)
 			}
@@ -161,12 +181,14 @@ func TestFileIsReadOnce(t *testing.T) {
 	config := parse(t, `
 		handler "h" {
 			channel = "c"
-			exec { command = ["/bin/sh", "-c", "printf %s \"$1\" > `+out+`", "sh", "${file("`+secret+`")}-${event.payload}"] }
+			exec { command = ["/bin/sh", "-c", "printf %s \"$1\" > `+out+`", "sh",
+				"${file("`+secret+`")}-${event.payload}"] }
 		}`)
 	if err := os.WriteFile(secret, []byte("second\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := config.Elections[0].Handlers[0].Handle(t.Context(), eventlog.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
+	if err := workOf(config, Resources{}).Handlers[0].Handle(t.Context(),
+		eventlog.Event{Handler: "h", Channel: "c", Payload: []byte("plain text")}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(out); err != nil || string(got) != "first-plain text" {
@@ -176,15 +198,16 @@ func TestFileIsReadOnce(t *testing.T) {
 
 // TestVariablesAgree holds the types that are assumed when a file is loaded against those of real events and ticks.
 func TestVariablesAgree(t *testing.T) {
-	for _, pair := range [][2]scope{{unknownEvent(), eventScope(anEvent())}, {unknownTick(), tickScope(aTick())}} {
-		assumed, real := pair[0].value.Type().AttributeTypes(), pair[1].value.Type().AttributeTypes()
-		if pair[0].name != pair[1].name || len(assumed) != len(real) {
-			t.Errorf("%s has %d fields, %s has %d", pair[0].name, len(assumed), pair[1].name, len(real))
+	for _, pair := range [][2]block.Scope{{unknownEvent(), eventScope(anEvent())},
+		{unknownTick(), tickScope(aTick())}} {
+		assumed, real := pair[0].Value.Type().AttributeTypes(), pair[1].Value.Type().AttributeTypes()
+		if pair[0].Name != pair[1].Name || len(assumed) != len(real) {
+			t.Errorf("%s has %d fields, %s has %d", pair[0].Name, len(assumed), pair[1].Name, len(real))
 		}
 		for name, want := range assumed {
 			got, ok := real[name]
 			if !ok || name != "payload" && !got.Equals(want) {
-				t.Errorf("%s.%s is a %#v, assumed %#v", pair[0].name, name, got, want)
+				t.Errorf("%s.%s is a %#v, assumed %#v", pair[0].Name, name, got, want)
 			}
 		}
 	}
@@ -192,14 +215,16 @@ func TestVariablesAgree(t *testing.T) {
 
 func TestPayloadValue(t *testing.T) {
 	deep := strings.Repeat("[", 200_000)
-	for _, payload := range []string{``, `{`, `[1`, `null`, `1e400`, `{"a":1,"a":2}`, "\xff", deep, deep + strings.Repeat("]", 200_000)} {
+	for _, payload := range []string{``, `{`, `[1`, `null`, `1e400`, `{"a":1,"a":2}`, "\xff", deep,
+		deep + strings.Repeat("]", 200_000)} {
 		value := payloadValue([]byte(payload))
 		if !json.Valid([]byte(payload)) && value.AsString() != payload && payload != "\xff" {
 			t.Errorf("payload %.20q became %.20q", payload, value.AsString())
 		}
 	}
 	decomposed := payloadValue([]byte(`{"e\u0301tat": 1, "other": [null, true]}`))
-	if !decomposed.Type().IsObjectType() || !decomposed.Type().HasAttribute("état") || !decomposed.Type().HasAttribute("other") {
+	if !decomposed.Type().IsObjectType() || !decomposed.Type().HasAttribute("état") ||
+		!decomposed.Type().HasAttribute("other") {
 		t.Errorf("an object with a name that is not in NFC became %#v", decomposed)
 	}
 }

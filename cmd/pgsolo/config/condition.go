@@ -10,21 +10,21 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
-// condition is the when of a handler. It is evaluated for each event, by several goroutines at once, and so it converts only
-// those parts of an event that it asks for.
+// condition is the when of a handler. It is evaluated for each event, by several goroutines at once, and so it converts
+// only those parts of an event that it asks for.
 type condition struct {
-	attr      *hclsyntax.Attribute
-	functions map[string]function.Function
-	fields    map[string]func(eventlog.Event) cty.Value // those that it asks for
+	attr     *hclsyntax.Attribute
+	language *block.Language
+	fields   map[string]func(eventlog.Event) cty.Value // those that it asks for
 }
 
-// candidateFields are those that a condition may ask for: what differs between two attempts, or two handlers, is no property of
-// the event.
+// candidateFields are those that a condition may ask for: what differs between two attempts, or two handlers, is no
+// property of the event.
 func candidateFields() map[string]func(eventlog.Event) cty.Value {
 	fields := eventFields()
 	for _, name := range []string{"attempt", "term", "idempotency_key"} {
@@ -33,39 +33,41 @@ func candidateFields() map[string]func(eventlog.Event) cty.Value {
 	return fields
 }
 
-func unknownCandidate() scope {
-	fields := unknownEvent().value.AsValueMap()
+func unknownCandidate() block.Scope {
+	fields := unknownEvent().Value.AsValueMap()
 	kept := candidateFields()
 	maps.DeleteFunc(fields, func(name string, _ cty.Value) bool { return kept[name] == nil })
-	return scope{"event", cty.ObjectVal(fields)}
+	return block.Scope{Name: eventVariable, Value: cty.ObjectVal(fields)}
 }
 
 // condition takes an expression over event that is true or false.
-func (doc *document) condition(to *func(eventlog.Event) (bool, error)) func(*hclsyntax.Attribute) {
-	return func(attr *hclsyntax.Attribute) {
-		inner := &decoder{functions: doc.functions, scope: unknownCandidate(), diags: doc.diags}
-		value, hidden := inner.evaluate(attr)
-		if value == cty.NilVal || !inner.usable(attr, value) {
+func (doc *document) condition(to **condition) block.Value {
+	return func(d *block.Decoder, attr *hclsyntax.Attribute) {
+		inner := d.In(unknownCandidate())
+		value, hidden := inner.Evaluate(attr)
+		if value == cty.NilVal || !inner.Usable(attr, value) {
 			return
 		}
 		switch {
 		case value.Type() != cty.Bool && value.Type() != cty.DynamicPseudoType:
-			inner.report("Wrong type", attr.Expr.Range(), "%s", notCondition(value))
+			inner.Report("Wrong type", attr.Expr.Range(), "%s", notCondition(value))
 		case !value.IsKnown():
-			c := &condition{attr, doc.functions, fieldsOf(attr.Expr)}
-			*to = c.holds
+			*to = &condition{attr, doc.language, fieldsOf(attr.Expr)}
 		case hidden:
-			inner.report("Constant condition", attr.Expr.Range(), "The condition is the same for every event. Remove it, or the handler.")
+			inner.Report("Constant condition", attr.Expr.Range(),
+				"The condition is the same for every event. Remove it, or the handler.")
 		case value.True():
-			inner.report("Constant condition", attr.Expr.Range(), "The condition is true for every event. Remove it.")
+			inner.Report("Constant condition", attr.Expr.Range(), "The condition is true for every event. Remove it.")
 		default:
-			inner.report("Constant condition", attr.Expr.Range(), "The condition is false for every event. Remove the handler.")
+			inner.Report("Constant condition", attr.Expr.Range(),
+				"The condition is false for every event. Remove the handler.")
 		}
 	}
 }
 
 func notCondition(value cty.Value) string {
-	return fmt.Sprintf("A condition is true or false, not %s. Compare it with something: event.key == \"a\".", article(value.Type()))
+	return fmt.Sprintf("A condition is true or false, not %s. Compare it with something: event.key == \"a\".",
+		block.Article(value.Type()))
 }
 
 // holds says whether the handler gets the event. The error names the place, and no value of the event.
@@ -74,13 +76,9 @@ func (c *condition) holds(event eventlog.Event) (bool, error) {
 	for name, field := range c.fields {
 		values[name] = field(event)
 	}
-	value, diags := c.attr.Expr.Value(&hcl.EvalContext{
-		Functions: c.functions,
-		Variables: map[string]cty.Value{"event": cty.ObjectVal(values)},
-	})
+	value, diags := c.language.Value(c.attr.Expr, block.Scope{Name: eventVariable, Value: cty.ObjectVal(values)})
 	if diags.HasErrors() {
-		diag := polish(diags[0])
-		return false, c.failed(diag.Subject, diag.Summary, diag.Detail)
+		return false, c.failed(diags[0].Subject, diags[0].Summary, diags[0].Detail)
 	}
 	value, _ = value.Unmark()
 	switch {
@@ -107,7 +105,7 @@ func fieldsOf(expr hclsyntax.Expression) map[string]func(eventlog.Event) cty.Val
 		if len(traversal) == 1 {
 			return all
 		}
-		name, _, ok := fieldOf(traversal[1])
+		name, _, ok := block.FieldOf(traversal[1])
 		if !ok {
 			return all
 		}
@@ -119,9 +117,11 @@ func fieldsOf(expr hclsyntax.Expression) map[string]func(eventlog.Event) cty.Val
 			whole = true
 			continue
 		}
-		member, _, ok := fieldOf(traversal[2])
+		member, _, ok := block.FieldOf(traversal[2])
 		members[member] = true
-		whole = whole || !ok || strings.ContainsFunc(member, func(r rune) bool { return r > unicode.MaxASCII }) // which HCL normalizes
+		// HCL normalizes other names.
+		ascii := !strings.ContainsFunc(member, func(r rune) bool { return r > unicode.MaxASCII })
+		whole = whole || !ok || !ascii
 	}
 	if !whole && len(members) > 0 {
 		used["payload"] = func(event eventlog.Event) cty.Value { return payloadMembers(event.Payload, members) }
@@ -129,7 +129,7 @@ func fieldsOf(expr hclsyntax.Expression) map[string]func(eventlog.Event) cty.Val
 	return used
 }
 
-// payloadMembers is payloadValue without the members of an object that nobody asks for, which may be large.
+// payloadMembers is payloadValue without the members of an object that the condition does not use, which may be large.
 func payloadMembers(payload []byte, wanted map[string]bool) cty.Value {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &members); err != nil || members == nil {

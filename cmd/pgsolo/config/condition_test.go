@@ -10,19 +10,21 @@ import (
 // when gives the condition of a handler.
 func when(t testing.TB, source, condition string) func(eventlog.Event) (bool, error) {
 	t.Helper()
-	config, err := Parse("config.hcl", []byte("postgres { url = env(\"DATABASE_URL\") }\ntopic \"orders\" {}\nhandler \"h\" {\n"+source+
-		"\nwhen = "+condition+"\nexec { command = [\"/bin/sh\"] }\n}"), testEnv)
+	config, err := Parse("config.hcl",
+		[]byte("postgres { url = env(\"DATABASE_URL\") }\ntopic \"orders\" {}\nhandler \"h\" {\n"+source+
+			"\nwhen = "+condition+"\nexec { command = [\"/bin/sh\"] }\n}"), testEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return config.Elections[0].Handlers[0].When
+	return workOf(config, Resources{}).Handlers[0].When
 }
 
 const fromOrders = `topic = "orders"`
 
 func TestCondition(t *testing.T) {
 	event := anEvent()
-	event.Payload = []byte(`{"amount": 12.50, "tags": ["a", "b"], "note": null, "paid": true, "by": {"name": "x"}, "a-b": 1, "größe": 3, "7": "seven", "e\u0301tat": 4}`)
+	event.Payload = []byte(`{"amount": 12.50, "tags": ["a", "b"], "note": null, "paid": true, "by": {"name": "x"}, ` +
+		`"a-b": 1, "größe": 3, "7": "seven", "e\u0301tat": 4}`)
 	for condition, want := range map[string]bool{
 		`event.payload.amount > 12`:   true,
 		`event.payload.amount > 12.5`: false,
@@ -64,7 +66,8 @@ func TestConditionOfChannel(t *testing.T) {
 // Every error is a failed attempt, so each has to say where it comes from, and nothing of what the event holds.
 func TestConditionErrors(t *testing.T) {
 	for _, test := range []struct{ condition, payload, want string }{
-		{`event.payload.status == "paid"`, `{}`, `Unsupported attribute: This object does not have an attribute named "status".`},
+		{`event.payload.status == "paid"`, `{}`,
+			`Unsupported attribute: This object does not have an attribute named "status".`},
 		{`event.payload.status == "paid"`, `[]`, `Unsupported attribute`},
 		{`event.payload.status == "paid"`, `null`, `Attempt to get attribute from null value`},
 		{`event.payload.status == "paid"`, `sesame`, `Unsupported attribute`},
@@ -73,7 +76,8 @@ func TestConditionErrors(t *testing.T) {
 		{`event.payload.paid`, `{"paid": null}`, `Missing value: The condition is null.`},
 		{`event.payload.paid`, `{"paid": "sesame"}`, `Wrong type: A condition is true or false, not a string.`},
 		{`event.payload.paid`, `{"paid": "true"}`, `Wrong type: A condition is true or false, not a string.`},
-		{`event.payload.amount > 1`, `{"amount": "sesame"}`, `Invalid operand: Unsuitable value for left operand: a number is required.`},
+		{`event.payload.amount > 1`, `{"amount": "sesame"}`,
+			`Invalid operand: Unsuitable value for left operand: a number is required.`},
 		{`try(event.payload.amount) > 1`, `{}`, `Error in function call`},
 		{`event.payload.amount > env("ABSENT", "1") + 0`, `{"amount": "sesame"}`, `Invalid operand`},
 	} {
@@ -91,7 +95,8 @@ func TestConditionErrors(t *testing.T) {
 func TestConditionLooksOnlyAtWhatItNeeds(t *testing.T) {
 	small, large := anEvent(), anEvent()
 	small.Payload = []byte(`{"status": "paid"}`)
-	large.Payload = []byte(`{"items": [` + strings.Repeat(`{"name": "x", "price": 1.5},`, 2000) + `0], "status": "paid"}`)
+	large.Payload = []byte(`{"items": [` + strings.Repeat(`{"name": "x", "price": 1.5},`, 2000) +
+		`0], "status": "paid"}`)
 	holds := when(t, fromOrders, `event.payload.status == "paid"`)
 	allocations := func(event eventlog.Event) float64 {
 		return testing.AllocsPerRun(10, func() {
@@ -107,12 +112,14 @@ func TestConditionLooksOnlyAtWhatItNeeds(t *testing.T) {
 
 func BenchmarkCondition(b *testing.B) {
 	for name, payload := range map[string]string{
-		"100B": `{"id": 123456, "status": "paid", "amount": 12.50, "customer": {"id": 7, "name": "somebody"}, "x": [1, 2]}`,
+		"100B": `{"id": 123456, "status": "paid", "amount": 12.50, "customer": {"id": 7, "name": "somebody"}, "x": ` +
+			`[1, 2]}`,
 		"20kB": `{"items": [` + strings.Repeat(`{"name": "x", "price": 1.5},`, 700) + `0], "status": "paid"}`,
 	} {
 		event := anEvent()
 		event.Payload = []byte(payload)
-		for _, condition := range []string{`event.key == "k-1"`, `event.payload.status == "paid"`, `jsonencode(event.payload) != ""`} {
+		for _, condition := range []string{`event.key == "k-1"`, `event.payload.status == "paid"`,
+			`jsonencode(event.payload) != ""`} {
 			holds := when(b, fromOrders, condition)
 			b.Run(name+"/"+condition, func(b *testing.B) {
 				b.ReportAllocs()

@@ -1,19 +1,16 @@
 package config
 
 import (
-	"net/http"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/jackc/pgx/v5/pgxpool"
-
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
+	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
-	"github.com/pgsolo/pgsolo/jobs/webhook"
 )
 
-// Config is a decoded configuration. Every default is filled in, except for HTTP.Advertise.
+// Config is what the file says. Every default is filled in, except for HTTP.Advertise. Bind makes work of it.
 type Config struct {
 	Postgres  Postgres
 	Elections []*Election // at least one, in the order of the file
@@ -22,20 +19,24 @@ type Config struct {
 
 	Topics []eventlog.Topic // in the order of the file
 
-	// ActionLogger is what the actions of Handlers and Crons log to. Set it before the first of them runs, and not after;
-	// nil discards. It is not part of the file: the file says how to log, so the logger is made after loading.
-	ActionLogger hclog.Logger
-
-	client *http.Client // of all webhooks
-	crons  []cron.Job   // those of all elections, in the order of the file
+	crons []cron.Job // those of all elections, in the order of the file
 }
 
-// Crons are the cron jobs of all elections, in the order of the file.
+// Error is all that is wrong with a configuration. Error gives the first mistake in one line; Write shows every one
+// with its source.
+type Error = block.Error
+
+// Crons are the cron jobs of all elections, in the order of the file, without Run.
 func (c *Config) Crons() []cron.Job { return c.crons }
 
-// CloseIdleConnections closes the connections that webhooks keep for the next request. Call it after the last of them has
-// ended.
-func (c *Config) CloseIdleConnections() { c.client.CloseIdleConnections() }
+// Work is how many handlers and cron jobs there are.
+func (c *Config) Work() (handlers, crons int) {
+	for _, e := range c.Elections {
+		handlers += len(e.Handlers)
+		crons += len(e.Crons)
+	}
+	return handlers, crons
+}
 
 // Postgres says where the database is.
 type Postgres struct {
@@ -51,14 +52,33 @@ type Election struct {
 	PollInterval time.Duration // 10 ms up to, not including, 1 s; default 900 ms
 	Drain        time.Duration // 0 or more; default 20 s
 
-	// What the leader of this election runs: the handlers and jobs that name it, and for the first one those that name none.
-	Handlers []eventlog.Handler // with Handle or HandleTx set to their action
-	Crons    []cron.Job         // with Run set to their action
+	// What the leader of this election runs: the handlers and jobs that name it, and for the first one those that name
+	// none.
+	Handlers []Handler
+	Crons    []Cron
 
-	// NeedsSessions: some of them run SQL outside of the log's transactions. Then set Sessions before the first of them runs, to
-	// sessions that bear the leader's name.
+	// NeedsSessions: some of them run SQL outside of the log's transactions. Then Bind needs sessions for this
+	// election.
 	NeedsSessions bool
-	Sessions      *pgxpool.Pool
+}
+
+// Handler describes a handler.
+type Handler struct {
+	eventlog.Handler // without Handle, HandleTx and When
+
+	// InTransaction: its action runs in the transaction that marks the event as done, as HandleTx, and elsewhere as
+	// Handle.
+	InTransaction bool
+
+	when   *condition // nil: all events
+	action *action
+}
+
+// Cron describes a cron job.
+type Cron struct {
+	cron.Job // without Run
+
+	action *action
 }
 
 // HTTP says where to listen.
@@ -69,53 +89,22 @@ type HTTP struct {
 
 // Log says how to log.
 type Log struct {
-	Level  string // trace, debug, info, warn or error; default info
-	Format string // text or json; default text
+	Level  string // trace, debug, info, warn or error; default "info"
+	Format string // text or json; default "text"
 }
 
+// defaults are those of the program. Handlers and jobs get those of package jobs.
 func defaults() *Config {
 	return &Config{
-		client:   webhook.NewClient(),
 		Postgres: Postgres{Schema: jobs.DefaultSchema, Notify: true},
 		HTTP:     HTTP{Listen: ":8080"},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }
 
+// defaultElection drains longer than package election does by itself, which is not at all.
 func defaultElection(name string) *Election {
-	return &Election{Name: name, Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second}
-}
-
-func defaultHandler(name string) eventlog.Handler {
-	return eventlog.Handler{Name: name, Concurrency: 1, Timeout: 30 * time.Second}
-}
-
-// defaultLogHandler has the defaults that only a handler of a topic has.
-func defaultLogHandler() eventlog.Handler {
-	return eventlog.Handler{
-		Start: eventlog.StartEarliest, Order: eventlog.OrderNone, OnDead: eventlog.OnDeadContinue,
-		Retry: jobs.Retry{Attempts: 10, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1},
+	return &Election{
+		Name: name, Lease: election.DefaultLease, PollInterval: election.DefaultPollInterval, Drain: 20 * time.Second,
 	}
-}
-
-func defaultCron(name string) cron.Job {
-	return cron.Job{
-		Name: name, Location: time.UTC, Timeout: time.Hour,
-		Missed: cron.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
-		Overlap: cron.OverlapSkip, OnInterrupt: cron.InterruptAbandon,
-		Retry: jobs.Retry{Attempts: 1, Backoff: time.Second, MaxBackoff: time.Hour, Jitter: 0.1},
-		History: cron.History{
-			Runs: 100, MaxAge: 30 * 24 * time.Hour,
-			FailedRuns: 100, FailedMaxAge: 90 * 24 * time.Hour,
-		},
-	}
-}
-
-// Work is how many handlers and cron jobs there are.
-func (c *Config) Work() (handlers, crons int) {
-	for _, e := range c.Elections {
-		handlers += len(e.Handlers)
-		crons += len(e.Crons)
-	}
-	return handlers, crons
 }

@@ -1,72 +1,57 @@
 package config
 
 import (
-	"context"
 	"math"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/schedule"
 )
 
-func (doc *document) cron(found *hclsyntax.Block) body {
-	job := defaultCron(label(found))
+func (doc *document) cron(found *hclsyntax.Block) block.Body {
+	job := Cron{Job: cron.Job{Name: block.Label(found)}}
 	var (
-		election    string
-		chosen      actions
-		zone        = "UTC"
-		enabled     = true
-		missed      = string(job.Missed)
-		overlap     = string(job.Overlap)
-		onInterrupt = string(job.OnInterrupt)
+		election string
+		actions  []*action
+		enabled  = true
 	)
-	return body{
-		arguments: []argument{
-			{name: "schedule", required: true, example: `schedule = "*/5 * * * *"`, decode: doc.schedules(&job.Schedules)},
-			{name: "election", decode: doc.text(&election, doc.checkElection)},
-			{name: "time_zone", decode: doc.text(&zone, checkZone)},
-			{name: "enabled", decode: doc.boolean(&enabled)},
-			{name: "jitter", decode: doc.duration(&job.Jitter, positive)},
-			{name: "missed", decode: doc.text(&missed, oneOf(string(cron.MissedSkip), string(cron.MissedOnce), string(cron.MissedAll)))},
-			{name: "max_catch_up", decode: doc.count(&job.MaxCatchUp)},
-			{name: "starting_deadline", decode: doc.duration(&job.StartingDeadline, positive)},
-			{name: "overlap", decode: doc.text(&overlap, oneOf(string(cron.OverlapSkip), string(cron.OverlapQueue),
-				string(cron.OverlapReplace), string(cron.OverlapAllow)))},
-			{name: "on_interrupt", decode: doc.text(&onInterrupt, oneOf(string(cron.InterruptAbandon), string(cron.InterruptRetry)))},
-			{name: "timeout", decode: doc.duration(&job.Timeout, positive)},
+	grammar := block.Body{
+		Arguments: []block.Argument{
+			{Name: "schedule", Required: true, Example: `schedule = "*/5 * * * *"`, Value: schedules(&job.Schedules)},
+			{Name: "election", Value: block.String(&election, doc.checkElection)},
+			{Name: "time_zone", Value: zone(&job.Location)},
+			{Name: "enabled", Value: block.Boolean(&enabled)},
+			{Name: "jitter", Value: block.Duration(&job.Jitter, block.Positive)},
+			{Name: "missed", Value: block.Word(&job.Missed, cron.MissedSkip, cron.MissedOnce, cron.MissedAll)},
+			{Name: "max_catch_up", Value: block.Count(&job.MaxCatchUp)},
+			{Name: "starting_deadline", Value: block.Duration(&job.StartingDeadline, block.Positive)},
+			{Name: "overlap", Value: block.Word(&job.Overlap,
+				cron.OverlapSkip, cron.OverlapQueue, cron.OverlapReplace, cron.OverlapAllow)},
+			{Name: "on_interrupt", Value: block.Word(&job.OnInterrupt, cron.InterruptAbandon, cron.InterruptRetry)},
+			{Name: "timeout", Value: block.Duration(&job.Timeout, block.Positive)},
 		},
-		blocks: append([]block{
-			{kind: "retry", single: true, open: func(found *hclsyntax.Block) body {
-				job.Retry = defaultLogHandler().Retry
-				return doc.retry(found, &job.Retry)
-			}},
-			{kind: "history", single: true, open: func(*hclsyntax.Block) body { return doc.history(&job.History) }},
-		}, doc.actionBlocks(&chosen, unknownTick())...),
-		finish: func() {
-			doc.taken.add(&doc.decoder, found)
-			action := doc.oneAction(found, chosen)
-			if location, err := time.LoadLocation(zone); err == nil {
-				job.Location = location // checkZone has refused those that do not load
-			}
-			job.Disabled = !enabled
-			job.Missed, job.Overlap, job.OnInterrupt = cron.Missed(missed), cron.Overlap(overlap), cron.OnInterrupt(onInterrupt)
-			doc.checkCatchUp(found, job)
-			doc.checkJitter(found, job)
-			to := doc.electionOf(election)
-			to.NeedsSessions = to.NeedsSessions || action.needsSession()
-			job.Run = func(ctx context.Context, tick cron.Tick) error {
-				bound, err := action.resolve(to, func() scope { return tickScope(tick) })
-				if err != nil {
-					return err
-				}
-				return bound.run()(ctx, tick.Invocation())
-			}
-			to.Crons = append(to.Crons, job)
-			doc.config.crons = append(doc.config.crons, job)
-		},
+		Blocks: append([]block.Block{
+			{Kind: "retry", Single: true,
+				Open: func(found *hclsyntax.Block) block.Body { return doc.retry(found, &job.Retry) }},
+			{Kind: "history", Single: true, Open: func(*hclsyntax.Block) block.Body { return history(&job.History) }},
+		}, doc.actionBlocks(&actions, unknownTick())...),
 	}
+	grammar.Finish = func() {
+		job.Disabled = !enabled
+		job.Job = job.WithDefaults()
+		doc.taken.Add(doc.Decoder, found)
+		job.action = doc.oneAction(found, grammar, actions)
+		doc.checkCatchUp(found, job.Job)
+		doc.checkJitter(found, job.Job)
+		to := doc.electionOf(election)
+		to.NeedsSessions = to.NeedsSessions || job.action.needsSession()
+		to.Crons = append(to.Crons, job)
+		doc.config.crons = append(doc.config.crons, job.Job)
+	}
+	return grammar
 }
 
 // checkCatchUp refuses a bound on the ticks that are made up for where at most one is.
@@ -75,10 +60,11 @@ func (doc *document) checkCatchUp(found *hclsyntax.Block, job cron.Job) {
 	if !ok || job.Missed == cron.MissedAll {
 		return
 	}
-	diag := doc.report("Invalid max_catch_up", attr.NameRange,
-		`With missed = %q at most one missed tick is made up for. Remove the argument, or set missed = "all".`, job.Missed)
+	diag := doc.Report("Invalid max_catch_up", attr.NameRange,
+		`With missed = %q at most one missed tick is made up for. Remove the argument, or set missed = `+
+			`"all".`, job.Missed)
 	if other, ok := found.Body.Attributes["missed"]; ok {
-		diag.Extra = related{"the policy", other.SrcRange}
+		diag.Extra = block.Related("the policy", other.SrcRange)
 	}
 }
 
@@ -89,16 +75,18 @@ func (doc *document) checkJitter(found *hclsyntax.Block, job cron.Job) {
 		return
 	}
 	if shortest := shortestDistance(job.Schedules); job.Jitter > shortest {
-		diag := doc.report("Invalid jitter", attr.Expr.Range(),
-			"Two ticks of the schedule are %s apart, and the first one could start after the second is due. Use at most %s.",
+		diag := doc.Report("Invalid jitter", attr.Expr.Range(),
+			"Two ticks of the schedule are %s apart, and the first one could start after the second is due. Use at "+
+				"most %s.",
 			shortest, shortest)
 		if schedule, ok := found.Body.Attributes["schedule"]; ok {
-			diag.Extra = related{"the schedule", schedule.SrcRange}
+			diag.Extra = block.Related("the schedule", schedule.SrcRange)
 		}
 	}
 }
 
-// shortestDistance is the time between the two neighbours that are nearest to each other among the first ticks of a year.
+// shortestDistance is the time between the two neighbours that are nearest to each other among the first ticks of a
+// year.
 func shortestDistance(expressions []string) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
 	schedules, err := schedule.ParseAll(expressions, time.UTC)

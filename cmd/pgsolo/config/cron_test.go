@@ -13,8 +13,7 @@ import (
 )
 
 func TestCronValues(t *testing.T) {
-	plain := defaultCron("c")
-	plain.Schedules = []string{"@daily"}
+	plain := cron.Job{Name: "c", Schedules: []string{"@daily"}}.WithDefaults()
 	with := func(change func(*cron.Job)) cron.Job {
 		changed := plain
 		change(&changed)
@@ -61,7 +60,7 @@ func TestCronValues(t *testing.T) {
 			t.Errorf("%s: %v", source, err)
 			continue
 		}
-		if diff := cmp.Diff(want, config.Elections[0].Crons[0], compareOptions()...); diff != "" {
+		if diff := cmp.Diff(want, config.Elections[0].Crons[0].Cron, compareOptions()...); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", source, diff)
 		}
 		mustRun(t, config)
@@ -93,7 +92,8 @@ func TestScheduleForms(t *testing.T) {
 
 func TestCronsKeepTheOrderOfTheFile(t *testing.T) {
 	job := func(name, election string) string {
-		return "cron \"" + name + "\" {\nschedule = \"@daily\"\nelection = \"" + election + "\"\nexec { command = [\"/bin/sh\"] }\n}\n"
+		return "cron \"" + name + "\" {\nschedule = \"@daily\"\nelection = \"" + election +
+			"\"\nexec { command = [\"/bin/sh\"] }\n}\n"
 	}
 	config := parse(t, "election \"a\" {}\nelection \"b\" {}\n"+job("z", "b")+job("y", "a")+job("x", "b"))
 	var got []string
@@ -108,7 +108,8 @@ func TestCronsKeepTheOrderOfTheFile(t *testing.T) {
 // FuzzSchedulePlace requires that what is underlined of a schedule lies within it, and is what the parser refuses.
 func FuzzSchedulePlace(f *testing.F) {
 	for _, seed := range []string{
-		"61 * * * *", "* * * 13 *", "0 6 é 13 *", "", "@dayly", "TZ=UTC @daily", "@every 1d", "\u212a * * * *", "1 2 3 İ=ü 5",
+		"61 * * * *", "* * * 13 *", "0 6 é 13 *", "", "@dayly", "TZ=UTC @daily", "@every 1d", "\u212a * * * *", "1 " +
+			"2 3 İ=ü 5",
 	} {
 		f.Add(seed)
 	}
@@ -128,8 +129,8 @@ func FuzzSchedulePlace(f *testing.F) {
 		if !ok {
 			t.Fatalf("error %v is not an *Error", err)
 		}
-		at := wrong.diags[0].Subject
-		if wrong.diags[0].Summary != "Invalid schedule" {
+		at := wrong.First().Subject
+		if wrong.First().Summary != "Invalid schedule" {
 			return // no string at all
 		}
 		begin := strings.Index(src, "schedule = ") + len("schedule = ")

@@ -1,21 +1,28 @@
-// Package config decodes config.hcl into plain Go structs. It is the only package that knows HCL.
+// Package config is what config.hcl says: Load describes it, and Bind makes work of the description. Package block
+// reads HCL.
+//
+// Each block of the file has a file here, which says what may stand in it and what it means. A kind of action is one
+// file and one line in actionKinds.
 //
 // What it guarantees:
 //
-//   - All mistakes of a file are reported at once, each with its file, line and column, the line itself, the value
-//     underlined, and a suggestion where a name looks mistyped. Only syntax errors end the reading early.
+//   - Load and Parse are pure: they read the file and what file() names, and call env. They open nothing else.
+//   - All mistakes of a file are reported at once, each with its place and a suggestion where a name looks mistyped.
 //   - A Config that is returned without an error has no handler without an action, no reference to an undeclared topic
-//     (unless any is allowed, by topic "*"), no schedule that does not parse, and no name that the database could not keep.
+//     (unless any is allowed, by topic "*"), no schedule that does not parse, and no name that the database could not
+//     keep.
 //   - What is accepted here, jobs accepts too.
 //   - Expressions that use the variables event or run are checked when the file is loaded, against the types that these
 //     variables will have, and evaluated for each event or tick.
 //   - What env and file return is never part of a message, nor is the value of a secret or the password of a URL that
-//     stands in the file: both are masked in the quoted lines. Values of an event or a tick are not part of a message either.
+//     stands in the file: both are masked in the quoted lines. Values of an event or a tick are not part of a message
+//     either.
+//   - Defaults of handlers, jobs and elections are those of their packages.
 //
 // What it does not guarantee:
 //
-//   - It connects to nothing. Whether a database or a URL exists is found out by those who use it. The program and the folder of
-//     a command that depends on no event must be there.
+//   - It connects to nothing. Whether a database or a URL exists is found out by those who use it. The program and the
+//     folder of a command that depends on no event must be there.
 //   - The fields of an event's payload are unknown when the file is loaded. An expression that expects a field that an
 //     event does not have fails as an attempt at that event; try() gives another value instead.
 //   - Strings in expressions are normalized to Unicode NFC, as HCL does it. An action's body is the payload as it was

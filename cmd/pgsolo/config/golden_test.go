@@ -27,8 +27,8 @@ func testEnv(name string) (string, bool) {
 	return value, ok
 }
 
-// TestDiagnostics compares what is written for each NAME.hcl of an archive with NAME.want. A file without a postgres block gets
-// one at its end, unless its name begins with bare_.
+// TestDiagnostics compares what is written for each NAME.hcl of an archive with NAME.want. A file without a postgres
+// block gets one at its end, unless its name begins with bare_.
 func TestDiagnostics(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(archives) == 0 {

@@ -8,13 +8,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func TestHandlerValues(t *testing.T) {
-	plain := defaultLogHandler()
-	plain.Name, plain.Topic, plain.Concurrency, plain.Timeout = "h", "orders", 1, 30*time.Second
+	plain := eventlog.Handler{Name: "h", Topic: "orders"}.WithDefaults()
 	with := func(change func(*eventlog.Handler)) eventlog.Handler {
 		changed := plain
 		change(&changed)
@@ -44,8 +42,9 @@ func TestHandlerValues(t *testing.T) {
 			h.Breaker = jobs.Breaker{Failures: 1, Pause: 5 * time.Minute, MaxPause: 5 * time.Minute}
 		}),
 	} {
-		config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\n"+source+"\nexec { command = [\"/bin/sh\"] }\n}")
-		if diff := cmp.Diff(want, config.Elections[0].Handlers[0], compareOptions()...); diff != "" {
+		config := parse(t,
+			"topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\n"+source+"\nexec { command = [\"/bin/sh\"] }\n}")
+		if diff := cmp.Diff(want, config.Elections[0].Handlers[0].Handler, compareOptions()...); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", source, diff)
 		}
 		mustRun(t, config)
@@ -60,7 +59,8 @@ func TestAnyTopic(t *testing.T) {
 			topic = "invoices"
 			exec { command = ["/bin/sh"] }
 		}`)
-	if diff := cmp.Diff([]eventlog.Topic{{Name: "*", Retention: 24 * time.Hour}, {Name: "orders"}}, config.Topics); diff != "" {
+	if diff := cmp.Diff([]eventlog.Topic{{Name: "*", Retention: 24 * time.Hour}, {Name: "orders"}},
+		config.Topics); diff != "" {
 		t.Errorf("topics (-want +got):\n%s", diff)
 	}
 	mustRun(t, config)
@@ -76,7 +76,8 @@ func TestReferenceRuns(t *testing.T) {
 
 func TestNotify(t *testing.T) {
 	for value, want := range map[string]bool{`true`: true, `false`: false, `env("ABSENT", "false")`: false} {
-		config, err := Parse("config.hcl", []byte("postgres {\nurl = env(\"DATABASE_URL\")\nnotify = "+value+"\n}"), testEnv)
+		config, err := Parse("config.hcl", []byte("postgres {\nurl = env(\"DATABASE_URL\")\nnotify = "+value+"\n}"),
+			testEnv)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,15 +95,12 @@ func mustRun(t *testing.T, config *Config) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	e := config.Elections[0]
+	work := workOf(config, Resources{})
 	_, err = eventlog.New(eventlog.Options{
-		Pool: pool, Handlers: e.Handlers, Topics: config.Topics,
+		Pool: pool, Handlers: work.Handlers, Crons: work.Crons, Topics: config.Topics,
 		Subscribe: func(string) (jobs.Subscription, error) { return jobs.Subscription{}, nil },
 	})
 	if err != nil {
-		t.Error(err)
-	}
-	if _, err := cron.New(cron.Options{Pool: pool, Jobs: e.Crons}); err != nil {
 		t.Error(err)
 	}
 }

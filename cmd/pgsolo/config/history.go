@@ -7,6 +7,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs/cron"
 )
 
@@ -16,20 +17,20 @@ const unlimited = "unlimited"
 // maxRuns is more than a week of a job that runs each second.
 const maxRuns = 1_000_000
 
-func (doc *document) history(to *cron.History) body {
-	return body{arguments: []argument{
-		{name: "runs", decode: doc.runs(&to.Runs)},
-		{name: "max_age", decode: doc.age(&to.MaxAge)},
-		{name: "failed_runs", decode: doc.runs(&to.FailedRuns)},
-		{name: "failed_max_age", decode: doc.age(&to.FailedMaxAge)},
+func history(to *cron.History) block.Body {
+	return block.Body{Arguments: []block.Argument{
+		{Name: "runs", Value: runs(&to.Runs)},
+		{Name: "max_age", Value: age(&to.MaxAge)},
+		{Name: "failed_runs", Value: runs(&to.FailedRuns)},
+		{Name: "failed_max_age", Value: age(&to.FailedMaxAge)},
 	}}
 }
 
 // runs takes a number of runs, or "unlimited".
-func (d *decoder) runs(to *int) func(*hclsyntax.Attribute) {
-	return func(attr *hclsyntax.Attribute) {
-		value, _ := d.evaluate(attr)
-		if value == cty.NilVal || !d.usable(attr, value) || !value.IsKnown() {
+func runs(to *int) block.Value {
+	return func(d *block.Decoder, attr *hclsyntax.Attribute) {
+		value, _ := d.Evaluate(attr)
+		if value == cty.NilVal || !d.Usable(attr, value) || !value.IsKnown() {
 			return
 		}
 		if value.Type() == cty.String && value.AsString() == unlimited {
@@ -38,37 +39,39 @@ func (d *decoder) runs(to *int) func(*hclsyntax.Attribute) {
 		}
 		number, err := convert.Convert(value, cty.Number)
 		if err != nil || number.IsNull() {
-			d.report("Wrong type", attr.Expr.Range(), "The argument %s is a number or %q.", attr.Name, unlimited)
+			d.Report("Wrong type", attr.Expr.Range(), "The argument %s is a number or %q.", attr.Name, unlimited)
 			return
 		}
-		if whole(number.AsBigFloat(), maxRuns, to) {
+		if block.Whole(number.AsBigFloat(), maxRuns, to) {
 			return
 		}
-		d.report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d, or %q to keep all.",
+		d.Report("Invalid "+attr.Name, attr.Expr.Range(),
+			"The argument %s is a whole number from 1 to %d, or %q to keep all.",
 			attr.Name, maxRuns, unlimited)
 	}
 }
 
 // age takes a duration, or "unlimited".
-func (d *decoder) age(to *time.Duration) func(*hclsyntax.Attribute) {
-	return func(attr *hclsyntax.Attribute) {
-		given, ok := d.durationText(attr)
+func age(to *time.Duration) block.Value {
+	return func(d *block.Decoder, attr *hclsyntax.Attribute) {
+		given, ok := d.DurationText(attr)
 		if !ok {
 			return
 		}
-		if given.value == unlimited {
+		if given.Value == unlimited {
 			*to = -1
 			return
 		}
-		age, err := time.ParseDuration(given.value)
+		age, err := time.ParseDuration(given.Value)
 		switch {
-		case err != nil && nearest(given.value, []string{unlimited}) != "":
-			d.report("Invalid "+attr.Name, attr.Expr.Range(), "%s is not a duration.%s",
-				given.shown(), given.hint("Did you mean %q?", unlimited))
+		case err != nil && block.Nearest(given.Value, []string{unlimited}) != "":
+			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "%s is not a duration.%s",
+				given.Shown(), given.Hint("Did you mean %q?", unlimited))
 		case err != nil:
-			d.report("Invalid "+attr.Name, attr.Expr.Range(), "%s", aboutDuration(given))
+			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "%s", block.AboutDuration(given))
 		case age <= 0:
-			d.report("Invalid "+attr.Name, attr.Expr.Range(), "The duration must be above zero, or %q to keep all.", unlimited)
+			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The duration must be above zero, or %q to keep all.",
+				unlimited)
 		default:
 			*to = age
 		}

@@ -10,42 +10,45 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// maxRate is more than anybody means: the limit would be felt by no handler.
+// maxRate is a limit that no handler would reach.
 const maxRate = 1_000_000
 
 var rateForm = regexp.MustCompile(`^([0-9]+)/([smh])$`)
 
 // rate takes a string such as "100/s".
-func (d *decoder) rate(to *jobs.Rate) func(*hclsyntax.Attribute) {
-	return func(attr *hclsyntax.Attribute) {
-		if literal, ok := attr.Expr.(*hclsyntax.LiteralValueExpr); ok && !literal.Val.IsNull() && literal.Val.Type() == cty.Number {
-			d.report("Wrong type", attr.Expr.Range(), "A rate is a string with a unit, not a number. Did you mean %q?",
+func rate(to *jobs.Rate) block.Value {
+	return func(d *block.Decoder, attr *hclsyntax.Attribute) {
+		if literal, ok := attr.Expr.(*hclsyntax.LiteralValueExpr); ok && !literal.Val.IsNull() &&
+			literal.Val.Type() == cty.Number {
+			d.Report("Wrong type", attr.Expr.Range(), "A rate is a string with a unit, not a number. Did you mean %q?",
 				literal.Val.AsBigFloat().Text('f', -1)+"/s")
 			return
 		}
-		given, ok := d.getString(attr)
+		given, ok := d.Text(attr)
 		if !ok {
 			return
 		}
 		rate, problem := parseRate(given)
 		if problem != "" {
-			d.report("Invalid "+attr.Name, attr.Expr.Range(), "%s", problem)
+			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "%s", problem)
 			return
 		}
 		*to = rate
 	}
 }
 
-func parseRate(given text) (rate jobs.Rate, problem string) {
-	match := rateForm.FindStringSubmatch(given.value)
+func parseRate(given block.Text) (rate jobs.Rate, problem string) {
+	match := rateForm.FindStringSubmatch(given.Value)
 	if match == nil {
-		if meant := meantRate(given.value); meant != "" {
-			return rate, given.shown() + " is not a rate." + given.hint("Did you mean %q?", meant)
+		if meant := meantRate(given.Value); meant != "" {
+			return rate, given.Shown() + " is not a rate." + given.Hint("Did you mean %q?", meant)
 		}
-		return rate, given.shown() + ` is not a rate. Write how many events per second, minute or hour: "100/s", "100/m", "100/h".`
+		return rate, given.Shown() +
+			` is not a rate. Write how many events per second, minute or hour: "100/s", "100/m", "100/h".`
 	}
 	events, err := strconv.Atoi(match[1])
 	if err != nil || events < 1 || events > maxRate {
@@ -62,7 +65,8 @@ func meantRate(given string) string {
 		return ""
 	}
 	for _, unit := range []string{"second", "minute", "hour"} {
-		if strings.HasPrefix(unit+"s", match[2]) || strings.HasPrefix(match[2], unit[:1]) && nearest(match[2], []string{unit[:3]}) != "" {
+		if strings.HasPrefix(unit+"s", match[2]) || strings.HasPrefix(match[2], unit[:1]) &&
+			block.Nearest(match[2], []string{unit[:3]}) != "" {
 			return match[1] + "/" + unit[:1] // without a unit: per second
 		}
 	}

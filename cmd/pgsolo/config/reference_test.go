@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
@@ -20,7 +21,7 @@ const reference = "../../../config.hcl"
 // compareOptions leaves out what cannot be compared.
 func compareOptions() []cmp.Option {
 	return []cmp.Option{
-		cmpopts.IgnoreUnexported(Config{}),
+		cmpopts.IgnoreUnexported(Config{}, Handler{}, Cron{}),
 		cmpopts.IgnoreFields(eventlog.Handler{}, "Handle", "HandleTx", "When"),
 		cmpopts.IgnoreFields(cron.Job{}, "Run"),
 		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }),
@@ -46,41 +47,44 @@ func TestReferenceDecodes(t *testing.T) {
 		Log:      Log{Level: "info", Format: "text"},
 		Topics:   []eventlog.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
 		Elections: []*Election{{
-			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second, NeedsSessions: true,
-			Handlers: []eventlog.Handler{
-				{
+			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second,
+			NeedsSessions: true,
+			Handlers: []Handler{
+				{Handler: eventlog.Handler{
 					Name: "print", Topic: "orders", Concurrency: 1, Timeout: 30 * time.Second, Retry: retry,
 					Start: eventlog.StartEarliest, Order: eventlog.OrderNone, OnDead: eventlog.OnDeadContinue,
-				},
-				{
+				}},
+				{Handler: eventlog.Handler{
 					Name: "receipt", Topic: "orders", Concurrency: 8, Timeout: 30 * time.Second, Retry: retry,
 					Start: eventlog.StartEarliest, Order: eventlog.OrderKey, OnDead: eventlog.OnDeadBlockKey,
 					Rate:    jobs.Rate{Events: 100, Per: time.Second},
 					Breaker: jobs.Breaker{Failures: 5, Pause: time.Second, MaxPause: time.Minute},
-				},
-				{
+				}},
+				{Handler: eventlog.Handler{
 					Name: "totals", Topic: "orders", Concurrency: 4, Timeout: 30 * time.Second, Retry: retry,
 					Start: eventlog.StartEarliest, Order: eventlog.OrderNone, OnDead: eventlog.OnDeadContinue,
-				},
-				{Name: "cache", Channel: "cache_invalidate", Concurrency: 1, Timeout: 30 * time.Second},
+				}, InTransaction: true},
+				{Handler: eventlog.Handler{Name: "cache", Channel: "cache_invalidate", Concurrency: 1,
+					Timeout: 30 * time.Second}},
 			},
-			Crons: []cron.Job{
-				{
+			Crons: []Cron{
+				{Job: cron.Job{
 					Name: "heartbeat", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: time.Hour,
 					Missed: cron.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
 					Overlap: cron.OverlapSkip, OnInterrupt: cron.InterruptAbandon, Retry: once, History: history,
-				},
-				{
-					Name: "purge_sessions", Schedules: []string{"*/5 * * * *"}, Location: time.UTC, Timeout: 2 * time.Minute,
-					Missed: cron.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
+				}},
+				{Job: cron.Job{
+					Name: "purge_sessions", Schedules: []string{"*/5 * * * *"}, Location: time.UTC,
+					Timeout: 2 * time.Minute,
+					Missed:  cron.MissedOnce, StartingDeadline: time.Hour, MaxCatchUp: 1000,
 					Overlap: cron.OverlapSkip, OnInterrupt: cron.InterruptAbandon, Retry: once, History: history,
-				},
-				{
+				}},
+				{Job: cron.Job{
 					Name: "report", Schedules: []string{"0 6 * * mon-fri", "0 9 * * sat,sun"}, Location: berlin,
 					Jitter: 10 * time.Minute, Timeout: 10 * time.Minute,
 					Missed: cron.MissedAll, StartingDeadline: time.Hour, MaxCatchUp: 1000,
 					Overlap: cron.OverlapSkip, OnInterrupt: cron.InterruptAbandon, Retry: retry, History: history,
-				},
+				}},
 			},
 		}},
 	}
@@ -89,7 +93,8 @@ func TestReferenceDecodes(t *testing.T) {
 	}
 }
 
-// TestReferenceStatesDefaults compares the reference with a file that sets nothing, so that a default which changes is noticed.
+// TestReferenceStatesDefaults compares the reference with a file that sets nothing, so that a default which changes is
+// noticed.
 func TestReferenceStatesDefaults(t *testing.T) {
 	full, err := Load(reference, testEnv)
 	if err != nil {
@@ -110,7 +115,8 @@ func TestReferenceStatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full.HTTP.Advertise, full.Topics = "", least.Topics // the one's default is made later, and topics have none but for ever
+	// The default of advertise is made later, and topics have none but for ever.
+	full.HTTP.Advertise, full.Topics = "", least.Topics
 	main := full.Elections[0]
 	main.Handlers, main.Crons, main.NeedsSessions = main.Handlers[:1], main.Crons[:1], false
 	if diff := cmp.Diff(full, least, compareOptions()...); diff != "" {
@@ -131,24 +137,24 @@ func TestReferenceIsComplete(t *testing.T) {
 	written := map[string]bool{}
 	collect(written, "", file.Body.(*hclsyntax.Body))
 
-	doc := &document{decoder: decoder{diags: new(hcl.Diagnostics)}, config: defaults(), taken: blockNames{}}
+	doc := newDocument("config.hcl", testEnv)
 	count := 0
-	var walk func(path string, grammar body)
-	walk = func(path string, grammar body) {
-		for _, argument := range grammar.arguments {
+	var walk func(path string, grammar block.Body)
+	walk = func(path string, grammar block.Body) {
+		for _, argument := range grammar.Arguments {
 			count++
-			if !written[path+argument.name] {
-				t.Errorf("%s%s is not in config.hcl", path, argument.name)
+			if !written[path+argument.Name] {
+				t.Errorf("%s%s is not in config.hcl", path, argument.Name)
 			}
 		}
-		for _, block := range grammar.blocks {
-			if !written[path+block.kind+"."] {
-				t.Errorf("%s%s {} is not in config.hcl", path, block.kind)
+		for _, inner := range grammar.Blocks {
+			if !written[path+inner.Kind+"."] {
+				t.Errorf("%s%s {} is not in config.hcl", path, inner.Kind)
 			}
-			if path == "cron." && block.kind == "webhook" {
+			if path == "cron." && inner.Kind == "webhook" {
 				continue // shown for a handler
 			}
-			walk(path+block.kind+".", block.open(&hclsyntax.Block{Type: block.kind, Labels: []string{"x"}}))
+			walk(path+inner.Kind+".", inner.Open(&hclsyntax.Block{Type: inner.Kind, Labels: []string{"x"}}))
 		}
 	}
 	written["cron.webhook."] = true

@@ -7,15 +7,22 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
-// The fields of the variables event and run are listed twice: as what is known of them when the file is loaded, and as they
-// are. A test holds the two together.
+// The variables of expressions.
+const (
+	eventVariable = "event"
+	runVariable   = "run"
+)
 
-func unknownEvent() scope {
-	return scope{"event", cty.ObjectVal(map[string]cty.Value{
+// The fields of the variables event and run are listed twice: as what is known of them when the file is loaded, and as
+// they are. A test holds the two together.
+
+func unknownEvent() block.Scope {
+	return block.Scope{Name: eventVariable, Value: cty.ObjectVal(map[string]cty.Value{
 		"id":              cty.UnknownVal(cty.Number),
 		"topic":           cty.UnknownVal(cty.String),
 		"channel":         cty.UnknownVal(cty.String),
@@ -45,16 +52,16 @@ func eventFields() map[string]func(eventlog.Event) cty.Value {
 	}
 }
 
-func eventScope(event eventlog.Event) scope {
+func eventScope(event eventlog.Event) block.Scope {
 	values := map[string]cty.Value{}
 	for name, field := range eventFields() {
 		values[name] = field(event)
 	}
-	return scope{"event", cty.ObjectVal(values)}
+	return block.Scope{Name: eventVariable, Value: cty.ObjectVal(values)}
 }
 
-func unknownTick() scope {
-	return scope{"run", cty.ObjectVal(map[string]cty.Value{
+func unknownTick() block.Scope {
+	return block.Scope{Name: runVariable, Value: cty.ObjectVal(map[string]cty.Value{
 		"job":             cty.UnknownVal(cty.String),
 		"scheduled_at":    cty.UnknownVal(cty.String),
 		"catch_up":        cty.UnknownVal(cty.Bool),
@@ -65,8 +72,8 @@ func unknownTick() scope {
 	})}
 }
 
-func tickScope(tick cron.Tick) scope {
-	return scope{"run", cty.ObjectVal(map[string]cty.Value{
+func tickScope(tick cron.Tick) block.Scope {
+	return block.Scope{Name: runVariable, Value: cty.ObjectVal(map[string]cty.Value{
 		"job":             cty.StringVal(tick.Job),
 		"scheduled_at":    cty.StringVal(tick.ScheduledAt.Format(time.RFC3339Nano)),
 		"catch_up":        cty.BoolVal(tick.CatchUp),
@@ -77,8 +84,8 @@ func tickScope(tick cron.Tick) scope {
 	})}
 }
 
-// payloadValue is the payload decoded, if it is JSON, and else the string that it is. Package json bounds the depth of the
-// nesting. Package cty has a decoder too, which refuses an object with a name that is not in Unicode NFC.
+// payloadValue is the payload decoded, if it is JSON, and else the string that it is. Package json bounds the depth of
+// the nesting. Package cty has a decoder too, which refuses an object with a name that is not in Unicode NFC.
 func payloadValue(payload []byte) cty.Value {
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	decoder.UseNumber() // whatever its size and precision

@@ -4,21 +4,36 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 )
 
-// checkZone says what is wrong with the name of a time zone. The zone of the machine is refused: replicas may differ in it.
-func checkZone(given text) string {
+// zone takes the name of a time zone.
+func zone(to **time.Location) block.Value {
+	return func(d *block.Decoder, attr *hclsyntax.Attribute) {
+		var name string
+		block.String(&name, checkZone)(d, attr)
+		if location, err := time.LoadLocation(name); err == nil && name != "" { // it is empty where something is wrong
+			*to = location
+		}
+	}
+}
+
+// checkZone says what is wrong with the name of a time zone. That of the machine is refused: replicas may differ in it.
+func checkZone(given block.Text) string {
 	const form = " Write a name of the IANA time zone database, such as Europe/Berlin or UTC."
-	if given.value == "" || given.value == "Local" {
+	if given.Value == "" || given.Value == "Local" {
 		return "The time zone must be the same on every replica." + form
 	}
-	if _, err := time.LoadLocation(given.value); err == nil {
+	if _, err := time.LoadLocation(given.Value); err == nil {
 		return ""
 	}
-	if meant := meantZone(given.value); meant != "" {
-		return given.shown() + " is not a time zone." + given.hint("Did you mean %q?", meant)
+	if meant := meantZone(given.Value); meant != "" {
+		return given.Shown() + " is not a time zone." + given.Hint("Did you mean %q?", meant)
 	}
-	return given.shown() + " is not a time zone." + form
+	return given.Shown() + " is not a time zone." + form
 }
 
 // meantZone corrects the case of the letters and spaces.
@@ -41,9 +56,9 @@ func meantZone(given string) string {
 	return ""
 }
 
-// zoneRemedy says where a time zone goes that somebody wrote into a schedule.
+// zoneRemedy says where a time zone that stands in a schedule goes.
 func zoneRemedy(zone string) string {
-	if checkZone(text{value: zone}) != "" {
+	if checkZone(block.Text{Value: zone}) != "" {
 		return `Write it as an argument of its own: time_zone = "Europe/Berlin".`
 	}
 	return fmt.Sprintf("Write time_zone = %q.", zone)

@@ -1,13 +1,13 @@
-package config
+package block
 
 import (
 	"bytes"
 	"regexp"
 )
 
-// mask replaces secrets that are written into the source by as many asterisks: the string of an argument called secret, or
-// of an environment variable or a header with such a name, and the password of a URL. It works on the text, since a file
-// with a syntax error has to be masked too.
+// mask replaces secrets that are written into the source by as many asterisks: the string of an argument called secret,
+// or of an environment variable or a header with such a name, and the password of a URL. It works on the text, since a
+// file with a syntax error has to be masked too.
 //
 // Everything keeps its position. A template's ${…} inside of a secret is masked with it.
 func mask(src []byte) []byte {
@@ -25,7 +25,8 @@ func mask(src []byte) []byte {
 // secrets have the secret as their only group.
 func secrets() []*regexp.Regexp {
 	return []*regexp.Regexp{
-		regexp.MustCompile(`(?i)(?:secret|token|password|api[_-]?key|authorization)[\w-]*"?\s*[=:]\s*"((?:[^"\\\n]|\\.)*)`),
+		regexp.MustCompile(`(?i)(?:secret|token|password|api[_-]?key|authorization)[\w-]*"?` +
+			`\s*[=:]\s*"((?:[^"\\\n]|\\.)*)`),
 		regexp.MustCompile(`://[^:/@\s"]*:((?:[^"\\\n$]|\\.|\$[^{"\n])*)@`),
 		regexp.MustCompile(`(?i)password=([^"&\s]*)`),
 	}

@@ -1,4 +1,4 @@
-package config
+package block
 
 import (
 	"bytes"
@@ -9,13 +9,18 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Error is all that is wrong with a configuration. Error gives the first mistake in one line; Write shows every one with its
+// Error is all that is wrong with a file. Error gives the first mistake in one line; Write shows every one with its
 // source.
 type Error struct {
-	filename string
-	file     *hcl.File // nil where there is no source
-	diags    hcl.Diagnostics
-	cause    error // of a file that cannot be read
+	file  *hcl.File // nil where there is no source
+	diags hcl.Diagnostics
+	cause error // of a file that cannot be read
+}
+
+// Unreadable is the mistake of a file that cannot be read.
+func Unreadable(summary, detail string, cause error) *Error {
+	diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail}
+	return &Error{diags: hcl.Diagnostics{diag}, cause: cause}
 }
 
 func newError(file *hcl.File, src []byte, diags hcl.Diagnostics) *Error {
@@ -25,7 +30,7 @@ func newError(file *hcl.File, src []byte, diags hcl.Diagnostics) *Error {
 	}
 	shown := *file
 	shown.Bytes = mask(src)
-	return &Error{filename: diags[0].Subject.Filename, file: &shown, diags: diags}
+	return &Error{file: &shown, diags: diags}
 }
 
 // related is a second place that a diagnostic points at, kept in its Extra field.
@@ -34,12 +39,16 @@ type related struct {
 	at    hcl.Range
 }
 
+// Related is the Extra of a mistake that has to do with a second place in the file, which the label names.
+func Related(label string, at hcl.Range) any { return related{label, at} }
+
 // Error is one line: the place of the first mistake, and how many more there are.
 func (e *Error) Error() string {
 	first := e.diags[0]
 	message := fmt.Sprintf("%s: %s", first.Summary, first.Detail)
 	if first.Subject != nil {
-		message = fmt.Sprintf("%s:%d:%d: %s", first.Subject.Filename, first.Subject.Start.Line, first.Subject.Start.Column, message)
+		message = fmt.Sprintf("%s:%d:%d: %s", first.Subject.Filename, first.Subject.Start.Line,
+			first.Subject.Start.Column, message)
 	}
 	switch more := len(e.diags) - 1; more {
 	case 0:
@@ -54,11 +63,14 @@ func (e *Error) Error() string {
 // Unwrap gives the reason why the file could not be read, such as fs.ErrNotExist, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
+// First is the first mistake.
+func (e *Error) First() *hcl.Diagnostic { return e.diags[0] }
+
 // Len is the number of mistakes.
 func (e *Error) Len() int { return len(e.diags) }
 
-// Write shows every mistake with the lines of the source, the wrong part underlined. Lines are at most width columns wide; 0
-// means any width. Colour asks for terminal escape sequences.
+// Write shows every mistake with the lines of the source, the wrong part underlined. Lines are at most width columns
+// wide; 0 means any width. Colour asks for terminal escape sequences.
 func (e *Error) Write(w io.Writer, width int, colour bool) error {
 	var out bytes.Buffer
 	renderer := renderer{out: &out, file: e.file, width: width, colour: colour}

@@ -1,4 +1,4 @@
-package config
+package block
 
 import (
 	"fmt"
@@ -10,37 +10,38 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// duration takes a string such as "1m30s" in which check finds no problem.
-func (d *decoder) duration(to *time.Duration, check func(time.Duration) string) func(*hclsyntax.Attribute) {
-	return func(attr *hclsyntax.Attribute) {
-		given, ok := d.durationText(attr)
+// Duration takes a string such as "1m30s" in which check finds no problem.
+func Duration(to *time.Duration, check func(time.Duration) string) Value {
+	return func(d *Decoder, attr *hclsyntax.Attribute) {
+		given, ok := d.DurationText(attr)
 		if !ok {
 			return
 		}
-		parsed, err := time.ParseDuration(given.value)
+		parsed, err := time.ParseDuration(given.Value)
 		problem := ""
 		if err != nil {
-			problem = aboutDuration(given)
+			problem = AboutDuration(given)
 		} else {
 			problem = check(parsed)
 		}
 		if problem != "" {
-			d.report("Invalid "+attr.Name, attr.Expr.Range(), "%s", problem)
+			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "%s", problem)
 			return
 		}
 		*to = parsed
 	}
 }
 
-// durationText is getString, except that a bare number gets the advice that helps with it.
-func (d *decoder) durationText(attr *hclsyntax.Attribute) (text, bool) {
+// DurationText is Text, except that a bare number gets the advice that helps with it.
+func (d *Decoder) DurationText(attr *hclsyntax.Attribute) (Text, bool) {
 	literal, ok := attr.Expr.(*hclsyntax.LiteralValueExpr)
 	if !ok || literal.Val.IsNull() || literal.Val.Type() != cty.Number {
-		return d.getString(attr)
+		return d.Text(attr)
 	}
-	d.report("Wrong type", attr.Expr.Range(),
-		"A duration is a string with a unit, not a number. Did you mean %s?", withUnit(literal.Val.AsBigFloat().Text('f', -1)))
-	return text{}, false
+	d.Report("Wrong type", attr.Expr.Range(),
+		"A duration is a string with a unit, not a number. Did you mean %s?",
+		withUnit(literal.Val.AsBigFloat().Text('f', -1)))
+	return Text{}, false
 }
 
 // withUnit adds the likely unit to a number: milliseconds may be meant by a large one.
@@ -51,28 +52,28 @@ func withUnit(number string) string {
 	return fmt.Sprintf("%q", number+"s")
 }
 
-// positive is the check of most durations.
-func positive(duration time.Duration) string {
+// Positive is the check of most durations.
+func Positive(duration time.Duration) string {
 	if duration <= 0 {
 		return "The duration must be above zero."
 	}
 	return ""
 }
 
-// aboutDuration explains why a string is not a duration.
-func aboutDuration(given text) string {
-	number := strings.TrimSpace(given.value)
+// AboutDuration explains why a string is not a duration.
+func AboutDuration(given Text) string {
+	number := strings.TrimSpace(given.Value)
 	if number != "" && strings.Trim(number, "0123456789") == "" {
-		return given.shown() + " has no unit." + given.hint("Did you mean %s?", withUnit(number))
+		return given.Shown() + " has no unit." + given.Hint("Did you mean %s?", withUnit(number))
 	}
-	if meant := meantDuration(given.value); meant != "" {
-		return given.shown() + " is not a duration." + given.hint("Did you mean %q?", meant)
+	if meant := MeantDuration(given.Value); meant != "" {
+		return given.Shown() + " is not a duration." + given.Hint("Did you mean %q?", meant)
 	}
-	return given.shown() + ` is not a duration. Write numbers with the units h, m, s and ms, such as "1m30s".`
+	return given.Shown() + ` is not a duration. Write numbers with the units h, m, s and ms, such as "1m30s".`
 }
 
-// meantDuration guesses the duration that someone wrote with other units, or with none, and is empty where it cannot.
-func meantDuration(given string) string {
+// MeantDuration guesses the duration that someone wrote with other units, or with none, and is empty where it cannot.
+func MeantDuration(given string) string {
 	match := regexp.MustCompile(`^\s*(\d+)(?:\.\d+)?\s*([a-zA-Z]*)\s*$`).FindStringSubmatch(given)
 	if match == nil {
 		return ""
@@ -98,6 +99,14 @@ func meantDuration(given string) string {
 		return ""
 	}
 	return guess
+}
+
+// NotNegative is the check of a duration that may be none.
+func NotNegative(duration time.Duration) string {
+	if duration < 0 {
+		return "The duration must not be negative."
+	}
+	return ""
 }
 
 // days writes a number of days or weeks in hours.

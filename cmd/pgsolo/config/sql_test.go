@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 )
 
 // args decodes a list as the argument of an action for anEvent.
@@ -18,21 +20,26 @@ func args(t *testing.T, source string) []any {
 		t.Fatal(diags)
 	}
 	var got []any
-	d := &decoder{functions: functions(".", testEnv), scope: eventScope(anEvent()), diags: &diags, hidden: true}
-	d.values(&got)(&hclsyntax.Attribute{Name: "args", Expr: expr})
-	if diags.HasErrors() {
-		t.Fatal(diags)
+	found := &hclsyntax.Block{Type: "sql", Body: &hclsyntax.Body{
+		Attributes: hclsyntax.Attributes{"args": &hclsyntax.Attribute{Name: "args", Expr: expr}},
+	}}
+	err := block.NewLanguage("config.hcl", testEnv, nil, "").Evaluate(found,
+		func() block.Scope { return eventScope(anEvent()) }, []block.Argument{{Name: "args", Value: block.List(&got)}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return got
 }
 
 func TestArgs(t *testing.T) {
 	for source, want := range map[string][]any{
-		`[]`:                                           {},
-		`["a", "", true, null]`:                        {"a", "", true, nil},
-		`[1, 1.50, 12345678901234567890, -1e-7]`:       {json.Number("1"), json.Number("1.5"), json.Number("12345678901234567890"), json.Number("-0.0000001")},
-		`[event.id, event.key, event.headers]`:         {json.Number("42"), "k-1", json.RawMessage(`{"tenant":"acme"}`)},
-		`[event.payload]`:                              {json.RawMessage(`{"amount":12.5,"note":null,"tags":["a","b"]}`)},
+		`[]`:                    {},
+		`["a", "", true, null]`: {"a", "", true, nil},
+		`[1, 1.50, 12345678901234567890, -1e-7]`: {json.Number("1"), json.Number("1.5"),
+			json.Number("12345678901234567890"), json.Number("-0.0000001")},
+		`[event.id, event.key, event.headers]`: {json.Number("42"), "k-1", json.RawMessage(`{"tenant":"acme"}`)},
+		`[event.payload]`:                      {json.RawMessage(`{"amount":12.5,"note":null,"tags":["a","b"]}`)},
+
 		`event.payload.tags`:                           {"a", "b"},
 		`[event.payload.note, [null, {}]]`:             {nil, json.RawMessage(`[null,{}]`)},
 		`[for tag in event.payload.tags : upper(tag)]`: {"A", "B"},
@@ -51,14 +58,17 @@ func TestWhereStatementsRun(t *testing.T) {
 		inTransaction bool
 		ownSession    bool
 	}{
-		"topic":   {source: `topic "t" {}` + "\nhandler \"h\" {\ntopic = \"t\"" + strings.Replace(action, "%", "event.payload.list", 1), inTransaction: true},
-		"channel": {source: "handler \"h\" {\nchannel = \"c\"" + strings.Replace(action, "%", "[1, event.payload, null]", 1), ownSession: true},
-		"cron":    {source: "cron \"c\" {\nschedule = \"@daily\"" + strings.Replace(action, "%", "[run.scheduled_at, run.job, run.attempt]", 1), ownSession: true},
-		"exec":    {source: "cron \"c\" {\nschedule = \"@daily\"\nexec {\ncommand = [\"/bin/sh\"]\n}\n}"},
+		"topic": {source: `topic "t" {}` + "\nhandler \"h\" {\ntopic = \"t\"" +
+			strings.Replace(action, "%", "event.payload.list", 1), inTransaction: true},
+		"channel": {source: "handler \"h\" {\nchannel = \"c\"" +
+			strings.Replace(action, "%", "[1, event.payload, null]", 1), ownSession: true},
+		"cron": {source: "cron \"c\" {\nschedule = \"@daily\"" +
+			strings.Replace(action, "%", "[run.scheduled_at, run.job, run.attempt]", 1), ownSession: true},
+		"exec": {source: "cron \"c\" {\nschedule = \"@daily\"\nexec {\ncommand = [\"/bin/sh\"]\n}\n}"},
 	} {
 		config := parse(t, test.source)
 		e := config.Elections[0]
-		inTransaction := len(e.Handlers) > 0 && e.Handlers[0].HandleTx != nil
+		inTransaction := len(e.Handlers) > 0 && workOf(config, Resources{}).Handlers[0].HandleTx != nil
 		if inTransaction != test.inTransaction || e.NeedsSessions != test.ownSession {
 			t.Errorf("%s: in a transaction %t, needs sessions %t", name, inTransaction, e.NeedsSessions)
 		}
@@ -68,10 +78,12 @@ func TestWhereStatementsRun(t *testing.T) {
 
 // What an expression cannot give is an error with its place and without values, before anything is sent.
 func TestArgsThatFail(t *testing.T) {
-	config := parse(t, "topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nsql {\nstatement = \"select $1\"\nargs = [event.payload.id]\n}\n}")
+	config := parse(t,
+		"topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\nsql {\nstatement = \"select $1\"\nargs = "+
+			"[event.payload.id]\n}\n}")
 	event := anEvent()
 	event.Payload = []byte(`"sesame"`)
-	err := config.Elections[0].Handlers[0].HandleTx(t.Context(), nil, event)
+	err := workOf(config, Resources{}).Handlers[0].HandleTx(t.Context(), nil, event)
 	const want = "evaluate args of sql at config.hcl:7: Unsupported attribute"
 	if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
 		t.Errorf("error = %v\nwant    %s", err, want)

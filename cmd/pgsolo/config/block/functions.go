@@ -1,8 +1,10 @@
-package config
+package block
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,7 +48,8 @@ func envFunction(env func(string) (string, bool)) function.Function {
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			name, secret := plain(args[0])
 			if len(args) > 2 {
-				return cty.NilVal, &callError{"Too many arguments", "The function env takes a name and at most one default."}
+				return cty.NilVal, &callError{"Too many arguments",
+					"The function env takes a name and at most one default."}
 			}
 			if value, ok := env(name); ok {
 				return cty.StringVal(value).Mark(hiddenMark{}), nil
@@ -55,7 +58,8 @@ func envFunction(env func(string) (string, bool)) function.Function {
 				return args[1], nil
 			}
 			if secret {
-				return cty.NilVal, &callError{"Missing environment variable", "The variable that this call names is not set. Set it, or give a default."}
+				return cty.NilVal, &callError{"Missing environment variable",
+					"The variable that this call names is not set. Set it, or give a default."}
 			}
 			return cty.NilVal, &callError{"Missing environment variable", fmt.Sprintf(
 				"The environment variable %s is not set. Set it, or give a default: env(%q, \"…\").", name, name)}
@@ -80,7 +84,8 @@ func fileFunction(folder string) function.Function {
 				if secret {
 					named = "that this call names"
 				}
-				return cty.NilVal, &callError{"Unreadable file", fmt.Sprintf("The file %s cannot be read: %v.", named, withoutPath(err))}
+				return cty.NilVal, &callError{"Unreadable file",
+					fmt.Sprintf("The file %s cannot be read: %v.", named, WithoutPath(err))}
 			}
 			return cty.StringVal(content).Mark(hiddenMark{}), nil
 		},
@@ -109,6 +114,14 @@ func readText(path string) (string, error) {
 		return "", fmt.Errorf("it is not UTF-8 text")
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// WithoutPath drops what a message that names the path already says.
+func WithoutPath(err error) error {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathError.Err
+	}
+	return err
 }
 
 // remember makes read return its first result for a path for ever, so that an action sees the file as it was when the

@@ -1,4 +1,4 @@
-package config
+package block
 
 import (
 	"bytes"
@@ -11,8 +11,8 @@ import (
 	"github.com/mitchellh/go-wordwrap"
 )
 
-// renderer writes diagnostics in the style of HCL's own text writer, with two differences that it cannot be asked for: the
-// underlining does not need a colour terminal, and the values of variables are never printed.
+// renderer writes diagnostics in the style of HCL's own text writer, with two differences that it cannot be asked for:
+// the underlining does not need a colour terminal, and the values of variables are never printed.
 type renderer struct {
 	out    *bytes.Buffer
 	file   *hcl.File // nil: no source
@@ -84,7 +84,8 @@ func (r renderer) snippet(at hcl.Range) {
 	}
 	end := min(max(at.End.Byte, start), lineEnd)
 
-	before, marked, after := clean(string(src[lineStart:start])), clean(string(src[start:end])), clean(string(src[end:lineEnd]))
+	before, marked := clean(string(src[lineStart:start])), clean(string(src[start:end]))
+	after := clean(string(src[end:lineEnd]))
 	margin := fmt.Sprintf("%5d: ", at.Start.Line)
 	before, marked, after = r.fit(len(margin), before, marked, after)
 	fmt.Fprintln(r.out, strings.TrimRight(margin+before+r.paint(bold, marked)+after, " \t\r"))

@@ -1,4 +1,4 @@
-package config
+package block
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// nearest is the candidate that given is probably a misspelling of, or empty. Of two as near, the first wins.
-func nearest(given string, candidates []string) string {
+// Nearest is the candidate that given is probably a misspelling of, or empty. Of two as near, the first wins.
+func Nearest(given string, candidates []string) string {
 	best, bestDistance := "", len(given)
 	for _, candidate := range candidates {
 		distance := distance(strings.ToLower(given), strings.ToLower(candidate))
@@ -43,7 +43,7 @@ func tolerance(word string) int {
 
 // didYouMean is a sentence with the nearest candidate, or with all of them where none is near.
 func didYouMean(given string, candidates []string) string {
-	if meant := nearest(given, candidates); meant != "" {
+	if meant := Nearest(given, candidates); meant != "" {
 		return fmt.Sprintf(" Did you mean %q?", meant)
 	}
 	if len(candidates) == 0 {

@@ -1,0 +1,98 @@
+package block
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// Strings takes a list of strings. Its elements may be numbers or booleans too, as in ["--id", event.id].
+func Strings(to *[]string, check func([]string) string) Value {
+	return func(d *Decoder, attr *hclsyntax.Attribute) {
+		value, ok := d.collection(attr, "a list of strings", IsList)
+		if !ok {
+			return
+		}
+		elements := []string{}
+		complete := d.elements(attr, value, func(_, element string) { elements = append(elements, element) })
+		if !complete {
+			return
+		}
+		if problem := check(elements); problem != "" {
+			d.Report("Invalid "+attr.Name, attr.Expr.Range(), "%s", problem)
+			return
+		}
+		*to = elements
+	}
+}
+
+// StringMap takes an object of strings, with the same freedom for its values. The check sees each name.
+func StringMap(to *map[string]string, check func(name string) string) Value {
+	return func(d *Decoder, attr *hclsyntax.Attribute) {
+		value, ok := d.collection(attr, "an object of strings", isObject)
+		if !ok {
+			return
+		}
+		if value.Type().IsObjectType() { // its names are known even where values are not
+			for name := range value.Type().AttributeTypes() {
+				if problem := check(name); problem != "" {
+					d.Report("Invalid "+attr.Name, elementRange(attr.Expr, cty.StringVal(name)), "%s", problem)
+				}
+			}
+		}
+		elements := map[string]string{}
+		if d.elements(attr, value, func(name, element string) { elements[name] = element }) {
+			*to = elements
+		}
+	}
+}
+
+// IsList says that a value of this type has elements in an order, or is a set.
+func IsList(t cty.Type) bool   { return t.IsTupleType() || t.IsListType() || t.IsSetType() }
+func isObject(t cty.Type) bool { return t.IsObjectType() || t.IsMapType() }
+
+// collection evaluates a list or an object. It is not ok where something is wrong, or not known yet.
+func (d *Decoder) collection(attr *hclsyntax.Attribute, wanted string, is func(cty.Type) bool) (cty.Value, bool) {
+	value, _ := d.Evaluate(attr)
+	if value == cty.NilVal || !d.Usable(attr, value) || value.Type() == cty.DynamicPseudoType {
+		return cty.NilVal, false
+	}
+	if !is(value.Type()) {
+		d.Report("Wrong type", attr.Expr.Range(), "The argument %s is %s, not %s.", attr.Name, wanted,
+			Article(value.Type()))
+		return cty.NilVal, false
+	}
+	return value, value.IsKnown()
+}
+
+// elements gives each element to yield, by its key or index, and says whether all of them were there and right.
+func (d *Decoder) elements(attr *hclsyntax.Attribute, collection cty.Value,
+	yield func(key, element string)) (complete bool) {
+	complete = true
+	for key, element := range collection.Elements() {
+		str, err := convert.Convert(element, cty.String)
+		switch {
+		case element.IsNull():
+			d.Report("Missing value", elementRange(attr.Expr, key), "An element of %s must not be null.", attr.Name)
+			complete = false
+		case err != nil:
+			d.Report("Wrong type", elementRange(attr.Expr, key),
+				"An element of %s is a string, not %s.", attr.Name, Article(element.Type()))
+			complete = false
+		case !str.IsKnown():
+			complete = false
+		default:
+			yield(keyText(key), str.AsString())
+		}
+	}
+	return complete
+}
+
+func keyText(key cty.Value) string {
+	if key.Type() == cty.String {
+		return key.AsString()
+	}
+	return fmt.Sprint(key.AsBigFloat())
+}

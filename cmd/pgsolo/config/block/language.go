@@ -1,0 +1,102 @@
+package block
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// Language is what the expressions of a file may use. It does not change, and goroutines may share it.
+type Language struct {
+	// Variables says of each variable where it exists, as in "in the action of a handler".
+	Variables map[string]string
+
+	// Elsewhere is a sentence that says the same of all variables together.
+	Elsewhere string
+
+	functions map[string]function.Function
+}
+
+// NewLanguage returns the language of a file: its folder is where relative paths of the function file begin, and env
+// looks up the variables of the function env, as os.LookupEnv does.
+func NewLanguage(filename string, env func(string) (string, bool), variables map[string]string,
+	elsewhere string) *Language {
+	return &Language{functions: functions(filepath.Dir(filename), env), Variables: variables, Elsewhere: elsewhere}
+}
+
+// Evaluate decodes the arguments of a block that was decoded without mistakes again, with the value of the variable,
+// which is not asked for unless an expression uses it. The error names the argument and its line, and no value.
+func (l *Language) Evaluate(found *hclsyntax.Block, variable func() Scope, arguments []Argument) error {
+	var diags hcl.Diagnostics
+	d := &Decoder{language: l, diags: &diags, hidden: true}
+	if usesVariable(found.Body) {
+		d.scope = variable()
+	}
+	for _, argument := range arguments {
+		if attr, ok := found.Body.Attributes[argument.Name]; ok {
+			argument.Value(d, attr)
+		}
+	}
+	if !diags.HasErrors() {
+		return nil
+	}
+	diag, name := diags[0], ""
+	for _, candidate := range slices.Sorted(maps.Keys(found.Body.Attributes)) {
+		if found.Body.Attributes[candidate].SrcRange.ContainsPos(diag.Subject.Start) {
+			name = candidate
+		}
+	}
+	return fmt.Errorf("evaluate %s of %s at %s:%d: %s: %s",
+		name, found.Type, diag.Subject.Filename, diag.Subject.Start.Line, diag.Summary, diag.Detail)
+}
+
+func usesVariable(body *hclsyntax.Body) bool {
+	for _, attr := range body.Attributes {
+		if len(attr.Expr.Variables()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Value is what an expression gives with the variable of a scope. The mistakes repeat no value.
+func (l *Language) Value(expr hclsyntax.Expression, in Scope) (cty.Value, hcl.Diagnostics) {
+	context := &hcl.EvalContext{Functions: l.functions}
+	if in.Name != "" {
+		context.Variables = map[string]cty.Value{in.Name: in.Value}
+	}
+	value, diags := expr.Value(context)
+	if !diags.HasErrors() {
+		return value, nil
+	}
+	for i, diag := range diags {
+		diags[i] = polish(diag)
+	}
+	return cty.NilVal, diags
+}
+
+// polish replaces HCL's frame around an error of one of our functions, and drops the values that HCL's own writer would
+// print.
+func polish(diag *hcl.Diagnostic) *hcl.Diagnostic {
+	polished := &hcl.Diagnostic{Severity: diag.Severity, Summary: diag.Summary, Detail: diag.Detail,
+		Subject: diag.Subject}
+	if expr, ok := diag.Expression.(hclsyntax.Expression); ok && diag.Subject != nil &&
+		expr.Range().Start == diag.Subject.Start {
+		polished.Subject = expr.Range().Ptr() // HCL underlines only the beginning of a function's argument
+	}
+	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](diag); ok {
+		if failure, ok := extra.FunctionCallError().(*callError); ok {
+			polished.Summary, polished.Detail = failure.summary, failure.detail
+			if call, ok := diag.Expression.(*hclsyntax.FunctionCallExpr); ok {
+				polished.Subject = call.Range().Ptr()
+			}
+		}
+	}
+	return polished
+}

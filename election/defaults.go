@@ -1,0 +1,10 @@
+package election
+
+import "time"
+
+// The defaults of Options.
+const (
+	DefaultName         = "main"
+	DefaultLease        = 5 * time.Second
+	DefaultPollInterval = 900 * time.Millisecond
+)
