@@ -25,7 +25,8 @@
 //
 //   - Terms rise: every leadership has a greater number than all before it in the same schema, whatever the election.
 //   - While the leader's clock runs at the server's pace, a leader that is cut off from the server, whichever way, has
-//     had its context cancelled, and Options.Unhealthy called, before the server lets another one in.
+//     had its context cancelled, and Options.Unhealthy called if lead has not returned, before the server lets another
+//     one in.
 //   - When a leader that did not resign is followed, its sessions have ended, as far as they bear its term. One that
 //     the server cannot end, or that belongs to a role which this one may not end, is named in the log as an error and
 //     not waited for.
@@ -38,8 +39,8 @@
 //
 // # What it does not guarantee
 //
-//   - Effects outside the database. When an administrator, or a proxy that drops connections, ends the lock session of
-//     a leader that has no other session, rather than the lease, the successor may begin before the old leader has
+//   - Effects outside the database. When not the lease, but an administrator or a proxy that drops connections, ends
+//     the lock session of a leader that has no other session, the successor may begin before the old leader has
 //     noticed: for milliseconds, or up to 0.6 of the lease where the end does not reach it. A process that was frozen
 //     (SIGSTOP) past its lease runs on for an instant when it wakes. Ask Term.Held right before an effect, or hand
 //     Term.Number to what you change and let it refuse lower ones.

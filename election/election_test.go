@@ -97,7 +97,8 @@ func TestUnlockedByOthersIsLost(t *testing.T) {
 				and query like '%pg_locks%' and state_change > clock_timestamp() - interval '200 ms')`)
 	})
 	server.inject("select pg_advisory_unlock_all()") // as shared code on the same session would
-	if cause := pgtest.Within(t, "loss", r.cause); !errors.Is(cause, election.ErrLost) || !strings.Contains(cause.Error(), "no longer holds") {
+	if cause := pgtest.Within(t, "loss", r.cause); !errors.Is(cause, election.ErrLost) ||
+		!strings.Contains(cause.Error(), "no longer holds") {
 		t.Errorf("cause %v, want that the lock is not held", cause)
 	}
 	pgtest.Within(t, "end", r.ended)
@@ -134,7 +135,8 @@ func TestDrain(t *testing.T) {
 	}
 	r.ended <- nil
 	var clean bool
-	if err := pgtest.Connect(t, url).QueryRow(t.Context(), `select clean from pgsolo.leader`).Scan(&clean); err != nil || !clean {
+	if err := pgtest.Connect(t, url).QueryRow(t.Context(),
+		`select clean from pgsolo.leader`).Scan(&clean); err != nil || !clean {
 		t.Errorf("clean = %v, %v; want true", clean, err)
 	}
 }
@@ -197,7 +199,8 @@ func TestRefused(t *testing.T) {
 	r.ended <- nil
 
 	r = setup(t, url, func(o *election.Options) { o.Config.Database = "absent" })
-	if err := pgtest.Within(t, "refusal", r.ended); err == nil || !strings.Contains(err.Error(), `database "absent" does not exist`) {
+	if err := pgtest.Within(t, "refusal", r.ended); err == nil ||
+		!strings.Contains(err.Error(), `database "absent" does not exist`) {
 		t.Errorf("without the database: %v", err)
 	}
 	r.ended <- nil

@@ -32,12 +32,13 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 			}
 			log := &pgtest.Buffer{}
 			r := setup(t, url, logged(log))
-			pgtest.Eventually(t, "the log to name the stranger", func() bool {
+			pgtest.Eventually(t, "the log to name the foreign holder", func() bool {
 				return strings.Contains(log.String(), complaint) &&
 					strings.Contains(log.String(), "application_name=billing")
 			})
 			before := r.elector.Status().SeenAt
-			pgtest.Eventually(t, "more polls", func() bool { return r.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
+			pgtest.Eventually(t, "more polls",
+				func() bool { return r.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
 			if role := r.elector.Status().Role; role != election.Outside {
 				t.Errorf("behind the foreign holder it is %s, want %s", role, election.Outside)
 			}
@@ -52,7 +53,7 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 			if _, err := foreign.Exec(t.Context(), `select pg_advisory_unlock_all()`); err != nil {
 				t.Fatal(err)
 			}
-			pgtest.Within(t, "leader once the stranger has let go", r.leading)
+			pgtest.Within(t, "leader once the foreign holder has let go", r.leading)
 		})
 	}
 }
@@ -61,7 +62,8 @@ func TestAnotherApplicationHoldsTheLock(t *testing.T) {
 // leader is no foreign holder to its standby.
 func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	t.Parallel()
-	if _, err := pgtest.Connect(t, pgtest.Database(t)).Exec(t.Context(), fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {
+	if _, err := pgtest.Connect(t, pgtest.Database(t)).Exec(t.Context(),
+		fmt.Sprintf(takeKey, "pg_advisory_lock")); err != nil {
 		t.Fatal(err)
 	}
 	url, log := pgtest.Database(t), &pgtest.Buffer{}
@@ -78,7 +80,8 @@ func TestTheSameKeyInAnotherDatabase(t *testing.T) {
 	standby := setup(t, url, logged(log))
 	pgtest.Eventually(t, "standby", func() bool { return standby.elector.Status().Role == election.Standby })
 	before := standby.elector.Status().SeenAt
-	pgtest.Eventually(t, "more polls", func() bool { return standby.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
+	pgtest.Eventually(t, "more polls",
+		func() bool { return standby.elector.Status().SeenAt.Sub(before) > 500*time.Millisecond })
 	if role := standby.elector.Status().Role; role != election.Standby {
 		t.Errorf("behind the leader it is %s, want %s", role, election.Standby)
 	}

@@ -88,15 +88,6 @@ func (p *pair) promote(t *testing.T) {
 	}
 }
 
-// get returns the only column of the only row.
-func get[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) (value T) {
-	t.Helper()
-	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return value
-}
-
 // logged gives a replica a log that the test reads.
 func logged(log *pgtest.Buffer) func(*election.Options) {
 	return func(o *election.Options) { o.Logger = hclog.New(&hclog.LoggerOptions{Output: log}) }
@@ -108,7 +99,8 @@ func TestHotStandby(t *testing.T) {
 	p := setupPair(t)
 	log := &pgtest.Buffer{}
 	waiting := setup(t, p.replicaURL, logged(log))
-	pgtest.Eventually(t, "the log to name the hot standby", func() bool { return strings.Contains(log.String(), "hot standby") })
+	pgtest.Eventually(t, "the log to name the hot standby",
+		func() bool { return strings.Contains(log.String(), "hot standby") })
 	if role := waiting.elector.Status().Role; role != election.Outside {
 		t.Errorf("on a hot standby it is %s, want %s", role, election.Outside)
 	}
@@ -197,7 +189,8 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 		}
 	}
 	pgtest.Eventually(t, "synchronous replication", func() bool {
-		return pgtest.Value[bool](t, p.onPrimary, `select exists (select from pg_stat_replication where sync_state = 'sync')`)
+		return pgtest.Value[bool](t, p.onPrimary,
+			`select exists (select from pg_stat_replication where sync_state = 'sync')`)
 	})
 	old := setup(t, p.primaryURL)
 	oldTerm := pgtest.Within(t, "leader on the primary", old.leading)
@@ -252,7 +245,8 @@ func TestPromotionWithSynchronousReplication(t *testing.T) {
 func (p *pair) awaitHangingHolder(t *testing.T, other int) (pid int) {
 	t.Helper()
 	pgtest.Eventually(t, "a commit of the lock's holder to wait for the replica", func() bool {
-		pid = pgtest.Value[int](t, p.onPrimary, `select coalesce(max(pid), 0) from pg_stat_activity join pg_locks using (pid)
+		pid = pgtest.Value[int](t, p.onPrimary,
+			`select coalesce(max(pid), 0) from pg_stat_activity join pg_locks using (pid)
 			where locktype = 'advisory' and granted and wait_event = 'SyncRep' and pid <> $1`, other)
 		return pid != 0
 	})

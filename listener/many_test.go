@@ -71,7 +71,8 @@ func TestFiveHundredChannelsOnOneSession(t *testing.T) {
 				t.Errorf("channel %q: received %q", s.channel, got)
 			}
 		}
-		pgtest.Eventually(t, "one session", func() bool { return b.backends() == 1 }) // the server ends the last one in its own time
+		// the server ends the last one in its own time
+		pgtest.Eventually(t, "one session", func() bool { return b.backends() == 1 })
 		if round == 0 {
 			b.terminate()
 			for _, s := range all {

@@ -36,8 +36,7 @@ func TestBlackHole(t *testing.T) {
 		return
 	}
 	command(t, "ip link set lo up")
-	server := pgtest.Server(t,
-		privatepg.Options{TCP: true, Settings: map[string]string{"listen_addresses": "0.0.0.0"}})
+	server := pgtest.Server(t, privatepg.Options{TCP: true, Settings: map[string]string{"listen_addresses": "0.0.0.0"}})
 	admin := setupOn(t, server.URL("postgres"))
 	admin.exec(`copy (select 'host all all 10.0.0.0/8 scram-sha-256') to program 'cat >>pg_hba.conf'`)
 	admin.exec(`select pg_reload_conf()`)
@@ -85,7 +84,9 @@ func swallow(t *testing.T, server *privatepg.Server, i int, cut func(*line), bus
 	_, stop := b.run(listener)
 	pgtest.Eventually(t, "a session over the line", func() bool { return listener.Stats().Connected })
 	s := b.established(listener, "c")
-	pgtest.Eventually(t, "one session over the line", func() bool { return pgtest.Value[int](t, b.conn, overTheLine, l.peer) == 1 })
+	pgtest.Eventually(t, "one session over the line", func() bool {
+		return pgtest.Value[int](t, b.conn, overTheLine, l.peer) == 1
+	})
 	bound := 2 * interval
 	if busy {
 		traffic(b, "c", time.Millisecond)

@@ -77,7 +77,8 @@ func TestProbesInStats(t *testing.T) {
 	b.notify("c", "x")
 	receive(t, s)
 	stats := l.Stats()
-	if stats.Received != 1 || stats.ProbeRoundTrip <= 0 || stats.ProbeRoundTrip > pgtest.Patience || stats.QueueUsage < 0 || stats.QueueUsage > 1 {
+	if stats.Received != 1 || stats.ProbeRoundTrip <= 0 || stats.ProbeRoundTrip > pgtest.Patience ||
+		stats.QueueUsage < 0 || stats.QueueUsage > 1 {
 		t.Errorf("stats are %+v", stats)
 	}
 	s.Close()

@@ -66,7 +66,8 @@ func TestReconnectListensOnAllThenAnnounces(t *testing.T) {
 			t.Errorf("round %d: stats are %+v", round, stats)
 		}
 	}
-	pgtest.Eventually(t, "one session", func() bool { return b.backends() == 1 }) // the server ends the last one in its own time
+	// the server ends the last one in its own time
+	pgtest.Eventually(t, "one session", func() bool { return b.backends() == 1 })
 }
 
 func TestBriefOutageIsNotUnhealthy(t *testing.T) {

@@ -42,7 +42,8 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 			session.Store(`a\'b`)
 			l.Rename()
 			pgtest.Eventually(t, "the new name", func() bool {
-				return pgtest.Value[bool](t, b.conn, `select exists (select from pg_stat_activity where application_name = $1)`, `a\'b`)
+				return pgtest.Value[bool](t, b.conn,
+					`select exists (select from pg_stat_activity where application_name = $1)`, `a\'b`)
 			})
 			if stats := l.Stats(); stats.Reconnects != 0 {
 				t.Errorf("the session was lost: %+v\n%s", stats, b.log)
@@ -62,7 +63,8 @@ func TestRename(t *testing.T) {
 	l := b.listener()
 	b.run(l)
 	s := b.established(l, "c")
-	pid := pgtest.Value[int](t, b.conn, `select pid from pg_stat_activity where application_name = 'the listener' and datname = current_database()`)
+	pid := pgtest.Value[int](t, b.conn,
+		`select pid from pg_stat_activity where application_name = 'the listener' and datname = current_database()`)
 	for to, want := range map[string]string{
 		"plain":                   "plain",
 		"":                        "",
@@ -78,7 +80,8 @@ func TestRename(t *testing.T) {
 		name.Store(to)
 		l.Rename()
 		pgtest.Eventually(t, "the name "+to, func() bool {
-			now := pgtest.Value[string](t, b.conn, `select coalesce(max(application_name), 'gone') from pg_stat_activity where pid = $1`, pid)
+			now := pgtest.Value[string](t, b.conn,
+				`select coalesce(max(application_name), 'gone') from pg_stat_activity where pid = $1`, pid)
 			return strings.HasPrefix(now, want) && (want != "" || now == "")
 		})
 		b.notify("c", to[:min(3, len(to))])

@@ -1,12 +1,10 @@
 package listener
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,9 +15,7 @@ import (
 )
 
 const (
-	patience = time.Minute // how long a test waits for something that must happen
-	// how much later than it should a busy machine may be; what never happens is later still
-	tardy = 10 * time.Second
+	tardy = 10 * time.Second // how much later than it should a busy machine may be; what never happens is later still
 
 	// calm is a ProbeInterval that has probes in a test, and with which no session is lost on a busy machine, which
 	// stalls for a second or two.
@@ -163,17 +159,8 @@ func (b *bench) terminate() {
 		and application_name = 'the listener'`)
 }
 
-// value returns the only column of the only row.
-func value[T any](t testing.TB, conn *pgx.Conn, sql string, arguments ...any) (v T) {
-	t.Helper()
-	if err := conn.QueryRow(context.Background(), sql, arguments...).Scan(&v); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return v
-}
-
-// receives sends the payload until the subscription receives it. On a busy machine the session may be replaced once
-// more: then what is sent meanwhile is lost, and Missed says so.
+// receives notifies until the subscription receives that. On a busy machine the session may be replaced once more: then
+// what is sent meanwhile is lost, and Missed says so.
 func (b *bench) receives(s *Subscription, payload string) {
 	b.t.Helper()
 	deadline := time.After(pgtest.Patience)
@@ -212,67 +199,15 @@ func receive(t testing.TB, s *Subscription) string {
 	return ""
 }
 
-func await(t testing.TB, signal <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-signal:
-	case <-time.After(pgtest.Patience):
-		t.Fatalf("no signal: %s", what)
-	}
-}
-
-func awaitError(t testing.TB, ended <-chan error) error {
-	t.Helper()
-	select {
-	case err := <-ended:
-		return err
-	case <-time.After(pgtest.Patience):
-		t.Fatal("it has not ended")
-	}
-	return nil
-}
-
-// eventually polls until the condition holds.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(pgtest.Patience)
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
 // logBuffer is a log that a test may read while it is written.
-type logBuffer struct {
-	mu     sync.Mutex // guards buffer
-	buffer bytes.Buffer
-}
-
-func (l *logBuffer) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(line)
-}
+type logBuffer struct{ pgtest.Buffer }
 
 func (l *logBuffer) logger() hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Output: l, Level: hclog.Debug})
 }
 
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
-}
-
 func (l *logBuffer) count(message string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buffer.String(), message)
+	return strings.Count(l.String(), message)
 }
 
 // blockingLog blocks at the first warning until release is closed.

@@ -82,7 +82,8 @@ func TestEachEpisodeIsAnnouncedOnce(t *testing.T) {
 			t.Errorf("received %q", got)
 		}
 		pgtest.Within(t, "missed for what was lost later", slow.Missed())
-		pgtest.Eventually(t, "the end of the episode", func() bool { return b.log.count("subscriber keeps up again") == episode })
+		pgtest.Eventually(t, "the end of the episode",
+			func() bool { return b.log.count("subscriber keeps up again") == episode })
 		if n := b.log.count("subscriber is slow"); n != episode {
 			t.Errorf("%d lines after %d episodes", n, episode)
 		}

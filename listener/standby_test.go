@@ -75,7 +75,8 @@ func hotStandby(t *testing.T) string {
 	if !strings.HasPrefix(server.Host, "/") {
 		t.Skip("the primary listens on a port, where its pg_hba.conf lets no standby in")
 	}
-	backup := filepath.Join(pgtest.Value[string](t, conn, `select setting from pg_config where name = 'BINDIR'`), "pg_basebackup")
+	backup := filepath.Join(pgtest.Value[string](t, conn, `select setting from pg_config where name = 'BINDIR'`),
+		"pg_basebackup")
 	if _, err := os.Stat(backup); err != nil {
 		t.Skipf("there is no pg_basebackup beside this PostgreSQL: %v", err)
 	}

@@ -18,8 +18,7 @@ func TestNotifyLockHeldByAnotherSession(t *testing.T) {
 	t.Parallel()
 	// of which a probe spends the half waiting for the lock
 	const stuck, interval = "takes no NOTIFY from anybody", 3 * time.Second
-	server := pgtest.Server(t,
-		privatepg.Options{Settings: map[string]string{"synchronous_standby_names": "missing"}})
+	server := pgtest.Server(t, privatepg.Options{Settings: map[string]string{"synchronous_standby_names": "missing"}})
 	b := setupOn(t, server.URL("postgres"))
 	b.exec(`set synchronous_commit = local`)
 	b.exec(`create table t (n int)`)
@@ -79,7 +78,8 @@ func (b *bench) holdNotifyLock() (release func()) {
 		committing.Wait()
 	})
 	pgtest.Eventually(b.t, "a commit that hangs", func() bool {
-		return pgtest.Value[bool](b.t, b.conn, `select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
+		return pgtest.Value[bool](b.t, b.conn,
+			`select exists (select from pg_stat_activity where wait_event = 'SyncRep' and pid = $1)`,
 			conn.PgConn().PID())
 	})
 	return func() {

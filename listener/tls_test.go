@@ -43,7 +43,8 @@ func TestEncryptedSession(t *testing.T) {
 	l := b.listener()
 	ended, stop := b.run(l)
 	s := b.established(l, "c")
-	if !pgtest.Value[bool](t, b.conn, `select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'the listener'`) {
+	if !pgtest.Value[bool](t, b.conn,
+		`select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'the listener'`) {
 		t.Error("the session is not encrypted")
 	}
 	for range 50 {

@@ -60,7 +60,7 @@ func TestCronValues(t *testing.T) {
 			t.Errorf("%s: %v", source, err)
 			continue
 		}
-		if diff := cmp.Diff(want, config.Elections[0].Crons[0].Cron, compareOptions()...); diff != "" {
+		if diff := cmp.Diff(want, config.Elections[0].Crons[0].Job, compareOptions()...); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", source, diff)
 		}
 		mustRun(t, config)
