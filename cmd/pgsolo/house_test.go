@@ -14,6 +14,7 @@ import (
 // them. Only the configuration knows HCL.
 func TestImportsAreAStar(t *testing.T) {
 	const module = "github.com/pgsolo/pgsolo/"
+	knowHCL := []string{module + "cmd/pgsolo/config", module + "cmd/pgsolo/config/block"}
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "../../...").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +38,7 @@ func TestImportsAreAStar(t *testing.T) {
 			if strings.HasPrefix(imported, module) && from != "cmd" && room(imported) != from {
 				t.Errorf("%s imports %s", p.ImportPath, imported)
 			}
-			if strings.HasPrefix(imported, "github.com/hashicorp/hcl/") && p.ImportPath != module+"cmd/pgsolo/config" {
+			if strings.HasPrefix(imported, "github.com/hashicorp/hcl/") && !slices.Contains(knowHCL, p.ImportPath) {
 				t.Errorf("%s imports %s", p.ImportPath, imported)
 			}
 		}
@@ -63,11 +64,6 @@ func TestREADMEAgreesWithCI(t *testing.T) {
 		// CI may add flags at the end; the step's headline is not the command.
 		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(command) + `( --for \d+s)?$`).MatchString(ci) {
 			t.Errorf(".ci/run does not run %q", command)
-		}
-	}
-	for _, match := range regexp.MustCompile(`(?m)^    pgsolo ([a-z]+)`).FindAllStringSubmatch(readme, -1) {
-		if found, _, err := newRoot(terminal{}).Find(match[1:]); err != nil || found.Name() != match[1] {
-			t.Errorf("the README has `pgsolo %s`, the program does not", match[1])
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
 // Bench is one set of figures, and one sub-command of `pgsolo bench`.
@@ -47,8 +49,7 @@ func All() []Bench {
 
 // Options of Run. Those without a default are required.
 type Options struct {
-	URL     string                                      // of a server to use; default: a private one
-	Migrate func(ctx context.Context, url string) error // makes the tables in the bench's database
+	URL string // of a server to use; default: a private one
 
 	N     int  // samples of the main figures; default 100, and 5 if Quick
 	Quick bool // a few seconds rather than a minute or two
@@ -159,7 +160,7 @@ func (b Bench) Run(ctx context.Context, options Options) (err error) {
 }
 
 func (r *run) connect(ctx context.Context, db *database) error {
-	if err := r.options.Migrate(ctx, db.url); err != nil {
+	if err := replica.Migrate(ctx, db.url, "pgsolo"); err != nil {
 		return err
 	}
 	r.url, r.admin = db.url, db.admin

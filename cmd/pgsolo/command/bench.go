@@ -1,12 +1,9 @@
-package main
+package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +11,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/bench"
 )
 
-func benchCommand(t terminal) *cobra.Command {
+func benchCommand(s Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure pgsolo on this machine, beside the floor",
@@ -29,19 +26,16 @@ takes for the same, stands beside it; both are measured in turn.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, b := range bench.All() {
-		cmd.AddCommand(oneBenchCommand(t, b))
+		cmd.AddCommand(oneBenchCommand(s, b))
 	}
-	cmd.AddCommand(competitorCommand(t))
+	cmd.AddCommand(competitorCommand(s))
 	return cmd
 }
 
-func oneBenchCommand(t terminal, b bench.Bench) *cobra.Command {
+func oneBenchCommand(s Streams, b bench.Bench) *cobra.Command {
 	var (
 		output  string
-		options = bench.Options{
-			Out: t.out, Progress: t.err, Live: colour(t.err),
-			Migrate: func(ctx context.Context, url string) error { return migrate(ctx, url, "pgsolo") },
-		}
+		options = bench.Options{Out: s.Out, Progress: s.Err, Live: colour(s.Err)}
 	)
 	cmd := &cobra.Command{
 		Use:   b.Name,
@@ -58,15 +52,16 @@ func oneBenchCommand(t terminal, b bench.Bench) *cobra.Command {
 				return &usageError{errors.New("--events: want at least 1")}
 			}
 			options.JSON = output == "json"
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			ctx, stop := untilInterrupt(cmd.Context())
 			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal ends the program in the ordinary way
 			return b.Run(ctx, options)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&options.URL, "url", "", "use this server, in a database of the bench's own (default: a private server)")
-	flags.IntVarP(&options.N, "samples", "n", 0, "samples of the main figures; the others have a part or a multiple of it (default 100; 5 if --quick)")
+	flags.StringVar(&options.URL, "url", "",
+		"use this server, in a database of the bench's own (default: a private server)")
+	flags.IntVarP(&options.N, "samples", "n", 0,
+		"samples of the main figures; the others have a part or a multiple of it (default 100; 5 if --quick)")
 	flags.BoolVar(&options.Quick, "quick", false, "take seconds, not minutes")
 	if b.Backlog {
 		flags.IntVar(&options.Events, "events", 0, "events of the backlog (default 1000000; 100000 if --quick)")
@@ -77,17 +72,17 @@ func oneBenchCommand(t terminal, b bench.Bench) *cobra.Command {
 }
 
 // competitorCommand is what the bench starts as a process.
-func competitorCommand(t terminal) *cobra.Command {
-	competitor := bench.Competitor{Out: t.out}
+func competitorCommand(s Streams) *cobra.Command {
+	competitor := bench.Competitor{Out: s.Out}
 	cmd := &cobra.Command{
 		Use:    "competitor",
 		Short:  "Compete for the leadership and say so, for a bench",
 		Hidden: true,
 		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			go exitAtEOF(t.in)
+			go exitAtEOF(s.In)
 			competitor.URL = os.Getenv("DATABASE_URL")
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			ctx, stop := untilInterrupt(cmd.Context())
 			defer stop()
 			return competitor.Run(ctx)
 		},

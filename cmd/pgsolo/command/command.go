@@ -1,85 +1,30 @@
-package main
+package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
+	_ "time/tzdata" // a container may have no time zones of its own
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
-
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/app"
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
-	"github.com/pgsolo/pgsolo/election"
 )
 
-// The exit codes.
-const (
-	exitDone      = 0
-	exitError     = 1
-	exitUsage     = 2 // wrong command line or configuration
-	exitUnhealthy = 3 // leadership lost, or the leader cannot go on: to be started again
-)
-
-// exitCodeOf says what an error means to whoever started the program.
-func exitCodeOf(err error) int {
-	var wrongConfig *config.Error
-	var wrongUsage *usageError
-	switch {
-	case err == nil:
-		return exitDone
-	case errors.As(err, &wrongConfig), errors.As(err, &wrongUsage):
-		return exitUsage
-	case errors.Is(err, election.ErrLost), errors.Is(err, app.ErrUnhealthy):
-		return exitUnhealthy
-	}
-	return exitError
-}
-
-// usageError is a command line that makes no sense.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-
-// terminal is what the program reads from and writes to.
-type terminal struct {
-	in       *os.File
-	out, err *os.File
-}
-
-// colour says whether to send escape sequences to f.
-func colour(f *os.File) bool {
-	return isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-// run is the program: it returns the exit code.
-func run(args []string, t terminal) int {
-	root := newRoot(t)
+// Run runs the program with its arguments, without its name, and returns the exit code.
+func Run(args []string, s Streams) int {
+	root := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
-	report(err, t.err)
+	report(err, s.Err)
 	return exitCodeOf(err)
 }
 
-// report shows an error to a person: mistakes in the configuration with their source, anything else in a line.
-func report(err error, to *os.File) {
-	var wrongConfig *config.Error
-	var logged *loggedError
-	switch {
-	case err == nil, errors.As(err, &logged):
-	case errors.As(err, &wrongConfig):
-		if err := wrongConfig.Write(to, 0, colour(to)); err != nil {
-			fmt.Fprintln(to, "pgsolo:", err)
-		}
-	default:
-		fmt.Fprintln(to, "pgsolo:", err)
+// verbs is the list of verbs, each made for the streams of one run.
+func verbs() []func(Streams) *cobra.Command {
+	return []func(Streams) *cobra.Command{
+		runCommand, devCommand, demoCommand, benchCommand, migrateCommand, validateCommand, versionCommand,
 	}
 }
 
-func newRoot(t terminal) *cobra.Command {
+func newRoot(s Streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pgsolo",
 		Short: "Run background work in exactly one of several replicas, elected through PostgreSQL",
@@ -92,22 +37,25 @@ To see it work, without anything else installed:  pgsolo demo`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q%s; see 'pgsolo help'", args[0], didYouMean(cmd.SuggestionsFor(args[0])))}
+			if len(args) == 0 {
+				return nil
 			}
-			return nil
+			hint := didYouMean(cmd.SuggestionsFor(args[0]))
+			return &usageError{fmt.Errorf("unknown command %q%s; see 'pgsolo help'", args[0], hint)}
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.SetIn(t.in)
-	root.SetOut(t.out)
-	root.SetErr(t.err)
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(t), devCommand(t), demoCommand(t), benchCommand(t), migrateCommand(t), validateCommand(t), versionCommand(t))
+	for _, verb := range verbs() {
+		root.AddCommand(verb(s))
+	}
 	return root
 }
 
@@ -129,11 +77,4 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // configFlag adds --config.
 func configFlag(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVarP(path, "config", "c", "config.hcl", "the configuration")
-}
-
-// newLogger logs to w as the configuration says.
-func newLogger(c config.Log, w io.Writer) hclog.Logger {
-	return hclog.New(&hclog.LoggerOptions{
-		Name: "pgsolo", Level: hclog.LevelFromString(c.Level), JSONFormat: c.Format == "json", Output: w,
-	})
 }

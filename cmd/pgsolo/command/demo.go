@@ -1,10 +1,7 @@
-package main
+package command
 
 import (
-	"context"
 	"fmt"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +9,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/demo"
 )
 
-func demoCommand(t terminal) *cobra.Command {
+func demoCommand(s Streams) *cobra.Command {
 	var forTime time.Duration
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -24,13 +21,9 @@ kill the leader every few seconds, and watch. Nothing is left behind.`,
 			if forTime < 0 {
 				return &usageError{fmt.Errorf("--for %s is negative", forTime)}
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			ctx, stop := untilInterrupt(cmd.Context())
 			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal ends the program in the ordinary way
-			return demo.Run(ctx, demo.Options{
-				Out: t.out, Live: colour(t.out), For: forTime,
-				Migrate: func(ctx context.Context, url string) error { return migrate(ctx, url, "pgsolo") },
-			})
+			return demo.Run(ctx, demo.Options{Out: s.Out, Live: colour(s.Out), For: forTime})
 		},
 	}
 	cmd.Flags().DurationVar(&forTime, "for", 0, "end after this time, e.g. 20s (default: at Ctrl-C)")

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -12,10 +12,11 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-func devCommand(t terminal) *cobra.Command {
+func devCommand(s Streams) *cobra.Command {
 	var path, data string
 	cmd := &cobra.Command{
 		Use:   "dev",
@@ -30,12 +31,12 @@ each event and what commands print. The server ends with the program.`,
 				return err
 			}
 			starting, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
-			server, err := privatepg.Start(starting, privatepg.Options{Dir: data, Progress: t.err})
+			server, err := privatepg.Start(starting, privatepg.Options{Dir: data, Progress: s.Err})
 			stop()
 			if err != nil {
 				return err
 			}
-			err = dev(cmd.Context(), t, path, server)
+			err = dev(cmd.Context(), s, path, server)
 			if stopErr := server.Stop(); err == nil {
 				err = stopErr
 			}
@@ -47,16 +48,17 @@ each event and what commands print. The server ends with the program.`,
 	return cmd
 }
 
-func dev(ctx context.Context, t terminal, path string, server *privatepg.Server) error {
+func dev(ctx context.Context, s Streams, path string, server *privatepg.Server) error {
 	cfg, err := loadForDev(path, server.URL("postgres"))
 	if err != nil {
 		return err
 	}
-	if err := migrate(ctx, cfg.Postgres.URL, cfg.Postgres.Schema); err != nil {
+	if err := replica.Migrate(ctx, cfg.Postgres.URL, cfg.Postgres.Schema); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "PostgreSQL is at\n\n  psql '%s'\n\nAn event is a row:\n\n  insert into %s.event (topic, payload) values ('%s', '{}');\n\n",
-		cfg.Postgres.URL, cfg.Postgres.Schema, exampleTopic(cfg.Topics))
+	const hint = "PostgreSQL is at\n\n  psql '%s'\n\n" +
+		"An event is a row:\n\n  insert into %s.event (topic, payload) values ('%s', '{}');\n\n"
+	fmt.Fprintf(s.Out, hint, cfg.Postgres.URL, cfg.Postgres.Schema, exampleTopic(cfg.Topics))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -66,8 +68,8 @@ func dev(ctx context.Context, t terminal, path string, server *privatepg.Server)
 		case <-ctx.Done():
 		}
 	}()
-	logger := newLogger(cfg.Log, t.err)
-	return whyEnded(serve(ctx, cfg, logger), server, logger)
+	logger := newLogger(cfg.Log, s.Err)
+	return whyEnded(run(ctx, cfg, logger), server, logger)
 }
 
 // whyEnded prefers the end of the database as a reason.

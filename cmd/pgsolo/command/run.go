@@ -1,33 +1,23 @@
-package main
+package command
 
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
-	"github.com/pgsolo/pgsolo/cmd/pgsolo/app"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// forcedEnd is how long after the drain the program may take to end; then it exits whatever still runs.
-const forcedEnd = 10 * time.Second
-
-// sameSignal is how soon after the first a signal counts as the same one: timeout(1) and others send it to the process and to its
-// group.
-const sameSignal = 50 * time.Millisecond
-
-func runCommand(t terminal) *cobra.Command {
+func runCommand(s Streams) *cobra.Command {
 	var (
 		path       string
 		withParent bool
@@ -48,9 +38,9 @@ Exit codes: 0 done, 1 error, 2 usage or configuration, 3 leadership lost or unhe
 				return err
 			}
 			if withParent {
-				go exitAtEOF(t.in)
+				go exitAtEOF(s.In)
 			}
-			return serve(cmd.Context(), cfg, newLogger(cfg.Log, t.err))
+			return run(cmd.Context(), cfg, newLogger(cfg.Log, s.Err))
 		},
 	}
 	configFlag(cmd, &path)
@@ -59,33 +49,29 @@ Exit codes: 0 done, 1 error, 2 usage or configuration, 3 leadership lost or unhe
 	return cmd
 }
 
-// exitAtEOF ends the process with whoever holds the other end of its standard input, however that ends.
-func exitAtEOF(in io.Reader) {
-	_, _ = io.Copy(io.Discard, in)
-	os.Exit(exitError)
-}
-
-// serve runs a replica until it ends or a signal ends it.
-func serve(ctx context.Context, cfg *config.Config, logger hclog.Logger) error {
+// run runs a replica until it ends or a signal ends it.
+func run(ctx context.Context, cfg *config.Config, logger hclog.Logger) error {
 	if err := checkWork(cfg); err != nil {
 		return err
 	}
-	replica, err := app.New(app.Options{
+	r, err := replica.New(replica.Options{
 		Config: cfg, Logger: logger, Build: build(),
 		Unhealthy: func(err error) {
 			logger.Error("exiting at once", "error", err)
-			os.Exit(exitUnhealthy)
+			os.Exit(ExitUnhealthy)
 		},
 	})
 	if err != nil {
 		return err
 	}
 	handlers, crons := cfg.Work()
-	logger.Info("starting", "version", build().Version, "elections", len(cfg.Elections), "handlers", handlers, "cron_jobs", crons)
-	ctx, stop := untilSignal(ctx, logger, longestDrain(cfg))
+	logger.Info("starting",
+		"version", build().Version, "elections", len(cfg.Elections), "handlers", handlers, "cron_jobs", crons)
+	ctx, stop := untilDrained(ctx, logger, longestDrain(cfg))
 	defer stop()
-	if err := replica.Run(ctx); err != nil {
-		logger.Error("ended", append([]any{"error", strings.Join(strings.Fields(err.Error()), " "), "exit_code", exitCodeOf(err)}, remedy(err)...)...)
+	if err := r.Run(ctx); err != nil {
+		line := strings.Join(strings.Fields(err.Error()), " ")
+		logger.Error("ended", append([]any{"error", line, "exit_code", exitCodeOf(err)}, remedy(err)...)...)
 		return &loggedError{err}
 	}
 	logger.Info("ended")
@@ -106,11 +92,6 @@ func remedy(err error) []any {
 	return nil
 }
 
-// loggedError has been logged, where a person who reads logs in their format finds it: it is not printed again.
-type loggedError struct{ error }
-
-func (e *loggedError) Unwrap() error { return e.error }
-
 // checkWork refuses a configuration with which a leader would have nothing to do.
 func checkWork(cfg *config.Config) error {
 	if handlers, crons := cfg.Work(); handlers+crons == 0 {
@@ -124,45 +105,4 @@ func longestDrain(cfg *config.Config) (drain time.Duration) {
 		drain = max(drain, e.Drain)
 	}
 	return drain
-}
-
-// untilSignal returns a context that the first SIGTERM or SIGINT ends. The second one, or the end of the time for a planned
-// stop, ends the process.
-func untilSignal(ctx context.Context, logger hclog.Logger, drain time.Duration) (context.Context, func()) {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case s := <-signals:
-			logger.Info("stopping", "signal", s.String(), "drain", drain)
-			cancel()
-		case <-done:
-			return
-		}
-		first, end := time.Now(), time.After(drain+forcedEnd)
-		for {
-			select {
-			case s := <-signals:
-				if time.Since(first) < sameSignal {
-					continue
-				}
-				logger.Warn("exiting at once", "signal", s.String())
-			case <-end:
-				logger.Error("exiting at once: something has not stopped", "after", drain+forcedEnd)
-			case <-done:
-				return
-			}
-			os.Exit(exitError)
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		cancel()
-		close(done)
-		<-ended
-	}
 }

@@ -1,10 +1,9 @@
-package main
+package command
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +128,7 @@ func TestTicksKeepTheOrderOfTheFile(t *testing.T) {
 }
 
 func TestWriteTicksFails(t *testing.T) {
-	cfg, err := config.Parse("config.hcl", []byte("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n"+oneCron), os.LookupEnv)
+	cfg, err := config.Parse("config.hcl", []byte("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n"+oneJob("c", `schedule = "@daily"`)), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,31 +151,5 @@ func TestBrief(t *testing.T) {
 		if got := brief(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)
 		}
-	}
-}
-
-func TestValidate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "config.hcl")
-	text := "postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n" +
-		oneJob("backup", "schedule = \"30 2 * * *\"\ntime_zone = \"Europe/Berlin\"")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, test := range map[string]struct {
-		args []string
-		code int
-		want []string
-	}{
-		"now":        {nil, exitDone, []string{"is valid: 1 election, 0 topics, 0 handlers, 1 cron job.\n\ncron \"backup\"", " 02:30 CE"}},
-		"an instant": {[]string{"--at", "2026-03-29T00:00:00+01:00"}, exitDone, []string{"  Sun 2026-03-29 03:00 CEST  moved"}},
-		"no instant": {[]string{"--at", "tomorrow"}, exitUsage, []string{`--at "tomorrow"`, "2027-03-27T00:00:00Z"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := start(t, []string{"TZ=Asia/Tokyo"}, append([]string{"validate", "-c", path}, test.args...)...)
-			if code := p.exit(); code != test.code {
-				t.Errorf("exit code %d, want %d", code, test.code)
-			}
-			mustContain(t, p.log.String(), test.want...)
-		})
 	}
 }

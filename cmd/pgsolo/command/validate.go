@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 )
 
-func validateCommand(t terminal) *cobra.Command {
+func validateCommand(s Streams) *cobra.Command {
 	var path, at string
 	cmd := &cobra.Command{
 		Use:   "validate",
@@ -36,9 +36,9 @@ Whether somebody has paused a job is in the database, and not known here.`,
 				return err
 			}
 			handlers, crons := cfg.Work()
-			fmt.Fprintf(t.out, "%s is valid: %s, %s, %s, %s.\n", path, count(len(cfg.Elections), "election"),
+			fmt.Fprintf(s.Out, "%s is valid: %s, %s, %s, %s.\n", path, count(len(cfg.Elections), "election"),
 				count(len(cfg.Topics), "topic"), count(handlers, "handler"), count(crons, "cron job"))
-			return writeTicks(t.out, cfg.Crons(), after)
+			return writeTicks(s.Out, cfg.Crons(), after)
 		},
 	}
 	configFlag(cmd, &path)

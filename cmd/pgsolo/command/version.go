@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/web"
 )
 
-// version is set by the linker of a release (-X main.version=...).
+// version is set by the linker of a release (-X github.com/pgsolo/pgsolo/cmd/pgsolo/command.version=...).
 var version = ""
 
 // build says what this binary is.
@@ -34,14 +34,14 @@ func build() web.Build {
 	return b
 }
 
-func versionCommand(t terminal) *cobra.Command {
+func versionCommand(s Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b := build()
-			fmt.Fprintf(t.out, "pgsolo %s %s %s/%s\n", b.Version, b.Go, runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(s.Out, "pgsolo %s %s %s/%s\n", b.Version, b.Go, runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}

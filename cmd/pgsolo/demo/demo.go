@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
 //go:embed demo.hcl
@@ -27,12 +28,11 @@ const (
 	firstLeader  = 30 * time.Second
 )
 
-// Options are all required but For.
+// Options of Run. Out is required.
 type Options struct {
-	Out     io.Writer
-	Live    bool          // Out is a terminal that takes escape sequences
-	For     time.Duration // 0: until ctx is done
-	Migrate func(ctx context.Context, url string) error
+	Out  io.Writer
+	Live bool          // Out is a terminal that takes escape sequences
+	For  time.Duration // 0: until ctx is done
 }
 
 // ErrBroken means that the witness saw something that must not happen.
@@ -40,12 +40,12 @@ var ErrBroken = errors.New("the demo saw something that must not happen")
 
 // demo is one run.
 type demo struct {
-	options  Options
-	url      string
-	witness  *witness
-	replicas []*replica
-	screen   *screen
-	led      chan struct{} // closed by observe when there is a first leader
+	options Options
+	url     string
+	witness *witness
+	members []*member
+	screen  *screen
+	led     chan struct{} // closed by observe when there is a first leader
 
 	mu        sync.Mutex // guards all below
 	inserted  []int64
@@ -81,14 +81,14 @@ func Run(ctx context.Context, options Options) error {
 	}
 	defer server.Stop()
 	d := &demo{options: options, url: server.URL("postgres"), led: make(chan struct{})}
-	if err := options.Migrate(ctx, d.url); err != nil {
+	if err := replica.Migrate(ctx, d.url, "pgsolo"); err != nil {
 		return err
 	}
 	if d.witness, err = newWitness(); err != nil {
 		return fmt.Errorf("start witness: %w", err)
 	}
 	defer d.witness.close()
-	if d.replicas, err = newReplicas(replicaCount, d.url, d.witness.url); err != nil {
+	if d.members, err = newMembers(replicaCount, d.url, d.witness.url); err != nil {
 		return err
 	}
 	d.screen = newScreen(options.Out, options.Live)
@@ -110,10 +110,10 @@ func (d *demo) run(ctx context.Context) error {
 	defer produce.Close(lasting)
 
 	var replicas sync.WaitGroup
-	stopReplicas, failed := make(chan struct{}), make(chan error, len(d.replicas))
-	for _, r := range d.replicas {
+	stopReplicas, failed := make(chan struct{}), make(chan error, len(d.members))
+	for _, m := range d.members {
 		replicas.Go(func() {
-			if err := r.keep(stopReplicas, io.Discard); err != nil {
+			if err := m.keep(stopReplicas, io.Discard); err != nil {
 				failed <- err
 			}
 		})
@@ -203,11 +203,11 @@ func (d *demo) killLeaders(ctx context.Context) {
 func (d *demo) killLeader() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, r := range d.replicas {
-		if pid := r.pid(); pid != 0 && pid == d.leader.pid && d.killedAt.IsZero() {
+	for _, m := range d.members {
+		if pid := m.pid(); pid != 0 && pid == d.leader.pid && d.killedAt.IsZero() {
 			d.witness.killing(d.leader.term)
 			d.killedAt = time.Now()
-			r.kill()
+			m.kill()
 			return
 		}
 	}

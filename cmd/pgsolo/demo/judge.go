@@ -30,8 +30,8 @@ func (d *demo) snapshot() snapshot {
 	}
 	inserted, cutOff := d.inserted, d.cutOff
 	d.mu.Unlock()
-	for _, r := range d.replicas {
-		s.replicas = append(s.replicas, r.pid())
+	for _, m := range d.members {
+		s.replicas = append(s.replicas, m.pid())
 	}
 	old := max(0, len(inserted)-int(lostAfter/insertEvery))
 	s.inserted, s.missing, s.lost = len(inserted), d.witness.missing(inserted), d.witness.missing(inserted[:old])

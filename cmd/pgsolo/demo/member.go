@@ -13,8 +13,8 @@ import (
 // restartAfter is how long a replica that ended stays away, as with an orchestrator.
 const restartAfter = time.Second
 
-// replica is one `pgsolo run`, started again whenever it ends.
-type replica struct {
+// member is one `pgsolo run`, started again whenever it ends.
+type member struct {
 	number  int
 	program string
 	env     []string
@@ -25,13 +25,13 @@ type replica struct {
 }
 
 // keep runs the replica until stop is closed; then it is told to stop, and killed after a while. log takes what it prints.
-func (r *replica) keep(stop <-chan struct{}, log io.Writer) error {
+func (m *member) keep(stop <-chan struct{}, log io.Writer) error {
 	for {
-		cmd, parent, err := r.start(log)
+		cmd, parent, err := m.start(log)
 		if err != nil {
-			return fmt.Errorf("start replica %d: %w", r.number, err)
+			return fmt.Errorf("start replica %d: %w", m.number, err)
 		}
-		r.set(cmd.Process)
+		m.set(cmd.Process)
 		ended := make(chan struct{})
 		go func() {
 			_ = cmd.Wait() // killed, most of the time
@@ -39,7 +39,7 @@ func (r *replica) keep(stop <-chan struct{}, log io.Writer) error {
 		}()
 		select {
 		case <-ended:
-			r.set(nil)
+			m.set(nil)
 		case <-stop:
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 			select {
@@ -60,7 +60,7 @@ func (r *replica) keep(stop <-chan struct{}, log io.Writer) error {
 
 // start starts the process. The end of parent, which is its standard input, is its end: also when this process is killed. Its
 // configuration comes through a pipe, so that no file is left behind then either.
-func (r *replica) start(log io.Writer) (cmd *exec.Cmd, parent io.Closer, err error) {
+func (m *member) start(log io.Writer) (cmd *exec.Cmd, parent io.Closer, err error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
@@ -73,55 +73,55 @@ func (r *replica) start(log io.Writer) (cmd *exec.Cmd, parent io.Closer, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd = exec.Command(r.program, "run", "--with-parent", "--config", "/dev/fd/3")
+	cmd = exec.Command(m.program, "run", "--with-parent", "--config", "/dev/fd/3")
 	cmd.ExtraFiles = []*os.File{read}
-	cmd.Env, cmd.Stdout, cmd.Stderr = r.env, log, log
+	cmd.Env, cmd.Stdout, cmd.Stderr = m.env, log, log
 	if parent, err = cmd.StdinPipe(); err != nil {
 		return nil, nil, err
 	}
 	return cmd, parent, cmd.Start()
 }
 
-func (r *replica) set(p *os.Process) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.process = p
+func (m *member) set(p *os.Process) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.process = p
 	if p != nil {
-		r.starts++
+		m.starts++
 	}
 }
 
 // pid returns 0 while the replica is away.
-func (r *replica) pid() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.process == nil {
+func (m *member) pid() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process == nil {
 		return 0
 	}
-	return r.process.Pid
+	return m.process.Pid
 }
 
 // kill is kill -9.
-func (r *replica) kill() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.process != nil {
-		_ = r.process.Kill()
+func (m *member) kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process != nil {
+		_ = m.process.Kill()
 	}
 }
 
-// newReplicas prepares n replicas.
-func newReplicas(n int, databaseURL, witnessURL string) ([]*replica, error) {
+// newMembers prepares n replicas.
+func newMembers(n int, databaseURL, witnessURL string) ([]*member, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
-	var replicas []*replica
+	var members []*member
 	for i := range n {
-		replicas = append(replicas, &replica{
+		members = append(members, &member{
 			number: i + 1, program: program,
 			env: append(os.Environ(), "DATABASE_URL="+databaseURL, "WITNESS="+witnessURL),
 		})
 	}
-	return replicas, nil
+	return members, nil
 }

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/bench"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/command"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -22,11 +23,11 @@ func figures(t *testing.T, name string) (all []bench.Figure) {
 	for try := 1; ; try++ {
 		p = start(t, nil, "bench", name, "--quick", "-n", "2", "-o", "json")
 		code := p.exitWithin(limit)
-		if code == exitDone {
+		if code == command.ExitDone {
 			break
 		}
-		if code != exitError || try == tries {
-			t.Fatalf("exit code %d, want %d whether or not the goals are met", code, exitDone)
+		if code != command.ExitError || try == tries {
+			t.Fatalf("exit code %d, want %d whether or not the goals are met", code, command.ExitDone)
 		}
 		t.Logf("try %d:\n%s", try, p.log)
 	}
@@ -169,8 +170,8 @@ func TestInterruptedBenchLeavesNothing(t *testing.T) {
 		t.Errorf("%d databases of a bench, want 1", n)
 	}
 	p.signal(os.Interrupt)
-	if code := p.exit(); code != exitError {
-		t.Errorf("exit code %d, want %d", code, exitError)
+	if code := p.exit(); code != command.ExitError {
+		t.Errorf("exit code %d, want %d", code, command.ExitError)
 	}
 	mustContain(t, p.log.String(), "interrupted")
 	if n := databases(); n != 0 {
@@ -183,8 +184,8 @@ func TestBenchUsage(t *testing.T) {
 		{"bench", "nothing"}, {"bench", "election", "-n", "0"}, {"bench", "election", "-o", "xml"},
 		{"bench", "events", "--events", "0"}, {"bench", "election", "--events", "1"},
 	} {
-		if code := start(t, nil, args...).exit(); code != exitUsage {
-			t.Errorf("%v: exit code %d, want %d", args, code, exitUsage)
+		if code := start(t, nil, args...).exit(); code != command.ExitUsage {
+			t.Errorf("%v: exit code %d, want %d", args, code, command.ExitUsage)
 		}
 	}
 }

@@ -1,10 +1,11 @@
-package main
+package e2e
 
 import (
 	"net/url"
 	"testing"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
 // A standby has opened what it needs to lead: it takes over, and handles events, when the server accepts no more connections.
@@ -24,7 +25,7 @@ func TestTakeoverAtTheConnectionLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.User = url.UserPassword("app", "app")
-	if err := migrate(t.Context(), u.String(), "pgsolo"); err != nil { // without the right to create a schema
+	if err := replica.Migrate(t.Context(), u.String(), "pgsolo"); err != nil { // without the right to create a schema
 		t.Fatal(err)
 	}
 	path := configure(t, u.String(), `

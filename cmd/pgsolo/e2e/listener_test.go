@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"net/url"
@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/command"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
 var listenerUp = regexp.MustCompile(`listener: session established: .*pid=(\d+)`)
@@ -45,7 +47,7 @@ func TestLeaderWhoseListenerGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.User = url.UserPassword("app", "app")
-	if err := migrate(t.Context(), u.String(), "pgsolo"); err != nil {
+	if err := replica.Migrate(t.Context(), u.String(), "pgsolo"); err != nil {
 		t.Fatal(err)
 	}
 	p := start(t, nil, "run", "-c", configure(t, u.String(), `
@@ -78,8 +80,8 @@ handler "h" {
 
 	exec(`alter role app nologin`)
 	exec(terminate, pid)
-	if code := p.exit(); code != exitUnhealthy {
-		t.Errorf("exit code %d, want %d", code, exitUnhealthy)
+	if code := p.exit(); code != command.ExitUnhealthy {
+		t.Errorf("exit code %d, want %d", code, command.ExitUnhealthy)
 	}
 	mustContain(t, p.log.String(), "the leader cannot go on", "not permitted to log in")
 	var clean bool

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"context"
@@ -15,7 +15,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/command"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
 const oneCron = `
@@ -50,8 +52,8 @@ handler "h" {
 		t.Error("a leader that drains no longer answers that it leads")
 	}
 	close(release)
-	if code := p.exit(); code != exitDone {
-		t.Errorf("exit code %d, want %d", code, exitDone)
+	if code := p.exit(); code != command.ExitDone {
+		t.Errorf("exit code %d, want %d", code, command.ExitDone)
 	}
 	var done, clean bool
 	if err := conn.QueryRow(t.Context(), `select done = '{[1,2)}', clean from pgsolo.cursor, pgsolo.leader`).Scan(&done, &clean); err != nil {
@@ -80,8 +82,8 @@ cron "endless" {
 		_ = p.cmd.Process.Signal(syscall.SIGINT)
 		return isClosed(p.ended)
 	})
-	if code := p.exit(); code != exitError {
-		t.Errorf("exit code %d, want %d", code, exitError)
+	if code := p.exit(); code != command.ExitError {
+		t.Errorf("exit code %d, want %d", code, command.ExitError)
 	}
 }
 
@@ -93,8 +95,8 @@ func TestLostLeadershipIsExitCode3(t *testing.T) {
 		where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`); err != nil {
 		t.Fatal(err)
 	}
-	if code := p.exit(); code != exitUnhealthy {
-		t.Errorf("exit code %d, want %d", code, exitUnhealthy)
+	if code := p.exit(); code != command.ExitUnhealthy {
+		t.Errorf("exit code %d, want %d", code, command.ExitUnhealthy)
 	}
 	mustContain(t, p.log.String(), "leadership lost")
 }
@@ -128,7 +130,7 @@ func TestHTTP(t *testing.T) {
 func TestDatabaseOutOfReach(t *testing.T) {
 	server := privatepg.TestServer(t, privatepg.Options{TCP: true})
 	address := server.URL("postgres")
-	if err := migrate(t.Context(), address, "pgsolo"); err != nil {
+	if err := replica.Migrate(t.Context(), address, "pgsolo"); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.Halt(t.Context(), privatepg.Fast); err != nil {
@@ -162,8 +164,8 @@ func TestDatabaseOutOfReach(t *testing.T) {
 			}
 			test.change(u)
 			p := start(t, nil, "run", "-c", configure(t, u.String(), oneCron))
-			if code := p.exit(); code != exitError {
-				t.Errorf("exit code %d, want %d", code, exitError)
+			if code := p.exit(); code != command.ExitError {
+				t.Errorf("exit code %d, want %d", code, command.ExitError)
 			}
 			mustContain(t, p.log.String(), test.want)
 			if strings.Contains(p.log.String(), "hunter2") || strings.Contains(p.log.String(), "goroutine") {
@@ -191,17 +193,17 @@ func TestUsageAndConfiguration(t *testing.T) {
 		code int
 		want []string
 	}{
-		"unknown command":   {[]string{"rnu"}, exitUsage, []string{`did you mean "run"?`}},
-		"unknown flag":      {[]string{"run", "--cofnig", "x"}, exitUsage, []string{"--cofnig", "pgsolo run --help"}},
-		"argument":          {[]string{"run", "x"}, exitUsage, []string{`got "x"`}},
-		"no file":           {[]string{"run", "-c", "absent.hcl"}, exitUsage, []string{"absent.hcl"}},
-		"mistakes":          {[]string{"validate", "-c", write("postgers {\n}\nhandler \"h\" {\n  topic = \"t\"\n  timeout = \"-1s\"\n}\n")}, exitUsage, []string{"Did you mean postgres?", "^^^^^", "exec"}},
-		"nothing to run":    {[]string{"run", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n")}, exitUsage, []string{"nothing to run"}},
-		"address in use":    {[]string{"run", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\nhttp {\n  listen = \"" + taken.Addr().String() + "\"\n}\n" + oneCron)}, exitError, []string{"address already in use"}},
-		"negative demo":     {[]string{"demo", "--for", "-1s"}, exitUsage, []string{"negative"}},
-		"migrate elsewhere": {[]string{"migrate", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n")}, exitError, []string{"refused"}},
-		"version":           {[]string{"version"}, exitDone, []string{"pgsolo "}},
-		"help":              {nil, exitDone, []string{"pgsolo demo"}},
+		"unknown command":   {[]string{"rnu"}, command.ExitUsage, []string{`did you mean "run"?`}},
+		"unknown flag":      {[]string{"run", "--cofnig", "x"}, command.ExitUsage, []string{"--cofnig", "pgsolo run --help"}},
+		"argument":          {[]string{"run", "x"}, command.ExitUsage, []string{`got "x"`}},
+		"no file":           {[]string{"run", "-c", "absent.hcl"}, command.ExitUsage, []string{"absent.hcl"}},
+		"mistakes":          {[]string{"validate", "-c", write("postgers {\n}\nhandler \"h\" {\n  topic = \"t\"\n  timeout = \"-1s\"\n}\n")}, command.ExitUsage, []string{"Did you mean postgres?", "^^^^^", "exec"}},
+		"nothing to run":    {[]string{"run", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n")}, command.ExitUsage, []string{"nothing to run"}},
+		"address in use":    {[]string{"run", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\nhttp {\n  listen = \"" + taken.Addr().String() + "\"\n}\n" + oneCron)}, command.ExitError, []string{"address already in use"}},
+		"negative demo":     {[]string{"demo", "--for", "-1s"}, command.ExitUsage, []string{"negative"}},
+		"migrate elsewhere": {[]string{"migrate", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n")}, command.ExitError, []string{"refused"}},
+		"version":           {[]string{"version"}, command.ExitDone, []string{"pgsolo "}},
+		"help":              {nil, command.ExitDone, []string{"pgsolo demo"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, nil, test.args...)
@@ -224,16 +226,16 @@ func TestDev(t *testing.T) {
 		t.Errorf("holder %q, want process %s", holder, pid)
 	}
 	p.signal(syscall.SIGINT)
-	if code := p.exit(); code != exitDone {
-		t.Errorf("exit code %d, want %d", code, exitDone)
+	if code := p.exit(); code != command.ExitDone {
+		t.Errorf("exit code %d, want %d", code, command.ExitDone)
 	}
 	mustContain(t, p.log.String(), "psql 'postgres", "insert into pgsolo.event (topic, payload) values ('t'")
 }
 
 func TestDemo(t *testing.T) {
 	p := start(t, nil, "demo", "--for", "8s") // the first kill comes after 3.5 s at the latest
-	if code := p.exitWithin(2 * patience); code != exitDone {
-		t.Errorf("exit code %d, want %d", code, exitDone)
+	if code := p.exitWithin(2 * patience); code != command.ExitDone {
+		t.Errorf("exit code %d, want %d", code, command.ExitDone)
 	}
 	mustContain(t, p.log.String(), "leader killed; term 2 leads after", "Summary", " 0 lost", " 0 doubled, 0 missed", " 0 overlaps")
 }

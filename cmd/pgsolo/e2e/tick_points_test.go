@@ -1,9 +1,11 @@
-package main
+package e2e
 
 import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/command"
 )
 
 // point is a moment in a tick's life.
@@ -174,8 +176,8 @@ func TestFrozenAtEveryPointOfATick(t *testing.T) {
 		then()
 		p.goOn(ticks, at.want)
 		p.leads.thaw()
-		if code := p.leads.exit(); code != exitUnhealthy {
-			t.Errorf("the frozen leader's exit code is %d, want %d", code, exitUnhealthy)
+		if code := p.leads.exit(); code != command.ExitUnhealthy {
+			t.Errorf("the frozen leader's exit code is %d, want %d", code, command.ExitUnhealthy)
 		}
 		p.checkAll(ticks, at.want)
 	})

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/command"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -31,8 +32,8 @@ func TestRareCronUnderRestarts(t *testing.T) {
 	}
 	current.signal(syscall.SIGTERM)
 	for _, p := range r.all {
-		if code := p.exit(); code != exitDone {
-			t.Errorf("exit code %d, want %d", code, exitDone)
+		if code := p.exit(); code != command.ExitDone {
+			t.Errorf("exit code %d, want %d", code, command.ExitDone)
 		}
 	}
 	rows := r.rows("rare", time.Now())

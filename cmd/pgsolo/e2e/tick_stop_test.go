@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"strings"
@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/command"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
 const terminate = `select pg_terminate_backend(pid)` + ofFirstTerm
@@ -28,11 +30,11 @@ func TestPlannedStopDuringATick(t *testing.T) {
 	bothFinished := map[string]fate{"abandon": finished, "retry": finished}
 	bothCutOff := map[string]fate{"abandon": lost, "retry": repeated}
 	together(t, map[string]planned{
-		"signal":                {signal, "stopping", "20s", exitDone, bothFinished},
-		"signal, no drain":      {signal, "stopping", "0s", exitDone, bothCutOff},
+		"signal":                {signal, "stopping", "20s", command.ExitDone, bothFinished},
+		"signal, no drain":      {signal, "stopping", "0s", command.ExitDone, bothCutOff},
 		"step down":             {stepDown, "asked to step down", "20s", -1, bothFinished},
 		"step down, no drain":   {stepDown, "asked to step down", "0s", -1, bothCutOff},
-		"all sessions are lost": {loseSessions, "leadership lost", "20s", exitUnhealthy, bothCutOff},
+		"all sessions are lost": {loseSessions, "leadership lost", "20s", command.ExitUnhealthy, bothCutOff},
 	}, func(t *testing.T, test planned) {
 		p := setupPoint(t, false, seenLease, test.drain)
 		ticks, _ := duringRun(p)
@@ -42,7 +44,7 @@ func TestPlannedStopDuringATick(t *testing.T) {
 			p.leader(1) // and only then may the runs go on, which have been cut off
 		}
 		p.goOn(ticks, test.want)
-		if test.code != exitUnhealthy {
+		if test.code != command.ExitUnhealthy {
 			// Where the drain is over it has one second for that, which may be too little on a busy machine: then it says so.
 			eventually(t, "a row that the old leader has closed", func() bool {
 				return ask[bool](t, p.conn, `select coalesce(error, '') not like '%was gone%' from pgsolo.cron_run
@@ -55,7 +57,7 @@ func TestPlannedStopDuringATick(t *testing.T) {
 		} else if code := p.leads.exit(); code != test.code {
 			t.Errorf("exit code %d, want %d", code, test.code)
 		}
-		if strings.Contains(p.leads.log.String(), "[ERROR]") != (test.code == exitUnhealthy) {
+		if strings.Contains(p.leads.log.String(), "[ERROR]") != (test.code == command.ExitUnhealthy) {
 			t.Error("want an error in the log only where the leadership was lost")
 		}
 	})
@@ -88,7 +90,7 @@ func TestRestartOfPostgreSQLDuringATick(t *testing.T) {
 	modes := map[string]privatepg.Mode{"fast": privatepg.Fast, "immediate": privatepg.Immediate}
 	together(t, modes, func(t *testing.T, mode privatepg.Mode) {
 		server := privatepg.TestServer(t, privatepg.Options{})
-		if err := migrate(t.Context(), server.URL("postgres"), "pgsolo"); err != nil {
+		if err := replica.Migrate(t.Context(), server.URL("postgres"), "pgsolo"); err != nil {
 			t.Fatal(err)
 		}
 		p := setupPointAt(t, server.URL("postgres"), false, seenLease, "20s")
@@ -97,8 +99,8 @@ func TestRestartOfPostgreSQLDuringATick(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.conn = connect(t, p.url)
-		if code := p.leads.exit(); code != exitUnhealthy { // and only then may the runs go on, which have been cut off
-			t.Errorf("exit code %d, want %d", code, exitUnhealthy)
+		if code := p.leads.exit(); code != command.ExitUnhealthy { // and only then may the runs go on, which have been cut off
+			t.Errorf("exit code %d, want %d", code, command.ExitUnhealthy)
 		}
 		p.goOn(ticks, map[string]fate{"abandon": lost, "retry": repeated})
 	})

@@ -1,4 +1,4 @@
-package app
+package replica
 
 import (
 	"context"
@@ -23,8 +23,8 @@ type Options struct {
 	Logger    hclog.Logger // default: none
 }
 
-// App is one replica.
-type App struct {
+// Replica is one replica.
+type Replica struct {
 	config     *config.Config
 	logger     hclog.Logger
 	socket     net.Listener
@@ -34,51 +34,51 @@ type App struct {
 }
 
 // New checks everything that can be checked without the database, and opens the HTTP socket. Run closes it.
-func New(options Options) (*App, error) {
+func New(options Options) (*Replica, error) {
 	if options.Logger == nil {
 		options.Logger = hclog.NewNullLogger()
 	}
 	options.Config.ActionLogger = options.Logger.Named("action")
-	a := &App{config: options.Config, logger: options.Logger, unhealthy: options.Unhealthy}
+	r := &Replica{config: options.Config, logger: options.Logger, unhealthy: options.Unhealthy}
 	var err error
-	if a.socket, err = net.Listen("tcp", a.config.HTTP.Listen); err != nil {
+	if r.socket, err = net.Listen("tcp", r.config.HTTP.Listen); err != nil {
 		return nil, fmt.Errorf("open the HTTP address of http.listen: %w", err)
 	}
 	group := &election.Group{}
 	var served []web.Election
-	for _, of := range a.config.Elections {
-		c, err := newCandidate(of, options, group, a.advertised())
+	for _, of := range r.config.Elections {
+		c, err := newCandidate(of, options, group, r.advertised())
 		if err != nil {
-			a.close()
+			r.close()
 			return nil, err
 		}
-		a.candidates = append(a.candidates, c)
+		r.candidates = append(r.candidates, c)
 		served = append(served, web.Election{
 			Status: c.elector.Status, Stats: c.elector.Stats, Jobs: c.stats, Listener: c.listener.Stats,
 			Fresh: of.Lease + of.PollInterval,
 		})
 	}
-	a.server = web.New(web.Options{Elections: served, Build: options.Build, Logger: options.Logger.Named("http")})
-	return a, nil
+	r.server = web.New(web.Options{Elections: served, Build: options.Build, Logger: options.Logger.Named("http")})
+	return r, nil
 }
 
-func (a *App) close() {
-	a.socket.Close()
-	for _, c := range a.candidates {
+func (r *Replica) close() {
+	r.socket.Close()
+	for _, c := range r.candidates {
 		c.close()
 	}
-	a.config.CloseIdleConnections()
+	r.config.CloseIdleConnections()
 }
 
 // Addr is where HTTP is served.
-func (a *App) Addr() net.Addr { return a.socket.Addr() }
+func (r *Replica) Addr() net.Addr { return r.socket.Addr() }
 
 // advertised is where other replicas reach this one.
-func (a *App) advertised() string {
-	if a.config.HTTP.Advertise != "" {
-		return a.config.HTTP.Advertise
+func (r *Replica) advertised() string {
+	if r.config.HTTP.Advertise != "" {
+		return r.config.HTTP.Advertise
 	}
-	host, port, _ := net.SplitHostPort(a.socket.Addr().String()) // a TCP address has both
+	host, port, _ := net.SplitHostPort(r.socket.Addr().String()) // a TCP address has both
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		if name, err := os.Hostname(); err == nil {
 			host = name
@@ -89,8 +89,8 @@ func (a *App) advertised() string {
 
 // Run takes part in the elections and serves HTTP until ctx is done, or something fails: then it returns election.ErrLost,
 // ErrUnhealthy, or why this replica cannot take part. It runs once.
-func (a *App) Run(ctx context.Context) error {
-	defer a.close()
+func (r *Replica) Run(ctx context.Context) error {
+	defer r.close()
 	var group run.Group
 	var forced *time.Timer
 	defer func() { forced.Stop() }() // somebody has been interrupted by then
@@ -100,15 +100,15 @@ func (a *App) Run(ctx context.Context) error {
 	// have ended too.
 	interrupted := make(chan struct{})
 	group.Add(func() error { <-interrupted; return nil }, func(error) {
-		limit := a.longestDrain() + stopTime
+		limit := r.longestDrain() + stopTime
 		forced = time.AfterFunc(limit, func() {
-			a.unhealthy(fmt.Errorf("%w: something has not stopped within %s", ErrUnhealthy, limit))
+			r.unhealthy(fmt.Errorf("%w: something has not stopped within %s", ErrUnhealthy, limit))
 		})
 		stopElecting()
 		close(interrupted)
 	})
 	var elected []chan struct{}
-	for _, c := range a.candidates {
+	for _, c := range r.candidates {
 		done := make(chan struct{})
 		elected = append(elected, done)
 		group.Add(func() error {
@@ -117,26 +117,26 @@ func (a *App) Run(ctx context.Context) error {
 		}, func(error) {})
 	}
 	// The others serve the leaderships: they end when those have.
-	for _, c := range a.candidates {
+	for _, c := range r.candidates {
 		listening, stopListening := context.WithCancel(context.WithoutCancel(ctx))
 		group.Add(func() error { return c.listen(listening) }, func(error) {
 			wait(elected)
 			stopListening()
 		})
 	}
-	group.Add(func() error { return a.server.Serve(a.socket) }, func(error) {
+	group.Add(func() error { return r.server.Serve(r.socket) }, func(error) {
 		wait(elected)
-		a.server.Shutdown()
+		r.server.Shutdown()
 	})
-	a.logger.Info("serving HTTP", "address", a.Addr().String())
+	r.logger.Info("serving HTTP", "address", r.Addr().String())
 	return group.Run()
 }
 
 // stopTime is how long after the drain everything may take to end. It is longer than what whoever sends a signal is told to wait.
 const stopTime = 15 * time.Second
 
-func (a *App) longestDrain() (drain time.Duration) {
-	for _, of := range a.config.Elections {
+func (r *Replica) longestDrain() (drain time.Duration) {
+	for _, of := range r.config.Elections {
 		drain = max(drain, of.Drain)
 	}
 	return drain

@@ -1,4 +1,4 @@
-package app
+package replica
 
 import (
 	"context"
@@ -16,23 +16,17 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
-	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
 func TestMain(m *testing.M) {
 	os.Exit(privatepg.Main(m, func(ctx context.Context, url string) error {
-		conn, err := pgx.Connect(ctx, url)
-		if err != nil {
-			return err
-		}
-		defer conn.Close(ctx)
-		return errors.Join(election.Migrate(ctx, conn, jobs.DefaultSchema), jobs.Migrate(ctx, conn, jobs.DefaultSchema))
+		return Migrate(ctx, url, jobs.DefaultSchema)
 	}))
 }
 
 // setup runs a replica until the test ends.
-func setup(t *testing.T, url, src string) *App {
+func setup(t *testing.T, url, src string) *Replica {
 	t.Helper()
 	of, err := config.Parse("config.hcl", []byte(src), func(name string) (string, bool) { return url, name == "DATABASE_URL" })
 	if err != nil {
@@ -136,7 +130,7 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 	})
 }
 
-func scrape(t *testing.T, a *App) string {
+func scrape(t *testing.T, a *Replica) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 	response, err := client.Get("http://" + a.Addr().String() + "/metrics")
