@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -124,7 +123,6 @@ type run struct {
 	options  Options
 	sizes    sizes
 	progress *progress
-	program  string    // this one's file
 	url      string    // of the bench's own database
 	own      *pgx.Conn // to it
 	admin    *pgx.Conn // to another database of the same server, so that it adds nothing to what is counted
@@ -134,9 +132,6 @@ type run struct {
 // Run measures, until it is done or ctx ends, and leaves nothing behind.
 func (b Bench) Run(ctx context.Context, options Options) (err error) {
 	r := &run{options: options, sizes: options.sizes(), progress: &progress{out: options.Progress, live: options.Live}}
-	if r.program, err = os.Executable(); err != nil {
-		return fmt.Errorf("find own program: %w", err)
-	}
 	db, err := openDatabase(ctx, options, r.progress)
 	defer func() {
 		if ctx.Err() != nil {

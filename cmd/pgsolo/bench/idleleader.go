@@ -11,11 +11,10 @@ import (
 func (r *run) measureIdleLeader(ctx context.Context) error {
 	const figure = "idle_leader_transactions"
 	r.progress.step(figure, 1, 1)
-	w, err := newWitness()
+	alone, err := r.noReplicas()
 	if err != nil {
-		return fmt.Errorf("start witness: %w", err)
+		return err
 	}
-	alone := &replicas{group: group{run: r, pause: shortPause}, witness: w}
 	defer alone.close()
 	if err := alone.join(); err != nil {
 		return fmt.Errorf("%s: %w", figure, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/listener"
 )
@@ -27,32 +28,20 @@ func (r *run) newLeader(ctx context.Context, options jobs.Options) (*leading, er
 	if err != nil {
 		return nil, err
 	}
-	sessions := 2*len(options.Handlers) + 2 // as the program has it
-	if len(options.Crons) > 0 {
-		sessions += 2
-	}
-	config.MaxConns = int32(min(max(4, sessions), 16))
+	config.MaxConns = replica.PoolSize(options.Handlers, options.Crons)
 	l := &leading{stopping: make(chan struct{})}
 	if l.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, err
 	}
-	if l.listener, err = r.listen(ctx, listener.Options{Buffer: 1024}); err != nil { // as the program has it
+	if l.listener, err = r.listen(ctx, listener.Options{Buffer: replica.MessageBuffer}); err != nil {
 		l.pool.Close()
 		return nil, err
 	}
-	options.Pool, options.Subscribe = l.pool, l.subscribe
+	options.Pool, options.Subscribe = l.pool, replica.Subscribe(l.listener.Listener)
 	if l.Runner, err = jobs.New(options); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
-}
-
-func (l *leading) subscribe(channel string) (jobs.Subscription, error) {
-	s, err := l.listener.Subscribe(channel)
-	if err != nil {
-		return jobs.Subscription{}, err
-	}
-	return jobs.Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}, nil
 }
 
 // lead begins a term.

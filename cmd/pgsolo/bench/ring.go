@@ -6,19 +6,21 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 )
 
 // ring is a number of competitors, one of which leads. A sample ends the leader; then another one leads, and a new one joins.
 type ring struct {
 	group
 	args   []string
-	leader *child
+	leader *fleet.Process
 	marks  chan mark // from the members' goroutines; never closed
 }
 
 // mark says that a member leads.
 type mark struct {
-	member *child
+	member *fleet.Process
 	at     time.Time
 }
 
@@ -54,11 +56,11 @@ func (g *ring) begin(ctx context.Context, n int) error {
 }
 
 func (g *ring) join() error {
-	member, err := g.start(func(c *child, line string) {
+	member, err := g.start(fleet.Command{Args: g.args, Line: func(p *fleet.Process, line string) {
 		if at, ok := readMark(line); ok {
-			g.marks <- mark{c, at}
+			g.marks <- mark{p, at}
 		}
-	}, nil, nil, g.args...)
+	}})
 	if err == nil {
 		g.members = append(g.members, member)
 	}
@@ -67,7 +69,7 @@ func (g *ring) join() error {
 
 // next waits for the next leader.
 func (g *ring) next(ctx context.Context) (mark, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("nobody has led for %s", patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no process has led for %s", patience))
 	defer cancel()
 	select {
 	case m := <-g.marks:

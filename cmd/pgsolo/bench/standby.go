@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 )
 
 // cost is what the server says at one moment. All but the connections are totals since it began.
@@ -31,15 +32,15 @@ func (r *run) measureStandby(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer standby.kill()
+	defer standby.Close()
 	costs, err := r.watchStandby(ctx, standby)
 	if err != nil {
 		return err
 	}
-	if err := r.reportStandby(costs, standby.cmd.Process.Pid); err != nil {
+	if err := r.reportStandby(costs, standby.PID()); err != nil {
 		return err
 	}
-	standby.kill()
+	standby.Close()
 	if _, err := r.own.Exec(ctx, `select pg_advisory_unlock_all()`); err != nil {
 		return fmt.Errorf("free the lock: %w", err)
 	}
@@ -62,9 +63,9 @@ func (r *run) takeLock(ctx context.Context) error {
 }
 
 // watchStandby looks at the server every 20 ms, at first until the standby queues.
-func (r *run) watchStandby(ctx context.Context, standby *child) (costs []cost, err error) {
+func (r *run) watchStandby(ctx context.Context, standby *fleet.Process) (costs []cost, err error) {
 	const every = 20 * time.Millisecond
-	alone := group{run: r, members: []*child{standby}}
+	alone := group{run: r, members: []*fleet.Process{standby}}
 	if err := alone.awaitQueue(ctx, 1); err != nil {
 		return nil, err
 	}
@@ -87,8 +88,8 @@ func (r *run) watchStandby(ctx context.Context, standby *child) (costs []cost, e
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-standby.ended:
-			return nil, fmt.Errorf("the standby has ended: %s", standby.says)
+		case <-standby.Ended():
+			return nil, fmt.Errorf("the standby has ended: %s", standby.Output())
 		case <-ticker.C:
 		}
 	}

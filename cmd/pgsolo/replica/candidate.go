@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
@@ -55,7 +54,7 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 		return nil, err
 	}
 	c.listener, err = listener.New(listener.Options{
-		Config: base.ConnConfig, SessionName: c.sessionName, Buffer: messageBuffer, Logger: logger.Named("listener"),
+		Config: base.ConnConfig, SessionName: c.sessionName, Buffer: MessageBuffer, Logger: logger.Named("listener"),
 	})
 	if err != nil {
 		return nil, err
@@ -84,7 +83,7 @@ func newRunner(c *candidate, from *config.Config, logger hclog.Logger) (*jobs.Ru
 	}
 	options := jobs.Options{
 		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: c.config.Handlers, Crons: c.config.Crons,
-		Topics: from.Topics, Subscribe: c.subscribe, Logger: logger.Named("jobs"),
+		Topics: from.Topics, Subscribe: Subscribe(c.listener), Logger: logger.Named("jobs"),
 	}
 	if !from.Postgres.Notify { // then there are no handlers of channels
 		options.Subscribe = nil
@@ -92,90 +91,11 @@ func newRunner(c *candidate, from *config.Config, logger hclog.Logger) (*jobs.Ru
 	return jobs.New(options)
 }
 
-// messageBuffer is how many messages of a channel may wait for its handler.
-const messageBuffer = 1024
-
-// prepareWork overrides what a role or a database may set, and makes the server look after the client ten times a second while a
-// statement runs: one whose leader was killed does not run on. Not as parameters of the start, which a pooler refuses.
-const prepareWork = `set client_encoding = 'UTF8'; set client_connection_check_interval = 100; set statement_timeout = 0; set lock_timeout = 0;
-	set idle_session_timeout = 0; set default_transaction_read_only = off; set default_transaction_isolation = 'read committed'`
-
-// newPool keeps one session open from the beginning. Sessions are not renewed by age: there might be none to be had.
-func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
-	config.MinConns = 1
-	config.MaxConns = poolSize(c.config)
-	config.HealthCheckPeriod = 5 * time.Second
-	config.MaxConnLifetime = 10 * 365 * 24 * time.Hour
-	config.ConnConfig.ConnectTimeout = 5 * time.Second
-	c.prepareSessions(config)
-	return pgxpool.NewWithConfig(context.Background(), config)
-}
-
-func (c *candidate) prepareSessions(config *pgxpool.Config) {
-	config.AfterConnect = c.prepareSession
-	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
-		return c.nameSession(ctx, conn) == nil, nil // another session, if this one is broken
-	}
-}
-
-func (c *candidate) prepareSession(ctx context.Context, conn *pgx.Conn) error {
-	name := c.sessionName() // of letters and digits, as election and configuration allow them: nothing to quote
-	if _, err := conn.Exec(ctx, prepareWork+"; set application_name = '"+name+"'"); err != nil {
-		return fmt.Errorf("prepare session: %w", err)
-	}
-	conn.PgConn().CustomData()[nameKey] = name
-	return nil
-}
-
-// poolSize is how many sessions have work at a time: a handler's reads and writes, the cron jobs' writes and the pruning of their
-// history, and what the runner does by itself, which take turns where that is much. Each worker of a handler of transactions has
-// one more, for as long as an event takes: those must leave the others theirs.
-func poolSize(of *config.Election) int32 {
-	sessions, workers := 2*len(of.Handlers)+2, 0
-	if len(of.Crons) > 0 {
-		sessions += 2
-	}
-	for _, h := range of.Handlers {
-		if h.HandleTx != nil {
-			workers += h.Concurrency
-		}
-	}
-	return int32(min(max(4, sessions), 16) + workers)
-}
-
-// nameKey is where a session of the pool keeps its name.
-const nameKey = "application_name"
-
-// nameSession gives a session of the pool its present name, if it has another one.
-func (c *candidate) nameSession(ctx context.Context, conn *pgx.Conn) error {
-	name, known := c.sessionName(), conn.PgConn().CustomData()
-	if known[nameKey] == name {
-		return nil
-	}
-	if _, err := conn.Exec(ctx, `select set_config('application_name', $1, false)`, name); err != nil {
-		return fmt.Errorf("name session: %w", err)
-	}
-	known[nameKey] = name
-	return nil
-}
-
 func (c *candidate) close() {
 	c.pool.Close()
 	if c.config.Sessions != nil {
 		c.config.Sessions.Close()
 	}
-}
-
-func (c *candidate) rename(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.name = name
-}
-
-func (c *candidate) sessionName() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.name
 }
 
 func (c *candidate) healthy() error {
@@ -219,15 +139,6 @@ func (c *candidate) listen(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
 	}
 	return nil
-}
-
-// subscribe lends the runner a subscription.
-func (c *candidate) subscribe(channel string) (jobs.Subscription, error) {
-	s, err := c.listener.Subscribe(channel)
-	if err != nil {
-		return jobs.Subscription{}, err
-	}
-	return jobs.Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}, nil
 }
 
 func (c *candidate) stats() (stats jobs.Stats) {

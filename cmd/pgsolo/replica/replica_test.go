@@ -150,12 +150,12 @@ func TestPoolSize(t *testing.T) {
 		{0, 0, 0, 4}, {0, 1, 0, 4}, {1, 0, 0, 4}, {2, 3, 0, 8}, {7, 0, 0, 16}, {100, 100, 0, 16},
 		{1, 0, 1, 5}, {2, 3, 32, 40}, {100, 0, 20, 36},
 	} {
-		of := &config.Election{Handlers: make([]jobs.Handler, test.handlers), Crons: make([]jobs.Cron, test.crons)}
+		handlers, crons := make([]jobs.Handler, test.handlers), make([]jobs.Cron, test.crons)
 		if test.workers > 0 { // of transactions
-			of.Handlers[0].HandleTx = func(context.Context, pgx.Tx, jobs.Event) error { return nil }
-			of.Handlers[0].Concurrency = test.workers
+			handlers[0].HandleTx = func(context.Context, pgx.Tx, jobs.Event) error { return nil }
+			handlers[0].Concurrency = test.workers
 		}
-		if got := poolSize(of); int(got) != test.want {
+		if got := PoolSize(handlers, crons); int(got) != test.want {
 			t.Errorf("%+v: %d sessions", test, got)
 		}
 	}
