@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"strconv"
 	"sync"
@@ -14,43 +12,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
-
-// witness is told of every event and tick by the replicas, and of every kill by the test.
-type witness struct {
-	t *testing.T
-
-	mu      sync.Mutex // guards all below
-	events  map[int64]int
-	ticks   map[string]int // by scheduled time
-	highest int64          // term heard of
-	killed  map[int64]bool // terms whose leader is dead: what it had sent may be read late
-}
-
-func (w *witness) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
-	term, err := strconv.ParseInt(r.Header.Get("Pgsolo-Term"), 10, 64)
-	if err != nil {
-		w.t.Errorf("term: %v", err)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if id, err := strconv.ParseInt(r.Header.Get("Pgsolo-Event-Id"), 10, 64); err == nil {
-		w.events[id]++
-	} else {
-		w.ticks[r.Header.Get("Pgsolo-Scheduled-At")]++
-	}
-	if term < w.highest && !w.killed[term] {
-		w.t.Errorf("term %d works while term %d has begun", term, w.highest)
-	}
-	w.highest = max(w.highest, term)
-}
-
-func (w *witness) tickCount() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.ticks)
-}
 
 // Three replicas, and the leader is killed again and again while events are inserted and a job runs every second: another one
 // leads, no event is lost, no leader works after its successor has begun, and each second has one tick.
@@ -61,9 +25,7 @@ func TestKilledLeaders(t *testing.T) {
 		kills = n
 	}
 	url := privatepg.Database(t)
-	seen := &witness{t: t, events: map[int64]int{}, ticks: map[string]int{}, killed: map[int64]bool{}}
-	receiver := httptest.NewServer(seen)
-	t.Cleanup(receiver.Close)
+	seen := startWitness(t, nil)
 	path := configure(t, url, fmt.Sprintf(`
 topic "t" {}
 handler "h" {
@@ -75,7 +37,7 @@ cron "c" {
   schedule = "* * * * * *"
   missed   = "all"
   webhook { url = %[1]q }
-}`, receiver.URL))
+}`, seen.URL))
 
 	replicas := make([]*process, 3)
 	for i := range replicas {
@@ -93,7 +55,7 @@ cron "c" {
 			return err == nil
 		})
 		for _, p := range replicas {
-			if int64(p.cmd.Process.Pid) == pid {
+			if int64(p.PID()) == pid {
 				return p, term, since
 			}
 		}
@@ -108,11 +70,9 @@ cron "c" {
 	producing.Go(func() { produce(t, url, stop, &inserted) })
 	var takeovers []time.Duration
 	for range kills {
-		arrived, ticked := inserted.Load(), seen.tickCount()
-		eventually(t, "work", func() bool { return inserted.Load() >= arrived+100 && seen.tickCount() > ticked })
-		seen.mu.Lock()
-		seen.killed[term] = true
-		seen.mu.Unlock()
+		arrived, ticked := inserted.Load(), seen.attempts()
+		eventually(t, "work", func() bool { return inserted.Load() >= arrived+100 && seen.attempts() > ticked })
+		seen.Killing(term)
 		killed := time.Now()
 		current.kill()
 		<-current.ended
@@ -132,11 +92,7 @@ cron "c" {
 	producing.Wait()
 	t.Logf("%d events; from the kill to the next leader: %v", inserted.Load(), takeovers)
 
-	eventually(t, "every event", func() bool {
-		seen.mu.Lock()
-		defer seen.mu.Unlock()
-		return int64(len(seen.events)) >= inserted.Load()
-	})
+	eventually(t, "every event", func() bool { return int64(seen.events()) >= inserted.Load() })
 	var seconds, ticks int
 	if err := conn.QueryRow(t.Context(), `select extract(epoch from max(scheduled_at) - min(scheduled_at))::int + 1, count(*) from pgsolo.cron_run`).
 		Scan(&seconds, &ticks); err != nil {
@@ -145,11 +101,11 @@ cron "c" {
 	if ticks != seconds {
 		t.Errorf("%d ticks in %d seconds", ticks, seconds)
 	}
-	seen.mu.Lock() // the job goes on
-	defer seen.mu.Unlock()
-	for at, starts := range seen.ticks {
-		if starts > 1 {
-			t.Errorf("the tick of %s was started %d times", at, starts)
+	var starts map[time.Time]int
+	seen.Read(func(seen fleet.Tally) { starts = seen.Starts() })
+	for at, n := range starts {
+		if n > 1 {
+			t.Errorf("the tick of %s was started %d times", at, n)
 		}
 	}
 }

@@ -1,66 +1,42 @@
 package e2e
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 )
 
-// process is a pgsolo that a test runs.
+// process is a pgsolo that a test runs: what fails there fails the test.
 type process struct {
+	*fleet.Process
 	t     *testing.T
-	cmd   *exec.Cmd
-	log   *syncBuffer
-	ended chan struct{} // closed when it has ended
+	log   output
+	ended <-chan struct{} // closed when it has ended
 }
 
-// syncBuffer is a buffer that a process writes and a test reads.
-type syncBuffer struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
+// output shows what a process has written up to now.
+type output struct{ of *fleet.Process }
 
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
+func (o output) String() string { return o.of.Output() }
 
 // start runs pgsolo with the arguments and environment until the test ends.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), log: &syncBuffer{}, ended: make(chan struct{})}
-	p.cmd.Env = append(append(os.Environ(), beProgram+"=1"), env...)
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
+	started, err := fleet.Start(fleet.Command{Args: args, Env: append([]string{beProgram + "=1"}, env...)})
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		_ = p.cmd.Wait()
-		close(p.ended)
-	}()
+	p := &process{Process: started, t: t, log: output{started}, ended: started.Ended()}
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
+		p.Close()
 		if t.Failed() {
 			t.Logf("output of %v:\n%s", args, p.log)
 		}
@@ -79,52 +55,44 @@ func (p *process) exit() int {
 
 func (p *process) exitWithin(limit time.Duration) int {
 	p.t.Helper()
-	select {
-	case <-p.ended:
-		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(limit):
-		p.t.Fatalf("waited too long for the end of pgsolo, output:\n%s", p.log)
-		panic("unreachable")
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	code, err := p.Exit(ctx)
+	if err != nil {
+		p.t.Fatalf("%v, output:\n%s", err, p.log)
 	}
+	return code
 }
 
 func (p *process) signal(s os.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
 func (p *process) kill() { p.signal(syscall.SIGKILL) }
 
-var servingHTTP = regexp.MustCompile(`serving HTTP: address=(\S+)`)
-
-// address waits until HTTP is served and returns its URL.
-func (p *process) address() string {
+func (p *process) freeze() {
 	p.t.Helper()
-	var url string
-	eventually(p.t, "HTTP", func() bool {
-		if match := servingHTTP.FindStringSubmatch(p.log.String()); match != nil {
-			url = "http://" + match[1]
-		}
-		return url != ""
-	})
-	return url
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := p.Freeze(ctx); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
-// get returns the status code and the body, or 0 while nothing answers.
+func (p *process) thaw() { p.signal(syscall.SIGCONT) }
+
+// get waits until HTTP is served, and returns the status code and the body, or 0 while nothing answers.
 func (p *process) get(path string) (int, string) {
 	p.t.Helper()
-	response, err := http.Get(p.address() + path)
+	eventually(p.t, "HTTP", func() bool { return p.Address() != "" })
+	code, body, err := p.Get(context.Background(), path)
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
-	return response.StatusCode, string(body)
+	return code, body
 }
 
 func (p *process) is(path string) bool {
@@ -132,22 +100,11 @@ func (p *process) is(path string) bool {
 	return code == http.StatusOK
 }
 
-type status struct {
-	Election, Holder string
-	Role             election.Role
-	Term             int64
-	Since            time.Time
-	Build            struct{ Version, Go string }
-}
-
-func (p *process) status() (s status) {
+func (p *process) status() fleet.Status {
 	p.t.Helper()
-	code, body := p.get("/v1/status")
-	if code != http.StatusOK {
-		p.t.Fatalf("/v1/status: %d %s", code, body)
-	}
-	if err := json.Unmarshal([]byte(body), &s); err != nil {
-		p.t.Fatalf("%v in %s", err, body)
+	s, err := p.Status(context.Background())
+	if err != nil {
+		p.t.Fatal(err)
 	}
 	return s
 }

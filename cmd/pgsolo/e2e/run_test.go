@@ -79,7 +79,7 @@ cron "endless" {
 	p.signal(syscall.SIGINT)
 	eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
 	eventually(t, "the second signal to end it", func() bool { // one that follows at once counts as the same
-		_ = p.cmd.Process.Signal(syscall.SIGINT)
+		_ = p.Signal(syscall.SIGINT)
 		return isClosed(p.ended)
 	})
 	if code := p.exit(); code != command.ExitError {
@@ -221,7 +221,7 @@ func TestUsageAndConfiguration(t *testing.T) {
 func TestDev(t *testing.T) {
 	p := start(t, nil, "dev", "-c", configure(t, "postgres://nobody@127.0.0.1:1/none", "topic \"t\" {}\n"+oneCron))
 	eventually(t, "leader", func() bool { return p.is("/leader") })
-	pid := strconv.Itoa(p.cmd.Process.Pid)
+	pid := strconv.Itoa(p.PID())
 	if holder := p.status().Holder; !strings.HasSuffix(holder, "/"+pid) {
 		t.Errorf("holder %q, want process %s", holder, pid)
 	}

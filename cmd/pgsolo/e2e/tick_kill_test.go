@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -58,13 +59,13 @@ func TestKilledLeadersCron(t *testing.T) {
 		kills = n
 	}
 	t.Parallel()
-	w := startCronWitness(t, answerKilled)
+	w := startWitness(t, answerKilled)
 	file := filepath.Join(t.TempDir(), "ran")
-	r := startReplicas(t, privatepg.Database(t), fmt.Sprintf(killedCrons, secondly, w.url, file), 3)
+	r := startReplicas(t, privatepg.Database(t), fmt.Sprintf(killedCrons, secondly, w.URL, file), 3)
 	current, term := r.leader(0)
 	for range kills {
 		<-time.After(time.Until(killTime())) // which is no wait for anything: any moment will do
-		w.kill(term)
+		w.Killing(term)
 		current.kill()
 		r.start()
 		current, term = r.leader(term)
@@ -114,16 +115,16 @@ func killTime() time.Time {
 }
 
 // answerKilled takes as long as the job is to run.
-func answerKilled(r *http.Request, a attempt) int {
+func answerKilled(r *http.Request, c fleet.Call) int {
 	takes := time.Duration(0)
 	switch {
-	case a.job == "abandon":
+	case c.Name == "abandon":
 		takes = rand.N(50 * time.Millisecond)
-	case a.job == "retry":
+	case c.Name == "retry":
 		takes = rand.N(300 * time.Millisecond)
-	case a.job == "queue" && strings.ContainsAny(a.at[len(a.at)-2:len(a.at)-1], "02468"):
+	case c.Name == "queue" && c.ScheduledAt.Second()%2 == 0:
 		takes = 1500 * time.Millisecond // and so the next tick waits
-	case a.job == "flaky" && a.number == 1:
+	case c.Name == "flaky" && c.Attempt == 1:
 		return http.StatusServiceUnavailable
 	}
 	select {
@@ -148,11 +149,15 @@ func checkExec(t *testing.T, file string, rows map[string]cronRow, until time.Ti
 		if _, err := fmt.Sscan(line, &at, &number, &term, &key); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		if when, _ := time.Parse(time.RFC3339Nano, at); when.After(until) {
+		when, err := time.Parse(time.RFC3339Nano, at)
+		if err != nil {
+			t.Errorf("scheduled time: %v", err)
+		}
+		if when.After(until) {
 			continue
 		}
 		row := rows[key]
-		if ran[key] || row.Job != "exec" || row.Attempt != number || row.Term != term || row.attempt(number).at != inUTC(t, at) {
+		if ran[key] || row.Job != "exec" || row.Attempt != number || row.Term != term || !row.At.Equal(when) {
 			t.Errorf("the program was told %q, before as well: %v, and its row is %+v", line, ran[key], row)
 		}
 		ran[key] = true

@@ -17,30 +17,30 @@ type point struct {
 
 	// reach brings a tick of each job there, or of one, and returns them, and what is to be done when the leader is gone.
 	reach func(p *pointTest) (ticks map[string]time.Time, then func())
-	want  map[string]fate
+	want  map[string]outcome
 }
 
 var points = map[string]point{
 	"before the row": {reach: beforeRow, acts: true,
-		want: map[string]fate{"abandon": begunLater, "retry": begunLater}},
+		want: map[string]outcome{"abandon": begunLater, "retry": begunLater}},
 	"between row and start": {reach: beforeStart, acts: true,
-		want: map[string]fate{"abandon": {"interrupted", 1, 1, nil}, "retry": {"ok", 2, 2, []int{2}}}},
+		want: map[string]outcome{"abandon": {"interrupted", 1, 1, nil}, "retry": {"ok", 2, 2, []int{2}}}},
 	"during the run": {reach: duringRun, acts: true,
-		want: map[string]fate{"abandon": lost, "retry": repeated}},
+		want: map[string]outcome{"abandon": lost, "retry": repeated}},
 	"before the finish is written": {reach: beforeFinish, acts: true,
-		want: map[string]fate{"abandon": lost, "retry": repeated}},
+		want: map[string]outcome{"abandon": lost, "retry": repeated}},
 	"after the finish is written": {reach: afterFinish,
-		want: map[string]fate{"retry": finished}},
+		want: map[string]outcome{"retry": finished}},
 	"between two attempts": {reach: betweenAttempts, acts: true, manual: true,
-		want: map[string]fate{"abandon": repeated, "retry": repeated}},
+		want: map[string]outcome{"abandon": repeated, "retry": repeated}},
 	"before the second start, abandoned": {reach: beforeSecondStart("abandon"), manual: true,
-		want: map[string]fate{"abandon": {"interrupted", 2, 1, []int{1}}}},
+		want: map[string]outcome{"abandon": {"interrupted", 2, 1, []int{1}}}},
 	"before the second start, retried": {reach: beforeSecondStart("retry"), manual: true,
-		want: map[string]fate{"retry": {"ok", 3, 2, []int{1, 3}}}},
+		want: map[string]outcome{"retry": {"ok", 3, 2, []int{1, 3}}}},
 	"in the queue": {reach: inQueue,
-		want: map[string]fate{"abandon": begunLater, "retry": begunLater}},
+		want: map[string]outcome{"abandon": begunLater, "retry": begunLater}},
 	"triggered": {reach: triggered, acts: true, manual: true,
-		want: map[string]fate{"abandon": begunLater, "retry": begunLater}},
+		want: map[string]outcome{"abandon": begunLater, "retry": begunLater}},
 }
 
 // beforeRow: the leader waits to write the row. A leader that a busy machine has held up may have found two ticks of a job at once, and
@@ -80,8 +80,8 @@ func duringRun(p *pointTest) (map[string]time.Time, func()) {
 	p.hold.Store(g)
 	ticks := map[string]time.Time{}
 	for len(ticks) < 2 {
-		a := p.arrives(g)
-		ticks[a.job], _ = time.Parse(time.RFC3339Nano, a.at)
+		c := p.arrives(g)
+		ticks[c.Name] = c.ScheduledAt
 	}
 	return ticks, func() {}
 }
@@ -154,7 +154,7 @@ func TestKilledAtEveryPointOfATick(t *testing.T) {
 	together(t, points, func(t *testing.T, at point) {
 		p := setupPoint(t, at.manual, seenLease, "20s")
 		ticks, then := at.reach(p)
-		p.witness.kill(1)
+		p.witness.Killing(1)
 		p.leads.kill()
 		<-p.leads.ended
 		p.has("its sessions to end", isGone)

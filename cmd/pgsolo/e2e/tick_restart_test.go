@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"syscall"
 	"testing"
 	"time"
@@ -21,10 +20,10 @@ cron "rare" {
 // A job whose schedule is rarer than the restarts of its replicas: each of its ticks is started once.
 func TestRareCronUnderRestarts(t *testing.T) {
 	t.Parallel()
-	w := startCronWitness(t, func(*http.Request, attempt) int { return http.StatusOK })
-	r := startReplicas(t, privatepg.Database(t), fmt.Sprintf(rareCron, w.url), 1)
+	w := startWitness(t, nil)
+	r := startReplicas(t, privatepg.Database(t), fmt.Sprintf(rareCron, w.URL), 1)
 	current, term := r.leader(0)
-	for w.count() < 2 || int64(w.count()) >= term { // more terms than ticks, however long a start takes
+	for w.attempts() < 2 || int64(w.attempts()) >= term { // more terms than ticks, however long a start takes
 		<-time.After(rand.N(500 * time.Millisecond)) // which is no wait for anything: any moment will do
 		r.start()
 		current.signal(syscall.SIGTERM)

@@ -19,7 +19,7 @@ type planned struct {
 	says  string // in the leader's log
 	drain string
 	code  int // of its exit; -1: it stands by
-	want  map[string]fate
+	want  map[string]outcome
 }
 
 // What ends within the drain has ended, what does not is cut off, and the successor goes on.
@@ -27,8 +27,8 @@ func TestPlannedStopDuringATick(t *testing.T) {
 	signal := func(p *pointTest) { p.leads.signal(syscall.SIGTERM) }
 	stepDown := func(p *pointTest) { p.exec(`select pgsolo.step_down('main')`) }
 	loseSessions := func(p *pointTest) { p.exec(terminate) }
-	bothFinished := map[string]fate{"abandon": finished, "retry": finished}
-	bothCutOff := map[string]fate{"abandon": lost, "retry": repeated}
+	bothFinished := map[string]outcome{"abandon": finished, "retry": finished}
+	bothCutOff := map[string]outcome{"abandon": lost, "retry": repeated}
 	together(t, map[string]planned{
 		"signal":                {signal, "stopping", "20s", command.ExitDone, bothFinished},
 		"signal, no drain":      {signal, "stopping", "0s", command.ExitDone, bothCutOff},
@@ -81,7 +81,7 @@ func TestLostSessionOfACronLeader(t *testing.T) {
 			p.has("the end of the tick", `select exists (select from pgsolo.cron_run
 				where job = $1 and scheduled_at = $2 and outcome = 'ok')`, job, at)
 		}
-		p.checkAll(ticks, map[string]fate{"abandon": finished, "retry": finished})
+		p.checkAll(ticks, map[string]outcome{"abandon": finished, "retry": finished})
 	})
 }
 
@@ -102,6 +102,6 @@ func TestRestartOfPostgreSQLDuringATick(t *testing.T) {
 		if code := p.leads.exit(); code != command.ExitUnhealthy { // and only then may the runs go on, which have been cut off
 			t.Errorf("exit code %d, want %d", code, command.ExitUnhealthy)
 		}
-		p.goOn(ticks, map[string]fate{"abandon": lost, "retry": repeated})
+		p.goOn(ticks, map[string]outcome{"abandon": lost, "retry": repeated})
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
@@ -54,14 +55,14 @@ const (
 // pointTest has two replicas, of which the first one leads, and a job of each policy for interrupted runs.
 type pointTest struct {
 	*replicas
-	witness *cronWitness
+	witness *witness
 	manual  bool // the jobs run only when they are triggered
 	leads   *process
 	hold    atomic.Pointer[gate] // if not nil, runs wait here
 	fails   atomic.Bool          // runs fail
 }
 
-// waitToFinish has whoever writes that a run is ok wait while somebody has the advisory lock of the job.
+// waitToFinish makes the writer of an outcome 'ok' wait while another session has the advisory lock of the job.
 const waitToFinish = `create function finish() returns trigger language plpgsql as
 		$$ begin perform pg_advisory_xact_lock_shared(hashtext(new.job)); return new; end $$;
 	create trigger finish before update on pgsolo.cron_run for each row when (new.outcome = 'ok') execute function finish()`
@@ -72,17 +73,17 @@ func setupPoint(t *testing.T, manual bool, lease, drain string) *pointTest {
 
 func setupPointAt(t *testing.T, url string, manual bool, lease, drain string) *pointTest {
 	p := &pointTest{manual: manual}
-	p.witness = startCronWitness(t, func(r *http.Request, a attempt) int {
+	p.witness = startWitness(t, func(r *http.Request, c fleet.Call) int {
 		fails := p.fails.Load()
 		if g := p.hold.Load(); g != nil {
-			g.pass(r, a)
+			g.pass(r, c)
 		}
 		if fails {
 			return http.StatusServiceUnavailable
 		}
 		return http.StatusOK
 	})
-	p.replicas = startReplicas(t, url, fmt.Sprintf(pointCrons, p.witness.url, !manual, lease, drain), 1)
+	p.replicas = startReplicas(t, url, fmt.Sprintf(pointCrons, p.witness.URL, !manual, lease, drain), 1)
 	p.leads, _ = p.leader(0)
 	p.has("its claim", `select count(*) = 2 from pgsolo.cron_job`)
 	p.exec(waitToFinish)
@@ -91,19 +92,19 @@ func setupPointAt(t *testing.T, url string, manual bool, lease, drain string) *p
 	return p
 }
 
-// fate is what becomes of a tick: how, in which attempt and in which term it ended, and the attempts that were started.
-type fate struct {
-	outcome string
+// outcome is how, in which attempt and in which term a tick ended, and the attempts that were started.
+type outcome struct {
+	state   string
 	attempt int
 	term    int64
 	starts  []int
 }
 
 var (
-	finished   = fate{"ok", 1, 1, []int{1}}
-	begunLater = fate{"ok", 1, 2, []int{1}}
-	lost       = fate{"interrupted", 1, 1, []int{1}}
-	repeated   = fate{"ok", 2, 2, []int{1, 2}}
+	finished   = outcome{"ok", 1, 1, []int{1}}
+	begunLater = outcome{"ok", 1, 2, []int{1}}
+	lost       = outcome{"interrupted", 1, 1, []int{1}}
+	repeated   = outcome{"ok", 2, 2, []int{1, 2}}
 )
 
 // together runs subtests at the same time, more of them than there are processors: most of the time they wait.
@@ -120,11 +121,11 @@ func together[T any](t *testing.T, tests map[string]T, run func(*testing.T, T)) 
 }
 
 // arrives waits for a run at a gate.
-func (p *pointTest) arrives(g *gate) attempt {
+func (p *pointTest) arrives(g *gate) fleet.Call {
 	p.t.Helper()
 	select {
-	case a := <-g.waiting:
-		return a
+	case c := <-g.waiting:
+		return c
 	case <-time.After(patience):
 		p.t.Fatal("waited too long for a run")
 		panic("unreachable")
@@ -145,7 +146,7 @@ func (p *pointTest) open() {
 }
 
 // goOn lets the next leader work, and checks what it has made of the ticks.
-func (p *pointTest) goOn(ticks map[string]time.Time, want map[string]fate) {
+func (p *pointTest) goOn(ticks map[string]time.Time, want map[string]outcome) {
 	p.t.Helper()
 	p.open()
 	p.leader(1)
@@ -156,7 +157,7 @@ func (p *pointTest) goOn(ticks map[string]time.Time, want map[string]fate) {
 	p.checkAll(ticks, want)
 }
 
-func (p *pointTest) checkAll(ticks map[string]time.Time, want map[string]fate) {
+func (p *pointTest) checkAll(ticks map[string]time.Time, want map[string]outcome) {
 	p.t.Helper()
 	until := time.Now()
 	if !p.manual {
@@ -174,7 +175,7 @@ func (p *pointTest) checkAll(ticks map[string]time.Time, want map[string]fate) {
 				continue
 			}
 			checked++
-			if got := (fate{row.Outcome, row.Attempt, row.Term, starts}); got.String() != want[job].String() {
+			if got := (outcome{row.Outcome, row.Attempt, row.Term, starts}); got.String() != want[job].String() {
 				p.t.Errorf("%s: %v, want %v", job, got, want[job])
 			}
 		}
@@ -184,6 +185,6 @@ func (p *pointTest) checkAll(ticks map[string]time.Time, want map[string]fate) {
 	}
 }
 
-func (f fate) String() string {
-	return fmt.Sprintf("%s in attempt %d, term %d, started in %v", f.outcome, f.attempt, f.term, f.starts)
+func (o outcome) String() string {
+	return fmt.Sprintf("%s in attempt %d, term %d, started in %v", o.state, o.attempt, o.term, o.starts)
 }
