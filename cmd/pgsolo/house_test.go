@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The imports are a star: election, listener and jobs know neither one another nor the program, and the program's packages know
-// them. Only the configuration knows HCL.
+// The imports are a star: election, listener and jobs know neither one another nor the program, and the program's
+// packages know them. Only the configuration knows HCL.
 func TestImportsAreAStar(t *testing.T) {
 	const module = "github.com/pgsolo/pgsolo/"
 	knowHCL := []string{module + "cmd/pgsolo/config", module + "cmd/pgsolo/config/block"}
@@ -78,7 +78,8 @@ func TestREADMENamesEveryPath(t *testing.T) {
 	}
 }
 
-// Two packages that must not know each other keep their migrations in the same way. What differs is what they are about.
+// Two packages that must not know each other keep their migrations in the same way. What differs is what they are
+// about.
 func TestMigrationsAreKeptAlike(t *testing.T) {
 	same := func(text string) string {
 		for _, pair := range [][2]string{

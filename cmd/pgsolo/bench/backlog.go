@@ -127,8 +127,8 @@ func eachRow(rows pgx.Rows, last *int64, do func(payload []byte) error) error {
 	return err
 }
 
-// workOff has new handlers, which do nothing, handle all events. It returns how long it took until the last of them was through,
-// and how often memory was allocated meanwhile.
+// workOff has new handlers, which do nothing, handle all events. It returns how long it took until the last of them was
+// through, and how often memory was allocated meanwhile.
 func (e *events) workOff(ctx context.Context, handlers int) (took time.Duration, mallocs uint64, err error) {
 	if _, err := e.own.Exec(ctx, `truncate pgsolo.cursor`); err != nil {
 		return 0, 0, fmt.Errorf("forget the handlers: %w", err)

@@ -73,7 +73,8 @@ func (c *crons) measureBurst(ctx context.Context) (err error) {
 		if err := c.writeAtOnce(ctx, names, &figures); err != nil {
 			return fmt.Errorf("%s: floor: %w", figure, err)
 		}
-		// As autovacuum does between bursts, when no run is open: a plan for a table like that would not do for the burst.
+		// As autovacuum does between bursts, when no run is open: a plan for a table like that would not do for the
+		// burst.
 		if _, err := c.own.Exec(ctx, `analyze pgsolo.cron_run`); err != nil {
 			return fmt.Errorf("%s: analyze: %w", figure, err)
 		}
@@ -112,7 +113,8 @@ func (c *crons) writeAtOnce(ctx context.Context, names []string, figures *burstF
 	return nil
 }
 
-// follow measures the next burst, and says what is wrong if it is not complete. Nothing looks at the server before the last start.
+// follow measures the next burst, and says what is wrong if it is not complete. Nothing looks at the server before the
+// last start.
 func (c *crons) follow(ctx context.Context, l *leading, b *cronBurst, figures *burstFigures) error {
 	const (
 		selectUnfinished = `select exists (select from pgsolo.cron_run where outcome = 'running')`

@@ -34,7 +34,8 @@ func (t *loneTicks) start(_ context.Context, tick jobs.Tick) error {
 	return nil
 }
 
-// samples returns at least n, when they are there. A tick that is missing would have been the latest of all: it voids them.
+// samples returns at least n, when they are there. A tick that is missing would have been the latest of all: it voids
+// them.
 func (t *loneTicks) samples(n int) ([]time.Duration, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -111,8 +112,8 @@ func timerError(ctx context.Context, at time.Time) (time.Duration, error) {
 	}
 }
 
-// timedInsert returns how long after that instant a row of it is committed. Its context is none that could end, for which pgx would
-// have to watch.
+// timedInsert returns how long after that instant a row of it is committed. Its context is none that could end, for
+// which pgx would have to watch.
 func (c *crons) timedInsert(ctx context.Context, at time.Time) (time.Duration, error) {
 	const insertRun = `insert into bench_cron_run (job, scheduled_at, term) values ('lone', $1, $2)`
 	if _, err := timerError(ctx, at); err != nil {

@@ -25,8 +25,8 @@ type database struct {
 	server *privatepg.Server // nil where the server was given
 }
 
-// serverSettings of the private server: commits are flushed to disk as in production, and nothing happens by itself that would be
-// taken for the work of a standby.
+// serverSettings of the private server: commits are flushed to disk as in production, and nothing happens by itself
+// that would be taken for the work of a standby.
 func serverSettings() map[string]string {
 	return map[string]string{
 		"fsync": "on", "full_page_writes": "on",
@@ -35,7 +35,8 @@ func serverSettings() map[string]string {
 	}
 }
 
-// openDatabase makes a database on the server that was given, or on a private one. The caller closes it, also after an error.
+// openDatabase makes a database on the server that was given, or on a private one. The caller closes it, also after an
+// error.
 func openDatabase(ctx context.Context, options Options, p *progress) (d *database, err error) {
 	d = &database{url: options.URL, name: "pgsolo_bench_" + strings.ToLower(rand.Text()[:10])}
 	if d.url == "" {

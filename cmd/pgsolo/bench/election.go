@@ -62,7 +62,8 @@ func measureElection(ctx context.Context, r *run) error {
 	return r.measureFreeze(ctx)
 }
 
-// deposer is a set of replicas whose leader can be ended; it says how long it took until the next one did what is measured.
+// deposer is a set of replicas whose leader can be ended; it says how long it took until the next one did what is
+// measured.
 type deposer interface {
 	depose(ctx context.Context, signal os.Signal) (time.Duration, error)
 }
@@ -115,8 +116,8 @@ func (r *run) measureProgram(ctx context.Context, figure string, signal os.Signa
 	return r.report(newFigure(figure, "ms", milliseconds(samples), milliseconds(floors), goal...))
 }
 
-// measureFreeze has no floor: the server lets nobody in before the lease is over. The last ping may have been just before the
-// leader froze.
+// measureFreeze has no floor: the server lets nobody in before the lease is over. The last ping may have been just
+// before the leader froze.
 func (r *run) measureFreeze(ctx context.Context) error {
 	const figure, ping = "freeze_to_lead", freezeLease / 5
 	ours, err := r.newRing(ctx, 3, ping, "--lease", freezeLease.String())

@@ -46,10 +46,12 @@ With -n 100 there are 5 turns of the backlog and of the inserts, and 600 samples
 const (
 	eventsTopic = "bench"
 
-	// eventsGroup is also the election in replica.hcl: the bell that its leader has left armed when it was killed is this one's.
+	// eventsGroup is also the election in replica.hcl: the bell that its leader has left armed when it was killed is
+	// this one's.
 	eventsGroup = "bench"
 
-	// eventsTerm is before the first term of the bench's own leaders. It is later than any that the program leads there.
+	// eventsTerm is before the first term of the bench's own leaders. It is later than any that the program leads
+	// there.
 	eventsTerm = 1000
 )
 
@@ -97,8 +99,8 @@ func (e *events) clearLog(ctx context.Context) error {
 	return nil
 }
 
-// stopwatch times events from producers to whoever receives them, in this process. The payload of each is the time at which it was
-// sent, as a number.
+// stopwatch times events from producers to whoever receives them, in this process. The payload of each is the time at
+// which it was sent, as a number.
 type stopwatch struct {
 	epoch time.Time
 

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// measureIdleLeader counts what the whole program does as the leader while nothing happens. Sessions of its start that have had
-// nothing to do since are counted by the server up to ten seconds late, so it is left alone for longer than that, unless in a hurry.
+// measureIdleLeader counts what the whole program does as the leader while nothing happens. Sessions of its start that
+// have had nothing to do since are counted by the server up to ten seconds late, so it is left alone for longer than
+// that, unless in a hurry.
 func (r *run) measureIdleLeader(ctx context.Context) error {
 	const figure = "idle_leader_transactions"
 	r.progress.step(figure, 1, 1)

@@ -22,7 +22,8 @@ type leading struct {
 	err      error
 }
 
-// newLeader makes a runner that has everything it needs beside the options. The caller closes it, whether or not it has begun.
+// newLeader makes a runner that has everything it needs beside the options. The caller closes it, whether or not it has
+// begun.
 func (r *run) newLeader(ctx context.Context, options jobs.Options) (*leading, error) {
 	config, err := pgxpool.ParseConfig(r.url)
 	if err != nil {
@@ -70,7 +71,8 @@ func (l *leading) awaitIdle(ctx context.Context) error {
 	})
 }
 
-// close ends the term as planned, and what the runner has. Messages that the session dropped void no figure: the runner is told.
+// close ends the term as planned, and what the runner has. Messages that the session dropped void no figure: the runner
+// is told.
 func (l *leading) close() (err error) {
 	close(l.stopping)
 	if l.ended != nil {

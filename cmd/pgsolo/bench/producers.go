@@ -88,8 +88,8 @@ func (all producers) insert(ctx context.Context, statement string, w *stopwatch,
 // insertFigures are what a number of producers, and those who wait for their events, see.
 type insertFigures struct{ floors, rates, endToEnd, catchUp []float64 }
 
-// measureInserts has the producers insert into the log, and into the floor's table, in turn. The same leader runs all the time;
-// before each turn it is idle. Which one comes first changes with each round.
+// measureInserts has the producers insert into the log, and into the floor's table, in turn. The same leader runs all
+// the time; before each turn it is idle. Which one comes first changes with each round.
 func (e *events) measureInserts(ctx context.Context, connections int) (err error) {
 	figure := fmt.Sprintf("insert_%d_connections", connections)
 	if err := e.clearLog(ctx); err != nil {
@@ -148,8 +148,8 @@ func (e *events) measureInserts(ctx context.Context, connections int) (err error
 	return e.reportInserts(connections, figures)
 }
 
-// reportInserts judges the end to end at few connections alone: with many, what is first in the way is the server's own queue of
-// commits.
+// reportInserts judges the end to end at few connections alone: with many, what is first in the way is the server's own
+// queue of commits.
 func (e *events) reportInserts(connections int, of insertFigures) error {
 	var goal []limit
 	if connections == 4 {

@@ -77,8 +77,8 @@ func (s *replicas) settle(ctx context.Context) error {
 	return err
 }
 
-// firstEvent inserts events until one of them arrives from a leader after the given term, and returns when it did. It inserts more
-// than one in case a leader that is stopped has taken the first.
+// firstEvent inserts events until one of them arrives from a leader after the given term, and returns when it did. It
+// inserts more than one in case a leader that is stopped has taken the first.
 func (s *replicas) firstEvent(ctx context.Context, after int64) (fleet.Call, error) {
 	const (
 		insertEvent = `insert into pgsolo.event (topic) values ('bench')`

@@ -10,7 +10,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 )
 
-// ring is a number of competitors, one of which leads. A sample ends the leader; then another one leads, and a new one joins.
+// ring is a number of competitors, one of which leads. A sample ends the leader; then another one leads, and a new one
+// joins.
 type ring struct {
 	group
 	args   []string

@@ -22,8 +22,8 @@ type cost struct {
 	log          *int64 // bytes; nil: the server does not tell
 }
 
-// measureStandby watches one replica of the whole program. The bench itself holds the lock for that time, idle, so that nothing but
-// the standby works in the database.
+// measureStandby watches one replica of the whole program. The bench itself holds the lock for that time, idle, so that
+// nothing but the standby works in the database.
 func (r *run) measureStandby(ctx context.Context) error {
 	if err := r.takeLock(ctx); err != nil {
 		return fmt.Errorf("take the lock: %w", err)
@@ -95,7 +95,8 @@ func (r *run) watchStandby(ctx context.Context, standby *fleet.Process) (costs [
 	}
 }
 
-// logIsThere says whether the server tells how long its log is: it must keep one itself, and the user must be allowed to ask.
+// logIsThere says whether the server tells how long its log is: it must keep one itself, and the user must be allowed
+// to ask.
 func (r *run) logIsThere(ctx context.Context) (there bool, err error) {
 	const mayReadLog = `select pg_current_logfile() is not null and has_function_privilege('pg_stat_file(text)', 'execute')
 		and has_function_privilege('pg_current_logfile()', 'execute')`
@@ -128,8 +129,8 @@ func (r *run) readCost(ctx context.Context, withLog bool) (c cost, err error) {
 	return c, nil
 }
 
-// changes are the moments at which the number of transactions rose. The server counts late and in leaps, so a rate is that from
-// one such moment to another.
+// changes are the moments at which the number of transactions rose. The server counts late and in leaps, so a rate is
+// that from one such moment to another.
 func changes(costs []cost) (rose []cost) {
 	for i := 1; i < len(costs); i++ {
 		if costs[i].transactions > costs[i-1].transactions {

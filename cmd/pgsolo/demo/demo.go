@@ -55,8 +55,8 @@ type demo struct {
 	cutOff    []time.Time // ticks whose run a kill cut off
 }
 
-// Run shows the demo until ctx is done or Options.For is over. It returns ErrBroken if anything was lost, doubled, left out or
-// overlapped.
+// Run shows the demo until ctx is done or Options.For is over. It returns ErrBroken if anything was lost, doubled, left
+// out or overlapped.
 func Run(ctx context.Context, options Options) error {
 	fmt.Fprintln(options.Out, "Starting PostgreSQL …")
 	server, err := privatepg.Start(ctx, privatepg.Options{Progress: options.Out})

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// judge prints the summary, and returns ErrBroken if the witness saw what must not happen. Nothing is under way any more.
+// judge prints the summary, and returns ErrBroken if the witness saw what must not happen. Nothing is under way any
+// more.
 func (d *demo) judge() error {
 	s := d.snapshot()
 	d.screen.end(s)

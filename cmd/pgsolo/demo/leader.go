@@ -16,7 +16,8 @@ type leader struct {
 	since time.Time
 }
 
-// takeover is one change of leaders after a kill: how long until the next one had its term, and until its first event arrived.
+// takeover is one change of leaders after a kill: how long until the next one had its term, and until its first event
+// arrived.
 type takeover struct {
 	term                   int64
 	killedAt               time.Time

@@ -18,7 +18,8 @@ type snapshot struct {
 	leaderless bool
 }
 
-// lostAfter is how long after an event or a tick its absence counts: a lease, after which even a frozen leader is replaced.
+// lostAfter is how long after an event or a tick its absence counts: a lease, after which even a frozen leader is
+// replaced.
 const lostAfter = 5 * time.Second
 
 func (d *demo) snapshot() snapshot {

@@ -14,8 +14,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// figures runs a bench with few samples, which brings its own PostgreSQL, and returns what it found. A machine that stalls voids figures,
-// and what is void the bench refuses: then it is run once more.
+// figures runs a bench with few samples, which brings its own PostgreSQL, and returns what it found. A machine that
+// stalls voids figures, and what is void the bench refuses: then it is run once more.
 func figures(t *testing.T, name string) (all []bench.Figure) {
 	t.Helper()
 	const tries, limit = 3, 3 * time.Minute // of a try that takes some 15 seconds

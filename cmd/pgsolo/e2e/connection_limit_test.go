@@ -8,7 +8,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
-// A standby has opened what it needs to lead: it takes over, and handles events, when the server accepts no more connections.
+// A standby has opened what it needs to lead: it takes over, and handles events, when the server accepts no more
+// connections.
 func TestTakeoverAtTheConnectionLimit(t *testing.T) {
 	server := privatepg.TestServer(t, privatepg.Options{TCP: true})
 	admin := server.URL("postgres")

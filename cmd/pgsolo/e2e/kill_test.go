@@ -16,8 +16,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// Three replicas, and the leader is killed again and again while events are inserted and a job runs every second: another one
-// leads, no event is lost, no leader works after its successor has begun, and each second has one tick.
+// Three replicas, and the leader is killed again and again while events are inserted and a job runs every second:
+// another one leads, no event is lost, no leader works after its successor has begun, and each second has one tick.
 // PGSOLO_TEST_KILLS sets the number of kills.
 func TestKilledLeaders(t *testing.T) {
 	kills := 4

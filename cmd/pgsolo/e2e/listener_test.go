@@ -29,8 +29,8 @@ func (p *process) listenerPID(n int) int {
 	return pid
 }
 
-// A leader outlives brief losses of its LISTEN session. It ends when no other session is to be had, as an unhealthy one does, after
-// it has handed over.
+// A leader outlives brief losses of its LISTEN session. It ends when no other session is to be had, as an unhealthy one
+// does, after it has handed over.
 func TestLeaderWhoseListenerGivesUp(t *testing.T) {
 	server := privatepg.TestServer(t, privatepg.Options{TCP: true})
 	conn := connect(t, server.URL("postgres"))

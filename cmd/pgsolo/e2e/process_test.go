@@ -116,7 +116,8 @@ election "main" {
 }
 `
 
-// configure writes a configuration for a database and returns its path. Where it says nothing of elections, there is a calm one.
+// configure writes a configuration for a database and returns its path. Where it says nothing of elections, there is a
+// calm one.
 func configure(t *testing.T, url, more string) string {
 	t.Helper()
 	if !strings.Contains(more, `election "`) {

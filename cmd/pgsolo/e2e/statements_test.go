@@ -8,8 +8,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
 
-// A leader is killed, frozen or stopped while it runs a long statement for a cron job and another for an event. Its successor begins
-// its own when the server has ended both, or they would note an overlap.
+// A leader is killed, frozen or stopped while it runs a long statement for a cron job and another for an event. Its
+// successor begins its own when the server has ended both, or they would note an overlap.
 func TestLeaderThatFailsLeavesNoStatement(t *testing.T) {
 	for name, test := range map[string]struct {
 		signal syscall.Signal
@@ -29,8 +29,8 @@ func testFailureDuringStatements(t *testing.T, signal syscall.Signal, bound time
 	for _, statement := range []string{
 		`create table effect (id bigint, term bigint)`,
 		`create sequence overlapped`,
-		// What is rolled back leaves its mark in sequences: who finds the lock taken works beside another one. It is free again as soon
-		// as the statement has ended, even before its session has.
+		// What is rolled back leaves its mark in sequences: who finds the lock taken works beside another one. It is
+		// free again as soon as the statement has ended, even before its session has.
 		`create function work(what int, term bigint) returns void language plpgsql as $$ begin
 			if not pg_try_advisory_xact_lock(4711, what) then perform nextval('overlapped'); end if;
 			perform nextval(format('began_%s_%s', what, term)::regclass);

@@ -50,9 +50,10 @@ cron "exec" { %[1]s
   exec { command = ["/bin/sh", "-c", "echo $PGSOLO_SCHEDULED_AT $PGSOLO_ATTEMPT $PGSOLO_TERM $PGSOLO_IDEMPOTENCY_KEY >> %[3]s"] }
 }`
 
-// Three replicas, and the leader is killed at any moment of a tick's life, again and again, while jobs of several policies run each
-// second: every second has one row of each job, and no attempt is started twice. Only what was abandoned may not have been started,
-// and what is retried comes to its end. PGSOLO_TEST_KILLS sets the number of kills.
+// Three replicas, and the leader is killed at any moment of a tick's life, again and again, while jobs of several
+// policies run each second: every second has one row of each job, and no attempt is started twice. Only what was
+// abandoned may not have been started, and what is retried comes to its end. PGSOLO_TEST_KILLS sets the number of
+// kills.
 func TestKilledLeadersCron(t *testing.T) {
 	kills := 8
 	if n, err := strconv.Atoi(os.Getenv("PGSOLO_TEST_KILLS")); err == nil {

@@ -15,7 +15,8 @@ type point struct {
 	// acts: a leader that was frozen there is about to do something for the tick when it wakes.
 	acts bool
 
-	// reach brings a tick of each job there, or of one, and returns them, and what is to be done when the leader is gone.
+	// reach brings a tick of each job there, or of one, and returns them, and what is to be done when the leader is
+	// gone.
 	reach func(p *pointTest) (ticks map[string]time.Time, then func())
 	want  map[string]outcome
 }
@@ -43,8 +44,8 @@ var points = map[string]point{
 		want: map[string]outcome{"abandon": begunLater, "retry": begunLater}},
 }
 
-// beforeRow: the leader waits to write the row. A leader that a busy machine has held up may have found two ticks of a job at once, and
-// makes up for them. One that waits before the second of them is due has not.
+// beforeRow: the leader waits to write the row. A leader that a busy machine has held up may have found two ticks of a
+// job at once, and makes up for them. One that waits before the second of them is due has not.
 func beforeRow(p *pointTest) (ticks map[string]time.Time, unlock func()) {
 	p.has("a first tick", `select count(distinct job) = 2 from pgsolo.cron_run`)
 	eventually(p.t, "a leader that waits in time", func() bool {

@@ -45,8 +45,8 @@ cron "retry" {
   webhook { url = %[1]q }
 }`
 
-// The lease, which a machine that stalls for a second or two must not cost a leader. Only the successor of a frozen one waits for it:
-// every other end is seen at once.
+// The lease, which a machine that stalls for a second or two must not cost a leader. Only the successor of a frozen one
+// waits for it: every other end is seen at once.
 const (
 	seenLease   = "10s"
 	frozenLease = "5s"

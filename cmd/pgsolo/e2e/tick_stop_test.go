@@ -45,7 +45,8 @@ func TestPlannedStopDuringATick(t *testing.T) {
 		}
 		p.goOn(ticks, test.want)
 		if test.code != command.ExitUnhealthy {
-			// Where the drain is over it has one second for that, which may be too little on a busy machine: then it says so.
+			// Where the drain is over it has one second for that, which may be too little on a busy machine: then it
+			// says so.
 			eventually(t, "a row that the old leader has closed", func() bool {
 				return ask[bool](t, p.conn, `select coalesce(error, '') not like '%was gone%' from pgsolo.cron_run
 					where job = 'abandon' and scheduled_at = $1`, ticks["abandon"]) ||

@@ -8,15 +8,15 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 )
 
-// witness is what handlers and cron jobs call. It fails the test when a term works after a later one has begun, or when the
-// idempotency key of a tick is not what it should be.
+// witness is what handlers and cron jobs call. It fails the test when a term works after a later one has begun, or when
+// the idempotency key of a tick is not what it should be.
 type witness struct {
 	*fleet.Witness
 	t *testing.T
 }
 
-// startWitness answers calls until the test ends. The answer is the status; it may wait as long as the request's context
-// lasts. Default: 200 at once.
+// startWitness answers calls until the test ends. The answer is the status; it may wait as long as the request's
+// context lasts. Default: 200 at once.
 func startWitness(t *testing.T, answer func(*http.Request, fleet.Call) int) *witness {
 	t.Helper()
 	w, err := fleet.NewWitness(fleet.WitnessOptions{

@@ -8,8 +8,8 @@
 //   - A process has ended, and all of its output has been taken in, when Ended is closed.
 //   - Freeze returns when every thread has stopped, where the system has /proc.
 //   - A witness that is closed calls nothing any more.
-//   - A call of a term that comes after one of a later term is an overlap, unless its leader was to be killed: what that
-//     one had sent may be read late.
+//   - A call of a term that comes after one of a later term is an overlap, unless its leader was to be killed: what
+//     that one had sent may be read late.
 //
 // # Not guaranteed
 //

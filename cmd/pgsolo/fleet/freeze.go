@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Freeze stops the process with SIGSTOP, and returns when all of its threads have stopped: on a busy machine that takes a
-// while. Where the system has no /proc it returns at once.
+// Freeze stops the process with SIGSTOP, and returns when all of its threads have stopped: on a busy machine that takes
+// a while. Where the system has no /proc it returns at once.
 func (p *Process) Freeze(ctx context.Context) error {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return err

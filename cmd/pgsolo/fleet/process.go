@@ -21,8 +21,8 @@ type Command struct {
 	Env     []string // in addition to this process's own
 	Config  []byte   // what ConfigPath has; at most 64 KiB, which is a pipe's buffer, so that no file is left behind
 
-	// Line gets each line of the standard output, which is then no part of Output. It is called by one goroutine, for the
-	// last time before Ended is closed.
+	// Line gets each line of the standard output, which is then no part of Output. It is called by one goroutine, for
+	// the last time before Ended is closed.
 	Line func(p *Process, line string)
 
 	Keep int                  // how many bytes of the output are kept, the latest ones; default: all

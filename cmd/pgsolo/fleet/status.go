@@ -23,8 +23,8 @@ type Status struct {
 
 var servingHTTP = regexp.MustCompile(`serving HTTP: address=(\S+)`)
 
-// Address is the URL at which a replica serves HTTP, and "" before that. The replica says so in its log, which must have
-// the level info at least, and lines of text.
+// Address is the URL at which a replica serves HTTP, and "" before that. The replica says so in its log, which must
+// have the level info at least, and lines of text.
 func (p *Process) Address() string {
 	match := servingHTTP.FindStringSubmatch(p.Output())
 	if match == nil {

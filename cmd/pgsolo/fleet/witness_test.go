@@ -103,7 +103,8 @@ func TestWitnessCounts(t *testing.T) {
 	}
 }
 
-// A call that is being answered when that of a later term arrives overlaps it, where that is asked for. Close cuts it off.
+// A call that is being answered when that of a later term arrives overlaps it, where that is asked for. Close cuts it
+// off.
 func TestWitnessOfOpenCalls(t *testing.T) {
 	for _, countOpen := range []bool{false, true} {
 		waiting, cutOff := make(chan struct{}), make(chan struct{})

@@ -16,8 +16,8 @@ import (
 	"github.com/pgsolo/pgsolo/listener"
 )
 
-// candidate is this replica in one election: the elector, and what it needs to lead. Its sessions are opened while it stands
-// by, so that it can take over when the server accepts no more.
+// candidate is this replica in one election: the elector, and what it needs to lead. Its sessions are opened while it
+// stands by, so that it can take over when the server accepts no more.
 type candidate struct {
 	config   *config.Election
 	elector  *election.Elector
@@ -105,8 +105,8 @@ func (c *candidate) healthy() error {
 	return c.runner.Healthy()
 }
 
-// lead is what the leader does. Afterwards no session bears the term any more: a later leader's successor would take it for one
-// that was left behind.
+// lead is what the leader does. Afterwards no session bears the term any more: a later leader's successor would take it
+// for one that was left behind.
 func (c *candidate) lead(ctx context.Context, term election.Term) error {
 	c.rename(term.Session)
 	defer func() {

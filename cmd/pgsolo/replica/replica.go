@@ -87,8 +87,8 @@ func (r *Replica) advertised() string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// Run takes part in the elections and serves HTTP until ctx is done, or something fails: then it returns election.ErrLost,
-// ErrUnhealthy, or why this replica cannot take part. It runs once.
+// Run takes part in the elections and serves HTTP until ctx is done, or something fails: then it returns
+// election.ErrLost, ErrUnhealthy, or why this replica cannot take part. It runs once.
 func (r *Replica) Run(ctx context.Context) error {
 	defer r.close()
 	var group run.Group
@@ -96,8 +96,8 @@ func (r *Replica) Run(ctx context.Context) error {
 	defer func() { forced.Stop() }() // somebody has been interrupted by then
 	electing, stopElecting := context.WithCancel(ctx)
 	defer stopElecting()
-	// The first to be interrupted, whatever has ended, one of several leaderships for example: the rest may drain, and must then
-	// have ended too.
+	// The first to be interrupted, whatever has ended, one of several leaderships for example: the rest may drain, and
+	// must then have ended too.
 	interrupted := make(chan struct{})
 	group.Add(func() error { <-interrupted; return nil }, func(error) {
 		limit := r.longestDrain() + stopTime
@@ -132,7 +132,8 @@ func (r *Replica) Run(ctx context.Context) error {
 	return group.Run()
 }
 
-// stopTime is how long after the drain everything may take to end. It is longer than what whoever sends a signal is told to wait.
+// stopTime is how long after the drain everything may take to end. It is longer than what whoever sends a signal is
+// told to wait.
 const stopTime = 15 * time.Second
 
 func (r *Replica) longestDrain() (drain time.Duration) {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxStatements is how many statements of cron jobs and of handlers of channels run at a time in one election. PostgreSQL accepts
-	// 100 sessions by default, of everybody.
+	// maxStatements is how many statements of cron jobs and of handlers of channels run at a time in one election.
+	// PostgreSQL accepts 100 sessions by default, of everybody.
 	maxStatements = 16
 
 	// How long a session is kept for the next statement.
@@ -22,8 +22,8 @@ const (
 	cleanTime = 5 * time.Second
 )
 
-// newStatementPool has the sessions of statements that run outside of the log's transactions. They are not the runner's, because
-// a statement may take an hour. A session is opened when a statement needs it: a standby has none.
+// newStatementPool has the sessions of statements that run outside of the log's transactions. They are not the
+// runner's, because a statement may take an hour. A session is opened when a statement needs it: a standby has none.
 func (c *candidate) newStatementPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 	config.MinConns, config.MinIdleConns = 0, 0
 	config.MaxConns = maxStatements
@@ -37,8 +37,8 @@ func (c *candidate) newStatementPool(config *pgxpool.Config) (*pgxpool.Pool, err
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
-// cleanSession removes what a statement has left in its session, such as settings, temporary tables and advisory locks. The pool
-// closes a session for which it returns false.
+// cleanSession removes what a statement has left in its session, such as settings, temporary tables and advisory locks.
+// The pool closes a session for which it returns false.
 func (c *candidate) cleanSession(conn *pgx.Conn) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
 	defer cancel()

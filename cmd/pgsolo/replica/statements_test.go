@@ -41,7 +41,8 @@ const forStatements = `
 	}
 `
 
-// Statements of cron jobs get their parameters, run in sessions of the leader's that are as good as new, and leave their tags.
+// Statements of cron jobs get their parameters, run in sessions of the leader's that are as good as new, and leave
+// their tags.
 func TestStatementsOfCronJobs(t *testing.T) {
 	url := privatepg.Database(t)
 	conn := connect(t, url, `

@@ -19,9 +19,9 @@ func Subscribe(l *listener.Listener) func(channel string) (jobs.Subscription, er
 	}
 }
 
-// PoolSize is how many sessions have work at a time: a handler's reads and writes, the cron jobs' writes and the pruning of their
-// history, and what the runner does by itself, which take turns where that is much. Each worker of a handler of transactions has
-// one more, for as long as an event takes: those must leave the others theirs.
+// PoolSize is how many sessions have work at a time: a handler's reads and writes, the cron jobs' writes and the
+// pruning of their history, and what the runner does by itself, which take turns where that is much. Each worker of a
+// handler of transactions has one more, for as long as an event takes: those must leave the others theirs.
 func PoolSize(handlers []jobs.Handler, crons []jobs.Cron) int32 {
 	sessions, workers := 2*len(handlers)+2, 0
 	if len(crons) > 0 {
