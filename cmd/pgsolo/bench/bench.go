@@ -170,14 +170,19 @@ func (r *run) connect(ctx context.Context, db *database) error {
 
 func (r *run) disconnect(ctx context.Context) { _ = r.own.Close(ctx) }
 
-// report takes a figure that is known.
-func (r *run) report(f Figure) error {
-	r.figures = append(r.figures, f)
+// report takes figures that are known.
+func (r *run) report(figures ...Figure) error {
+	r.figures = append(r.figures, figures...)
 	if !r.options.JSON {
 		return nil
 	}
 	r.progress.clear()
-	return writeJSON(r.options.Out, f)
+	for _, f := range figures {
+		if err := writeJSON(r.options.Out, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // conclude shows the table, and judges.

@@ -87,17 +87,12 @@ func (c *crons) measureLone(ctx context.Context) (err error) {
 func (c *crons) reportLone(late, timers, inserts []float64) error {
 	p99 := func(samples []float64) float64 { return quantile(slices.Sorted(slices.Values(samples)), 0.99) }
 	beyond := max(0, p99(late)-p99(timers))
-	for _, f := range []Figure{
+	return c.report(
 		newFigure("cron_timer", "ms", timers, nil),
 		newFigure("cron_lone", "ms", late, inserts),
 		newFigure("cron_lone_p99", "ms", []float64{p99(late)}, []float64{p99(inserts)}),
 		newFigure("cron_lone_beyond", "ms", []float64{beyond}, nil, atMost("max", 5)),
-	} {
-		if err := c.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	)
 }
 
 // timerError returns how late a timer for that instant is.

@@ -89,7 +89,9 @@ func (c *crons) readJobs(ctx context.Context) (time.Duration, error) {
 
 // takeOver returns how long a new leader takes to the first start. Before it begins, a tick has passed that the last
 // one has not started.
-func (c *crons) takeOver(ctx context.Context, list []jobs.Cron, started <-chan time.Time) (took time.Duration, err error) {
+func (c *crons) takeOver(
+	ctx context.Context, list []jobs.Cron, started <-chan time.Time,
+) (took time.Duration, err error) {
 	l, err := c.newLeader(ctx, jobs.Options{Crons: list})
 	if err != nil {
 		return 0, err

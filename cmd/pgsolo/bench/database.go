@@ -41,7 +41,8 @@ func openDatabase(ctx context.Context, options Options, p *progress) (d *databas
 	d = &database{url: options.URL, name: "pgsolo_bench_" + strings.ToLower(rand.Text()[:10])}
 	if d.url == "" {
 		p.say("Starting PostgreSQL …")
-		if d.server, err = privatepg.Start(ctx, privatepg.Options{Progress: options.Progress, Settings: serverSettings()}); err != nil {
+		private := privatepg.Options{Progress: options.Progress, Settings: serverSettings()}
+		if d.server, err = privatepg.Start(ctx, private); err != nil {
 			return d, err
 		}
 		d.url = d.server.URL("postgres")
@@ -79,7 +80,7 @@ func withDatabase(server, name string) (string, error) {
 // How long the database may take to be dropped.
 const dropWait = 20 * time.Second
 
-// close drops the database, whoever is connected to it, and stops a private server.
+// close drops the database and ends all sessions on it, or stops a private server.
 func (d *database) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, dropWait)
 	defer cancel()

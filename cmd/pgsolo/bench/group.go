@@ -34,7 +34,7 @@ const shortPause = 20 * time.Millisecond
 func (g *group) awaitQueue(ctx context.Context, standbys int) error {
 	const countQueue = `select count(*) from pg_locks where locktype = 'advisory' and not granted
 		and database = (select oid from pg_database where datname = $1) and (classid = $2::bigint::oid) = $3`
-	return g.complaint(await(ctx, "the standbys to queue", func(ctx context.Context) (bool, error) {
+	return g.withOutput(await(ctx, "the standbys to queue", func(ctx context.Context) (bool, error) {
 		var queued int
 		err := g.admin.QueryRow(ctx, countQueue, g.own.Config().Database, floorClass, g.floor).Scan(&queued)
 		return queued == standbys, err
@@ -50,7 +50,7 @@ func (g *group) signal(ctx context.Context, to *fleet.Process, signal os.Signal)
 	}
 	began := time.Now()
 	if err := to.Signal(signal); err != nil {
-		return began, g.complaint(fmt.Errorf("signal the leader: %w", err))
+		return began, g.withOutput(fmt.Errorf("signal the leader: %w", err))
 	}
 	return began, nil
 }
@@ -61,8 +61,8 @@ func (g *group) remove(old *fleet.Process) {
 	g.members = slices.DeleteFunc(g.members, func(p *fleet.Process) bool { return p == old })
 }
 
-// complaint adds to an error what the members wrote to their standard error.
-func (g *group) complaint(err error) error {
+// withOutput adds to an error what the members wrote to their standard error.
+func (g *group) withOutput(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -165,17 +165,14 @@ func (r *run) reportIdle(one, many []idleCost) error {
 	transactions := func(c idleCost) float64 { return c.transactions }
 	server := func(c idleCost) float64 { return float64(c.server.Microseconds()) / 1000 }
 	client := func(c idleCost) float64 { return float64(c.client.Microseconds()) / 1000 }
-	figures := []Figure{newFigure("idle_transactions", "1/s", each(many, transactions), each(one, transactions), atMost("ratio", 1.1))}
+	figures := []Figure{
+		newFigure("idle_transactions", "1/s", each(many, transactions), each(one, transactions), atMost("ratio", 1.1)),
+	}
 	if one[0].server > 0 {
 		figures = append(figures, newFigure("idle_server_cpu", "ms", each(many, server), each(one, server)))
 	}
 	figures = append(figures, newFigure("idle_client_cpu", "ms", each(many, client), each(one, client)))
-	for _, f := range figures {
-		if err := r.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.report(figures...)
 }
 
 // ownTime is the processor time of this process.

@@ -28,14 +28,14 @@ func (r *run) measureIdleLeader(ctx context.Context) error {
 	}
 	first, err := r.awaitLeap(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", figure, alone.complaint(err))
+		return fmt.Errorf("%s: %w", figure, alone.withOutput(err))
 	}
 	if err := elapse(ctx, r.sizes.watch); err != nil {
 		return err
 	}
 	last, err := r.awaitLeap(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", figure, alone.complaint(err))
+		return fmt.Errorf("%s: %w", figure, alone.withOutput(err))
 	}
 	rate := float64(last.transactions-first.transactions) / last.at.Sub(first.at).Seconds()
 	return r.report(newFigure(figure, "1/s", []float64{rate}, nil, atMost("max", 5)))

@@ -55,7 +55,9 @@ type inserted struct {
 }
 
 // insert inserts single rows as fast as it goes, on all connections, for that long.
-func (all producers) insert(ctx context.Context, statement string, w *stopwatch, duration time.Duration) (done inserted, err error) {
+func (all producers) insert(
+	ctx context.Context, statement string, w *stopwatch, duration time.Duration,
+) (done inserted, err error) {
 	var (
 		group errgroup.Group
 		rows  = make([]int, len(all))
@@ -156,14 +158,9 @@ func (e *events) reportInserts(connections int, of insertFigures) error {
 		goal = []limit{atMost("p99", 25)}
 	}
 	named := func(what string) string { return fmt.Sprintf("%s_%d_connections", what, connections) }
-	for _, f := range []Figure{
+	return e.report(
 		newFigure(named("insert"), "1/s", of.rates, of.floors, atLeast("ratio", 0.85)),
 		newFigure(named("end_to_end"), "ms", of.endToEnd, nil, goal...),
 		newFigure(named("catch_up"), "ms", of.catchUp, nil, atMost("max", 250)),
-	} {
-		if err := e.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	)
 }

@@ -101,14 +101,14 @@ func (s *replicas) firstEvent(ctx context.Context, after int64) (fleet.Call, err
 			case <-ticker.C:
 				waiting = false
 			case <-ctx.Done():
-				return fleet.Call{}, s.complaint(context.Cause(ctx))
+				return fleet.Call{}, s.withOutput(context.Cause(ctx))
 			}
 		}
 	}
 }
 
-// depose ends the leader with a signal, and returns how long it took until its successor had handled an event.
-func (s *replicas) depose(ctx context.Context, signal os.Signal) (time.Duration, error) {
+// takeOver ends the leader with a signal, and returns how long it took until its successor had handled an event.
+func (s *replicas) takeOver(ctx context.Context, signal os.Signal) (time.Duration, error) {
 	const selectLeader = `select term, split_part(holder, '/', -1)::int from pgsolo.leader where election = 'bench'`
 	var (
 		term int64
@@ -119,7 +119,7 @@ func (s *replicas) depose(ctx context.Context, signal os.Signal) (time.Duration,
 	}
 	i := slices.IndexFunc(s.members, func(p *fleet.Process) bool { return p.PID() == pid })
 	if i < 0 {
-		return 0, s.complaint(fmt.Errorf("process %d leads, and is none of the bench's", pid))
+		return 0, s.withOutput(fmt.Errorf("process %d leads, and is none of the bench's", pid))
 	}
 	old := s.members[i]
 	began, err := s.signal(ctx, old, signal)

@@ -53,7 +53,8 @@ func (r *run) takeLock(ctx context.Context) error {
 	const (
 		takeLock = `with election as (insert into pgsolo.leader (election) values ('bench') returning lock_id)
 			select pg_advisory_lock('pgsolo.leader'::regclass::oid::int, lock_id) from election`
-		flushCounters = `do $$ begin perform pg_stat_force_next_flush(); exception when undefined_function then null; end $$`
+		flushCounters = `do $$ begin perform pg_stat_force_next_flush();
+			exception when undefined_function then null; end $$`
 	)
 	if _, err := r.own.Exec(ctx, takeLock); err != nil {
 		return err
@@ -98,7 +99,8 @@ func (r *run) watchStandby(ctx context.Context, standby *fleet.Process) (costs [
 // logIsThere says whether the server tells how long its log is: it must keep one itself, and the user must be allowed
 // to ask.
 func (r *run) logIsThere(ctx context.Context) (there bool, err error) {
-	const mayReadLog = `select pg_current_logfile() is not null and has_function_privilege('pg_stat_file(text)', 'execute')
+	const mayReadLog = `select pg_current_logfile() is not null
+		and has_function_privilege('pg_stat_file(text)', 'execute')
 		and has_function_privilege('pg_current_logfile()', 'execute')`
 	err = r.admin.QueryRow(ctx, mayReadLog).Scan(&there)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == insufficientPrivilege {
@@ -119,7 +121,8 @@ func (r *run) readCost(ctx context.Context, withLog bool) (c cost, err error) {
 			from pg_stat_database d where d.datname = $1`
 		selectLog = `select (pg_stat_file(pg_current_logfile())).size`
 	)
-	err = r.admin.QueryRow(ctx, selectCost, r.own.Config().Database, ownName).Scan(&c.at, &c.xid, &c.connections, &c.queued, &c.transactions)
+	err = r.admin.QueryRow(ctx, selectCost, r.own.Config().Database, ownName).
+		Scan(&c.at, &c.xid, &c.connections, &c.queued, &c.transactions)
 	if err == nil && withLog {
 		err = r.admin.QueryRow(ctx, selectLog).Scan(&c.log)
 	}
@@ -164,12 +167,7 @@ func (r *run) reportStandby(costs []cost, pid int) error {
 	if resident, ok := memory(pid, "VmRSS"); ok {
 		figures = append(figures, newFigure("standby_memory", "MB", []float64{resident}, nil, atMost("max", 25)))
 	}
-	for _, f := range figures {
-		if err := r.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.report(figures...)
 }
 
 // memory returns megabytes, where the system has /proc: VmRSS is what is resident, VmHWM the most that has been.

@@ -100,7 +100,8 @@ func nextTicks(schedules jobs.Schedules, after time.Time) []string {
 // remark says what daylight saving time does to a tick, if it does something.
 func remark(schedules jobs.Schedules, at time.Time, format string) string {
 	if named, moved := schedules.Moved(at); moved {
-		return "moved: the clocks skip " + strings.ReplaceAll(named, at.Format("2006-01-02 "), "") // the date, if it is that of the tick
+		// The date goes, if it is that of the tick.
+		return "moved: the clocks skip " + strings.ReplaceAll(named, at.Format("2006-01-02 "), "")
 	}
 	if schedules.Repeated(at) {
 		return fmt.Sprintf("once: the clocks show %s twice", at.Format(format))

@@ -53,7 +53,8 @@ func instant(flag string) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, flag)
 	if err != nil {
-		return time.Time{}, &usageError{fmt.Errorf("--at %q is no instant: want one such as 2027-03-27T00:00:00Z", flag)}
+		err = fmt.Errorf("--at %q is no instant: want one such as 2027-03-27T00:00:00Z", flag)
+		return time.Time{}, &usageError{err}
 	}
 	return at, nil
 }

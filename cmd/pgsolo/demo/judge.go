@@ -47,9 +47,11 @@ func summarize(takeovers []takeover) string {
 			handles = append(handles, t.untilHandle)
 		}
 	}
-	text := fmt.Sprintf("median %s, longest %s from the kill to the next leader", milliseconds(median(terms)), milliseconds(slices.Max(terms)))
+	text := fmt.Sprintf("median %s, longest %s from the kill to the next leader",
+		milliseconds(median(terms)), milliseconds(slices.Max(terms)))
 	if len(handles) > 0 {
-		text += fmt.Sprintf("\n              median %s, longest %s from the kill to its first event", milliseconds(median(handles)), milliseconds(slices.Max(handles)))
+		text += fmt.Sprintf("\n              median %s, longest %s from the kill to its first event",
+			milliseconds(median(handles)), milliseconds(slices.Max(handles)))
 	}
 	return text
 }

@@ -63,7 +63,9 @@ func (d *demo) observe(ctx context.Context, conn *pgx.Conn) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if now.term > d.leader.term && !d.killedAt.IsZero() {
-		d.takeovers = append(d.takeovers, takeover{term: now.term, killedAt: d.killedAt, untilTerm: now.since.Sub(d.killedAt)})
+		d.takeovers = append(d.takeovers, takeover{
+			term: now.term, killedAt: d.killedAt, untilTerm: now.since.Sub(d.killedAt),
+		})
 		d.killedAt = time.Time{}
 	}
 	if d.leader.term == 0 {

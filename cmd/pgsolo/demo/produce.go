@@ -10,7 +10,8 @@ import (
 
 // produce inserts an event at a time.
 func (d *demo) produce(ctx context.Context, conn *pgx.Conn, fail func(error)) {
-	const insert = `insert into pgsolo.event (topic, payload) values ('orders', jsonb_build_object('n', $1::int)) returning id`
+	const insert = `insert into pgsolo.event (topic, payload) values ('orders', jsonb_build_object('n', $1::int))
+		returning id`
 	ticker := time.NewTicker(insertEvery)
 	defer ticker.Stop()
 	for n := 1; ; n++ {

@@ -39,12 +39,15 @@ func (s *screen) draw(now snapshot) {
 	}
 	for _, t := range now.takeovers[s.shown:] {
 		s.shown++
-		fmt.Fprintf(s.out, "%6.1fs  leader killed; term %d leads after %s\n", time.Since(s.begun).Seconds(), t.term, milliseconds(t.untilTerm))
+		fmt.Fprintf(s.out, "%6.1fs  leader killed; term %d leads after %s\n",
+			time.Since(s.begun).Seconds(), t.term, milliseconds(t.untilTerm))
 	}
 	if now.leader.term > 0 && time.Since(s.reported) >= reportEvery {
 		s.reported = time.Now()
-		fmt.Fprintf(s.out, "%6.1fs  term %d, leader pid %d; events %d inserted, %d handled, %d lost; cron ticks %d run, %d doubled, %d missed; %d overlaps\n",
-			time.Since(s.begun).Seconds(), now.leader.term, now.leader.pid, now.inserted, now.inserted-now.missing, now.lost,
+		fmt.Fprintf(s.out, "%6.1fs  term %d, leader pid %d; events %d inserted, %d handled, %d lost;"+
+			" cron ticks %d run, %d doubled, %d missed; %d overlaps\n",
+			time.Since(s.begun).Seconds(), now.leader.term, now.leader.pid,
+			now.inserted, now.inserted-now.missing, now.lost,
 			now.counts.ticks, now.counts.doubled, now.missed, now.counts.overlaps)
 	}
 }
@@ -88,7 +91,8 @@ func (s *screen) picture(now snapshot) []string {
 	}
 	return append(lines,
 		"",
-		fmt.Sprintf("  events      %d inserted   %d handled   %d lost", now.inserted, now.inserted-now.missing, now.lost),
+		fmt.Sprintf("  events      %d inserted   %d handled   %d lost",
+			now.inserted, now.inserted-now.missing, now.lost),
 		fmt.Sprintf("  cron ticks  %d run   %d doubled   %d missed", now.counts.ticks, now.counts.doubled, now.missed),
 		fmt.Sprintf("  leaders     term %d   %d overlaps", now.leader.term, now.counts.overlaps),
 		fmt.Sprintf("  takeovers   %s", list(now.takeovers, 6)),
@@ -100,7 +104,8 @@ func role(pid int, now snapshot) string {
 	case pid == 0:
 		return dim + "killed, starts again" + plain
 	case pid == now.leader.pid && !now.leaderless:
-		return fmt.Sprintf("pid %-8d %sleads%s    term %d, for %s", pid, green, plain, now.leader.term, time.Since(now.leader.since).Round(100*time.Millisecond))
+		since := time.Since(now.leader.since).Round(100 * time.Millisecond)
+		return fmt.Sprintf("pid %-8d %sleads%s    term %d, for %s", pid, green, plain, now.leader.term, since)
 	}
 	return fmt.Sprintf("pid %-8d stands by", pid)
 }

@@ -82,8 +82,9 @@ func newRunner(c *candidate, from *config.Config, logger hclog.Logger) (*jobs.Ru
 		return nil, nil
 	}
 	options := jobs.Options{
-		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: c.config.Handlers, Crons: c.config.Crons,
-		Topics: from.Topics, Subscribe: Subscribe(c.listener), Logger: logger.Named("jobs"),
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name,
+		Handlers: c.config.Handlers, Crons: c.config.Crons, Topics: from.Topics,
+		Subscribe: Subscribe(c.listener), Logger: logger.Named("jobs"),
 	}
 	if !from.Postgres.Notify { // then there are no handlers of channels
 		options.Subscribe = nil

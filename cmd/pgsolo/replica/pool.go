@@ -12,8 +12,9 @@ import (
 // prepareWork overrides what a role or a database may set, and makes the server look after the client ten times a
 // second while a statement runs: one whose leader was killed does not run on. Not as parameters of the start, which a
 // pooler refuses.
-const prepareWork = `set client_encoding = 'UTF8'; set client_connection_check_interval = 100; set statement_timeout = 0; set lock_timeout = 0;
-	set idle_session_timeout = 0; set default_transaction_read_only = off; set default_transaction_isolation = 'read committed'`
+const prepareWork = `set client_encoding = 'UTF8'; set client_connection_check_interval = 100;
+	set statement_timeout = 0; set lock_timeout = 0; set idle_session_timeout = 0;
+	set default_transaction_read_only = off; set default_transaction_isolation = 'read committed'`
 
 // newPool keeps one session open from the beginning. Sessions are not renewed by age: there might be none to be had.
 func (c *candidate) newPool(config *pgxpool.Config) (*pgxpool.Pool, error) {

@@ -93,7 +93,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	defer r.close()
 	var group run.Group
 	var forced *time.Timer
-	defer func() { forced.Stop() }() // somebody has been interrupted by then
+	defer func() { forced.Stop() }() // the first actor has been interrupted by then
 	electing, stopElecting := context.WithCancel(ctx)
 	defer stopElecting()
 	// The first to be interrupted, whatever has ended, one of several leaderships for example: the rest may drain, and
@@ -132,8 +132,8 @@ func (r *Replica) Run(ctx context.Context) error {
 	return group.Run()
 }
 
-// stopTime is how long after the drain everything may take to end. It is longer than what whoever sends a signal is
-// told to wait.
+// stopTime is how long after the drain everything may take to end: longer than the time after which a signal is
+// followed by the end of the process.
 const stopTime = 15 * time.Second
 
 func (r *Replica) longestDrain() (drain time.Duration) {

@@ -12,7 +12,7 @@ import (
 
 const (
 	// maxStatements is how many statements of cron jobs and of handlers of channels run at a time in one election.
-	// PostgreSQL accepts 100 sessions by default, of everybody.
+	// PostgreSQL accepts 100 sessions by default, of all its clients.
 	maxStatements = 16
 
 	// How long a session is kept for the next statement.

@@ -10,9 +10,9 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 )
 
-// ring is a number of competitors, one of which leads. A sample ends the leader; then another one leads, and a new one
-// joins.
-type ring struct {
+// competitors are processes that do nothing but compete, one of which leads. A sample ends the leader; then another one
+// leads, and a new one joins.
+type competitors struct {
 	group
 	args   []string
 	leader *fleet.Process
@@ -25,9 +25,9 @@ type mark struct {
 	at     time.Time
 }
 
-// newRing starts n competitors, and returns when one leads and the others queue. The caller closes it.
-func (r *run) newRing(ctx context.Context, n int, pause time.Duration, args ...string) (*ring, error) {
-	g := &ring{
+// newCompetitors starts n of them, and returns when one leads and the others queue. The caller closes it.
+func (r *run) newCompetitors(ctx context.Context, n int, pause time.Duration, args ...string) (*competitors, error) {
+	g := &competitors{
 		group: group{run: r, pause: pause, floor: slices.Contains(args, "--floor")},
 		args:  append([]string{"bench", "competitor"}, args...),
 		marks: make(chan mark, n),
@@ -40,11 +40,11 @@ func (r *run) newRing(ctx context.Context, n int, pause time.Duration, args ...s
 }
 
 // newFloor starts three sessions in pg_advisory_lock.
-func (r *run) newFloor(ctx context.Context) (*ring, error) {
-	return r.newRing(ctx, 3, shortPause, "--floor")
+func (r *run) newFloor(ctx context.Context) (*competitors, error) {
+	return r.newCompetitors(ctx, 3, shortPause, "--floor")
 }
 
-func (g *ring) begin(ctx context.Context, n int) error {
+func (g *competitors) begin(ctx context.Context, n int) error {
 	for range n {
 		if err := g.join(); err != nil {
 			return err
@@ -56,7 +56,7 @@ func (g *ring) begin(ctx context.Context, n int) error {
 	return g.awaitQueue(ctx, len(g.members)-1)
 }
 
-func (g *ring) join() error {
+func (g *competitors) join() error {
 	member, err := g.start(fleet.Command{Args: g.args, Line: func(p *fleet.Process, line string) {
 		if at, ok := readMark(line); ok {
 			g.marks <- mark{p, at}
@@ -69,7 +69,7 @@ func (g *ring) join() error {
 }
 
 // next waits for the next leader.
-func (g *ring) next(ctx context.Context) (mark, error) {
+func (g *competitors) next(ctx context.Context) (mark, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no process has led for %s", patience))
 	defer cancel()
 	select {
@@ -77,12 +77,12 @@ func (g *ring) next(ctx context.Context) (mark, error) {
 		g.leader = m.member
 		return m, nil
 	case <-ctx.Done():
-		return mark{}, g.complaint(context.Cause(ctx))
+		return mark{}, g.withOutput(context.Cause(ctx))
 	}
 }
 
-// depose ends the leader with a signal, and returns how long it took until another one led.
-func (g *ring) depose(ctx context.Context, signal os.Signal) (time.Duration, error) {
+// takeOver ends the leader with a signal, and returns how long it took until another one led.
+func (g *competitors) takeOver(ctx context.Context, signal os.Signal) (time.Duration, error) {
 	old := g.leader
 	began, err := g.signal(ctx, old, signal)
 	if err != nil {

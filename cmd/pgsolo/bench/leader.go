@@ -12,8 +12,8 @@ import (
 	"github.com/pgsolo/pgsolo/listener"
 )
 
-// leading is a runner that leads, with a pool and a LISTEN session of its own.
-type leading struct {
+// leader is a runner that leads, with a pool and a LISTEN session of its own.
+type leader struct {
 	*jobs.Runner
 	pool     *pgxpool.Pool
 	listener *listening
@@ -24,13 +24,13 @@ type leading struct {
 
 // newLeader makes a runner that has everything it needs beside the options. The caller closes it, whether or not it has
 // begun.
-func (r *run) newLeader(ctx context.Context, options jobs.Options) (*leading, error) {
+func (r *run) newLeader(ctx context.Context, options jobs.Options) (*leader, error) {
 	config, err := pgxpool.ParseConfig(r.url)
 	if err != nil {
 		return nil, err
 	}
 	config.MaxConns = replica.PoolSize(options.Handlers, options.Crons)
-	l := &leading{stopping: make(chan struct{})}
+	l := &leader{stopping: make(chan struct{})}
 	if l.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (r *run) newLeader(ctx context.Context, options jobs.Options) (*leading, er
 }
 
 // lead begins a term.
-func (l *leading) lead(ctx context.Context, term int64) {
+func (l *leader) lead(ctx context.Context, term int64) {
 	l.ended = make(chan struct{})
 	go func() {
 		defer close(l.ended)
@@ -55,7 +55,7 @@ func (l *leading) lead(ctx context.Context, term int64) {
 }
 
 // broken says why it leads no more.
-func (l *leading) broken() error {
+func (l *leader) broken() error {
 	select {
 	case <-l.ended:
 		return fmt.Errorf("the leader has ended: %w", l.err)
@@ -65,15 +65,15 @@ func (l *leading) broken() error {
 }
 
 // awaitIdle waits until producers are to ring, which is so while nothing comes.
-func (l *leading) awaitIdle(ctx context.Context) error {
+func (l *leader) awaitIdle(ctx context.Context) error {
 	return await(ctx, "the leader to be idle", func(context.Context) (bool, error) {
 		return l.Stats().Log.Ring == jobs.RingArmed, l.broken()
 	})
 }
 
 // close ends the term as planned, and what the runner has. Messages that the session dropped void no figure: the runner
-// is told.
-func (l *leading) close() (err error) {
+// reads the log again.
+func (l *leader) close() (err error) {
 	close(l.stopping)
 	if l.ended != nil {
 		<-l.ended
@@ -85,7 +85,7 @@ func (l *leading) close() (err error) {
 }
 
 // newIdleLeader is a leader whose one handler stops the time, when it is idle. The caller closes it.
-func (e *events) newIdleLeader(ctx context.Context, name string, w *stopwatch) (*leading, error) {
+func (e *events) newIdleLeader(ctx context.Context, name string, w *stopwatch) (*leader, error) {
 	handler := jobs.Handler{Name: name, Topic: eventsTopic, Handle: func(_ context.Context, event jobs.Event) error {
 		return w.receive(event.Payload)
 	}}
