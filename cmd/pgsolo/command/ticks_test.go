@@ -13,10 +13,12 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 )
 
+const somePostgres = "postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n"
+
 // ticksOf is what is shown of the jobs of a configuration, after an instant.
 func ticksOf(t *testing.T, after, crons string) string {
 	t.Helper()
-	cfg, err := config.Parse("config.hcl", []byte("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n"+crons), os.LookupEnv)
+	cfg, err := config.Parse("config.hcl", []byte(somePostgres+crons), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,8 @@ cron "poll": "30 * * * *", Europe/Berlin
   Sun 2026-10-25 05:30 CET
 `},
 		"half an hour, a zone without a name": {
-			"2026-10-03T00:00:00Z", oneJob("howe", "schedule = [\"10 2 * * *\", \"40 2 * * *\"]\ntime_zone = \"Australia/Lord_Howe\""), `
+			"2026-10-03T00:00:00Z",
+			oneJob("howe", "schedule = [\"10 2 * * *\", \"40 2 * * *\"]\ntime_zone = \"Australia/Lord_Howe\""), `
 cron "howe": "10 2 * * *", "40 2 * * *", Australia/Lord_Howe
   Sun 2026-10-04 02:30 +11  moved: the clocks skip 02:10
   Sun 2026-10-04 02:40 +11
@@ -78,7 +81,8 @@ cron "howe": "10 2 * * *", "40 2 * * *", Australia/Lord_Howe
   Mon 2026-10-05 02:40 +11
   Tue 2026-10-06 02:10 +11
 `},
-		"a skipped day": {"2011-12-29T00:00:00Z", oneJob("apia", "schedule = \"0 12 * * *\"\ntime_zone = \"Pacific/Apia\""), `
+		"a skipped day": {
+			"2011-12-29T00:00:00Z", oneJob("apia", "schedule = \"0 12 * * *\"\ntime_zone = \"Pacific/Apia\""), `
 cron "apia": "0 12 * * *", Pacific/Apia
   Thu 2011-12-29 12:00 -10
   Sat 2011-12-31 00:00 +14  moved: the clocks skip 2011-12-30 12:00
@@ -95,7 +99,8 @@ cron "quick": "@every 45s", UTC
   Thu 2026-01-01 00:03:45 UTC
 `},
 		"long header, jitter": {
-			"2026-01-01T00:00:00Z", oneJob("a-name-with-which-the-line-ends", "schedule = \"0 6 1 jan,apr,jul,oct *\"\njitter = \"2h\""+berlin), `
+			"2026-01-01T00:00:00Z", oneJob("a-name-with-which-the-line-ends",
+				"schedule = \"0 6 1 jan,apr,jul,oct *\"\njitter = \"2h\""+berlin), `
 cron "a-name-with-which-the-line-ends": "0 6 1 jan,apr,jul,oct *",
     Europe/Berlin, each start 24m4s later (jitter 2h)
   Thu 2026-01-01 06:00 CET
@@ -121,14 +126,15 @@ func TestTicksKeepTheOrderOfTheFile(t *testing.T) {
 	daily := "schedule = \"@daily\"\nelection = "
 	text := ticksOf(t, "2026-01-01T00:00:00Z", "election \"a\" {\n}\nelection \"b\" {\n}\n"+
 		oneJob("first", daily+`"b"`)+oneJob("second", daily+`"a"`)+oneJob("third", daily+`"b"`))
-	first, second, third := strings.Index(text, `"first"`), strings.Index(text, `"second"`), strings.Index(text, `"third"`)
+	first, second := strings.Index(text, `"first"`), strings.Index(text, `"second"`)
+	third := strings.Index(text, `"third"`)
 	if first < 0 || first > second || second > third {
 		t.Errorf("jobs at %d, %d and %d of\n%s", first, second, third, text)
 	}
 }
 
 func TestWriteTicksFails(t *testing.T) {
-	cfg, err := config.Parse("config.hcl", []byte("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n"+oneJob("c", `schedule = "@daily"`)), os.LookupEnv)
+	cfg, err := config.Parse("config.hcl", []byte(somePostgres+oneJob("c", `schedule = "@daily"`)), os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,8 +150,9 @@ func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
 func TestBrief(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0s", 1500 * time.Microsecond: "2ms", 10 * time.Second: "10s", 90*time.Second + 1: "1m30s", time.Minute: "1m",
-		time.Hour: "1h", time.Hour + 10*time.Second: "1h0m10s", 10 * time.Hour: "10h",
+		0: "0s", 1500 * time.Microsecond: "2ms", 10 * time.Second: "10s", 90*time.Second + 1: "1m30s",
+		time.Minute: "1m",
+		time.Hour:   "1h", time.Hour + 10*time.Second: "1h0m10s", 10 * time.Hour: "10h",
 		100 * time.Minute: "1h40m", 100*time.Minute + time.Second: "1h40m1s",
 	} {
 		if got := brief(d); got != want {

@@ -57,11 +57,14 @@ func names(all []bench.Figure) (names []string) {
 }
 
 func TestBenchElection(t *testing.T) {
-	want := []string{"standby_connections", "standby_election_connections", "standby_transactions", "standby_xids", "standby_log"}
+	want := []string{
+		"standby_connections", "standby_election_connections", "standby_transactions", "standby_xids", "standby_log",
+	}
 	if _, err := os.Stat("/proc/self/status"); err == nil {
 		want = append(want, "standby_memory")
 	}
-	want = append(want, "kill_to_lead", "kill_to_lead_10_standbys", "kill_to_event", "handover_to_lead", "handover_to_event", "freeze_to_lead")
+	want = append(want, "kill_to_lead", "kill_to_lead_10_standbys", "kill_to_event",
+		"handover_to_lead", "handover_to_event", "freeze_to_lead")
 	got := figures(t, "election")
 	for _, f := range got {
 		switch wantFloor := strings.Contains(f.Figure, "_to_") && f.Figure != "freeze_to_lead"; {
@@ -77,7 +80,9 @@ func TestBenchElection(t *testing.T) {
 }
 
 func TestBenchListener(t *testing.T) {
-	want := []string{"delivery_1_subscriber", "delivery_10_subscribers", "latency", "subscribe_1000", "probe", "idle_transactions"}
+	want := []string{
+		"delivery_1_subscriber", "delivery_10_subscribers", "latency", "subscribe_1000", "probe", "idle_transactions",
+	}
 	if _, err := os.Stat("/proc/self/schedstat"); err == nil {
 		want = append(want, "idle_server_cpu")
 	}
@@ -113,9 +118,11 @@ func TestBenchEvents(t *testing.T) {
 		switch {
 		case withFloor[f.Figure] != (f.Floor != nil && f.Ratio != nil && *f.Floor > 0 && *f.Ratio > 0):
 			t.Errorf("floor, %v wanted: %+v", withFloor[f.Figure], f)
-		case f.Figure == "idle_leader_transactions" && (f.Max < 0.5 || f.Max > 20): // it pings, and looks at the log each second
+		// It pings, and polls the log each second.
+		case f.Figure == "idle_leader_transactions" && (f.Max < 0.5 || f.Max > 20):
 			t.Errorf("not the transactions of an idle leader: %+v", f)
-		case f.Figure == "latency_50" && f.N != 12, strings.HasPrefix(f.Figure, "end_to_end") && f.N < 10: // as many as were inserted
+		// As many as were inserted.
+		case f.Figure == "latency_50" && f.N != 12, strings.HasPrefix(f.Figure, "end_to_end") && f.N < 10:
 			t.Errorf("not a sample of each event: %+v", f)
 		}
 	}

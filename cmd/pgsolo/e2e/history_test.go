@@ -28,7 +28,8 @@ func (row cronRow) key() string { return row.Job + "/" + inUTC(row.At) }
 // rows returns those of a job up to a time, the earliest one first.
 func (r *replicas) rows(job string, until time.Time) []cronRow {
 	r.t.Helper()
-	rows, err := r.conn.Query(r.t.Context(), `select job, scheduled_at, outcome, attempt, term, cause, coalesce(error, '')
+	rows, err := r.conn.Query(r.t.Context(), `
+		select job, scheduled_at, outcome, attempt, term, cause, coalesce(error, '')
 		from pgsolo.cron_run where job = $1 and scheduled_at <= $2 order by scheduled_at`, job, until)
 	if err != nil {
 		r.t.Fatal(err)
@@ -44,7 +45,8 @@ func (r *replicas) rows(job string, until time.Time) []cronRow {
 func (r *replicas) settled(jobs int) time.Time {
 	r.t.Helper()
 	until := time.Now().Truncate(time.Second)
-	r.has("the end of all runs", `select count(*) filter (where latest >= $1) = $2 and coalesce(bool_and(open is null), false)
+	r.has("the end of all runs", `
+		select count(*) filter (where latest >= $1) = $2 and coalesce(bool_and(open is null), false)
 		from (select job, max(scheduled_at) filter (where cause <> 'manual') as latest,
 			min(scheduled_at) filter (where outcome in ('queued', 'running', 'retrying') and scheduled_at <= $1) as open
 			from pgsolo.cron_run group by job) j`, until, jobs)

@@ -17,5 +17,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beProgram) != "" {
 		os.Exit(command.Run(os.Args[1:], command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 	}
-	os.Exit(privatepg.Main(m, func(ctx context.Context, url string) error { return replica.Migrate(ctx, url, "pgsolo") }))
+	os.Exit(privatepg.Main(m, func(ctx context.Context, url string) error {
+		return replica.Migrate(ctx, url, "pgsolo")
+	}))
 }

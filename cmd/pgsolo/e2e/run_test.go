@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -116,9 +115,10 @@ func TestHTTP(t *testing.T) {
 	if leader.is("/standby") || standby.is("/leader") {
 		t.Error("a replica is both")
 	}
-	told, known := leader.status(), standby.status()
-	if told.Term != 1 || known.Term != 1 || told.Holder == "" || known.Holder != told.Holder || told.Since.IsZero() || told.Election != "main" || told.Build.Go == "" {
-		t.Errorf("status of the leader %+v, of the standby %+v", told, known)
+	own, known := leader.status(), standby.status()
+	if own.Term != 1 || known.Term != 1 || own.Holder == "" || known.Holder != own.Holder || own.Since.IsZero() ||
+		own.Election != "main" || own.Build.Go == "" {
+		t.Errorf("status of the leader %+v, of the standby %+v", own, known)
 	}
 	_, metrics := leader.get("/metrics")
 	mustContain(t, metrics, `leader_election_master_status{name="main"} 1`, "pgsolo_build_info{")
@@ -153,7 +153,9 @@ func TestDatabaseOutOfReach(t *testing.T) {
 		change func(*url.URL)
 		want   string
 	}{
-		"password": {func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "hunter2") }, "password authentication failed"},
+		"password": {
+			func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "hunter2") }, "password authentication failed",
+		},
 		"database": {func(u *url.URL) { u.Path = "/absent" }, `absent\" does not exist`},
 		"schema":   {func(u *url.URL) { u.Path = "/template1" }, "run 'pgsolo migrate'"},
 	} {
@@ -170,49 +172,6 @@ func TestDatabaseOutOfReach(t *testing.T) {
 			mustContain(t, p.log.String(), test.want)
 			if strings.Contains(p.log.String(), "hunter2") || strings.Contains(p.log.String(), "goroutine") {
 				t.Error("the output has the password or a stack")
-			}
-		})
-	}
-}
-
-func TestUsageAndConfiguration(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	write := func(text string) string {
-		path := filepath.Join(t.TempDir(), "config.hcl")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	for name, test := range map[string]struct {
-		args []string
-		code int
-		want []string
-	}{
-		"unknown command":   {[]string{"rnu"}, command.ExitUsage, []string{`did you mean "run"?`}},
-		"unknown flag":      {[]string{"run", "--cofnig", "x"}, command.ExitUsage, []string{"--cofnig", "pgsolo run --help"}},
-		"argument":          {[]string{"run", "x"}, command.ExitUsage, []string{`got "x"`}},
-		"no file":           {[]string{"run", "-c", "absent.hcl"}, command.ExitUsage, []string{"absent.hcl"}},
-		"mistakes":          {[]string{"validate", "-c", write("postgers {\n}\nhandler \"h\" {\n  topic = \"t\"\n  timeout = \"-1s\"\n}\n")}, command.ExitUsage, []string{"Did you mean postgres?", "^^^^^", "exec"}},
-		"nothing to run":    {[]string{"run", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n")}, command.ExitUsage, []string{"nothing to run"}},
-		"address in use":    {[]string{"run", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\nhttp {\n  listen = \"" + taken.Addr().String() + "\"\n}\n" + oneCron)}, command.ExitError, []string{"address already in use"}},
-		"negative demo":     {[]string{"demo", "--for", "-1s"}, command.ExitUsage, []string{"negative"}},
-		"migrate elsewhere": {[]string{"migrate", "-c", write("postgres {\n  url = \"postgres://u@127.0.0.1:1/d\"\n}\n")}, command.ExitError, []string{"refused"}},
-		"version":           {[]string{"version"}, command.ExitDone, []string{"pgsolo "}},
-		"help":              {nil, command.ExitDone, []string{"pgsolo demo"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := start(t, nil, test.args...)
-			if code := p.exit(); code != test.code {
-				t.Errorf("exit code %d, want %d", code, test.code)
-			}
-			mustContain(t, p.log.String(), test.want...)
-			if strings.Contains(p.log.String(), "goroutine ") {
-				t.Errorf("a stack in:\n%s", p.log)
 			}
 		})
 	}
@@ -237,7 +196,8 @@ func TestDemo(t *testing.T) {
 	if code := p.exitWithin(2 * patience); code != command.ExitDone {
 		t.Errorf("exit code %d, want %d", code, command.ExitDone)
 	}
-	mustContain(t, p.log.String(), "leader killed; term 2 leads after", "Summary", " 0 lost", " 0 doubled, 0 missed", " 0 overlaps")
+	mustContain(t, p.log.String(),
+		"leader killed; term 2 leads after", "Summary", " 0 lost", " 0 doubled, 0 missed", " 0 overlaps")
 }
 
 func connect(t *testing.T, url string) *pgx.Conn {

@@ -13,7 +13,8 @@ import (
 func TestLeaderThatFailsLeavesNoStatement(t *testing.T) {
 	for name, test := range map[string]struct {
 		signal syscall.Signal
-		bound  time.Duration // from the failure to the next leader's statements, on a busy machine; the statements take a minute
+		// From the failure to the next leader's statements, on a busy machine; the statements take a minute.
+		bound time.Duration
 	}{
 		"killed":  {syscall.SIGKILL, 15 * time.Second},
 		"frozen":  {syscall.SIGSTOP, 25 * time.Second},
@@ -29,14 +30,15 @@ func testFailureDuringStatements(t *testing.T, signal syscall.Signal, bound time
 	for _, statement := range []string{
 		`create table effect (id bigint, term bigint)`,
 		`create sequence overlapped`,
-		// What is rolled back leaves its mark in sequences: who finds the lock taken works beside another one. It is
+		// What is rolled back leaves its mark in sequences: a statement that finds the lock taken works beside another. It is
 		// free again as soon as the statement has ended, even before its session has.
 		`create function work(what int, term bigint) returns void language plpgsql as $$ begin
 			if not pg_try_advisory_xact_lock(4711, what) then perform nextval('overlapped'); end if;
 			perform nextval(format('began_%s_%s', what, term)::regclass);
 			perform pg_sleep(60);
 		end $$`,
-		`create sequence began_1_1`, `create sequence began_2_1`, `create sequence began_1_2`, `create sequence began_2_2`,
+		`create sequence began_1_1`, `create sequence began_2_1`,
+		`create sequence began_1_2`, `create sequence began_2_2`,
 	} {
 		if _, err := conn.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)

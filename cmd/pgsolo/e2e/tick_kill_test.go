@@ -47,7 +47,12 @@ cron "flaky" { %[1]s
   webhook { url = %[2]q }
 }
 cron "exec" { %[1]s
-  exec { command = ["/bin/sh", "-c", "echo $PGSOLO_SCHEDULED_AT $PGSOLO_ATTEMPT $PGSOLO_TERM $PGSOLO_IDEMPOTENCY_KEY >> %[3]s"] }
+  exec {
+    command = [
+      "/bin/sh", "-c",
+      "echo $PGSOLO_SCHEDULED_AT $PGSOLO_ATTEMPT $PGSOLO_TERM $PGSOLO_IDEMPOTENCY_KEY >> %[3]s",
+    ]
+  }
 }`
 
 // Three replicas, and the leader is killed at any moment of a tick's life, again and again, while jobs of several
@@ -99,7 +104,8 @@ func TestKilledLeadersCron(t *testing.T) {
 				t.Errorf("%d ticks of job %q are %s", n, job, outcome)
 			}
 		}
-		if n := outcomes[job]["interrupted"]; n > kills && job != "flaky" && job != "abandon" { // of which several may run
+		// Of the two, several may run at a time.
+		if n := outcomes[job]["interrupted"]; n > kills && job != "flaky" && job != "abandon" {
 			t.Errorf("%d ticks of job %q were interrupted by %d kills", n, job, kills)
 		}
 	}
@@ -159,7 +165,7 @@ func checkExec(t *testing.T, file string, rows map[string]cronRow, until time.Ti
 		}
 		row := rows[key]
 		if ran[key] || row.Job != "exec" || row.Attempt != number || row.Term != term || !row.At.Equal(when) {
-			t.Errorf("the program was told %q, before as well: %v, and its row is %+v", line, ran[key], row)
+			t.Errorf("the program has written %q, before as well: %v, and its row is %+v", line, ran[key], row)
 		}
 		ran[key] = true
 	}

@@ -67,7 +67,7 @@ func beforeRow(p *pointTest) (ticks map[string]time.Time, unlock func()) {
 	return ticks, unlock
 }
 
-// beforeStart: the leader has written the row, and does not hear of it.
+// beforeStart: the leader has written the row, and gets no answer.
 func beforeStart(p *pointTest) (map[string]time.Time, func()) {
 	ticks, unlock := beforeRow(p)
 	p.leads.freeze()
@@ -96,7 +96,7 @@ func beforeFinish(p *pointTest) (map[string]time.Time, func()) {
 	return ticks, unlock
 }
 
-// afterFinish: the leader has written how a run ended, and does not hear of it.
+// afterFinish: the leader has written how a run ended, and gets no answer.
 func afterFinish(p *pointTest) (map[string]time.Time, func()) {
 	ticks, _ := duringRun(p)
 	unlock := p.lock(`select pg_advisory_xact_lock(hashtext('retry'))`)
@@ -104,7 +104,8 @@ func afterFinish(p *pointTest) (map[string]time.Time, func()) {
 	p.has("a leader that waits", waits)
 	p.leads.freeze()
 	unlock()
-	p.has("the finish", `select outcome = 'ok' from pgsolo.cron_run where job = 'retry' and scheduled_at = $1`, ticks["retry"])
+	p.has("the finish", `select outcome = 'ok' from pgsolo.cron_run where job = 'retry' and scheduled_at = $1`,
+		ticks["retry"])
 	delete(ticks, "abandon")
 	return ticks, func() {}
 }
@@ -136,7 +137,8 @@ func beforeSecondStart(job string) func(*pointTest) (map[string]time.Time, func(
 func inQueue(p *pointTest) (map[string]time.Time, func()) {
 	ticks, _ := duringRun(p)
 	for job := range ticks {
-		p.has("a tick in the queue", `select exists (select from pgsolo.cron_run where job = $1 and outcome = 'queued')`, job)
+		p.has("a tick in the queue",
+			`select exists (select from pgsolo.cron_run where job = $1 and outcome = 'queued')`, job)
 		ticks[job] = ask[time.Time](p.t, p.conn,
 			`select min(scheduled_at) from pgsolo.cron_run where job = $1 and outcome = 'queued'`, job)
 	}

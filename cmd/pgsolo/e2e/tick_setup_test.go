@@ -65,7 +65,8 @@ type pointTest struct {
 // waitToFinish makes the writer of an outcome 'ok' wait while another session has the advisory lock of the job.
 const waitToFinish = `create function finish() returns trigger language plpgsql as
 		$$ begin perform pg_advisory_xact_lock_shared(hashtext(new.job)); return new; end $$;
-	create trigger finish before update on pgsolo.cron_run for each row when (new.outcome = 'ok') execute function finish()`
+	create trigger finish before update on pgsolo.cron_run
+		for each row when (new.outcome = 'ok') execute function finish()`
 
 func setupPoint(t *testing.T, manual bool, lease, drain string) *pointTest {
 	return setupPointAt(t, privatepg.Database(t), manual, lease, drain)

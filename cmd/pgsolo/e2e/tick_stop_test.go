@@ -100,7 +100,8 @@ func TestRestartOfPostgreSQLDuringATick(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.conn = connect(t, p.url)
-		if code := p.leads.exit(); code != command.ExitUnhealthy { // and only then may the runs go on, which have been cut off
+		// Only then may the runs go on, which have been cut off.
+		if code := p.leads.exit(); code != command.ExitUnhealthy {
 			t.Errorf("exit code %d, want %d", code, command.ExitUnhealthy)
 		}
 		p.goOn(ticks, map[string]outcome{"abandon": lost, "retry": repeated})

@@ -27,9 +27,16 @@ func TestValidate(t *testing.T) {
 		code int
 		want []string
 	}{
-		"now":        {nil, command.ExitDone, []string{"is valid: 1 election, 0 topics, 0 handlers, 1 cron job.\n\ncron \"backup\"", " 02:30 CE"}},
-		"an instant": {[]string{"--at", "2026-03-29T00:00:00+01:00"}, command.ExitDone, []string{"  Sun 2026-03-29 03:00 CEST  moved"}},
-		"no instant": {[]string{"--at", "tomorrow"}, command.ExitUsage, []string{`--at "tomorrow"`, "2027-03-27T00:00:00Z"}},
+		"now": {nil, command.ExitDone, []string{
+			"is valid: 1 election, 0 topics, 0 handlers, 1 cron job.\n\ncron \"backup\"", " 02:30 CE",
+		}},
+		"an instant": {
+			[]string{"--at", "2026-03-29T00:00:00+01:00"}, command.ExitDone,
+			[]string{"  Sun 2026-03-29 03:00 CEST  moved"},
+		},
+		"no instant": {
+			[]string{"--at", "tomorrow"}, command.ExitUsage, []string{`--at "tomorrow"`, "2027-03-27T00:00:00Z"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, []string{"TZ=Asia/Tokyo"}, append([]string{"validate", "-c", path}, test.args...)...)

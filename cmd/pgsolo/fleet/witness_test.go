@@ -98,7 +98,8 @@ func TestWitnessCounts(t *testing.T) {
 	})
 	mu.Lock()
 	defer mu.Unlock()
-	if len(problems) != 2 || problems[0] != "term 1 works while term 2 has begun" || !strings.HasPrefix(problems[1], "term: ") {
+	const late = "term 1 works while term 2 has begun"
+	if len(problems) != 2 || problems[0] != late || !strings.HasPrefix(problems[1], "term: ") {
 		t.Errorf("problems: %q", problems)
 	}
 }

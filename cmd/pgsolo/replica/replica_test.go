@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 // setup runs a replica until the test ends.
 func setup(t *testing.T, url, src string) *Replica {
 	t.Helper()
-	of, err := config.Parse("config.hcl", []byte(src), func(name string) (string, bool) { return url, name == "DATABASE_URL" })
+	env := func(name string) (string, bool) { return url, name == "DATABASE_URL" }
+	of, err := config.Parse("config.hcl", []byte(src), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,8 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.ConstraintName != "event_topic_known" {
 		t.Errorf("an event of an unknown topic: %v", err)
 	}
-	const two = `insert into pgsolo.event (topic, payload) values ('orders', '{"status": "open"}'), ('orders', '{"status": "paid"}')`
+	const two = `insert into pgsolo.event (topic, payload)
+		values ('orders', '{"status": "open"}'), ('orders', '{"status": "paid"}')`
 	if _, err := conn.Exec(t.Context(), two); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +123,7 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 			strings.Contains(metrics, `pgsolo_handler_duration_seconds_count{handler="h"} 1`)
 	})
 	if metrics := scrape(t, a); !strings.Contains(metrics, `pgsolo_listener_subscriptions{name="main"} 0`) {
-		t.Error("somebody listens, although notify is false")
+		t.Error("a channel is listened to, although notify is false")
 	}
 	eventually(t, "the end of the retention", func() bool {
 		var kept int
