@@ -100,16 +100,16 @@ func TestTimesLeaveRoomForTheProgramsOwn(t *testing.T) {
 	}
 }
 
-// forcedEnd reads, from the source of package main, how long after the drain the program ends by force.
+// forcedEnd reads, from its source, how long after the drain the program ends by force.
 func forcedEnd(t *testing.T) time.Duration {
 	t.Helper()
-	source, err := os.ReadFile("../cmd/pgsolo/serve.go")
+	source, err := os.ReadFile("../cmd/pgsolo/command/signals.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := regexp.MustCompile(`const forcedEnd = (\d+) \* time\.Second`).FindSubmatch(source)
 	if found == nil {
-		t.Fatal("serve.go has no constant forcedEnd in seconds")
+		t.Fatal("signals.go has no constant forcedEnd in seconds")
 	}
 	after, err := time.ParseDuration(string(found[1]) + "s")
 	if err != nil {

@@ -50,12 +50,7 @@ func (e *events) measureBacklog(ctx context.Context) error {
 	if peak, ok := memory(os.Getpid(), "VmHWM"); ok {
 		figures = append(figures, newFigure("backlog_memory", "MB", []float64{peak}, nil, atMost("max", 100)))
 	}
-	for _, f := range figures {
-		if err := e.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.report(figures...)
 }
 
 func (e *events) perSecond(took time.Duration) float64 {
@@ -123,12 +118,13 @@ func eachRow(rows pgx.Rows, last *int64, do func(payload []byte) error) error {
 		created          time.Time
 		due              *time.Time
 	)
-	_, err := pgx.ForEachRow(rows, []any{last, &topic, &key, &payload, &headers, &created, &due}, func() error { return do(payload) })
+	columns := []any{last, &topic, &key, &payload, &headers, &created, &due}
+	_, err := pgx.ForEachRow(rows, columns, func() error { return do(payload) })
 	return err
 }
 
-// workOff has new handlers, which do nothing, handle all events. It returns how long it took until the last of them was through,
-// and how often memory was allocated meanwhile.
+// workOff has new handlers, which do nothing, handle all events. It returns how long it took until the last of them was
+// through, and how often memory was allocated meanwhile.
 func (e *events) workOff(ctx context.Context, handlers int) (took time.Duration, mallocs uint64, err error) {
 	if _, err := e.own.Exec(ctx, `truncate pgsolo.cursor`); err != nil {
 		return 0, 0, fmt.Errorf("forget the handlers: %w", err)
@@ -139,12 +135,13 @@ func (e *events) workOff(ctx context.Context, handlers int) (took time.Duration,
 	list := make([]eventlog.Handler, handlers)
 	for i := range list {
 		var n int // a handler has one worker
-		list[i] = eventlog.Handler{Name: fmt.Sprint("backlog_", i+1), Topic: eventsTopic, Handle: func(context.Context, eventlog.Event) error {
+		handle := func(context.Context, eventlog.Event) error {
 			if n++; n == e.sizes.events && left.Add(-1) == 0 {
 				close(through)
 			}
 			return nil
-		}}
+		}
+		list[i] = eventlog.Handler{Name: fmt.Sprint("backlog_", i+1), Topic: eventsTopic, Handle: handle}
 	}
 	l, err := e.newLeader(ctx, work{group: eventsGroup, handlers: list})
 	if err != nil {
@@ -166,7 +163,7 @@ func (e *events) workOff(ctx context.Context, handlers int) (took time.Duration,
 }
 
 // within waits for the end of the backlog, for far longer than it should take.
-func (e *events) within(ctx context.Context, through <-chan struct{}, l *leading) error {
+func (e *events) within(ctx context.Context, through <-chan struct{}, l *leader) error {
 	limit := patience + time.Duration(e.sizes.events)*100*time.Microsecond
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()

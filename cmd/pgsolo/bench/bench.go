@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
 // Bench is one set of figures, and one sub-command of `pgsolo bench`.
@@ -47,8 +48,7 @@ func All() []Bench {
 
 // Options of Run. Those without a default are required.
 type Options struct {
-	URL     string                                      // of a server to use; default: a private one
-	Migrate func(ctx context.Context, url string) error // makes the tables in the bench's database
+	URL string // of a server to use; default: a private one
 
 	N     int  // samples of the main figures; default 100, and 5 if Quick
 	Quick bool // a few seconds rather than a minute or two
@@ -123,7 +123,6 @@ type run struct {
 	options  Options
 	sizes    sizes
 	progress *progress
-	program  string    // this one's file
 	url      string    // of the bench's own database
 	own      *pgx.Conn // to it
 	admin    *pgx.Conn // to another database of the same server, so that it adds nothing to what is counted
@@ -133,9 +132,6 @@ type run struct {
 // Run measures, until it is done or ctx ends, and leaves nothing behind.
 func (b Bench) Run(ctx context.Context, options Options) (err error) {
 	r := &run{options: options, sizes: options.sizes(), progress: &progress{out: options.Progress, live: options.Live}}
-	if r.program, err = os.Executable(); err != nil {
-		return fmt.Errorf("find own program: %w", err)
-	}
 	db, err := openDatabase(ctx, options, r.progress)
 	defer func() {
 		if ctx.Err() != nil {
@@ -159,7 +155,7 @@ func (b Bench) Run(ctx context.Context, options Options) (err error) {
 }
 
 func (r *run) connect(ctx context.Context, db *database) error {
-	if err := r.options.Migrate(ctx, db.url); err != nil {
+	if err := replica.Migrate(ctx, db.url, "pgsolo"); err != nil {
 		return err
 	}
 	r.url, r.admin = db.url, db.admin
@@ -174,14 +170,19 @@ func (r *run) connect(ctx context.Context, db *database) error {
 
 func (r *run) disconnect(ctx context.Context) { _ = r.own.Close(ctx) }
 
-// report takes a figure that is known.
-func (r *run) report(f Figure) error {
-	r.figures = append(r.figures, f)
+// report takes figures that are known.
+func (r *run) report(figures ...Figure) error {
+	r.figures = append(r.figures, figures...)
 	if !r.options.JSON {
 		return nil
 	}
 	r.progress.clear()
-	return writeJSON(r.options.Out, f)
+	for _, f := range figures {
+		if err := writeJSON(r.options.Out, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // conclude shows the table, and judges.

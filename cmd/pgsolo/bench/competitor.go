@@ -13,8 +13,8 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-// Competitor is what a process of the bench does that only competes: an elector with nothing around it, or the floor, which is
-// a session in pg_advisory_lock. It writes one line, with the time, when it leads.
+// Competitor is what a process of the bench does that only competes: an elector with nothing around it, or the floor,
+// which is a session in pg_advisory_lock. It writes one line, with the time, when it leads.
 type Competitor struct {
 	URL   string
 	Floor bool

@@ -98,7 +98,7 @@ func doNothing(int) cron.TickFunc {
 }
 
 // newCronLeader is a leader that has taken over the jobs, and waits for the next ticks of all. The caller closes it.
-func (c *crons) newCronLeader(ctx context.Context, list []cron.Job) (*leading, error) {
+func (c *crons) newCronLeader(ctx context.Context, list []cron.Job) (*leader, error) {
 	l, err := c.newLeader(ctx, work{crons: list})
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (c *crons) newCronLeader(ctx context.Context, list []cron.Job) (*leading, e
 }
 
 // leadNext begins the next term.
-func (c *crons) leadNext(ctx context.Context, l *leading) {
+func (c *crons) leadNext(ctx context.Context, l *leader) {
 	c.term++
 	l.lead(ctx, c.term)
 }

@@ -48,7 +48,8 @@ func TestLoneTicksAreComplete(t *testing.T) {
 	} {
 		ticks := &loneTicks{from: from}
 		for _, s := range test.seconds {
-			if err := ticks.start(context.Background(), cron.Tick{ScheduledAt: from.Add(time.Duration(s) * time.Second)}); err != nil {
+			at := from.Add(time.Duration(s) * time.Second)
+			if err := ticks.start(context.Background(), cron.Tick{ScheduledAt: at}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -73,7 +73,8 @@ func (c *crons) measureBurst(ctx context.Context) (err error) {
 		if err := c.writeAtOnce(ctx, names, &figures); err != nil {
 			return fmt.Errorf("%s: floor: %w", figure, err)
 		}
-		// As autovacuum does between bursts, when no run is open: a plan for a table like that would not do for the burst.
+		// As autovacuum does between bursts, when no run is open: a plan for a table like that would not do for the
+		// burst.
 		if _, err := c.own.Exec(ctx, `analyze pgsolo.cron_run`); err != nil {
 			return fmt.Errorf("%s: analyze: %w", figure, err)
 		}
@@ -81,22 +82,18 @@ func (c *crons) measureBurst(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", figure, err)
 		}
 	}
-	for _, f := range []Figure{
+	return c.report(
 		newFigure(figure, "ms", figures.late, figures.inserts, atMost("p99", 250)),
 		newFigure(figure+"_last", "ms", figures.last, figures.inserts),
 		newFigure(figure+"_written", "ms", figures.written, figures.updates),
-	} {
-		if err := c.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	)
 }
 
 // writeAtOnce is the floor: the same rows, in two commits.
 func (c *crons) writeAtOnce(ctx context.Context, names []string, figures *burstFigures) error {
 	const (
-		insertRuns = `insert into bench_cron_run (job, scheduled_at, term) select job, $2, $3 from unnest($1::text[]) job`
+		insertRuns = `insert into bench_cron_run (job, scheduled_at, term)
+			select job, $2, $3 from unnest($1::text[]) job`
 		finishRuns = `update bench_cron_run set outcome = 'ok', finished_at = clock_timestamp() where scheduled_at = $1`
 	)
 	began := time.Now()
@@ -112,11 +109,13 @@ func (c *crons) writeAtOnce(ctx context.Context, names []string, figures *burstF
 	return nil
 }
 
-// follow measures the next burst, and says what is wrong if it is not complete. Nothing looks at the server before the last start.
-func (c *crons) follow(ctx context.Context, l *leading, b *cronBurst, figures *burstFigures) error {
+// follow measures the next burst, and says what is wrong if it is not complete. Nothing looks at the server before the
+// last start.
+func (c *crons) follow(ctx context.Context, l *leader, b *cronBurst, figures *burstFigures) error {
 	const (
 		selectUnfinished = `select exists (select from pgsolo.cron_run where outcome = 'running')`
-		countRuns        = `select count(*), count(*) filter (where outcome = 'ok') from pgsolo.cron_run where scheduled_at = $1`
+		countRuns        = `select count(*), count(*) filter (where outcome = 'ok')
+			from pgsolo.cron_run where scheduled_at = $1`
 	)
 	at, n := nextOf(c.sizes.cronEvery), c.sizes.crons
 	b.await(at, n)
@@ -145,8 +144,9 @@ func (c *crons) follow(ctx context.Context, l *leading, b *cronBurst, figures *b
 		return fmt.Errorf("count runs: %w", err)
 	}
 	if started, twice := b.count(); started != n || twice > 0 || rows != n || ok != n {
-		return fmt.Errorf("of %d jobs %d have started, %d of them twice; there are %d rows, %d of them of runs that ended well",
-			n, started, twice, rows, ok)
+		const incomplete = "of %d jobs %d have started, %d of them twice;" +
+			" there are %d rows, %d of them of runs that ended well"
+		return fmt.Errorf(incomplete, n, started, twice, rows, ok)
 	}
 	late := milliseconds(b.late)
 	figures.late = append(figures.late, late...)

@@ -29,13 +29,11 @@ func (c *crons) measureIdle(ctx context.Context) error {
 		shares = append(shares, s)
 	}
 	one, many := shares[0], shares[1]
-	if err := c.report(newFigure(figure, "%", []float64{many.client}, nonzero(one.client), atMost("max", 1))); err != nil {
-		return err
+	figures := []Figure{newFigure(figure, "%", []float64{many.client}, nonzero(one.client), atMost("max", 1))}
+	if many.known {
+		figures = append(figures, newFigure(figure+"_server", "%", []float64{many.server}, nonzero(one.server)))
 	}
-	if !many.known {
-		return nil
-	}
-	return c.report(newFigure(figure+"_server", "%", []float64{many.server}, nonzero(one.server)))
+	return c.report(figures...)
 }
 
 // nonzero is a floor of one sample, or none if it was too little to be seen.

@@ -34,7 +34,8 @@ func (t *loneTicks) start(_ context.Context, tick cron.Tick) error {
 	return nil
 }
 
-// samples returns at least n, when they are there. A tick that is missing would have been the latest of all: it voids them.
+// samples returns at least n, when they are there. A tick that is missing would have been the latest of all: it voids
+// them.
 func (t *loneTicks) samples(n int) ([]time.Duration, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,17 +87,12 @@ func (c *crons) measureLone(ctx context.Context) (err error) {
 func (c *crons) reportLone(late, timers, inserts []float64) error {
 	p99 := func(samples []float64) float64 { return quantile(slices.Sorted(slices.Values(samples)), 0.99) }
 	beyond := max(0, p99(late)-p99(timers))
-	for _, f := range []Figure{
+	return c.report(
 		newFigure("cron_timer", "ms", timers, nil),
 		newFigure("cron_lone", "ms", late, inserts),
 		newFigure("cron_lone_p99", "ms", []float64{p99(late)}, []float64{p99(inserts)}),
 		newFigure("cron_lone_beyond", "ms", []float64{beyond}, nil, atMost("max", 5)),
-	} {
-		if err := c.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	)
 }
 
 // timerError returns how late a timer for that instant is.
@@ -111,8 +107,8 @@ func timerError(ctx context.Context, at time.Time) (time.Duration, error) {
 	}
 }
 
-// timedInsert returns how long after that instant a row of it is committed. Its context is none that could end, for which pgx would
-// have to watch.
+// timedInsert returns how long after that instant a row of it is committed. Its context is none that could end, for
+// which pgx would have to watch.
 func (c *crons) timedInsert(ctx context.Context, at time.Time) (time.Duration, error) {
 	const insertRun = `insert into bench_cron_run (job, scheduled_at, term) values ('lone', $1, $2)`
 	if _, err := timerError(ctx, at); err != nil {

@@ -87,9 +87,11 @@ func (c *crons) readJobs(ctx context.Context) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// takeOver returns how long a new leader takes to the first start. Before it begins, a tick has passed that the last one has not
-// started.
-func (c *crons) takeOver(ctx context.Context, list []cron.Job, started <-chan time.Time) (took time.Duration, err error) {
+// takeOver returns how long a new leader takes to the first start. Before it begins, a tick has passed that the last
+// one has not started.
+func (c *crons) takeOver(
+	ctx context.Context, list []cron.Job, started <-chan time.Time,
+) (took time.Duration, err error) {
 	l, err := c.newLeader(ctx, work{crons: list})
 	if err != nil {
 		return 0, err

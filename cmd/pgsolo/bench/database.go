@@ -25,8 +25,8 @@ type database struct {
 	server *privatepg.Server // nil where the server was given
 }
 
-// serverSettings of the private server: commits are flushed to disk as in production, and nothing happens by itself that would be
-// taken for the work of a standby.
+// serverSettings of the private server: commits are flushed to disk as in production, and nothing happens by itself
+// that would be taken for the work of a standby.
 func serverSettings() map[string]string {
 	return map[string]string{
 		"fsync": "on", "full_page_writes": "on",
@@ -35,12 +35,14 @@ func serverSettings() map[string]string {
 	}
 }
 
-// openDatabase makes a database on the server that was given, or on a private one. The caller closes it, also after an error.
+// openDatabase makes a database on the server that was given, or on a private one. The caller closes it, also after an
+// error.
 func openDatabase(ctx context.Context, options Options, p *progress) (d *database, err error) {
 	d = &database{url: options.URL, name: "pgsolo_bench_" + strings.ToLower(rand.Text()[:10])}
 	if d.url == "" {
 		p.say("Starting PostgreSQL …")
-		if d.server, err = privatepg.Start(ctx, privatepg.Options{Progress: options.Progress, Settings: serverSettings()}); err != nil {
+		private := privatepg.Options{Progress: options.Progress, Settings: serverSettings()}
+		if d.server, err = privatepg.Start(ctx, private); err != nil {
 			return d, err
 		}
 		d.url = d.server.URL("postgres")
@@ -78,7 +80,7 @@ func withDatabase(server, name string) (string, error) {
 // How long the database may take to be dropped.
 const dropWait = 20 * time.Second
 
-// close drops the database, whoever is connected to it, and stops a private server.
+// close drops the database and ends all sessions on it, or stops a private server.
 func (d *database) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, dropWait)
 	defer cancel()

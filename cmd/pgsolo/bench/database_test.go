@@ -25,7 +25,8 @@ func TestDatabaseIsDroppedAfterAnInterruption(t *testing.T) {
 	}
 	defer conn.Close(t.Context())
 	var there bool
-	if err := conn.QueryRow(t.Context(), `select exists (select from pg_database where datname = $1)`, d.name).Scan(&there); err != nil || there {
+	const isThere = `select exists (select from pg_database where datname = $1)`
+	if err := conn.QueryRow(t.Context(), isThere, d.name).Scan(&there); err != nil || there {
 		t.Errorf("the database is there: %v, %v", there, err)
 	}
 }

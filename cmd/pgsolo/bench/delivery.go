@@ -84,7 +84,9 @@ func (v *rivals) subscriber(channel string) (receive, error) {
 
 // limited ends what waits if it takes too long. The caller calls what it returns when it does not.
 func (v *rivals) limited() (stop func() bool) {
-	return time.AfterFunc(patience, func() { v.cancel(fmt.Errorf("notifications have not arrived within %s", patience)) }).Stop
+	return time.AfterFunc(patience, func() {
+		v.cancel(fmt.Errorf("notifications have not arrived within %s", patience))
+	}).Stop
 }
 
 // complaint is the reason for which waits were ended, if they were.
@@ -95,7 +97,7 @@ func (v *rivals) complaint(err error) error {
 	return err
 }
 
-// deliver sends one sample's notifications, and returns how many of them everybody has received per second.
+// deliver sends one sample's notifications, and returns how many of them all receivers have had per second.
 func (v *rivals) deliver(channel string, receivers ...receive) (perSecond float64, err error) {
 	const sendBurst = `select pg_notify($1, n::text || repeat('x', 64)) from generate_series(1, $2) n`
 	defer v.limited()()
@@ -148,10 +150,11 @@ func (r *run) measureDelivery(ctx context.Context) (err error) {
 			rates[channel] = append(rates[channel], rate)
 		}
 	}
-	if err := r.report(newFigure("delivery_1_subscriber", "1/s", rates["one"], rates[bareChannel], atLeast("ratio", 0.8))); err != nil {
-		return err
-	}
-	return r.report(newFigure("delivery_10_subscribers", "1/s", rates["ten"], rates[bareChannel], atLeast("ratio", 0.8)))
+	floor, goal := rates[bareChannel], atLeast("ratio", 0.8)
+	return r.report(
+		newFigure("delivery_1_subscriber", "1/s", rates["one"], floor, goal),
+		newFigure("delivery_10_subscribers", "1/s", rates["ten"], floor, goal),
+	)
 }
 
 // pass sends one notification, and returns how long it took to arrive.

@@ -42,92 +42,99 @@ func measureElection(ctx context.Context, r *run) error {
 	}
 	defer floor.close()
 
+	many := 1 + r.sizes.standbys
+	manyName := fmt.Sprintf("kill_to_lead_%d_standbys", r.sizes.standbys)
 	kill := []limit{atMost("ratio", 2), atMost("p99", 25)}
-	many := fmt.Sprintf("kill_to_lead_%d_standbys", r.sizes.standbys)
-	if err := r.measureRing(ctx, "kill_to_lead", 3, r.sizes.main, syscall.SIGKILL, floor, kill...); err != nil {
-		return err
-	}
-	if err := r.measureRing(ctx, many, 1+r.sizes.standbys, r.sizes.main, syscall.SIGKILL, floor, kill...); err != nil {
-		return err
-	}
-	if err := r.measureProgram(ctx, "kill_to_event", syscall.SIGKILL, floor, atMost("median", 20)); err != nil {
-		return err
-	}
-	if err := r.measureRing(ctx, "handover_to_lead", 3, r.sizes.others, syscall.SIGTERM, floor, atMost("median", 10)); err != nil {
-		return err
-	}
-	if err := r.measureProgram(ctx, "handover_to_event", syscall.SIGTERM, floor, atMost("median", 20)); err != nil {
-		return err
+	handover, event := []limit{atMost("median", 10)}, []limit{atMost("median", 20)}
+	for _, figure := range []struct {
+		competitors int // 0: replicas of the whole program
+		takeovers
+	}{
+		{3, takeovers{"kill_to_lead", r.sizes.main, syscall.SIGKILL, floor, kill}},
+		{many, takeovers{manyName, r.sizes.main, syscall.SIGKILL, floor, kill}},
+		{0, takeovers{"kill_to_event", r.sizes.others, syscall.SIGKILL, floor, event}},
+		{3, takeovers{"handover_to_lead", r.sizes.others, syscall.SIGTERM, floor, handover}},
+		{0, takeovers{"handover_to_event", r.sizes.others, syscall.SIGTERM, floor, event}},
+	} {
+		measure := r.measureProgram
+		if n := figure.competitors; n > 0 {
+			measure = func(ctx context.Context, of takeovers) error { return r.measureCompetitors(ctx, n, of) }
+		}
+		if err := measure(ctx, figure.takeovers); err != nil {
+			return err
+		}
 	}
 	return r.measureFreeze(ctx)
 }
 
-// deposer is a set of replicas whose leader can be ended; it says how long it took until the next one did what is measured.
-type deposer interface {
-	depose(ctx context.Context, signal os.Signal) (time.Duration, error)
+// takeovers are the samples of one figure.
+type takeovers struct {
+	figure string
+	n      int
+	signal os.Signal    // which ends each leader
+	floor  *competitors // nil: there is none
+	goal   []limit
 }
 
-// alternate takes n samples of the floor, if there is one, and of ours, in turn.
-func (r *run) alternate(ctx context.Context, figure string, n int, signal os.Signal, floor *ring, ours deposer) (floors, samples []time.Duration, err error) {
-	for i := range n {
-		r.progress.step(figure, i+1, n)
-		if floor != nil {
-			took, err := floor.depose(ctx, signal)
+// contenders are replicas whose leader can be ended; takeOver does, and returns how long it took until the next one did
+// what is measured.
+type contenders interface {
+	takeOver(ctx context.Context, signal os.Signal) (time.Duration, error)
+}
+
+// measureTakeovers has samples of the floor, if there is one, and of ours, in turn.
+func (r *run) measureTakeovers(ctx context.Context, of takeovers, ours contenders) error {
+	var floors, samples []time.Duration
+	for i := range of.n {
+		r.progress.step(of.figure, i+1, of.n)
+		if of.floor != nil {
+			took, err := of.floor.takeOver(ctx, of.signal)
 			if err != nil {
-				return nil, nil, fmt.Errorf("%s: floor: %w", figure, err)
+				return fmt.Errorf("%s: floor: %w", of.figure, err)
 			}
 			floors = append(floors, took)
 		}
-		took, err := ours.depose(ctx, signal)
+		took, err := ours.takeOver(ctx, of.signal)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", figure, err)
+			return fmt.Errorf("%s: %w", of.figure, err)
 		}
 		samples = append(samples, took)
 	}
-	return floors, samples, nil
+	return r.report(newFigure(of.figure, "ms", milliseconds(samples), milliseconds(floors), of.goal...))
 }
 
-// measureRing measures processes that only compete.
-func (r *run) measureRing(ctx context.Context, figure string, members, n int, signal os.Signal, floor *ring, goal ...limit) error {
-	ours, err := r.newRing(ctx, members, shortPause)
+// measureCompetitors measures processes that do nothing but compete.
+func (r *run) measureCompetitors(ctx context.Context, members int, of takeovers) error {
+	ours, err := r.newCompetitors(ctx, members, shortPause)
 	if err != nil {
-		return fmt.Errorf("%s: %w", figure, err)
+		return fmt.Errorf("%s: %w", of.figure, err)
 	}
 	defer ours.close()
-	floors, samples, err := r.alternate(ctx, figure, n, signal, floor, ours)
-	if err != nil {
-		return err
-	}
-	return r.report(newFigure(figure, "ms", milliseconds(samples), milliseconds(floors), goal...))
+	return r.measureTakeovers(ctx, of, ours)
 }
 
 // measureProgram measures replicas of the whole program.
-func (r *run) measureProgram(ctx context.Context, figure string, signal os.Signal, floor *ring, goal ...limit) error {
+func (r *run) measureProgram(ctx context.Context, of takeovers) error {
 	ours, err := r.newReplicas(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", figure, err)
+		return fmt.Errorf("%s: %w", of.figure, err)
 	}
 	defer ours.close()
-	floors, samples, err := r.alternate(ctx, figure, r.sizes.others, signal, floor, ours)
-	if err != nil {
-		return err
-	}
-	return r.report(newFigure(figure, "ms", milliseconds(samples), milliseconds(floors), goal...))
+	return r.measureTakeovers(ctx, of, ours)
 }
 
-// measureFreeze has no floor: the server lets nobody in before the lease is over. The last ping may have been just before the
-// leader froze.
+// measureFreeze has no floor: the server gives the lock to no other session before the lease is over. The last ping may
+// have been just before the leader froze.
 func (r *run) measureFreeze(ctx context.Context) error {
-	const figure, ping = "freeze_to_lead", freezeLease / 5
-	ours, err := r.newRing(ctx, 3, ping, "--lease", freezeLease.String())
+	const (
+		figure, ping = "freeze_to_lead", freezeLease / 5
+		most         = freezeLease + ping + 100*time.Millisecond
+	)
+	ours, err := r.newCompetitors(ctx, 3, ping, "--lease", freezeLease.String())
 	if err != nil {
 		return fmt.Errorf("%s: %w", figure, err)
 	}
 	defer ours.close()
-	_, samples, err := r.alternate(ctx, figure, r.sizes.freezes, syscall.SIGSTOP, nil, ours)
-	if err != nil {
-		return err
-	}
-	most := freezeLease + ping + 100*time.Millisecond
-	return r.report(newFigure(figure, "ms", milliseconds(samples), nil, atMost("max", float64(most.Milliseconds()))))
+	goal := []limit{atMost("max", float64(most.Milliseconds()))}
+	return r.measureTakeovers(ctx, takeovers{figure, r.sizes.freezes, syscall.SIGSTOP, nil, goal}, ours)
 }

@@ -46,10 +46,12 @@ With -n 100 there are 5 turns of the backlog and of the inserts, and 600 samples
 const (
 	eventsTopic = "bench"
 
-	// eventsGroup is also the election in replica.hcl: the bell that its leader has left armed when it was killed is this one's.
+	// eventsGroup is also the election in replica.hcl: the bell that its leader has left armed when it was killed is
+	// this one's.
 	eventsGroup = "bench"
 
-	// eventsTerm is before the first term of the bench's own leaders. It is later than any that the program leads there.
+	// eventsTerm is before the first term of the bench's own leaders. It is later than any that the program leads
+	// there.
 	eventsTerm = 1000
 )
 
@@ -88,7 +90,7 @@ const makeFloorTables = `create sequence bench_id_seq as bigint cache 1;
 		set default case when pg_current_xact_id() is not null then nextval('bench_id_seq') end;
 	create table bench_cursor (handler text primary key, done bigint not null)`
 
-// clearLog empties the log and the floor's, and forgets the handlers. Nobody reads meanwhile.
+// clearLog empties the log and the floor's, and forgets the handlers. No leader reads meanwhile.
 func (e *events) clearLog(ctx context.Context) error {
 	const truncateLog = `truncate pgsolo.event, pgsolo.cursor, pgsolo.delivery, bench_event`
 	if _, err := e.own.Exec(ctx, truncateLog); err != nil {
@@ -97,8 +99,8 @@ func (e *events) clearLog(ctx context.Context) error {
 	return nil
 }
 
-// stopwatch times events from producers to whoever receives them, in this process. The payload of each is the time at which it was
-// sent, as a number.
+// stopwatch times events from producers to their receiver, in this process. The payload of each is the time at
+// which it was sent, as a number.
 type stopwatch struct {
 	epoch time.Time
 

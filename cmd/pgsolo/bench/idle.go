@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// idleProbe is the interval of the probes while an idle listener is watched: the default would take a minute for a few of them.
+	// idleProbe is the interval of the probes while an idle listener is watched: the default would take a minute for a
+	// few of them.
 	idleProbe = 250 * time.Millisecond
 
 	// idleWatch is how long the processes' time is counted in each phase.
@@ -84,8 +85,8 @@ func (r *run) listenerSession(ctx context.Context) (pid int, statement string, e
 	return pid, statement, err
 }
 
-// watchIdle adds what one phase costs. The server counts transactions late and in leaps, so it is looked at from one leap to
-// another; nothing looks while the processes' time is counted.
+// watchIdle adds what one phase costs. The server counts transactions late and in leaps, so it is looked at from one
+// leap to another; nothing looks while the processes' time is counted.
 func (r *run) watchIdle(ctx context.Context, pid int, costs []idleCost) ([]idleCost, error) {
 	first, err := r.awaitLeap(ctx)
 	if err != nil {
@@ -122,7 +123,8 @@ func (r *run) awaitLeap(ctx context.Context) (now cost, err error) {
 	})
 }
 
-// measureProbe runs the listener's own statement, once the listener has ended, on connections that listen on its private channel too.
+// measureProbe runs the listener's own statement, once the listener has ended, on connections that listen on its
+// private channel too.
 func (r *run) measureProbe(ctx context.Context, statement string, channels []string) error {
 	const figure = "probe"
 	parts := strings.SplitN(statement, `"`, 3)
@@ -163,17 +165,14 @@ func (r *run) reportIdle(one, many []idleCost) error {
 	transactions := func(c idleCost) float64 { return c.transactions }
 	server := func(c idleCost) float64 { return float64(c.server.Microseconds()) / 1000 }
 	client := func(c idleCost) float64 { return float64(c.client.Microseconds()) / 1000 }
-	figures := []Figure{newFigure("idle_transactions", "1/s", each(many, transactions), each(one, transactions), atMost("ratio", 1.1))}
+	figures := []Figure{
+		newFigure("idle_transactions", "1/s", each(many, transactions), each(one, transactions), atMost("ratio", 1.1)),
+	}
 	if one[0].server > 0 {
 		figures = append(figures, newFigure("idle_server_cpu", "ms", each(many, server), each(one, server)))
 	}
 	figures = append(figures, newFigure("idle_client_cpu", "ms", each(many, client), each(one, client)))
-	for _, f := range figures {
-		if err := r.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.report(figures...)
 }
 
 // ownTime is the processor time of this process.
@@ -185,8 +184,8 @@ func ownTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// processTime is the processor time of a server's process, where the system tells it to the nanosecond and it is this machine's:
-// its title has the name of the bench's database.
+// processTime is the processor time of a server's process, where the system tells it to the nanosecond and it is this
+// machine's: its title has the name of the bench's database.
 func (r *run) processTime(pid int) time.Duration {
 	title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil || !strings.Contains(string(title), r.own.Config().Database) {

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// measureIdleLeader counts what the whole program does as the leader while nothing happens. Sessions of its start that have had
-// nothing to do since are counted by the server up to ten seconds late, so it is left alone for longer than that, unless in a hurry.
+// measureIdleLeader counts what the whole program does as the leader while nothing happens. Sessions of its start that
+// have had nothing to do since are counted by the server up to ten seconds late, so it is left alone for longer than
+// that, unless in a hurry.
 func (r *run) measureIdleLeader(ctx context.Context) error {
 	const figure = "idle_leader_transactions"
 	r.progress.step(figure, 1, 1)
-	w, err := newWitness()
+	alone, err := r.noReplicas()
 	if err != nil {
-		return fmt.Errorf("start witness: %w", err)
+		return err
 	}
-	alone := &replicas{group: group{run: r, pause: shortPause}, witness: w}
 	defer alone.close()
 	if err := alone.join(); err != nil {
 		return fmt.Errorf("%s: %w", figure, err)
@@ -28,14 +28,14 @@ func (r *run) measureIdleLeader(ctx context.Context) error {
 	}
 	first, err := r.awaitLeap(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", figure, alone.complaint(err))
+		return fmt.Errorf("%s: %w", figure, alone.withOutput(err))
 	}
 	if err := elapse(ctx, r.sizes.watch); err != nil {
 		return err
 	}
 	last, err := r.awaitLeap(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", figure, alone.complaint(err))
+		return fmt.Errorf("%s: %w", figure, alone.withOutput(err))
 	}
 	rate := float64(last.transactions-first.transactions) / last.at.Sub(first.at).Seconds()
 	return r.report(newFigure(figure, "1/s", []float64{rate}, nil, atMost("max", 5)))

@@ -88,7 +88,8 @@ func (l *listening) close() error {
 		return err
 	}
 	if stats.Reconnects > 0 || stats.Dropped > 0 {
-		return fmt.Errorf("the listener lost its session %d times and dropped %d messages", stats.Reconnects, stats.Dropped)
+		return fmt.Errorf("the listener lost its session %d times and dropped %d messages",
+			stats.Reconnects, stats.Dropped)
 	}
 	return nil
 }

@@ -55,7 +55,9 @@ type inserted struct {
 }
 
 // insert inserts single rows as fast as it goes, on all connections, for that long.
-func (all producers) insert(ctx context.Context, statement string, w *stopwatch, duration time.Duration) (done inserted, err error) {
+func (all producers) insert(
+	ctx context.Context, statement string, w *stopwatch, duration time.Duration,
+) (done inserted, err error) {
 	var (
 		group errgroup.Group
 		rows  = make([]int, len(all))
@@ -88,8 +90,8 @@ func (all producers) insert(ctx context.Context, statement string, w *stopwatch,
 // insertFigures are what a number of producers, and those who wait for their events, see.
 type insertFigures struct{ floors, rates, endToEnd, catchUp []float64 }
 
-// measureInserts has the producers insert into the log, and into the floor's table, in turn. The same leader runs all the time;
-// before each turn it is idle. Which one comes first changes with each round.
+// measureInserts has the producers insert into the log, and into the floor's table, in turn. The same leader runs all
+// the time; before each turn it is idle. Which one comes first changes with each round.
 func (e *events) measureInserts(ctx context.Context, connections int) (err error) {
 	figure := fmt.Sprintf("insert_%d_connections", connections)
 	if err := e.clearLog(ctx); err != nil {
@@ -148,22 +150,17 @@ func (e *events) measureInserts(ctx context.Context, connections int) (err error
 	return e.reportInserts(connections, figures)
 }
 
-// reportInserts judges the end to end at few connections alone: with many, what is first in the way is the server's own queue of
-// commits.
+// reportInserts judges the end to end at few connections alone: with many, what is first in the way is the server's own
+// queue of commits.
 func (e *events) reportInserts(connections int, of insertFigures) error {
 	var goal []limit
 	if connections == 4 {
 		goal = []limit{atMost("p99", 25)}
 	}
 	named := func(what string) string { return fmt.Sprintf("%s_%d_connections", what, connections) }
-	for _, f := range []Figure{
+	return e.report(
 		newFigure(named("insert"), "1/s", of.rates, of.floors, atLeast("ratio", 0.85)),
 		newFigure(named("end_to_end"), "ms", of.endToEnd, nil, goal...),
 		newFigure(named("catch_up"), "ms", of.catchUp, nil, atMost("max", 250)),
-	} {
-		if err := e.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	)
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 )
 
 //go:embed replica.hcl
@@ -15,21 +17,33 @@ var replicaConfig []byte
 // replicas are three of the whole program, with a handler that calls the witness.
 type replicas struct {
 	group
-	witness *witness
+	witness  *fleet.Witness
+	arrivals chan fleet.Call // of events; never closed; what is not taken in time is dropped
 }
 
 // newReplicas returns when one of them handles events and the others queue. The caller closes it.
 func (r *run) newReplicas(ctx context.Context) (*replicas, error) {
-	w, err := newWitness()
+	s, err := r.noReplicas()
 	if err != nil {
-		return nil, fmt.Errorf("start witness: %w", err)
+		return nil, err
 	}
-	s := &replicas{group: group{run: r, pause: shortPause}, witness: w}
 	if err := s.begin(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// noReplicas has a witness, and no replica yet. The caller closes it.
+func (r *run) noReplicas() (s *replicas, err error) {
+	s = &replicas{group: group{run: r, pause: shortPause}, arrivals: make(chan fleet.Call, 1000)}
+	s.witness, err = fleet.NewWitness(fleet.WitnessOptions{Arrived: func(c fleet.Call) {
+		select {
+		case s.arrivals <- c:
+		default:
+		}
+	}})
+	return s, err
 }
 
 func (s *replicas) begin(ctx context.Context) error {
@@ -42,7 +56,7 @@ func (s *replicas) begin(ctx context.Context) error {
 }
 
 func (s *replicas) join() error {
-	member, err := s.startReplica("WITNESS=" + s.witness.url)
+	member, err := s.startReplica("WITNESS=" + s.witness.URL)
 	if err == nil {
 		s.members = append(s.members, member)
 	}
@@ -50,8 +64,8 @@ func (s *replicas) join() error {
 }
 
 // startReplica starts the whole program.
-func (r *run) startReplica(env ...string) (*child, error) {
-	return r.start(func(*child, string) {}, replicaConfig, env, "run", "--with-parent", "--config", "/dev/fd/3")
+func (r *run) startReplica(env ...string) (*fleet.Process, error) {
+	return r.start(fleet.Replica(replicaConfig, env...))
 }
 
 // settle waits until one leads and the others queue, and then until an event is handled.
@@ -63,9 +77,9 @@ func (s *replicas) settle(ctx context.Context) error {
 	return err
 }
 
-// firstEvent inserts events until one of them arrives from a leader after the given term, and returns when it did. It inserts more
-// than one in case a leader that is stopped has taken the first.
-func (s *replicas) firstEvent(ctx context.Context, after int64) (arrival, error) {
+// firstEvent inserts events until one of them arrives from a leader after the given term, and returns when it did. It
+// inserts more than one in case a leader that is stopped has taken the first.
+func (s *replicas) firstEvent(ctx context.Context, after int64) (fleet.Call, error) {
 	const (
 		insertEvent = `insert into pgsolo.event (topic) values ('bench')`
 		insertEvery = 20 * time.Millisecond
@@ -76,25 +90,25 @@ func (s *replicas) firstEvent(ctx context.Context, after int64) (arrival, error)
 	defer ticker.Stop()
 	for {
 		if _, err := s.own.Exec(ctx, insertEvent); err != nil {
-			return arrival{}, fmt.Errorf("insert event: %w", err)
+			return fleet.Call{}, fmt.Errorf("insert event: %w", err)
 		}
 		for waiting := true; waiting; {
 			select {
-			case a := <-s.witness.arrivals:
-				if a.term > after {
-					return a, nil
+			case c := <-s.arrivals:
+				if c.Term > after {
+					return c, nil
 				}
 			case <-ticker.C:
 				waiting = false
 			case <-ctx.Done():
-				return arrival{}, s.complaint(context.Cause(ctx))
+				return fleet.Call{}, s.withOutput(context.Cause(ctx))
 			}
 		}
 	}
 }
 
-// depose ends the leader with a signal, and returns how long it took until its successor had handled an event.
-func (s *replicas) depose(ctx context.Context, signal os.Signal) (time.Duration, error) {
+// takeOver ends the leader with a signal, and returns how long it took until its successor had handled an event.
+func (s *replicas) takeOver(ctx context.Context, signal os.Signal) (time.Duration, error) {
 	const selectLeader = `select term, split_part(holder, '/', -1)::int from pgsolo.leader where election = 'bench'`
 	var (
 		term int64
@@ -103,9 +117,9 @@ func (s *replicas) depose(ctx context.Context, signal os.Signal) (time.Duration,
 	if err := s.own.QueryRow(ctx, selectLeader).Scan(&term, &pid); err != nil {
 		return 0, fmt.Errorf("read leader row: %w", err)
 	}
-	i := slices.IndexFunc(s.members, func(c *child) bool { return c.cmd.Process.Pid == pid })
+	i := slices.IndexFunc(s.members, func(p *fleet.Process) bool { return p.PID() == pid })
 	if i < 0 {
-		return 0, s.complaint(fmt.Errorf("process %d leads, and is none of the bench's", pid))
+		return 0, s.withOutput(fmt.Errorf("process %d leads, and is none of the bench's", pid))
 	}
 	old := s.members[i]
 	began, err := s.signal(ctx, old, signal)
@@ -120,11 +134,11 @@ func (s *replicas) depose(ctx context.Context, signal os.Signal) (time.Duration,
 	if err := s.join(); err != nil {
 		return 0, err
 	}
-	return first.at.Sub(began), s.settle(ctx)
+	return first.At.Sub(began), s.settle(ctx)
 }
 
-// close kills everyone.
+// close kills all members.
 func (s *replicas) close() {
 	s.group.close()
-	s.witness.close()
+	s.witness.Close()
 }

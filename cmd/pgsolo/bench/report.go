@@ -113,7 +113,8 @@ func writeTable(out io.Writer, figures []Figure) error {
 			met = map[bool]string{true: "yes", false: "no"}[f.Met]
 		}
 		rows = append(rows, []string{
-			f.Figure, f.Unit, fmt.Sprint(f.N), number(f.Min), number(f.Median), number(f.P99), number(f.Max), floor, ratio, f.Goal, met,
+			f.Figure, f.Unit, fmt.Sprint(f.N), number(f.Min), number(f.Median), number(f.P99), number(f.Max),
+			floor, ratio, f.Goal, met,
 		})
 	}
 	widths := make([]int, len(rows[0]))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 )
 
 // cost is what the server says at one moment. All but the connections are totals since it began.
@@ -21,8 +23,8 @@ type cost struct {
 	log          *int64 // bytes; nil: the server does not tell
 }
 
-// measureStandby watches one replica of the whole program. The bench itself holds the lock for that time, idle, so that nothing but
-// the standby works in the database.
+// measureStandby watches one replica of the whole program. The bench itself holds the lock for that time, idle, so that
+// nothing but the standby works in the database.
 func (r *run) measureStandby(ctx context.Context) error {
 	if err := r.takeLock(ctx); err != nil {
 		return fmt.Errorf("take the lock: %w", err)
@@ -31,15 +33,15 @@ func (r *run) measureStandby(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer standby.kill()
+	defer standby.Close()
 	costs, err := r.watchStandby(ctx, standby)
 	if err != nil {
 		return err
 	}
-	if err := r.reportStandby(costs, standby.cmd.Process.Pid); err != nil {
+	if err := r.reportStandby(costs, standby.PID()); err != nil {
 		return err
 	}
-	standby.kill()
+	standby.Close()
 	if _, err := r.own.Exec(ctx, `select pg_advisory_unlock_all()`); err != nil {
 		return fmt.Errorf("free the lock: %w", err)
 	}
@@ -52,7 +54,8 @@ func (r *run) takeLock(ctx context.Context) error {
 	const (
 		takeLock = `with election as (insert into pgsolo.leader (election) values ('bench') returning lock_id)
 			select pg_advisory_lock('pgsolo.leader'::regclass::oid::int, lock_id) from election`
-		flushCounters = `do $$ begin perform pg_stat_force_next_flush(); exception when undefined_function then null; end $$`
+		flushCounters = `do $$ begin perform pg_stat_force_next_flush();
+			exception when undefined_function then null; end $$`
 	)
 	if _, err := r.own.Exec(ctx, takeLock); err != nil {
 		return err
@@ -62,9 +65,9 @@ func (r *run) takeLock(ctx context.Context) error {
 }
 
 // watchStandby looks at the server every 20 ms, at first until the standby queues.
-func (r *run) watchStandby(ctx context.Context, standby *child) (costs []cost, err error) {
+func (r *run) watchStandby(ctx context.Context, standby *fleet.Process) (costs []cost, err error) {
 	const every = 20 * time.Millisecond
-	alone := group{run: r, members: []*child{standby}}
+	alone := group{run: r, members: []*fleet.Process{standby}}
 	if err := alone.awaitQueue(ctx, 1); err != nil {
 		return nil, err
 	}
@@ -87,16 +90,18 @@ func (r *run) watchStandby(ctx context.Context, standby *child) (costs []cost, e
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-standby.ended:
-			return nil, fmt.Errorf("the standby has ended: %s", standby.says)
+		case <-standby.Ended():
+			return nil, fmt.Errorf("the standby has ended: %s", standby.Output())
 		case <-ticker.C:
 		}
 	}
 }
 
-// logIsThere says whether the server tells how long its log is: it must keep one itself, and the user must be allowed to ask.
+// logIsThere says whether the server tells how long its log is: it must keep one itself, and the user must be allowed
+// to ask.
 func (r *run) logIsThere(ctx context.Context) (there bool, err error) {
-	const mayReadLog = `select pg_current_logfile() is not null and has_function_privilege('pg_stat_file(text)', 'execute')
+	const mayReadLog = `select pg_current_logfile() is not null
+		and has_function_privilege('pg_stat_file(text)', 'execute')
 		and has_function_privilege('pg_current_logfile()', 'execute')`
 	err = r.admin.QueryRow(ctx, mayReadLog).Scan(&there)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == insufficientPrivilege {
@@ -117,7 +122,8 @@ func (r *run) readCost(ctx context.Context, withLog bool) (c cost, err error) {
 			from pg_stat_database d where d.datname = $1`
 		selectLog = `select (pg_stat_file(pg_current_logfile())).size`
 	)
-	err = r.admin.QueryRow(ctx, selectCost, r.own.Config().Database, ownName).Scan(&c.at, &c.xid, &c.connections, &c.queued, &c.transactions)
+	err = r.admin.QueryRow(ctx, selectCost, r.own.Config().Database, ownName).
+		Scan(&c.at, &c.xid, &c.connections, &c.queued, &c.transactions)
 	if err == nil && withLog {
 		err = r.admin.QueryRow(ctx, selectLog).Scan(&c.log)
 	}
@@ -127,8 +133,8 @@ func (r *run) readCost(ctx context.Context, withLog bool) (c cost, err error) {
 	return c, nil
 }
 
-// changes are the moments at which the number of transactions rose. The server counts late and in leaps, so a rate is that from
-// one such moment to another.
+// changes are the moments at which the number of transactions rose. The server counts late and in leaps, so a rate is
+// that from one such moment to another.
 func changes(costs []cost) (rose []cost) {
 	for i := 1; i < len(costs); i++ {
 		if costs[i].transactions > costs[i-1].transactions {
@@ -162,12 +168,7 @@ func (r *run) reportStandby(costs []cost, pid int) error {
 	if resident, ok := memory(pid, "VmRSS"); ok {
 		figures = append(figures, newFigure("standby_memory", "MB", []float64{resident}, nil, atMost("max", 25)))
 	}
-	for _, f := range figures {
-		if err := r.report(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.report(figures...)
 }
 
 // memory returns megabytes, where the system has /proc: VmRSS is what is resident, VmHWM the most that has been.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
@@ -97,10 +98,13 @@ func mustRun(t *testing.T, config *Config) {
 	defer pool.Close()
 	work := workOf(config, Resources{})
 	_, err = eventlog.New(eventlog.Options{
-		Pool: pool, Handlers: work.Handlers, Crons: work.Crons, Topics: config.Topics,
+		Pool: pool, Handlers: work.Handlers, Topics: config.Topics,
 		Subscribe: func(string) (jobs.Subscription, error) { return jobs.Subscription{}, nil },
 	})
 	if err != nil {
+		t.Error(err)
+	}
+	if _, err := cron.New(cron.Options{Pool: pool, Jobs: work.Crons}); err != nil {
 		t.Error(err)
 	}
 }

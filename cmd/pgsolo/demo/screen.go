@@ -19,9 +19,9 @@ type screen struct {
 	live     bool
 	begun    time.Time
 	drawn    time.Time
-	told     time.Time // the last line of figures
+	reported time.Time // the last line of figures
 	lines    int       // on the terminal, from the last drawing
-	reported int       // takeovers
+	shown    int       // takeovers that have a line
 }
 
 func newScreen(out io.Writer, live bool) *screen {
@@ -37,15 +37,18 @@ func (s *screen) draw(now snapshot) {
 		s.redraw(now)
 		return
 	}
-	for _, t := range now.takeovers[s.reported:] {
-		s.reported++
-		fmt.Fprintf(s.out, "%6.1fs  leader killed; term %d leads after %s\n", time.Since(s.begun).Seconds(), t.term, milliseconds(t.untilTerm))
+	for _, t := range now.takeovers[s.shown:] {
+		s.shown++
+		fmt.Fprintf(s.out, "%6.1fs  leader killed; term %d leads after %s\n",
+			time.Since(s.begun).Seconds(), t.term, milliseconds(t.untilTerm))
 	}
-	if now.leader.term > 0 && time.Since(s.told) >= reportEvery {
-		s.told = time.Now()
-		fmt.Fprintf(s.out, "%6.1fs  term %d, leader pid %d; events %d inserted, %d handled, %d lost; cron ticks %d run, %d doubled, %d missed; %d overlaps\n",
-			time.Since(s.begun).Seconds(), now.leader.term, now.leader.pid, now.inserted, now.inserted-now.missing, now.lost,
-			now.witness.ticks, now.witness.doubled, now.missed, now.witness.overlaps)
+	if now.leader.term > 0 && time.Since(s.reported) >= reportEvery {
+		s.reported = time.Now()
+		fmt.Fprintf(s.out, "%6.1fs  term %d, leader pid %d; events %d inserted, %d handled, %d lost;"+
+			" cron ticks %d run, %d doubled, %d missed; %d overlaps\n",
+			time.Since(s.begun).Seconds(), now.leader.term, now.leader.pid,
+			now.inserted, now.inserted-now.missing, now.lost,
+			now.counts.ticks, now.counts.doubled, now.missed, now.counts.overlaps)
 	}
 }
 
@@ -88,9 +91,10 @@ func (s *screen) picture(now snapshot) []string {
 	}
 	return append(lines,
 		"",
-		fmt.Sprintf("  events      %d inserted   %d handled   %d lost", now.inserted, now.inserted-now.missing, now.lost),
-		fmt.Sprintf("  cron ticks  %d run   %d doubled   %d missed", now.witness.ticks, now.witness.doubled, now.missed),
-		fmt.Sprintf("  leaders     term %d   %d overlaps", now.leader.term, now.witness.overlaps),
+		fmt.Sprintf("  events      %d inserted   %d handled   %d lost",
+			now.inserted, now.inserted-now.missing, now.lost),
+		fmt.Sprintf("  cron ticks  %d run   %d doubled   %d missed", now.counts.ticks, now.counts.doubled, now.missed),
+		fmt.Sprintf("  leaders     term %d   %d overlaps", now.leader.term, now.counts.overlaps),
 		fmt.Sprintf("  takeovers   %s", list(now.takeovers, 6)),
 	)
 }
@@ -100,7 +104,17 @@ func role(pid int, now snapshot) string {
 	case pid == 0:
 		return dim + "killed, starts again" + plain
 	case pid == now.leader.pid && !now.leaderless:
-		return fmt.Sprintf("pid %-8d %sleads%s    term %d, for %s", pid, green, plain, now.leader.term, time.Since(now.leader.since).Round(100*time.Millisecond))
+		since := time.Since(now.leader.since).Round(100 * time.Millisecond)
+		return fmt.Sprintf("pid %-8d %sleads%s    term %d, for %s", pid, green, plain, now.leader.term, since)
 	}
 	return fmt.Sprintf("pid %-8d stands by", pid)
+}
+
+// list shows the latest takeovers.
+func list(takeovers []takeover, n int) string {
+	var shown []string
+	for _, t := range takeovers[max(0, len(takeovers)-n):] {
+		shown = append(shown, milliseconds(t.untilTerm))
+	}
+	return strings.Join(shown, "  ")
 }

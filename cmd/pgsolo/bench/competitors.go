@@ -1,0 +1,100 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
+)
+
+// competitors are processes that do nothing but compete, one of which leads. A sample ends the leader; then another one
+// leads, and a new one joins.
+type competitors struct {
+	group
+	args   []string
+	leader *fleet.Process
+	marks  chan mark // from the members' goroutines; never closed
+}
+
+// mark says that a member leads.
+type mark struct {
+	member *fleet.Process
+	at     time.Time
+}
+
+// newCompetitors starts n of them, and returns when one leads and the others queue. The caller closes it.
+func (r *run) newCompetitors(ctx context.Context, n int, pause time.Duration, args ...string) (*competitors, error) {
+	g := &competitors{
+		group: group{run: r, pause: pause, floor: slices.Contains(args, "--floor")},
+		args:  append([]string{"bench", "competitor"}, args...),
+		marks: make(chan mark, n),
+	}
+	if err := g.begin(ctx, n); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// newFloor starts three sessions in pg_advisory_lock.
+func (r *run) newFloor(ctx context.Context) (*competitors, error) {
+	return r.newCompetitors(ctx, 3, shortPause, "--floor")
+}
+
+func (g *competitors) begin(ctx context.Context, n int) error {
+	for range n {
+		if err := g.join(); err != nil {
+			return err
+		}
+	}
+	if _, err := g.next(ctx); err != nil {
+		return err
+	}
+	return g.awaitQueue(ctx, len(g.members)-1)
+}
+
+func (g *competitors) join() error {
+	member, err := g.start(fleet.Command{Args: g.args, Line: func(p *fleet.Process, line string) {
+		if at, ok := readMark(line); ok {
+			g.marks <- mark{p, at}
+		}
+	}})
+	if err == nil {
+		g.members = append(g.members, member)
+	}
+	return err
+}
+
+// next waits for the next leader.
+func (g *competitors) next(ctx context.Context) (mark, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no process has led for %s", patience))
+	defer cancel()
+	select {
+	case m := <-g.marks:
+		g.leader = m.member
+		return m, nil
+	case <-ctx.Done():
+		return mark{}, g.withOutput(context.Cause(ctx))
+	}
+}
+
+// takeOver ends the leader with a signal, and returns how long it took until another one led.
+func (g *competitors) takeOver(ctx context.Context, signal os.Signal) (time.Duration, error) {
+	old := g.leader
+	began, err := g.signal(ctx, old, signal)
+	if err != nil {
+		return 0, err
+	}
+	m, err := g.next(ctx)
+	if err != nil {
+		return 0, err
+	}
+	g.remove(old)
+	if err := g.join(); err != nil {
+		return 0, err
+	}
+	return m.at.Sub(began), g.awaitQueue(ctx, len(g.members)-1)
+}

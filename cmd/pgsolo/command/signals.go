@@ -1,0 +1,75 @@
+package command
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// forcedEnd is how long after the drain the program may take to end; then it exits whatever still runs.
+const forcedEnd = 10 * time.Second
+
+// sameSignal is how soon after the first a signal counts as the same one: timeout(1) and others send it to the process
+// and to its group.
+const sameSignal = 50 * time.Millisecond
+
+// untilInterrupt returns a context that the first SIGTERM or SIGINT ends. A second one ends the program in the ordinary
+// way, without clean-up.
+func untilInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// untilDrained returns a context that the first SIGTERM or SIGINT ends. The second one, or the end of the time for a
+// planned stop, ends the process.
+func untilDrained(ctx context.Context, logger hclog.Logger, drain time.Duration) (context.Context, func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case s := <-signals:
+			logger.Info("stopping", "signal", s.String(), "drain", drain)
+			cancel()
+		case <-done:
+			return
+		}
+		first, end := time.Now(), time.After(drain+forcedEnd)
+		for {
+			select {
+			case s := <-signals:
+				if time.Since(first) < sameSignal {
+					continue
+				}
+				logger.Warn("exiting at once", "signal", s.String())
+			case <-end:
+				logger.Error("exiting at once: something has not stopped", "after", drain+forcedEnd)
+			case <-done:
+				return
+			}
+			os.Exit(ExitError)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+		close(done)
+		<-ended
+	}
+}
+
+// exitAtEOF ends the process when its standard input ends: with the process that holds the other end, however that one
+// ends.
+func exitAtEOF(in io.Reader) {
+	_, _ = io.Copy(io.Discard, in)
+	os.Exit(ExitError)
+}

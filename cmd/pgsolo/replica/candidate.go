@@ -1,0 +1,168 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
+	"github.com/pgsolo/pgsolo/listener"
+)
+
+// candidate is this replica in one election: the elector, and what it needs to lead. Its sessions are opened while it
+// stands by, so that it can take over when the server accepts no more.
+type candidate struct {
+	config   *config.Election
+	elector  *election.Elector
+	runner   *eventlog.Runner // nil where there is nothing to run
+	crons    *cron.Scheduler  // likewise
+	listener *listener.Listener
+	pool     *pgxpool.Pool // of the runner
+	logger   hclog.Logger
+
+	statements *pgxpool.Pool // of statements outside of the log's transactions; nil: there are none
+
+	standby string // the application_name of its sessions while it does not lead
+
+	mu   sync.Mutex // guards name
+	name string     // the application_name that they have, or are to get
+}
+
+// newCandidate connects to nothing yet, but for the pool, which begins to.
+func newCandidate(of *config.Election, options Options, group *election.Group, address string) (*candidate, error) {
+	logger := options.Logger
+	if len(options.Config.Elections) > 1 {
+		logger = logger.With("election", of.Name)
+	}
+	c := &candidate{config: of, logger: logger, standby: "pgsolo " + of.Name + " standby"}
+	c.name = c.standby
+	base, err := pgxpool.ParseConfig(options.Config.Postgres.URL)
+	if err != nil {
+		return nil, fmt.Errorf("postgres url: %w", err) // pgx keeps the password out of it
+	}
+	schema := options.Config.Postgres.Schema
+	c.elector, err = election.New(election.Options{
+		Config: base.ConnConfig, Schema: schema, Name: of.Name, Address: address,
+		Lease: of.Lease, PollInterval: of.PollInterval, Drain: of.Drain,
+		Unhealthy: options.Unhealthy, Healthy: c.healthy, Group: group, Logger: logger.Named("election"),
+		Check: func(ctx context.Context, conn *pgx.Conn) error { return jobs.CheckSchema(ctx, conn, schema) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.listener, err = listener.New(listener.Options{
+		Config: base.ConnConfig, SessionName: c.sessionName, Buffer: MessageBuffer, Logger: logger.Named("listener"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.pool, err = c.newPool(base); err != nil {
+		return nil, err
+	}
+	if of.NeedsSessions {
+		if c.statements, err = c.newStatementPool(base.Copy()); err != nil {
+			c.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// newEngines makes none for an election for which there is nothing to run: this replica leads it all the same.
+func (c *candidate) newEngines(work config.Work, from *config.Config) (err error) {
+	if len(work.Handlers)+len(work.Crons) == 0 {
+		return nil
+	}
+	subscribe := Subscribe(c.listener)
+	if !from.Postgres.Notify { // then there are no handlers of channels
+		subscribe = nil
+	}
+	c.runner, err = eventlog.New(eventlog.Options{
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: work.Handlers, Topics: from.Topics,
+		Subscribe: subscribe, Logger: c.logger.Named("jobs"),
+	})
+	if err != nil {
+		return err
+	}
+	c.crons, err = cron.New(cron.Options{
+		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Jobs: work.Crons, Subscribe: subscribe,
+		Logger: c.logger.Named("jobs").Named("cron"),
+	})
+	return err
+}
+
+func (c *candidate) close() {
+	c.pool.Close()
+	if c.statements != nil {
+		c.statements.Close()
+	}
+}
+
+func (c *candidate) healthy() error {
+	if c.runner == nil {
+		return nil
+	}
+	return jobs.Healthy(c.runner, c.crons)
+}
+
+// lead is what the leader does. Afterwards no session bears the term any more: a later leader's successor would take it
+// for one that was left behind.
+func (c *candidate) lead(ctx context.Context, term election.Term) error {
+	c.rename(term.Session)
+	defer func() {
+		c.rename(c.standby)
+		c.pool.Reset()
+		if c.statements != nil {
+			c.statements.Reset()
+		}
+		c.listener.Rename()
+	}()
+	if c.runner == nil {
+		select {
+		case <-term.Stopping:
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	err := jobs.Run(ctx, jobs.Lead{
+		Term: term.Number, Holder: c.elector.Status().Holder, Stopping: term.Stopping, Held: term.Held,
+	}, c.runner, c.crons)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
+	}
+	return nil
+}
+
+// listen runs the LISTEN session.
+func (c *candidate) listen(ctx context.Context) error {
+	if err := c.listener.Run(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
+	}
+	return nil
+}
+
+func (c *candidate) stats() (stats eventlog.Stats) {
+	if c.runner != nil {
+		stats = c.runner.Stats()
+	}
+	return stats
+}
+
+func (c *candidate) cronStats() []cron.Stats {
+	if c.crons == nil {
+		return nil
+	}
+	return c.crons.Stats()
+}
+
+// ErrUnhealthy means that this replica led and could not go on, although it had not lost the leadership.
+var ErrUnhealthy = errors.New("the leader cannot go on")

@@ -1,0 +1,33 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
+)
+
+// migrateBound is how long the migrations may take, connecting included.
+const migrateBound = 5 * time.Minute
+
+// Migrate brings the tables of every package up to date, in the schema of a database.
+func Migrate(ctx context.Context, url, schema string) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateBound)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := election.Migrate(ctx, conn, schema); err != nil {
+		return fmt.Errorf("migrate election: %w", err)
+	}
+	if err := jobs.Migrate(ctx, conn, schema); err != nil {
+		return fmt.Errorf("migrate jobs: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/oklog/run"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/web"
+	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs/webhook"
+)
+
+// Options are what the configuration does not say. Config is required.
+type Options struct {
+	Config    *config.Config
+	Unhealthy func(error) // must end the process; see election.Options
+	Build     web.Build
+	Logger    hclog.Logger // default: none
+}
+
+// Replica is one replica.
+type Replica struct {
+	config     *config.Config
+	logger     hclog.Logger
+	socket     net.Listener
+	server     *web.Server
+	candidates []*candidate
+	client     *http.Client // of webhooks
+	unhealthy  func(error)
+}
+
+// New checks everything that can be checked without the database, and opens the HTTP socket. Run closes it.
+func New(options Options) (*Replica, error) {
+	if options.Logger == nil {
+		options.Logger = hclog.NewNullLogger()
+	}
+	r := &Replica{config: options.Config, logger: options.Logger, client: webhook.NewClient(), unhealthy: options.Unhealthy}
+	var err error
+	if r.socket, err = net.Listen("tcp", r.config.HTTP.Listen); err != nil {
+		return nil, fmt.Errorf("open the HTTP address of http.listen: %w", err)
+	}
+	group := &election.Group{}
+	var served []web.Election
+	for _, of := range r.config.Elections {
+		c, err := newCandidate(of, options, group, r.advertised())
+		if err != nil {
+			r.close()
+			return nil, err
+		}
+		r.candidates = append(r.candidates, c)
+		served = append(served, web.Election{
+			Status: c.elector.Status, Stats: c.elector.Stats, Events: c.stats, Crons: c.cronStats,
+			Listener: c.listener.Stats, Fresh: of.Lease + of.PollInterval,
+		})
+	}
+	if err := r.newEngines(); err != nil {
+		r.close()
+		return nil, err
+	}
+	r.server = web.New(web.Options{Elections: served, Build: options.Build, Logger: options.Logger.Named("http")})
+	return r, nil
+}
+
+// newEngines gives the candidates their work.
+func (r *Replica) newEngines() error {
+	sessions := map[string]*pgxpool.Pool{}
+	for _, c := range r.candidates {
+		sessions[c.config.Name] = c.statements
+	}
+	work := r.config.Bind(config.Resources{
+		Logger: r.logger.Named("action"), HTTPClient: r.client, Sessions: sessions,
+	})
+	for _, c := range r.candidates {
+		if err := c.newEngines(work[c.config.Name], r.config); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Replica) close() {
+	r.socket.Close()
+	for _, c := range r.candidates {
+		c.close()
+	}
+	r.client.CloseIdleConnections()
+}
+
+// Addr is where HTTP is served.
+func (r *Replica) Addr() net.Addr { return r.socket.Addr() }
+
+// advertised is where other replicas reach this one.
+func (r *Replica) advertised() string {
+	if r.config.HTTP.Advertise != "" {
+		return r.config.HTTP.Advertise
+	}
+	host, port, _ := net.SplitHostPort(r.socket.Addr().String()) // a TCP address has both
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Run takes part in the elections and serves HTTP until ctx is done, or something fails: then it returns
+// election.ErrLost, ErrUnhealthy, or why this replica cannot take part. It runs once.
+func (r *Replica) Run(ctx context.Context) error {
+	defer r.close()
+	var group run.Group
+	var forced *time.Timer
+	defer func() { forced.Stop() }() // the first actor has been interrupted by then
+	electing, stopElecting := context.WithCancel(ctx)
+	defer stopElecting()
+	// The first to be interrupted, whatever has ended, one of several leaderships for example: the rest may drain, and
+	// must then have ended too.
+	interrupted := make(chan struct{})
+	group.Add(func() error { <-interrupted; return nil }, func(error) {
+		limit := r.longestDrain() + stopTime
+		forced = time.AfterFunc(limit, func() {
+			r.unhealthy(fmt.Errorf("%w: something has not stopped within %s", ErrUnhealthy, limit))
+		})
+		stopElecting()
+		close(interrupted)
+	})
+	var elected []chan struct{}
+	for _, c := range r.candidates {
+		done := make(chan struct{})
+		elected = append(elected, done)
+		group.Add(func() error {
+			defer close(done)
+			return c.elector.Run(electing, c.lead)
+		}, func(error) {})
+	}
+	// The others serve the leaderships: they end when those have.
+	for _, c := range r.candidates {
+		listening, stopListening := context.WithCancel(context.WithoutCancel(ctx))
+		group.Add(func() error { return c.listen(listening) }, func(error) {
+			wait(elected)
+			stopListening()
+		})
+	}
+	group.Add(func() error { return r.server.Serve(r.socket) }, func(error) {
+		wait(elected)
+		r.server.Shutdown()
+	})
+	r.logger.Info("serving HTTP", "address", r.Addr().String())
+	return group.Run()
+}
+
+// stopTime is how long after the drain everything may take to end: longer than the time after which a signal is
+// followed by the end of the process.
+const stopTime = 15 * time.Second
+
+func (r *Replica) longestDrain() (drain time.Duration) {
+	for _, of := range r.config.Elections {
+		drain = max(drain, of.Drain)
+	}
+	return drain
+}
+
+func wait(all []chan struct{}) {
+	for _, c := range all {
+		<-c
+	}
+}
