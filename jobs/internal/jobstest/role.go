@@ -13,7 +13,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// RoleOf returns a pool of a role that may use the schema and has these grants. {role} in a grant is it.
+// RoleOf returns a pool whose sessions have a new role, until the test ends. The role may use the schema and has these
+// grants, in which {role} is its name.
 func RoleOf(t *testing.T, pool *pgxpool.Pool, grants ...string) *pgxpool.Pool {
 	t.Helper()
 	_, role := SessionOf(t, pool, grants...)
@@ -30,10 +31,12 @@ func RoleOf(t *testing.T, pool *pgxpool.Pool, grants ...string) *pgxpool.Pool {
 	return limited
 }
 
-// SessionOf opens a session of a role that may use the schema and has these grants, until the test ends. {role} in a grant is it.
+// SessionOf opens a session of a new role, until the test ends. The role may use the schema and has these grants, in
+// which {role} is its name.
 func SessionOf(t testing.TB, pool *pgxpool.Pool, grants ...string) (conn *pgx.Conn, role string) {
 	t.Helper()
-	role = fmt.Sprintf("r%x", sha256.Sum256([]byte(pgtest.Value[string](t, pool, `select current_database()||clock_timestamp()`))))[:30]
+	unique := pgtest.Value[string](t, pool, `select current_database()||clock_timestamp()`)
+	role = fmt.Sprintf("r%x", sha256.Sum256([]byte(unique)))[:30]
 	MustExec(t, pool, `create role `+role)
 	t.Cleanup(func() {
 		if _, err := pool.Exec(context.Background(), `drop owned by `+role+` cascade; drop role `+role); err != nil {

@@ -7,16 +7,18 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// episodeGap is how long something must not have happened for its next time to be news.
+// episodeGap is how long a message must have been absent for the next one to begin an episode.
 const episodeGap = time.Minute
 
-// Episode logs something that may happen with every event: its first time as what it is, and the others, until it has not
-// happened for a while, at debug level.
+// Episode logs a message that may come with every event. The first one of an episode has its own level, the others
+// debug level. An episode ends when the message has been absent for a minute. The zero value is ready for use, by any
+// goroutine.
 type Episode struct {
 	mu   sync.Mutex // guards last
 	last time.Time
 }
 
+// Log logs the message, at level if it begins an episode.
 func (e *Episode) Log(logger hclog.Logger, level hclog.Level, message string, args ...any) {
 	e.mu.Lock()
 	now := time.Now()

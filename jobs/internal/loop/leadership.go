@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Leadership is one leadership as the loops of an engine see it. The context that a loop is given beside it ends when what is under way
-// has to stop.
+// Leadership is one leadership as the loops of an engine see it. The context that a loop is given beside it ends when
+// what is under way has to stop.
 type Leadership struct {
 	Term   int64  // the higher one is the newer one
 	Holder string // who leads; may be empty
@@ -17,9 +17,11 @@ type Leadership struct {
 	held func() bool
 }
 
-// Lead makes the Leadership of one call of an engine's Run. ctx is the context of the loops, stopping is closed at a handover (nil:
-// never), held is asked by Held (nil: always true). The caller calls end when the loops have ended.
-func Lead(ctx context.Context, term int64, holder string, stopping <-chan struct{}, held func() bool) (l *Leadership, end func()) {
+// Lead makes the Leadership of one call of an engine's Run. ctx is the context of the loops, stopping is closed at a
+// handover (nil: never), held is asked by Held (nil: always true). The caller calls end when the loops have ended.
+func Lead(
+	ctx context.Context, term int64, holder string, stopping <-chan struct{}, held func() bool,
+) (l *Leadership, end func()) {
 	starting, stop := context.WithCancel(ctx)
 	l = &Leadership{Term: term, Holder: holder, Starting: starting, held: held}
 	if IsClosed(stopping) {
@@ -39,8 +41,8 @@ func Lead(ctx context.Context, term int64, holder string, stopping <-chan struct
 	}
 }
 
-// Held is asked right before something begins, which does not begin if it is false. It may be false before Starting is done: the leader
-// cannot prove its leadership at this moment.
+// Held is asked right before something begins, which does not begin if it is false. It may be false before Starting is
+// done: the leader cannot prove its leadership at this moment.
 func (l *Leadership) Held() bool { return l.held == nil || l.held() }
 
 // Stopping says whether nothing new may begin.

@@ -7,32 +7,43 @@ import (
 	"time"
 )
 
-// stuckAfter is how long a loop may go without a sign before it counts as stuck. Each of them wakes at least every ten seconds,
-// and a try at the database takes at most persistTry.
+// stuckAfter is how long a loop may go without a sign of life before it counts as stuck. Each loop wakes at least every
+// ten seconds, and a try at the database takes at most pg.TryTimeout.
 const stuckAfter = 20 * time.Second
 
-// Pulse is the sign of life of one loop. The functions of handlers and cron jobs run beside the loops: a long one is no reason
-// to miss a beat.
-type Pulse struct{ At atomic.Int64 } // Unix time in nanoseconds; 0: the loop does not run
+// Pulse is the sign of life of one loop. The functions of handlers and cron jobs run beside the loops, so that a long
+// one does not hold up the sign. The zero value is of a loop that does not run. Any goroutine may call Check.
+type Pulse struct{ last atomic.Int64 } // Unix time in nanoseconds; 0: the loop does not run
 
-func (p *Pulse) Beat() { p.At.Store(time.Now().UnixNano()) }
+// Beat marks that the loop runs and has moved now.
+func (p *Pulse) Beat() { p.last.Store(time.Now().UnixNano()) }
 
-func (p *Pulse) End() { p.At.Store(0) }
+// End marks that the loop does not run any more.
+func (p *Pulse) End() { p.last.Store(0) }
 
+// Last returns when the loop has moved last, or the zero time if it does not run.
+func (p *Pulse) Last() time.Time {
+	if at := p.last.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Check returns an error that names the loop, what, if it runs and has not moved for 20 seconds.
 func (p *Pulse) Check(what string) error {
-	at := p.At.Load()
+	at := p.last.Load()
 	if silent := time.Since(time.Unix(0, at)); at != 0 && silent > stuckAfter {
 		return fmt.Errorf("%s has not moved for %s", what, silent.Round(time.Second))
 	}
 	return nil
 }
 
-// During makes each try of a step at the database a sign of life, unless the loop has ended, or ends at this moment: the step may
-// run beside it.
+// During returns do with a sign of life at each call, for a step at the database that is tried again and again. There
+// is none once the loop has ended, or if it ends at that moment: the step may run beside it.
 func (p *Pulse) During(do func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if at := p.At.Load(); at != 0 {
-			p.At.CompareAndSwap(at, time.Now().UnixNano())
+		if at := p.last.Load(); at != 0 {
+			p.last.CompareAndSwap(at, time.Now().UnixNano())
 		}
 		return do(ctx)
 	}

@@ -7,7 +7,9 @@ import (
 
 func TestHistogram(t *testing.T) {
 	var h Histogram
-	for _, d := range []time.Duration{0, 100 * time.Microsecond, 100*time.Microsecond + 1, 30 * time.Second, time.Hour} {
+	for _, d := range []time.Duration{
+		0, 100 * time.Microsecond, 100*time.Microsecond + 1, 30 * time.Second, time.Hour,
+	} {
 		h.Add(int64(d), &DurationBounds)
 	}
 	got := h.Seconds()

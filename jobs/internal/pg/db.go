@@ -8,13 +8,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// DB is a pool, and the schema that its statements mean. They are written for DefaultSchema, and DB places them.
+// DB is a pool with the schema in which its statements are placed.
 type DB struct {
 	Pool   *pgxpool.Pool
 	Schema string
 }
 
-// Place moves a statement, or the name of a channel or a table, into the schema.
+// Place returns a statement, or the name of a channel or a table, for the schema.
 func (db DB) Place(sql string) string { return Place(sql, db.Schema) }
 
 // Exec places the statement and runs it.
@@ -32,15 +32,16 @@ func (db DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	return db.Pool.QueryRow(ctx, db.Place(sql), args...)
 }
 
-// InTx runs do in a transaction with the server's default isolation, which is committed when do returns nil.
+// InTx runs do in a transaction with the server's default isolation. It is committed when do returns nil, and rolled
+// back otherwise.
 func (db DB) InTx(ctx context.Context, do func(Tx) error) error {
 	return pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return do(db.Tx(tx)) })
 }
 
-// Tx makes the statements of a transaction placed ones.
+// Tx returns a transaction whose statements are placed in the schema.
 func (db DB) Tx(tx pgx.Tx) Tx { return Tx{tx, db.Schema} }
 
-// Batch is an empty batch of placed statements.
+// Batch returns an empty batch whose statements are placed in the schema.
 func (db DB) Batch() *Batch { return &Batch{schema: db.Schema} }
 
 // Tx is a transaction whose statements are placed in a schema.

@@ -6,17 +6,19 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const UndefinedObject = "42704"
-
 // ErrFenced is jobs.ErrFenced.
 var ErrFenced = errors.New("a newer leader has taken over")
 
-const insufficientPrivilege = "42501"
+// SQLSTATEs that callers branch on.
+const (
+	UndefinedTable  = "42P01" // the schema was never migrated
+	UndefinedObject = "42704" // what pgsolo's functions raise for an unknown name
 
-// IsNotAllowed says whether the role lacks a privilege.
+	insufficientPrivilege = "42501"
+)
+
+// IsNotAllowed says whether err is the server's answer that the role lacks a privilege.
 func IsNotAllowed(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Code == insufficientPrivilege
 }
-
-const UndefinedTable = "42P01"

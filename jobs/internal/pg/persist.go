@@ -11,17 +11,24 @@ import (
 )
 
 const (
-	GiveUpAfter = 30 * time.Second // how long the database may fail before the leader gives up
-	TryTimeout  = 5 * time.Second  // how long one try may take
-	MinBackoff  = 100 * time.Millisecond
-	MaxBackoff  = 2 * time.Second
+	// TryTimeout bounds one try of a step at the database.
+	TryTimeout = 5 * time.Second
+
+	// MinBackoff is the wait after the first failed try. Each further wait is twice as long, up to MaxBackoff.
+	MinBackoff = 100 * time.Millisecond
+
+	// MaxBackoff is the longest wait between two tries.
+	MaxBackoff = 2 * time.Second
+
+	giveUpAfter = 30 * time.Second // how long a step may fail before the leader gives up
 )
 
-// Persist calls do until it succeeds, through a lost connection or a restart of the server. what names the step in the log and
-// in the error. do must be repeatable: a try may have been committed although its answer was lost.
+// Persist calls do until it succeeds, through a lost connection or a restart of the server. what names the step in the
+// log and in the error. do must be repeatable: a try may have been committed although its answer was lost.
 //
-// It returns at once where another try cannot help: ctx is done (then the error wraps ctx.Err()), a newer leader has taken over
-// (ErrFenced), or the statement itself is refused. After persistFor it gives up with the last error. It logs once per episode.
+// It returns at once where another try cannot help: ctx is done (then the error wraps ctx.Err()), a newer leader has
+// taken over (ErrFenced), or the statement itself is refused. After 30 seconds it gives up with the last error. It logs
+// once per call.
 func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx context.Context) error) error {
 	begun := time.Now()
 	for backoff := MinBackoff; ; backoff = min(2*backoff, MaxBackoff) {
@@ -33,11 +40,12 @@ func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx 
 			return fmt.Errorf("%s: %w", what, err)
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, ctx.Err())
-		case time.Since(begun)+backoff > GiveUpAfter:
-			return fmt.Errorf("%s: gave up after %s: %w", what, GiveUpAfter, err)
+		case time.Since(begun)+backoff > giveUpAfter:
+			return fmt.Errorf("%s: gave up after %s: %w", what, giveUpAfter, err)
 		}
 		if backoff == MinBackoff {
-			logger.Warn("database does not answer, trying again", "step", what, "for_at_most", GiveUpAfter, "error", err)
+			logger.Warn("database does not answer, trying again",
+				"step", what, "for_at_most", giveUpAfter, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -47,14 +55,15 @@ func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx 
 	}
 }
 
+// Try calls do once, for at most TryTimeout.
 func Try(ctx context.Context, do func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, TryTimeout)
 	defer cancel()
 	return do(ctx)
 }
 
-// isRefused tells an error that lies in the statement or the schema from one that passes: SQLSTATE classes 22 (data), 23
-// (constraint) and 42 (syntax, missing table, missing privilege).
+// isRefused tells an error that lies in the statement or the schema from one that passes: SQLSTATE classes 22 (data),
+// 23 (constraint) and 42 (syntax, missing table, missing privilege).
 func isRefused(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || len(pgErr.Code) != 5 {

@@ -47,8 +47,8 @@ func TestPersistGivesUp(t *testing.T) {
 		if !errors.Is(err, errLost) || !strings.HasPrefix(err.Error(), "write: gave up after 30s") {
 			t.Errorf("got %v", err)
 		}
-		if took := time.Since(begun); took > GiveUpAfter || took < GiveUpAfter-MaxBackoff {
-			t.Errorf("gave up after %s, want at most %s", took, GiveUpAfter)
+		if took := time.Since(begun); took > giveUpAfter || took < giveUpAfter-MaxBackoff {
+			t.Errorf("gave up after %s, want at most %s", took, giveUpAfter)
 		}
 	})
 }

@@ -5,13 +5,7 @@ import (
 	"time"
 )
 
-func OrZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
-}
-
+// TextOrNull returns a parameter that is null for the empty string.
 func TextOrNull(s string) *string {
 	if s == "" {
 		return nil
@@ -19,6 +13,7 @@ func TextOrNull(s string) *string {
 	return &s
 }
 
+// TimeOrNull returns a parameter that is null for the zero time.
 func TimeOrNull(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -26,7 +21,16 @@ func TimeOrNull(t time.Time) *time.Time {
 	return &t
 }
 
-// Seconds turns PostgreSQL's seconds, rounded up so that nobody looks before the time.
+// OrZero returns the time of a column, or the zero time for null.
+func OrZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// Seconds returns a number of seconds from PostgreSQL as a duration, rounded up to a microsecond, so that a wait of it
+// does not end before the time.
 func Seconds(s float64) time.Duration {
 	return time.Duration(math.Ceil(s*1e6)) * time.Microsecond
 }

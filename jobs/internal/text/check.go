@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Check finds what no text of PostgreSQL can hold.
+// Check returns an error for what no text of PostgreSQL can hold, NUL and invalid UTF-8, with the place of the first
+// such byte, counted from 1.
 func Check(s string) error {
 	if at := strings.IndexByte(s, 0); at >= 0 {
 		return fmt.Errorf("NUL at byte %d", at+1)
@@ -17,7 +18,7 @@ func Check(s string) error {
 	return nil
 }
 
-// ValidPrefix is text up to the first byte that is no UTF-8.
+// ValidPrefix returns text up to its first byte that is no UTF-8. The result shares its memory.
 func ValidPrefix(text []byte) []byte {
 	for at := 0; at < len(text); {
 		r, size := utf8.DecodeRune(text[at:])

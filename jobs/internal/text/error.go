@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// MaxError bounds what is kept of an error in the database.
+// MaxError is the most that the database keeps of an error, in bytes before invalid ones are replaced.
 const MaxError = 8 << 10
 
-// Error is an error as PostgreSQL can keep it: valid UTF-8, without NUL, bounded.
+// Error returns the message of an error as a text column can hold it: cut to MaxError, with U+FFFD for NUL and for each
+// run of bytes that are not UTF-8.
 func Error(err error) string {
 	text := fmt.Sprint(err) // unlike err.Error(), it survives an error that panics, such as a nil pointer
 	if len(text) > MaxError {

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Headers keeps strings as they are and everything else as its JSON.
+// Headers decodes the headers of an event, a JSON object. A string is kept as it is, any other value as its JSON. No
+// text and an empty object have no headers, nil.
 func Headers(text []byte) (map[string]string, error) {
 	if len(text) <= len("{}") {
 		return nil, nil

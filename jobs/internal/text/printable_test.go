@@ -33,7 +33,8 @@ func FuzzPrintable(f *testing.F) {
 		if !utf8.ValidString(got) {
 			t.Errorf("Printable(%q) = %q, which is not UTF-8", raw, got)
 		}
-		if strings.ContainsFunc(got, func(char rune) bool { return unicode.IsControl(char) && char != '\n' && char != '\t' }) {
+		forbidden := func(char rune) bool { return unicode.IsControl(char) && char != '\n' && char != '\t' }
+		if strings.ContainsFunc(got, forbidden) {
 			t.Errorf("Printable(%q) = %q, which has a control character", raw, got)
 		}
 	})

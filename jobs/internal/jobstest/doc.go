@@ -1,0 +1,3 @@
+// Package jobstest is what the tests of jobs share beyond pgtest: sessions, transactions and roles, a LISTEN session,
+// and events.
+package jobstest
