@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,13 +12,13 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-// ErrNoDeadLetter means that the event is no dead letter of the handler: it never was, or has been replayed or discarded.
+// ErrNoDeadLetter means that the event is no dead letter of the handler: it never was, or has been replayed or
+// discarded.
 var ErrNoDeadLetter = errors.New("no such dead letter")
 
-// Querier is what the calls need of a pgx.Tx, a *pgx.Conn or a *pgxpool.Pool.
-type Querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+// DeadLetters reads and changes the dead letters in one schema. The zero value is ready for use, by any goroutine.
+type DeadLetters struct {
+	Schema string // default jobs.DefaultSchema
 }
 
 // DeadLetter is an event that a handler has given up.
@@ -29,23 +28,12 @@ type DeadLetter struct {
 	Topic   string
 	Key     string // empty: none
 	Headers map[string]string
-	Payload []byte // nil where it was listed: it may be large. Get brings it
+	Payload []byte // nil from List: it may be large
 
 	CreatedAt time.Time // of the event
 	FailedAt  time.Time // of the latest attempt
 	Attempts  int
 	Error     string // of the latest attempt
-}
-
-// DeadLetterFilter selects those that meet every condition given. The zero value of a field is no condition.
-type DeadLetterFilter struct {
-	Handler       string
-	EventID       int64
-	FailedBefore  time.Time
-	ErrorContains string // as it stands: % and _ mean themselves
-
-	// All is for Replay and Discard, which refuse a filter without conditions unless All says that it is meant.
-	All bool
 }
 
 // DeadLetterPage is one part of a list in the order of handlers and event ids.
@@ -55,12 +43,6 @@ type DeadLetterPage struct {
 	// The list begins behind this one: the last of the page before. The zero value begins at the beginning.
 	AfterHandler string
 	AfterEvent   int64
-}
-
-// DeadLetters reads and changes the dead letters in one schema. Each call takes part in the transaction that db is. A role needs
-// to select from the view pgsolo.dead_letter for List and Get, and to execute pgsolo.replay or pgsolo.discard for these.
-type DeadLetters struct {
-	Schema string // default "pgsolo"
 }
 
 const (
@@ -85,8 +67,11 @@ const (
 
 const defaultDeadLetterLimit = 100
 
-// List returns a page of the dead letters that the filter selects, without their payloads. An empty page is beyond the end.
-func (d DeadLetters) List(ctx context.Context, db Querier, filter DeadLetterFilter, page DeadLetterPage) ([]DeadLetter, error) {
+// List returns a page of the dead letters that the filter selects, without their payloads. An empty page is beyond the
+// end.
+func (d DeadLetters) List(
+	ctx context.Context, db Querier, filter DeadLetterFilter, page DeadLetterPage,
+) ([]DeadLetter, error) {
 	letters, err := d.list(ctx, db, filter, page)
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", err)
@@ -94,7 +79,9 @@ func (d DeadLetters) List(ctx context.Context, db Querier, filter DeadLetterFilt
 	return letters, nil
 }
 
-func (d DeadLetters) list(ctx context.Context, db Querier, filter DeadLetterFilter, page DeadLetterPage) ([]DeadLetter, error) {
+func (d DeadLetters) list(
+	ctx context.Context, db Querier, filter DeadLetterFilter, page DeadLetterPage,
+) ([]DeadLetter, error) {
 	schema, err := pg.SchemaOrDefault(d.Schema)
 	if err != nil {
 		return nil, err
@@ -141,9 +128,8 @@ func (d DeadLetters) get(ctx context.Context, db Querier, handler string, eventI
 	return letter, err
 }
 
-// Replay gives the dead letters that the filter selects all their attempts again, and returns how many they are. They are due at
-// once; the leader sees them when the transaction has been committed. In the log of a handler they come after events that were
-// handled since.
+// Replay gives the dead letters that the filter selects all their attempts again, and returns how many they are. They
+// are due as soon as the transaction has been committed. A handler gets them after events that it has handled since.
 func (d DeadLetters) Replay(ctx context.Context, db Querier, filter DeadLetterFilter) (int64, error) {
 	n, err := d.change(ctx, db, replayDeadLetters, filter)
 	if err != nil {
@@ -161,7 +147,9 @@ func (d DeadLetters) Discard(ctx context.Context, db Querier, filter DeadLetterF
 	return n, nil
 }
 
-func (d DeadLetters) change(ctx context.Context, db Querier, sql string, filter DeadLetterFilter) (n int64, err error) {
+func (d DeadLetters) change(
+	ctx context.Context, db Querier, sql string, filter DeadLetterFilter,
+) (n int64, err error) {
 	schema, err := pg.SchemaOrDefault(d.Schema)
 	if err != nil {
 		return 0, err
@@ -178,41 +166,6 @@ func (d DeadLetters) change(ctx context.Context, db Querier, sql string, filter 
 	err = db.QueryRow(ctx, pg.Place(sql, schema), append(filter.conditions(), filter.All)...).Scan(&n)
 	return n, err
 }
-
-func (f DeadLetterFilter) check() error {
-	if f.EventID < 0 {
-		return fmt.Errorf("event id %d is negative", f.EventID)
-	}
-	for _, field := range []struct{ name, text string }{{"handler", f.Handler}, {"error text", f.ErrorContains}} {
-		if err := text.Check(field.text); err != nil {
-			return fmt.Errorf("%s: %w", field.name, err)
-		}
-	}
-	return nil
-}
-
-func (f DeadLetterFilter) empty() bool {
-	return f.Handler == "" && f.EventID == 0 && f.FailedBefore.IsZero() && f.ErrorContains == ""
-}
-
-// conditions are the first four arguments of each statement.
-func (f DeadLetterFilter) conditions() []any {
-	var (
-		event *int64
-		like  *string
-	)
-	if f.EventID != 0 {
-		event = &f.EventID
-	}
-	if f.ErrorContains != "" {
-		pattern := "%" + likeEscapes.Replace(f.ErrorContains) + "%"
-		like = &pattern
-	}
-	return []any{pg.TextOrNull(f.Handler), event, pg.TimeOrNull(f.FailedBefore), like}
-}
-
-// likeEscapes makes the characters that mean something to LIKE mean themselves.
-var likeEscapes = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 func scanDeadLetter(row pgx.CollectableRow) (letter DeadLetter, err error) {
 	var (
