@@ -13,7 +13,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// scriptVariable makes the test binary run the shell script that it holds as a Command, for a test that kills the binary.
+// scriptVariable makes the test binary run the shell script that it holds as a Command, for a test that kills the
+// binary.
 const scriptVariable = "EXEC_TEST_SCRIPT"
 
 func TestMain(m *testing.M) {

@@ -54,8 +54,8 @@ func TestCancelEndsTheStatement(t *testing.T) {
 	}
 }
 
-// Whenever the context ends, the statement is done or undone before Run returns, as its error says, and the next one is not cancelled in
-// its place.
+// Whenever the context ends, the statement is done or undone before Run returns, as its error says, and the next one is
+// not cancelled in its place.
 func TestCancelAtAnyTime(t *testing.T) {
 	pool := setup(t, `create table t (id int)`)
 	rows := 0

@@ -37,8 +37,8 @@
 //
 // # What is not guaranteed
 //
-//   - Exactly once with Run: where the connection breaks after the statement was sent, or this process dies, it
-//     is not known whether it was committed. A tick is then recorded as failed or interrupted. Make the statement such that it
+//   - Exactly once with Run: where the connection breaks after the statement was sent, or this process dies, it is not
+//     known whether it was committed. A tick is then recorded as failed or interrupted. Make the statement such that it
 //     may be repeated, or have it write down the idempotency key.
 //   - That messages of the server are free of values: some quote one, as in: invalid input syntax for type integer:
 //     "x". So does what functions raise.

@@ -175,7 +175,8 @@ func TestInTransaction(t *testing.T) {
 	}
 }
 
-// The statement happens once for each event, although the first attempts fail, and those of another have an effect before they fail.
+// The statement happens once for each event, although the first attempts fail, and those of another have an effect
+// before they fail.
 func TestExactlyOnce(t *testing.T) {
 	pool := setup(t, `create table effect (id bigint, attempt int)`, `create sequence attempts`)
 	const insert = `insert into effect select $1, $2 from (select 1 / (case when nextval('attempts') > $3 then 1 else 0 end)) as fails`

@@ -9,7 +9,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// A receiver that drops a request on a connection which was used before has perhaps acted on it: net/http must not send it again.
+// A receiver that drops a request on a connection which was used before has perhaps acted on it: net/http must not send
+// it again.
 func TestAttemptSendsOneRequest(t *testing.T) {
 	var requests atomic.Int64
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

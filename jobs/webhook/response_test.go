@@ -72,7 +72,8 @@ func status(code int, location, body string) http.HandlerFunc {
 	}
 }
 
-// The receivers here send a status and then keep the connection until the request ends, with or without more of a response.
+// The receivers here send a status and then keep the connection until the request ends, with or without more of a
+// response.
 func TestEndlessResponse(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc

@@ -30,8 +30,8 @@ func testFailureDuringStatements(t *testing.T, signal syscall.Signal, bound time
 	for _, statement := range []string{
 		`create table effect (id bigint, term bigint)`,
 		`create sequence overlapped`,
-		// What is rolled back leaves its mark in sequences: a statement that finds the lock taken works beside another. It is
-		// free again as soon as the statement has ended, even before its session has.
+		// What is rolled back leaves its mark in sequences: a statement that finds the lock taken works beside another.
+		// It is free again as soon as the statement has ended, even before its session has.
 		`create function work(what int, term bigint) returns void language plpgsql as $$ begin
 			if not pg_try_advisory_xact_lock(4711, what) then perform nextval('overlapped'); end if;
 			perform nextval(format('began_%s_%s', what, term)::regclass);

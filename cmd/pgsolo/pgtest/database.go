@@ -34,8 +34,8 @@ type suite struct {
 	strategy string // of create database, with a space before it
 }
 
-// Database returns the URL of a new database, a copy of the migrated template. It is dropped when the test and its subtests
-// have ended, whoever is still connected to it.
+// Database returns the URL of a new database, a copy of the migrated template. It is dropped when the test and its
+// subtests have ended, whoever is still connected to it.
 func Database(t testing.TB) string {
 	t.Helper()
 	if current == nil {

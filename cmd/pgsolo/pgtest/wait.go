@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what must happen: far longer than any mechanism under test should take, also on a
-// machine that has other things to do.
+// Patience is how long a test waits for what must happen: far longer than any mechanism under test should take, also on
+// a machine that has other things to do.
 const Patience = time.Minute
 
 // pollInterval is the time between two looks of Eventually.

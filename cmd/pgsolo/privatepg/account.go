@@ -68,8 +68,8 @@ func (a account) tempDir(inMemory bool) string {
 	return "/tmp"
 }
 
-// sharedMemory is where Linux keeps POSIX shared memory. Everybody may make files there. A container often has 64 MB of it,
-// which is too little for the data of a server.
+// sharedMemory is where Linux keeps POSIX shared memory. Everybody may make files there. A container often has 64 MB of
+// it, which is too little for the data of a server.
 const (
 	sharedMemory = "/dev/shm"
 	memoryNeeded = 2 << 30

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// openCache makes the folder of downloaded programs if need be. Root's is outside root's home, so that the user that runs
-// PostgreSQL can enter it. Without a usable cache folder it is in the temporary folder.
+// openCache makes the folder of downloaded programs if need be. Root's is outside root's home, so that the user that
+// runs PostgreSQL can enter it. Without a usable cache folder it is in the temporary folder.
 func openCache(account account, dir string) (string, error) {
 	if dir != "" {
 		return makeCache(account, dir)

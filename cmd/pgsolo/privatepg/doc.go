@@ -1,5 +1,5 @@
-// Package privatepg runs a PostgreSQL of this process's own, for pgsolo dev, pgsolo demo and, through package pgtest, the
-// tests of the module.
+// Package privatepg runs a PostgreSQL of this process's own, for pgsolo dev, pgsolo demo and, through package pgtest,
+// the tests of the module.
 //
 // # Where PostgreSQL comes from
 //
@@ -13,25 +13,26 @@
 //
 // # Who stops it
 //
-// Start runs a small shell script, the supervisor, in a session of its own. The script starts PostgreSQL, makes the run folder
-// (socket, log, temporary data) and removes it. It holds the read end of a pipe whose only write end is in this process:
+// Start runs a small shell script, the supervisor, in a session of its own. The script starts PostgreSQL, makes the run
+// folder (socket, log, temporary data) and removes it. It holds the read end of a pipe whose only write end is in this
+// process:
 //
 //	this process ──commands──▶ supervisor (/bin/sh) ──▶ initdb, then postgres
 //	             ◀──"ended"───
 //
-// When the pipe ends, by Stop or because the kernel closed it, the script shuts PostgreSQL down fast, after five seconds
-// immediately, in the end with SIGKILL, and removes the run folder.
+// When the pipe ends, by Stop or because the kernel closed it, the script shuts PostgreSQL down fast, after five
+// seconds immediately, in the end with SIGKILL, and removes the run folder.
 //
 // # Guaranteed
 //
-//   - After Stop, after a failed or cancelled Start, and soon after the death of this process by whatever signal, at whatever
-//     moment, no process and no temporary folder is left.
+//   - After Stop, after a failed or cancelled Start, and soon after the death of this process by whatever signal, at
+//     whatever moment, no process and no temporary folder is left.
 //   - A Ctrl-C in the terminal does not reach PostgreSQL; its owner decides when it ends.
-//   - Nobody but the user that runs it, and root, can connect without a password: a unix socket is in a folder with mode 0700,
-//     and the loopback port, which is used on request and where the folder's path is too long for a socket, takes a random
-//     password (SCRAM). A URL with a password is never logged.
-//   - Root's server runs as the user postgres, or else nobody, without root's groups, and with its files where that user can
-//     reach them.
+//   - Nobody but the user that runs it, and root, can connect without a password: a unix socket is in a folder with
+//     mode 0700, and the loopback port, which is used on request and where the folder's path is too long for a socket,
+//     takes a random password (SCRAM). A URL with a password is never logged.
+//   - Root's server runs as the user postgres, or else nobody, without root's groups, and with its files where that
+//     user can reach them.
 //   - A download is verified by its checksum, and processes that download at the same time do not disturb one another.
 //
 // # Not guaranteed

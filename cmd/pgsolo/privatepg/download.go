@@ -32,9 +32,9 @@ func release(major int) embeddedpostgres.PostgresVersion {
 	return embeddedpostgres.V18
 }
 
-// download returns a folder of the cache that holds bin, lib and share of a release. It fetches the release on first use.
-// Processes that come at the same time wait for the one that downloads; a download that was cut off is never mistaken for a
-// whole one, because the folder gets its name last.
+// download returns a folder of the cache that holds bin, lib and share of a release. It fetches the release on first
+// use. Processes that come at the same time wait for the one that downloads; a download that was cut off is never
+// mistaken for a whole one, because the folder gets its name last.
 func download(ctx context.Context, account account, major int, opts Options) (string, error) {
 	if major == 0 {
 		major = defaultMajor
@@ -75,10 +75,10 @@ func download(ctx context.Context, account account, major int, opts Options) (st
 	return folder, nil
 }
 
-// fetch downloads a release, verifies its checksum and extracts it, with embedded-postgres. The library can do that only as
-// the first part of starting a server of its own, which we do not want: its server outlives this process. So its start is
-// made to fail right after the extraction: the runtime folder that it makes next is named below a file that has just been
-// extracted, where no folder can be.
+// fetch downloads a release, verifies its checksum and extracts it, with embedded-postgres. The library can do that
+// only as the first part of starting a server of its own, which we do not want: its server outlives this process. So
+// its start is made to fail right after the extraction: the runtime folder that it makes next is named below a file
+// that has just been extracted, where no folder can be.
 func fetch(ctx context.Context, version embeddedpostgres.PostgresVersion, incoming, extracted string, opts Options) error {
 	repository, err := repositoryURL()
 	if err != nil {

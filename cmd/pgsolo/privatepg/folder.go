@@ -108,8 +108,8 @@ func (f *dataFolder) inspect() error {
 	return nil
 }
 
-// lockFile takes the exclusive lock of an open file, and waits for it until ctx is done. The kernel frees the lock when the
-// last copy of the descriptor is closed, so no crash leaves it behind.
+// lockFile takes the exclusive lock of an open file, and waits for it until ctx is done. The kernel frees the lock when
+// the last copy of the descriptor is closed, so no crash leaves it behind.
 func lockFile(ctx context.Context, file *os.File) error {
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()

@@ -17,8 +17,8 @@ import (
 // stallBound is how long a download may go without a byte.
 const stallBound = 30 * time.Second
 
-// forwarder is a local server between embedded-postgres and the repository. It adds what the library lacks: a context, a
-// progress bar, a limit on stalled transfers, errors that name the cause, and a checksum that must be there.
+// forwarder is a local server between embedded-postgres and the repository. It adds what the library lacks: a context,
+// a progress bar, a limit on stalled transfers, errors that name the cause, and a checksum that must be there.
 type forwarder struct {
 	ctx        context.Context // of the download; the library's requests have none
 	repository string

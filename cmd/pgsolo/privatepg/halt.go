@@ -18,7 +18,8 @@ const (
 	Immediate Mode = "immediate" // as in a crash; the next start recovers from the log
 )
 
-// portTries is how often a start looks for another port when the one that it found free is taken at once by somebody else.
+// portTries is how often a start looks for another port when the one that it found free is taken at once by somebody
+// else.
 const portTries = 5
 
 // Restart halts the server and resumes it, on the same address and data.
@@ -29,8 +30,8 @@ func (s *Server) Restart(ctx context.Context, mode Mode) error {
 	return s.Resume(ctx)
 }
 
-// Halt shuts PostgreSQL down and keeps its data, for Resume. Done is not closed by it. It returns once all of PostgreSQL's
-// processes that a client could reach are gone.
+// Halt shuts PostgreSQL down and keeps its data, for Resume. Done is not closed by it. It returns once all of
+// PostgreSQL's processes that a client could reach are gone.
 func (s *Server) Halt(ctx context.Context, mode Mode) error {
 	signal, ok := map[Mode]string{Fast: "INT", Immediate: "QUIT"}[mode]
 	if !ok {

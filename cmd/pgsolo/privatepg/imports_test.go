@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What the program runs brings nothing along that only tests need. embedded-postgres does, so that testing is forbidden here,
-// and goleak below as well.
+// What the program runs brings nothing along that only tests need. embedded-postgres does, so that testing is forbidden
+// here, and goleak below as well.
 func TestProductionImportsNothingForTests(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=Imports,Deps", ".").Output()
 	if err != nil {

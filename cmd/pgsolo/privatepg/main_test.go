@@ -18,7 +18,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// childVariable makes the test binary behave as another program: the owner of a server, in a process that a test can kill.
+// childVariable makes the test binary behave as another program: the owner of a server, in a process that a test can
+// kill.
 const childVariable = "PRIVATEPG_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -28,7 +29,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// testServer starts a server for one test. It is pgtest.Server, which these tests cannot import: it imports this package.
+// testServer starts a server for one test. It is pgtest.Server, which these tests cannot import: it imports this
+// package.
 func testServer(t *testing.T, opts Options) *Server {
 	t.Helper()
 	opts.Memory = true
@@ -208,8 +210,8 @@ func openTo(t *testing.T, folder string) {
 	}
 }
 
-// writeScript makes a shell script that every user can run. A child that another test starts meanwhile would inherit the file, open for
-// writing, up to its own exec, and for that long no other process can run it.
+// writeScript makes a shell script that every user can run. A child that another test starts meanwhile would inherit
+// the file, open for writing, up to its own exec, and for that long no other process can run it.
 func writeScript(t *testing.T, path, body string) {
 	t.Helper()
 	syscall.ForkLock.RLock()

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// progressBar shows one download on one line, which it writes anew for each percent. It is used by one goroutine at a time.
+// progressBar shows one download on one line, which it writes anew for each percent. It is used by one goroutine at a
+// time.
 type progressBar struct {
 	out   io.Writer
 	title string

@@ -11,8 +11,8 @@ import (
 const remedy = "install PostgreSQL (Debian, Ubuntu: apt-get install postgresql; Alpine: apk add postgresql; " +
 	"macOS: brew install postgresql@17) or set PGSOLO_PG_BIN to a folder that holds postgres and initdb"
 
-// provide finds the programs on this machine, or else among those downloaded before, or else downloads them. A major other
-// than 0 asks for that version alone, because a data folder is of one version.
+// provide finds the programs on this machine, or else among those downloaded before, or else downloads them. A major
+// other than 0 asks for that version alone, because a data folder is of one version.
 func provide(ctx context.Context, finder finder, opts Options) (programs, error) {
 	found, err := finder.find(ctx)
 	if !errors.Is(err, errNoPrograms) {

@@ -21,13 +21,14 @@ import (
 // startBound is how long PostgreSQL may take from initdb to its first connection. A download is not part of it.
 const startBound = 60 * time.Second
 
-// maxSocketPath is how long the path of a unix socket may be where it is shortest: 104 bytes on macOS with the final zero.
+// maxSocketPath is how long the path of a unix socket may be where it is shortest: 104 bytes on macOS with the final
+// zero.
 const maxSocketPath = 103
 
 // Options say what a Server is like. The zero value is a temporary server on a unix socket.
 type Options struct {
-	// Dir keeps the data from one server to the next. It is made if need be, and one server at a time can use it. Empty: the
-	// data is temporary, is not synced to disk, and goes away with the server.
+	// Dir keeps the data from one server to the next. It is made if need be, and one server at a time can use it.
+	// Empty: the data is temporary, is not synced to disk, and goes away with the server.
 	Dir string
 
 	// Settings are added to those of PostgreSQL, by their names in postgresql.conf, and win over the package's own.
@@ -36,19 +37,20 @@ type Options struct {
 	// TCP asks for a free port on the loopback interface, with a random password, where a unix socket is the default.
 	TCP bool
 
-	// Memory keeps temporary data on a memory file system where the machine has one with 2 GB to spare. Databases are then
-	// copied several times as fast.
+	// Memory keeps temporary data on a memory file system where the machine has one with 2 GB to spare. Databases are
+	// then copied several times as fast.
 	Memory bool
 
-	// CacheDir keeps downloaded programs. Default: pgsolo below the user's cache folder, and /var/cache/pgsolo for root.
+	// CacheDir keeps downloaded programs. Default: pgsolo below the user's cache folder, and /var/cache/pgsolo for
+	// root.
 	CacheDir string
 
 	Progress io.Writer    // shows a download as it goes; default: none
 	Logger   hclog.Logger // default: none
 }
 
-// Server is a PostgreSQL of this process's own. It ends with Stop, and with this process at the latest. Its methods may be
-// called concurrently, except that Halt and Resume alternate.
+// Server is a PostgreSQL of this process's own. It ends with Stop, and with this process at the latest. Its methods may
+// be called concurrently, except that Halt and Resume alternate.
 type Server struct {
 	supervisor *supervisor
 	logger     hclog.Logger
@@ -78,8 +80,8 @@ type address struct {
 }
 
 // Start finds PostgreSQL, downloads it where there is none, and starts a server. It returns once the server accepts
-// connections, which takes about a second, or with an error that says what to do, and then nothing is left behind. It ends
-// early when ctx is done; after it has returned, ctx is of no concern to the server. The caller calls Stop.
+// connections, which takes about a second, or with an error that says what to do, and then nothing is left behind. It
+// ends early when ctx is done; after it has returned, ctx is of no concern to the server. The caller calls Stop.
 func Start(ctx context.Context, opts Options) (*Server, error) {
 	account, err := chooseAccount()
 	if err != nil {
@@ -131,8 +133,8 @@ func (s *Server) launch(ctx context.Context, opts Options, finder finder, args s
 	return nil
 }
 
-// URL returns a connection URL for a database of the server, as a superuser. It holds the password where the server listens
-// on a port.
+// URL returns a connection URL for a database of the server, as a superuser. It holds the password where the server
+// listens on a port.
 func (s *Server) URL(database string) string {
 	to := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/" + database}
 	query := url.Values{}
@@ -161,8 +163,9 @@ func (s *Server) Err() error {
 	return s.err
 }
 
-// Stop shuts the server down fast, that is with its sessions cut off, and removes its folder. A shutdown that takes longer
-// than five seconds becomes an immediate one; 20 seconds is the limit. Further calls return what the first one returned.
+// Stop shuts the server down fast, that is with its sessions cut off, and removes its folder. A shutdown that takes
+// longer than five seconds becomes an immediate one; 20 seconds is the limit. Further calls return what the first one
+// returned.
 func (s *Server) Stop() error {
 	s.stopOnce.Do(func() {
 		s.mu.Lock()

@@ -28,8 +28,8 @@ func (o Options) settings(tcp bool) ([]string, error) {
 		all["unix_socket_directories"] = ""
 	}
 	if o.Dir == "" {
-		// A crash of the machine may lose all of it. synchronous_commit stays on: the order in which commits become visible
-		// and return to the client is that of production.
+		// A crash of the machine may lose all of it. synchronous_commit stays on: the order in which commits become
+		// visible and return to the client is that of production.
 		all["fsync"] = "off"
 		all["full_page_writes"] = "off"
 		all["max_wal_size"] = "256MB"

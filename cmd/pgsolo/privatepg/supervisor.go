@@ -16,12 +16,12 @@ import (
 //go:embed supervise.sh
 var superviseScript string
 
-// endBound is how long a supervisor may take to end. It is longer than the script's own escalation from a fast shutdown to
-// an immediate one and to SIGKILL.
+// endBound is how long a supervisor may take to end. It is longer than the script's own escalation from a fast shutdown
+// to an immediate one and to SIGKILL.
 const endBound = 20 * time.Second
 
-// supervisor is the shell that runs PostgreSQL, and the two pipes between it and this process. The kernel closes our end of
-// the commands when this process dies, which is what ends PostgreSQL after a kill -9.
+// supervisor is the shell that runs PostgreSQL, and the two pipes between it and this process. The kernel closes our
+// end of the commands when this process dies, which is what ends PostgreSQL after a kill -9.
 type supervisor struct {
 	process   *exec.Cmd
 	commands  *os.File       // write end; os.Pipe marks it close-on-exec, so no other child of ours keeps it open
