@@ -1,28 +1,31 @@
-# The reference configuration of pgsolo: every block and every argument that exists, with its default. To begin, copy it, set
-# DATABASE_URL, and remove what you do not need. Only the block postgres is required. `pgsolo validate` checks a file.
+# The reference configuration of pgsolo: every block and every argument that exists, with its default. To begin, copy
+# it, set DATABASE_URL, and remove what you do not need. Only the block postgres is required. `pgsolo validate` checks a
+# file.
 #
-# Durations are strings with units: "900ms", "30s", "1h30m". Functions: env(name) and env(name, default), file(path), whose
-# relative paths begin in the folder of this file, format, join, jsonencode, lower, upper, and try(a, b), which is b where a has no
-# value: try(event.payload.note, "").
+# Durations are strings with units: "900ms", "30s", "1h30m". Functions: env(name) and env(name, default), file(path),
+# whose relative paths begin in the folder of this file, format, join, jsonencode, lower, upper, and try(a, b), which is
+# b where a has no value: try(event.payload.note, "").
 
 postgres {
-  url    = env("DATABASE_URL")      # required: a direct connection, postgres://…; a transaction pooler is refused
+  url    = env("DATABASE_URL")      # required: postgres://…, a direct connection: a transaction pooler is refused
   schema = "pgsolo"                 # default: where `pgsolo migrate` makes the tables
-  notify = true                     # default; false: no NOTIFY; new events are found by polling, within 5 ms to 1 s
+  notify = true                     # default; false: no NOTIFY; polling finds new events, within 5 ms to 1 s
 }
 
-# Several elections have a leader each, which may be different replicas: for handlers and cron jobs that need not run in one
-# process. Those that do not name one belong to the first.
+# Several elections have a leader each, which may be different replicas: for handlers and cron jobs that need not run in
+# one process. Those that do not name one belong to the first.
 
 election "main" {                   # replicas compete under this name; default: one election, named "main"
   lease         = "5s"              # default; 1s to 1m: the server ends a leader that is silent this long
-  poll_interval = "900ms"           # default; 10ms to below 1s: a standby waits in the server's lock queue this long per poll
-  drain         = "20s"             # default; 0s or more: running work may finish this long after SIGTERM
+  poll_interval = "900ms"           # default; 10ms to below 1s: a poll of a standby waits this long in the lock queue
+  drain         = "20s"             # default; 0s or more: how long running work may go on after SIGTERM
 }
 
 http {
-  listen    = ":8080"                                       # default: health, status and metrics
-  advertise = "http://${env("POD_IP", "127.0.0.1")}:8080"   # where others reach this replica; default: derived from listen
+  listen = ":8080"                  # default: health, status and metrics
+
+  # Default: derived from listen. Where others reach this replica.
+  advertise = "http://${env("POD_IP", "127.0.0.1")}:8080"
 }
 
 log {
@@ -30,27 +33,28 @@ log {
   format = "text"                   # default; text | json
 }
 
-# A topic is durable: rows in the event log, each handled at least once. An event of a topic that no configuration names is
-# refused, with a list of those that there are, unless there is a topic "*": it stands for every other one.
+# A topic is durable: rows in the event log, each handled at least once. An event of a topic that no configuration names
+# is refused, with a list of those that there are, unless there is a topic "*": it stands for every other one.
 
 topic "orders" {
-  retention = "72h"                 # default: for ever; an event is kept this long, and longer while a handler has not finished it
+  retention = "72h"                 # default: for ever; an event is kept this long, longer while a handler is not done
 }
 
 topic "*" {
   retention = "24h"
 }
 
-# A handler has one source, topic or channel, and one action, exec, webhook or sql. It is told of each event by the action: through
-# environment variables and standard input, or through headers and body, or through parameters. Arguments of an action may also use
-# event.id, topic, channel, key, payload (decoded if it is JSON), headers, created_at, attempt, term and idempotency_key.
+# A handler has one source, topic or channel, and one action, exec, webhook or sql. It is told of each event by the
+# action: through environment variables and standard input, or through headers and body, or through parameters.
+# Arguments of an action may also use event.id, topic, channel, key, payload (decoded if it is JSON), headers,
+# created_at, attempt, term and idempotency_key.
 
 handler "print" {
   topic       = "orders"            # a declared topic
   election    = "main"              # default: the first
   start       = "earliest"          # default; earliest | latest: where a new handler begins in the log
-  order       = "none"              # default; none | key: events with one key one at a time, in the order in which they came
-  on_dead     = "continue"          # default; continue | block_key, with order = "key": whether a dead letter holds up its key
+  order       = "none"              # default; none | key: events with one key one at a time, in order
+  on_dead     = "continue"          # default; continue | block_key, with order = "key": a dead letter holds up its key
   concurrency = 1                   # default: how many events at a time
   timeout     = "30s"               # default: of one attempt
 
@@ -71,8 +75,8 @@ handler "print" {
 handler "receipt" {
   topic = "orders"
 
-  # Default: all events. It may use event.id, topic, channel, key, payload, headers and created_at. What it cannot evaluate is a
-  # failed attempt.
+  # Default: all events. It may use event.id, topic, channel, key, payload, headers and created_at. What it cannot
+  # evaluate is a failed attempt.
   when        = try(event.payload.status, "") == "paid"
   order       = "key"
   on_dead     = "block_key"
@@ -89,7 +93,9 @@ handler "receipt" {
     url     = "${env("RECEIPTS_URL", "http://127.0.0.1:9000/receipts")}?id=${event.id}"
     method  = "POST"                # default; GET | POST | PUT | PATCH | DELETE
     headers = { "x-attempt" = event.attempt }                # default: none
-    secret  = env("RECEIPTS_SECRET", "for development only") # default: none; signs by Standard Webhooks. From a file: file("/run/secrets/receipts")
+
+    # Default: none. Signs by Standard Webhooks. From a file: file("/run/secrets/receipts")
+    secret = env("RECEIPTS_SECRET", "for development only")
   }
 }
 
@@ -97,11 +103,12 @@ handler "totals" {
   topic       = "orders"
   concurrency = 4                   # at most 32 with sql: each holds a session of PostgreSQL
 
-  # One statement in the database of postgres.url. For an event of a topic it happens exactly once: it runs in the transaction that
-  # marks the event as done. For a channel and for a cron job it runs by itself, at most 16 of an election at a time.
+  # One statement in the database of postgres.url. For an event of a topic it happens exactly once: it runs in the
+  # transaction that marks the event as done. For a channel and for a cron job it runs by itself, at most 16 of an
+  # election at a time.
   sql {
     statement = "insert into order_total (id, amount) values ($1, $2) on conflict (id) do update set amount = $2"
-    args      = [event.payload.id, event.payload.amount] # default: none; of any type, null too; lists and objects are sent as JSON
+    args      = [event.payload.id, event.payload.amount] # default: none; any type, null too; lists, objects as JSON
   }
 }
 
@@ -113,24 +120,25 @@ handler "cache" {
   }
 }
 
-# A cron job has a schedule and one action. Each tick is started at most once, whatever happens to leaders, unless on_interrupt or
-# retry says otherwise. The action is told of its run as a handler's is of an event; its arguments may use run.job, scheduled_at,
-# catch_up, manual, attempt, term and idempotency_key. `pgsolo validate` shows the next ticks of each job.
+# A cron job has a schedule and one action. Each tick is started at most once, whatever happens to leaders, unless
+# on_interrupt or retry says otherwise. The action is told of its run as a handler's is of an event; its arguments may
+# use run.job, scheduled_at, catch_up, manual, attempt, term and idempotency_key. `pgsolo validate` shows the next ticks
+# of each job.
 
 cron "heartbeat" {
   election  = "main"                # default: the first
-  schedule  = "*/5 * * * *"         # required: five fields, six with seconds first, @daily and the like, or "@every 10s"; or a list
+  schedule  = "*/5 * * * *"         # required: five fields, six with seconds first, @daily, "@every 10s"; or a list
   time_zone = "UTC"                 # default
   enabled   = true                  # default; false: it runs only when it is triggered
   timeout   = "1h"                  # default: of one attempt
 
-  missed            = "once"        # default; skip | once | all: what is made up for of the ticks while nobody led
+  missed            = "once"        # default; skip | once | all: which ticks of a time without leader are made up for
   starting_deadline = "1h"          # default: how late a tick may still start
-  overlap           = "skip"        # default; skip | queue | replace | allow: what becomes of a tick while the job has a run
+  overlap           = "skip"        # default; skip | queue | replace | allow: what a tick does while a run goes on
   on_interrupt      = "abandon"     # default; abandon | retry: what becomes of a run that the end of its leader cut off
 
   history {                         # which ended runs are kept
-    runs           = 100            # default; or "unlimited": how many that succeeded or were replaced, and as many skipped ticks
+    runs           = 100            # default; or "unlimited": so many successes and replaced ones, and as many skips
     max_age        = "720h"         # default; or "unlimited": and for how long
     failed_runs    = 100            # default; the same for those that failed, were interrupted or missed
     failed_max_age = "2160h"        # default
@@ -146,15 +154,16 @@ cron "purge_sessions" {
   timeout  = "2m"                   # then the server cancels the statement
 
   sql {
-    statement = "delete from session where expires_at < $1::timestamptz - interval '1 day'" # a cast where the type is not clear
+    # The type of a parameter is what PostgreSQL makes of the statement, which may need a cast.
+    statement = "delete from session where expires_at < $1::timestamptz - interval '1 day'"
     args      = [run.scheduled_at]
   }
 }
 
 cron "report" {
   schedule  = ["0 6 * * mon-fri", "0 9 * * sat,sun"] # a time that several name is one tick
-  time_zone = "Europe/Berlin"       # where the clocks skip a time, it runs right after; one that comes twice, at the first
-  jitter    = "10m"                 # default: none; starts are later by a part of it that follows from the name, always the same
+  time_zone = "Europe/Berlin"       # a time that the clocks skip runs right after, one that comes twice the first time
+  jitter    = "10m"                 # default: none; starts are later by a part of it, always the same for one name
   timeout   = "10m"
 
   missed       = "all"              # each missed tick within starting_deadline, one after the other

@@ -47,7 +47,8 @@ type DeadLetterPage struct {
 
 const (
 	// The payload is left where it lies, which for a large one is outside the row.
-	listDeadLetters = `select handler, event_id, topic, key, headers, null::jsonb, created_at, failed_at, attempts, error
+	listDeadLetters = `select handler, event_id, topic, key, headers, null::jsonb, created_at, failed_at,
+			attempts, error
 		from pgsolo.dead_letter
 		where ($1::text is null or handler = $1::text) and ($2::bigint is null or event_id = $2::bigint)
 			and ($3::timestamptz is null or failed_at < $3::timestamptz) and ($4::text is null or error like $4::text)

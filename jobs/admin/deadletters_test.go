@@ -59,7 +59,8 @@ func TestDeadLettersAreSelected(t *testing.T) {
 		"with a last backslash": {DeadLetterFilter{ErrorContains: `C:\`}, "a/3"},
 		"none":                  {DeadLetterFilter{Handler: "c"}, ""},
 		"with several conditions": {
-			DeadLetterFilter{Handler: "a", FailedBefore: failedAt.Add(150 * time.Minute), ErrorContains: "done"}, "a/1 a/2",
+			DeadLetterFilter{Handler: "a", FailedBefore: failedAt.Add(150 * time.Minute), ErrorContains: "done"},
+			"a/1 a/2",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,7 +124,8 @@ func TestDeadLettersWithoutAConditionStay(t *testing.T) {
 	giveUp(t, pool, "h", "x")
 	tx := jobstest.Begin(t, pool) // can go on after each refusal
 	for _, filter := range []DeadLetterFilter{
-		{}, {FailedBefore: time.Time{}.Local()}, {All: true, Handler: "h"}, {EventID: -1}, {Handler: "h\x00"}, {ErrorContains: "\xff"},
+		{}, {FailedBefore: time.Time{}.Local()}, {All: true, Handler: "h"}, {EventID: -1}, {Handler: "h\x00"},
+		{ErrorContains: "\xff"},
 	} {
 		if n, err := (DeadLetters{}).Replay(t.Context(), tx, filter); err == nil {
 			t.Errorf("replayed %d by %+v", n, filter)
@@ -138,7 +140,9 @@ func TestDeadLettersWithoutAConditionStay(t *testing.T) {
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range []string{"", "null", "null, null, null, null", "everything => null", "'h', everything => true"} {
+	for _, args := range []string{
+		"", "null", "null, null, null, null", "everything => null", "'h', everything => true",
+	} {
 		for _, function := range []string{"replay", "discard"} {
 			if _, err := pool.Exec(t.Context(), `select pgsolo.`+function+`(`+args+`)`); err == nil {
 				t.Errorf("%s(%s) was accepted", function, args)
@@ -183,8 +187,8 @@ func TestDeadLetterIsShown(t *testing.T) {
 	giveUp(t, pool, "h", "boom")
 	at := failedAt.Add(time.Hour)
 	want := DeadLetter{
-		Handler: "h", EventID: 1, Topic: "t", Key: "k", Headers: map[string]string{"tenant": "a"}, Payload: []byte(`{"n": 1}`),
-		CreatedAt: at, FailedAt: at, Attempts: 3, Error: "boom",
+		Handler: "h", EventID: 1, Topic: "t", Key: "k", Headers: map[string]string{"tenant": "a"},
+		Payload: []byte(`{"n": 1}`), CreatedAt: at, FailedAt: at, Attempts: 3, Error: "boom",
 	}
 	got, err := DeadLetters{}.Get(t.Context(), pool, "h", 1)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {

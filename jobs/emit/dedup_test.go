@@ -58,7 +58,8 @@ func TestEmitDropsAKeyWithinItsWindow(t *testing.T) {
 func TestEmitSQLRefusesANegativeWindow(t *testing.T) {
 	pool := jobstest.Pool(t)
 	for _, window := range []*string{new("-1 second"), nil} {
-		_, err := pool.Exec(t.Context(), `select pgsolo.emit('t', dedup_key => 'k', dedup_window => $1::text::interval)`, window)
+		_, err := pool.Exec(t.Context(),
+			`select pgsolo.emit('t', dedup_key => 'k', dedup_window => $1::text::interval)`, window)
 		if err == nil {
 			t.Error("accepted")
 		}

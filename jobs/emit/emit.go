@@ -34,8 +34,8 @@ type CopyTarget interface {
 // defaultDedupWindow is also that of the function pgsolo.emit.
 const defaultDedupWindow = 24 * time.Hour
 
-const callEmit = `select pgsolo.emit(topic => $1, payload => $2, key => $3, headers => $4, deliver_at => $5, dedup_key => $6,
-	dedup_window => $7)`
+const callEmit = `select pgsolo.emit(topic => $1, payload => $2, key => $3, headers => $4, deliver_at => $5,
+	dedup_key => $6, dedup_window => $7)`
 
 // Emit appends one event, as part of the transaction that db is, and returns its id. The id 0 means that the event was
 // dropped because of its DedupKey. Without a transaction the event is committed when Emit returns.

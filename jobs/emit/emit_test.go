@@ -35,7 +35,8 @@ type storedEvent struct {
 
 func storedEvents(t testing.TB, pool *pgxpool.Pool) []storedEvent {
 	t.Helper()
-	rows, err := pool.Query(t.Context(), `select topic, payload::text, headers::text, key, deliver_at from pgsolo.event order by id`)
+	rows, err := pool.Query(t.Context(),
+		`select topic, payload::text, headers::text, key, deliver_at from pgsolo.event order by id`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,9 @@ func TestEmitStoresWhatIsGiven(t *testing.T) {
 				}
 				return nil
 			},
-			"EmitAll": func(db *pgxpool.Pool, events []Event) error { return Producer{}.EmitAll(t.Context(), db, events) },
+			"EmitAll": func(db *pgxpool.Pool, events []Event) error {
+				return Producer{}.EmitAll(t.Context(), db, events)
+			},
 		} {
 			config := pool.Config()
 			config.ConnConfig.DefaultQueryExecMode = mode
@@ -104,7 +107,8 @@ func TestEmitBelongsToTheTransaction(t *testing.T) {
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := pgtest.Value[int](t, pool, `select (select count(*) from pgsolo.event) + (select count(*) from pgsolo.dedup)`); n != 0 {
+	const rows = `select (select count(*) from pgsolo.event) + (select count(*) from pgsolo.dedup)`
+	if n := pgtest.Value[int](t, pool, rows); n != 0 {
 		t.Errorf("%d rows after the rollback", n)
 	}
 	tx = jobstest.Begin(t, pool)
@@ -129,20 +133,27 @@ func TestEmitRefusesBeforeTheServerDoes(t *testing.T) {
 		{Event{Topic: "a\x00"}, "topic: NUL at byte 2"},
 		{Event{Topic: "t", Key: "ab\xff"}, "key: invalid UTF-8 at byte 3"},
 		{Event{Topic: "t", Payload: []byte{}}, "payload: at byte 0: unexpected end of JSON input"},
-		{Event{Topic: "t", Payload: []byte(`{"a": x}`)}, "payload: at byte 7: invalid character 'x' looking for beginning of value"},
+		{
+			Event{Topic: "t", Payload: []byte(`{"a": x}`)},
+			"payload: at byte 7: invalid character 'x' looking for beginning of value",
+		},
 		{Event{Topic: "t", Payload: []byte(`["\\u0000 \u0000"]`)}, `payload: NUL, as \u0000, at byte 11`},
 		{Event{Topic: "t", Payload: []byte(`"\ud83d\n"`)}, `payload: half a surrogate pair, \ud83d, at byte 2`},
 		{Event{Topic: "t", Payload: []byte("\"a\xff\"")}, "payload: invalid UTF-8 at byte 3"},
 		{Event{Topic: "t", Headers: map[string]string{"n": "\xff"}}, `header "n": invalid UTF-8 at byte 1`},
 		{Event{Topic: "t", Headers: map[string]string{"n\x00": ""}}, `header "n\x00": NUL at byte 2`},
-		{Event{Topic: "t", DedupKey: strings.Repeat("k", 1001)}, "dedup key has 1001 bytes, more than 1000: emit a hash of it"},
+		{
+			Event{Topic: "t", DedupKey: strings.Repeat("k", 1001)},
+			"dedup key has 1001 bytes, more than 1000: emit a hash of it",
+		},
 		{Event{Topic: "t", DedupKey: "k", DedupWindow: -1}, "dedup window -1ns is negative"},
 		{Event{Topic: "t", DedupWindow: 1}, "dedup window 1ns without a dedup key"},
 	} {
-		if _, err := (Producer{}).Emit(t.Context(), tx, test.event); err == nil || err.Error() != "emit event: "+test.want {
+		_, err := Producer{}.Emit(t.Context(), tx, test.event)
+		if err == nil || err.Error() != "emit event: "+test.want {
 			t.Errorf("Emit: got %v, want %s", err, test.want)
 		}
-		err := Producer{}.EmitAll(t.Context(), tx, []Event{{Topic: "t"}, test.event})
+		err = Producer{}.EmitAll(t.Context(), tx, []Event{{Topic: "t"}, test.event})
 		if err == nil || err.Error() != "emit events: event 2 of 2: "+test.want {
 			t.Errorf("EmitAll: got %v, want %s", err, test.want)
 		}
@@ -168,7 +179,8 @@ func TestEmitSQLRefusesWrongHeaders(t *testing.T) {
 		}
 	}
 	id := pgtest.Value[int64](t, pool, `select pgsolo.emit('t', payload => null, headers => null)`)
-	got := pgtest.Value[string](t, pool, `select payload::text || ' ' || headers::text from pgsolo.event where id = $1`, id)
+	got := pgtest.Value[string](t, pool,
+		`select payload::text || ' ' || headers::text from pgsolo.event where id = $1`, id)
 	if got != "null {}" {
 		t.Errorf("null and null are stored as %s, want null {}", got)
 	}
@@ -177,9 +189,10 @@ func TestEmitSQLRefusesWrongHeaders(t *testing.T) {
 // What the check lets through, the server takes, and the other way round.
 func FuzzEmitCheckAgreesWithTheServer(f *testing.F) {
 	for _, seed := range []string{
-		``, `null`, `{"a": [1, -0.5e3, "x\u00e9\/"]}`, `"\u0000"`, `"\\u0000"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ude00"`,
-		`"\ud83d\ud83d"`, `"\ud83dx\ude00"`, "\"\xff\"", "\"\x00\"", "\"\x1f\"", "\"\x7f\"", `01`, `1.`, `[1,]`, `{"a":1,"a":2}`, "\v1",
-		"\ufeff1", `"\x"`, `"\uFFFD"`, `"\uDBFF\uDFFF"`, strings.Repeat("[", 6000) + strings.Repeat("]", 6000),
+		``, `null`, `{"a": [1, -0.5e3, "x\u00e9\/"]}`, `"\u0000"`, `"\\u0000"`, `"\ud83d\ude00"`, `"\ud83d"`,
+		`"\ude00"`, `"\ud83d\ud83d"`, `"\ud83dx\ude00"`, "\"\xff\"", "\"\x00\"", "\"\x1f\"", "\"\x7f\"", `01`, `1.`,
+		`[1,]`, `{"a":1,"a":2}`, "\v1", "\ufeff1", `"\x"`, `"\uFFFD"`, `"\uDBFF\uDFFF"`,
+		strings.Repeat("[", 6000) + strings.Repeat("]", 6000),
 	} {
 		f.Add([]byte(seed))
 	}

@@ -37,13 +37,16 @@ func TestEmitNeedsFewGrants(t *testing.T) {
 	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.event`); n != 8 {
 		t.Errorf("%d events, want 8", n)
 	}
-	for who, conn := range map[string]*pgx.Conn{"who may emit": emit, "who may insert": insert, "who may nothing": none} {
+	for who, conn := range map[string]*pgx.Conn{
+		"who may emit": emit, "who may insert": insert, "who may nothing": none,
+	} {
 		for sql, allowed := range map[string]bool{
 			`select pgsolo.emit('t')`: conn == emit, `insert into pgsolo.event (topic) values ('t')`: conn == insert,
-			`select count(*) from pgsolo.event`: false, `delete from pgsolo.event`: false, `select * from pgsolo.dedup`: false,
-			`select pgsolo.know('x', null)`: false, `select pgsolo.arm('x', true, 1)`: false,
-			`select setval('pgsolo.doorbell_armed', 2)`: false, `select pgsolo.replay('h')`: false,
-			`select pgsolo.discard('h')`: false, `select pgsolo.ring_for_retry(1)`: false,
+			`select count(*) from pgsolo.event`: false, `delete from pgsolo.event`: false,
+			`select * from pgsolo.dedup`: false, `select pgsolo.know('x', null)`: false,
+			`select pgsolo.arm('x', true, 1)`: false, `select setval('pgsolo.doorbell_armed', 2)`: false,
+			`select pgsolo.replay('h')`: false, `select pgsolo.discard('h')`: false,
+			`select pgsolo.ring_for_retry(1)`: false,
 		} {
 			if _, err := conn.Exec(t.Context(), sql); (err == nil) != allowed {
 				t.Errorf("%s: %s: %v, want it allowed: %t", who, sql, err, allowed)
@@ -62,9 +65,11 @@ func TestTopicGrants(t *testing.T) {
 	}
 	leader, _ := jobstest.SessionOf(t, pool, `grant usage on schema strict to {role}`,
 		`grant execute on function strict.know, strict.arm to {role}`,
-		`grant select, insert, update on strict.doorbell to {role}; grant update on sequence strict.doorbell_armed to {role}`)
+		`grant select, insert, update on strict.doorbell to {role}`,
+		`grant update on sequence strict.doorbell_armed to {role}`)
 	jobstest.MustExec(t, leader, `select strict.know('main', '{t}'), strict.arm('main', true, 1)`)
-	producer, _ := jobstest.SessionOf(t, pool, `grant usage on schema strict to {role}`, strings.ReplaceAll(grantInsert, "pgsolo.", "strict."))
+	producer, _ := jobstest.SessionOf(t, pool, `grant usage on schema strict to {role}`,
+		strings.ReplaceAll(grantInsert, "pgsolo.", "strict."))
 	jobstest.MustExec(t, producer, `insert into strict.event (topic) values ('t')`)
 	_, err := producer.Exec(t.Context(), `insert into strict.event (topic) values ('x')`)
 	if !errors.Is(refusal(err), ErrUnknownTopic) {
@@ -76,17 +81,20 @@ func TestTopicGrants(t *testing.T) {
 func TestEmitAndDeadLettersIgnoreTheCallersSearchPath(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.know('main', '{t}'), pgsolo.arm('main', true, 1)`)
-	conn, role := jobstest.SessionOf(t, pool, grantEmit, `grant execute on function pgsolo.replay, pgsolo.discard to {role}`,
+	conn, role := jobstest.SessionOf(t, pool, grantEmit,
+		`grant execute on function pgsolo.replay, pgsolo.discard to {role}`,
 		`create schema evil authorization {role}`)
 	jobstest.MustExec(t, conn, `create table evil.trap (who text);
 		grant insert on evil.trap to public; grant usage on schema evil to public;
-		create temp table dedup (topic text); create temp table event (topic text); create temp table delivery (state text)`)
+		create temp table dedup (topic text); create temp table event (topic text);
+		create temp table delivery (state text)`)
 	for _, function := range []string{
-		"clock_timestamp() returns timestamptz", "pg_notify(text, text) returns integer", "current_setting(text, boolean) returns text",
-		"array_to_string(text[], text) returns text", "known_topics() returns text[]",
-		"le(timestamptz, timestamptz) returns boolean",
-		"plus(timestamptz, interval) returns timestamptz", "lt(interval, interval) returns boolean", "eq(text, text) returns boolean",
-		"eq8(bigint, bigint) returns boolean", "likes(text, text) returns boolean", "gt(bigint, integer) returns boolean",
+		"clock_timestamp() returns timestamptz", "pg_notify(text, text) returns integer",
+		"current_setting(text, boolean) returns text", "array_to_string(text[], text) returns text",
+		"known_topics() returns text[]", "le(timestamptz, timestamptz) returns boolean",
+		"plus(timestamptz, interval) returns timestamptz", "lt(interval, interval) returns boolean",
+		"eq(text, text) returns boolean", "eq8(bigint, bigint) returns boolean",
+		"likes(text, text) returns boolean", "gt(bigint, integer) returns boolean",
 	} {
 		jobstest.MustExec(t, conn, `create function evil.`+function+` language plpgsql as $$
 			begin
@@ -94,7 +102,8 @@ func TestEmitAndDeadLettersIgnoreTheCallersSearchPath(t *testing.T) {
 				return null;
 			end $$`)
 	}
-	jobstest.MustExec(t, conn, `create operator evil.<= (leftarg = timestamptz, rightarg = timestamptz, function = evil.le);
+	jobstest.MustExec(t, conn, `
+		create operator evil.<= (leftarg = timestamptz, rightarg = timestamptz, function = evil.le);
 		create operator evil.+ (leftarg = timestamptz, rightarg = interval, function = evil.plus);
 		create operator evil.< (leftarg = interval, rightarg = interval, function = evil.lt);
 		create operator evil.= (leftarg = text, rightarg = text, function = evil.eq);
@@ -107,9 +116,12 @@ func TestEmitAndDeadLettersIgnoreTheCallersSearchPath(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	jobstest.MustExec(t, pool, `insert into pgsolo.delivery (handler, event_id, topic, payload, headers, created_at, attempt, state, error)
+	jobstest.MustExec(t, pool, `insert into pgsolo.delivery
+			(handler, event_id, topic, payload, headers, created_at, attempt, state, error)
 		values ('h', 1, 't', '1', '{}', now(), 1, 'dead', 'x'), ('h', 2, 't', '1', '{}', now(), 1, 'dead', 'x')`)
-	for _, sql := range []string{`select pgsolo.replay('h', 1, now(), 'x%')`, `select pgsolo.discard('h', 2, now(), 'x%')`} {
+	for _, sql := range []string{
+		`select pgsolo.replay('h', 1, now(), 'x%')`, `select pgsolo.discard('h', 2, now(), 'x%')`,
+	} {
 		var n int
 		if err := conn.QueryRow(t.Context(), sql).Scan(&n); err != nil || n != 1 {
 			t.Errorf("%s: %d, %v, want 1", sql, n, err)

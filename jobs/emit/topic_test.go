@@ -84,7 +84,8 @@ func TestTopicRefusalNamesTheKnownOnes(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.know('main', '{orders,bills}')`)
 	_, err := Producer{}.Emit(t.Context(), pool, Event{Topic: "order"})
-	if err == nil || !strings.Contains(err.Error(), `topic "order" is not known`) || !strings.Contains(err.Error(), "bills, orders.") {
+	if err == nil || !strings.Contains(err.Error(), `topic "order" is not known`) ||
+		!strings.Contains(err.Error(), "bills, orders.") {
 		t.Errorf("got %v, want the topic and those that are known", err)
 	}
 }
@@ -94,7 +95,8 @@ func TestTopicsInAnotherSchema(t *testing.T) {
 	if err := jobs.Migrate(t.Context(), jobstest.OwnSession(t, pool), "other"); err != nil {
 		t.Fatal(err)
 	}
-	jobstest.MustExec(t, pool, `select pgsolo.know('main', '{here}'), other.know('main', '{there}'), other.arm('main', true, 1)`)
+	jobstest.MustExec(t, pool,
+		`select pgsolo.know('main', '{here}'), other.know('main', '{there}'), other.arm('main', true, 1)`)
 	listen := jobstest.OwnSession(t, pool)
 	jobstest.MustExec(t, listen, `listen "pgsolo.event"; listen "other.event"`)
 	other := Producer{Schema: "other"}
@@ -110,7 +112,8 @@ func TestTopicsInAnotherSchema(t *testing.T) {
 	if id := newEvent(t, pool, Event{Topic: "here", DedupKey: "k"}); id != 1 {
 		t.Errorf("got id %d, want 1: nothing of it went to the other schema's log", id)
 	}
-	jobstest.MustExec(t, pool, `insert into other.delivery (handler, event_id, topic, payload, headers, created_at, attempt, state, error)
+	jobstest.MustExec(t, pool, `insert into other.delivery
+			(handler, event_id, topic, payload, headers, created_at, attempt, state, error)
 		values ('h', 1, 'there', '1', '{}', now(), 1, 'dead', 'x')`)
 	ctx, letters := t.Context(), admin.DeadLetters{Schema: "other"}
 	listed, err := letters.List(ctx, pool, admin.DeadLetterFilter{}, admin.DeadLetterPage{})

@@ -24,21 +24,40 @@ func TestRun(t *testing.T) {
 		body    []byte
 		want    string // the error; empty for success
 	}{
-		"success":                      {command: sh("echo fine")},
-		"program from PATH":            {command: Command{Args: []string{"true"}}},
-		"body on stdin":                {command: sh("cat; exit 3"), body: []byte(`{"id": 1}`), want: `run /bin/sh: exit status 3: {"id": 1}`},
-		"empty body":                   {command: sh("cat; exit 3"), want: "run /bin/sh: exit status 3"},
-		"large body read":              {command: sh("wc -c | tr -d ' '; exit 1"), body: large, want: "run /bin/sh: exit status 1: 1048576"},
-		"large body not read":          {command: sh("exit 0"), body: large},
-		"stdin closed early":           {command: sh("exec <&-; exit 0"), body: large},
-		"standard error":               {command: sh("echo out; echo err >&2; exit 1"), want: "run /bin/sh: exit status 1: out\nerr"},
-		"signal":                       {command: sh("kill -9 $$"), want: "run /bin/sh: signal: killed"},
-		"output is made printable":     {command: sh(`printf 'a\000b\377\033[1m'; exit 1`), want: "run /bin/sh: exit status 1: a\uFFFDb\uFFFD\uFFFD[1m"},
-		"arguments are not in errors":  {command: Command{Args: []string{shell, "-c", "exit 1", "--password=hunter2"}}, want: "run /bin/sh: exit status 1"},
-		"directory":                    {command: Command{Args: []string{shell, "-c", "pwd; exit 1"}, Dir: "/"}, want: "run /bin/sh: exit status 1: /"},
-		"invalid command is not run":   {command: Command{}, want: "command: Args is empty: its first element names the program"},
-		"program that is no program":   {command: Command{Args: []string{notExecutable(t)}}, want: "permission denied"},
-		"output of a background child": {command: sh("(echo late) & wait; exit 1"), want: "run /bin/sh: exit status 1: late"},
+		"success":           {command: sh("echo fine")},
+		"program from PATH": {command: Command{Args: []string{"true"}}},
+		"body on stdin": {
+			command: sh("cat; exit 3"), body: []byte(`{"id": 1}`), want: `run /bin/sh: exit status 3: {"id": 1}`,
+		},
+		"empty body": {command: sh("cat; exit 3"), want: "run /bin/sh: exit status 3"},
+		"large body read": {
+			command: sh("wc -c | tr -d ' '; exit 1"), body: large, want: "run /bin/sh: exit status 1: 1048576",
+		},
+		"large body not read": {command: sh("exit 0"), body: large},
+		"stdin closed early":  {command: sh("exec <&-; exit 0"), body: large},
+		"standard error": {
+			command: sh("echo out; echo err >&2; exit 1"), want: "run /bin/sh: exit status 1: out\nerr",
+		},
+		"signal": {command: sh("kill -9 $$"), want: "run /bin/sh: signal: killed"},
+		"output is made printable": {
+			command: sh(`printf 'a\000b\377\033[1m'; exit 1`),
+			want:    "run /bin/sh: exit status 1: a\uFFFDb\uFFFD\uFFFD[1m",
+		},
+		"arguments are not in errors": {
+			command: Command{Args: []string{shell, "-c", "exit 1", "--password=hunter2"}},
+			want:    "run /bin/sh: exit status 1",
+		},
+		"directory": {
+			command: Command{Args: []string{shell, "-c", "pwd; exit 1"}, Dir: "/"},
+			want:    "run /bin/sh: exit status 1: /",
+		},
+		"invalid command is not run": {
+			command: Command{}, want: "command: Args is empty: its first element names the program",
+		},
+		"program that is no program": {command: Command{Args: []string{notExecutable(t)}}, want: "permission denied"},
+		"output of a background child": {
+			command: sh("(echo late) & wait; exit 1"), want: "run /bin/sh: exit status 1: late",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.command.Run(t.Context(), jobs.Invocation{Body: test.body})
@@ -99,11 +118,16 @@ func TestContextEndsCommand(t *testing.T) {
 		grace  time.Duration
 		want   string
 	}{
-		"SIGTERM ends it":       {script: sleep, want: "signal: terminated"},
-		"SIGTERM is ignored":    {script: "trap '' TERM; " + sleep, grace: time.Millisecond, want: "signal: killed"},
-		"SIGTERM is answered":   {script: "trap 'echo bye; exit 0' TERM; " + sleep, want: "exit status 0: bye"},
-		"grace after program":   {script: "(trap '" + outlive + "; echo saved | cat | cat; exit' TERM; " + sleep + ") & wait", want: "signal: terminated: saved"},
-		"output closed already": {script: "exec >/dev/null 2>&1; trap '' TERM; " + sleep, grace: time.Millisecond, want: "signal: killed"},
+		"SIGTERM ends it":     {script: sleep, want: "signal: terminated"},
+		"SIGTERM is ignored":  {script: "trap '' TERM; " + sleep, grace: time.Millisecond, want: "signal: killed"},
+		"SIGTERM is answered": {script: "trap 'echo bye; exit 0' TERM; " + sleep, want: "exit status 0: bye"},
+		"grace after program": {
+			script: "(trap '" + outlive + "; echo saved | cat | cat; exit' TERM; " + sleep + ") & wait",
+			want:   "signal: terminated: saved",
+		},
+		"output closed already": {
+			script: "exec >/dev/null 2>&1; trap '' TERM; " + sleep, grace: time.Millisecond, want: "signal: killed",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fifo := newFIFO(t)
@@ -119,7 +143,8 @@ func TestContextEndsCommand(t *testing.T) {
 			cancel(cause)
 
 			err := <-result
-			if want := "run /bin/sh: leadership lost, then " + test.want; !errors.Is(err, cause) || err.Error() != want {
+			want := "run /bin/sh: leadership lost, then " + test.want
+			if !errors.Is(err, cause) || err.Error() != want {
 				t.Errorf("Run = %v, want %s", err, want)
 			}
 		})

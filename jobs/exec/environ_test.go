@@ -15,9 +15,11 @@ import (
 )
 
 func TestEnviron(t *testing.T) {
-	inherited := []string{"PATH=/bin", "DATABASE_URL=postgres://db", "PGSOLO_TOKEN=hunter2", "PGSOLO_KEY=of an outer command", "REGION=us"}
+	inherited := []string{"PATH=/bin", "DATABASE_URL=postgres://db", "PGSOLO_TOKEN=hunter2",
+		"PGSOLO_KEY=of an outer command", "REGION=us"}
 	event := eventlog.Event{
-		Handler: "receipt", ID: 7, Topic: "orders", Key: "k", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Attempt: 2, Term: 9,
+		Handler: "receipt", ID: 7, Topic: "orders", Key: "k", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Attempt: 2, Term: 9,
 		Headers: map[string]string{"x-tenant": "acme", "X-Tenant": "first", "größe": "5"},
 	}
 	tick := cron.Tick{Job: "report", ScheduledAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Attempt: 1, Term: 9}
@@ -34,7 +36,8 @@ func TestEnviron(t *testing.T) {
 				"PATH=/bin", "DATABASE_URL=postgres://db", "REGION=us", "REGION=eu",
 				"PGSOLO_ATTEMPT=2", "PGSOLO_CREATED_AT=2026-01-02T03:04:05Z", "PGSOLO_EVENT_ID=7",
 				"PGSOLO_HEADER_GR____E=5", "PGSOLO_HEADER_X_TENANT=first",
-				"PGSOLO_IDEMPOTENCY_KEY=receipt/7", "PGSOLO_KEY=k", "PGSOLO_NAME=receipt", "PGSOLO_TERM=9", "PGSOLO_TOPIC=orders",
+				"PGSOLO_IDEMPOTENCY_KEY=receipt/7", "PGSOLO_KEY=k", "PGSOLO_NAME=receipt", "PGSOLO_TERM=9",
+				"PGSOLO_TOPIC=orders",
 			},
 		},
 		"tick": {
@@ -42,7 +45,8 @@ func TestEnviron(t *testing.T) {
 			invocation: tick.Invocation(),
 			want: []string{
 				"PATH=/bin", "DATABASE_URL=postgres://db", "REGION=us", "PGSOLO_TOKEN=on purpose",
-				"PGSOLO_ATTEMPT=1", "PGSOLO_CATCH_UP=false", "PGSOLO_IDEMPOTENCY_KEY=report/2026-01-02T03:04:05Z", "PGSOLO_MANUAL=false",
+				"PGSOLO_ATTEMPT=1", "PGSOLO_CATCH_UP=false", "PGSOLO_IDEMPOTENCY_KEY=report/2026-01-02T03:04:05Z",
+				"PGSOLO_MANUAL=false",
 				"PGSOLO_NAME=report", "PGSOLO_SCHEDULED_AT=2026-01-02T03:04:05Z", "PGSOLO_TERM=9",
 			},
 		},
@@ -53,7 +57,8 @@ func TestEnviron(t *testing.T) {
 			}.Invocation(),
 			want: []string{
 				"PATH=/bin", "DATABASE_URL=postgres://db", "REGION=us",
-				"PGSOLO_ATTEMPT=3", "PGSOLO_CATCH_UP=true", "PGSOLO_IDEMPOTENCY_KEY=report/2026-01-02T02:04:05.000006Z", "PGSOLO_MANUAL=true",
+				"PGSOLO_ATTEMPT=3", "PGSOLO_CATCH_UP=true", "PGSOLO_IDEMPOTENCY_KEY=report/2026-01-02T02:04:05.000006Z",
+				"PGSOLO_MANUAL=true",
 				"PGSOLO_NAME=report", "PGSOLO_SCHEDULED_AT=2026-01-02T03:04:05.000006+01:00", "PGSOLO_TERM=9",
 			},
 		},

@@ -21,5 +21,5 @@ func Example() {
 			return command.Run(ctx, event.Invocation())
 		},
 	}
-	_ = handler // one of jobs.Options.Handlers
+	_ = handler // one of eventlog.Options.Handlers
 }

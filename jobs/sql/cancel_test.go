@@ -61,7 +61,8 @@ func TestCancelAtAnyTime(t *testing.T) {
 	rows := 0
 	for i := range 300 {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(i)*5*time.Microsecond, errStop)
-		err := Statement{SQL: `insert into t select $1 from pg_sleep(0.0003)`, Args: []any{i}, Pool: pool}.Run(ctx, jobs.Invocation{})
+		statement := Statement{SQL: `insert into t select $1 from pg_sleep(0.0003)`, Args: []any{i}, Pool: pool}
+		err := statement.Run(ctx, jobs.Invocation{})
 		cancel()
 		switch {
 		case err == nil:
@@ -117,7 +118,8 @@ func TestStatementThatDoesNotEnd(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- Statement{SQL: `select pg_sleep(60)`, Pool: pool}.Run(ctx, jobs.Invocation{}) }()
 	pgtest.Eventually(t, "the statement", func() bool { return active(t, pool, "pg_sleep") == 1 })
-	frozen := pgtest.Value[int](t, pool, `select pid from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()`)
+	frozen := pgtest.Value[int](t, pool,
+		`select pid from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()`)
 	if err := syscall.Kill(frozen, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -18,12 +18,13 @@ func ExampleStatement_RunTx() {
 		Topic: "orders",
 		HandleTx: func(ctx context.Context, tx pgx.Tx, event eventlog.Event) error {
 			return sql.Statement{
-				SQL:  `insert into order_total (id, amount) select j.id, j.amount from jsonb_to_record($1) as j(id text, amount numeric)`,
+				SQL: `insert into order_total (id, amount)
+					select j.id, j.amount from jsonb_to_record($1) as j(id text, amount numeric)`,
 				Args: []any{string(event.Payload)},
 			}.RunTx(ctx, tx)
 		},
 	}
-	_ = handler // one of jobs.Options.Handlers
+	_ = handler // one of eventlog.Options.Handlers
 }
 
 func ExampleStatement_Run() {
@@ -49,5 +50,5 @@ func ExampleStatement_Run() {
 			}.Run(ctx, tick.Invocation())
 		},
 	}
-	_ = purge // one of jobs.Options.Crons
+	_ = purge // one of cron.Options.Jobs
 }

@@ -42,7 +42,8 @@ func setup(t testing.TB, tables ...string) *pgxpool.Pool {
 func active(t testing.TB, pool *pgxpool.Pool, text string) int {
 	t.Helper()
 	return pgtest.Value[int](t, pool, `select count(*) from pg_stat_activity
-		where datname = current_database() and pid <> pg_backend_pid() and state = 'active' and strpos(query, $1) > 0`, text)
+		where datname = current_database() and pid <> pg_backend_pid() and state = 'active'
+			and strpos(query, $1) > 0`, text)
 }
 
 // history is what the first run of a cron job leaves that has nothing but the statement.
@@ -57,8 +58,9 @@ func history(t testing.TB, pool *pgxpool.Pool, statement Statement) (outcome, ou
 	}
 	defer lead(t, scheduler)()
 	pgtest.Eventually(t, "a run's end", func() bool {
-		err := pool.QueryRow(t.Context(), `select outcome, coalesce(output, ''), coalesce(error, '') from pgsolo.cron_run
-			where outcome in ('ok', 'failed') order by scheduled_at limit 1`).Scan(&outcome, &output, &failure)
+		err := pool.QueryRow(t.Context(), `select outcome, coalesce(output, ''), coalesce(error, '')
+			from pgsolo.cron_run where outcome in ('ok', 'failed') order by scheduled_at limit 1`).
+			Scan(&outcome, &output, &failure)
 		return err == nil
 	})
 	return outcome, output, failure

@@ -79,21 +79,38 @@ func TestValidate(t *testing.T) {
 		statement Statement
 		want      string // of the error; empty for a valid statement
 	}{
-		"smallest":       {statement: Statement{SQL: "select 1"}},
-		"arguments":      {statement: Statement{SQL: "select $1, $2", Args: []any{nil, 1}}},
-		"empty":          {statement: Statement{SQL: "\n/* sesame */ ; -- sesame"}, want: "sql: SQL is empty"},
-		"two":            {statement: Statement{SQL: "select 'größe';\n  select 2"}, want: "sql: SQL has a second statement, line 2, column 3: put them into"},
-		"begin":          {statement: Statement{SQL: "BEGIN"}, want: "sql: SQL begins or ends a transaction"},
-		"copy in":        {statement: Statement{SQL: "copy sesame (a, b) from stdin"}, want: "sql: SQL copies from standard input"},
-		"copy out":       {statement: Statement{SQL: "copy (select 1 as stdin) to stdout"}},
-		"too few":        {statement: Statement{SQL: "select $1"}, want: "sql: SQL has the parameter $1, and there is no value for any"},
-		"still too few":  {statement: Statement{SQL: "select $4", Args: []any{"sesame", 2}}, want: "sql: SQL has the parameter $4, and there are only 2 values"},
-		"too many":       {statement: Statement{SQL: "select '$2', $1", Args: []any{"sesame", 2}}, want: "sql: Args has a value for $2"},
-		"huge parameter": {statement: Statement{SQL: "select $99999999999999999999"}, want: "sql: SQL has a parameter above $65535"},
+		"smallest":  {statement: Statement{SQL: "select 1"}},
+		"arguments": {statement: Statement{SQL: "select $1, $2", Args: []any{nil, 1}}},
+		"empty":     {statement: Statement{SQL: "\n/* sesame */ ; -- sesame"}, want: "sql: SQL is empty"},
+		"two": {
+			statement: Statement{SQL: "select 'größe';\n  select 2"},
+			want:      "sql: SQL has a second statement, line 2, column 3: put them into",
+		},
+		"begin": {statement: Statement{SQL: "BEGIN"}, want: "sql: SQL begins or ends a transaction"},
+		"copy in": {
+			statement: Statement{SQL: "copy sesame (a, b) from stdin"}, want: "sql: SQL copies from standard input",
+		},
+		"copy out": {statement: Statement{SQL: "copy (select 1 as stdin) to stdout"}},
+		"too few": {
+			statement: Statement{SQL: "select $1"},
+			want:      "sql: SQL has the parameter $1, and there is no value for any",
+		},
+		"still too few": {
+			statement: Statement{SQL: "select $4", Args: []any{"sesame", 2}},
+			want:      "sql: SQL has the parameter $4, and there are only 2 values",
+		},
+		"too many": {
+			statement: Statement{SQL: "select '$2', $1", Args: []any{"sesame", 2}},
+			want:      "sql: Args has a value for $2",
+		},
+		"huge parameter": {
+			statement: Statement{SQL: "select $99999999999999999999"}, want: "sql: SQL has a parameter above $65535",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.statement.Validate()
-			if got := text(err); test.want == "" && err != nil || !strings.HasPrefix(got, test.want) || strings.Contains(got, "sesame") {
+			got := text(err)
+			if test.want == "" && err != nil || !strings.HasPrefix(got, test.want) || strings.Contains(got, "sesame") {
 				t.Errorf("Validate = %q, want %q", got, test.want)
 			}
 		})

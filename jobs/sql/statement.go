@@ -55,7 +55,7 @@ func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
 	return nil
 }
 
-// RunTx runs the statement in a transaction, for a jobs.HandleTxFunc: then it happens exactly once for each event.
+// RunTx runs the statement in a transaction, for an eventlog.HandleTxFunc: then it happens exactly once for each
 // Otherwise it is like Run.
 func (s Statement) RunTx(ctx context.Context, tx pgx.Tx) error {
 	values, err := s.values()

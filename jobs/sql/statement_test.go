@@ -20,13 +20,15 @@ import (
 
 // The server decides on the types, as it does for literals.
 func TestServerDecidesOnTypes(t *testing.T) {
-	pool := setup(t, `create table t (i bigint, n numeric, f float8, b boolean, s text, at timestamptz, j jsonb, u uuid, raw bytea, a int[], missing text)`)
+	pool := setup(t, `create table t (i bigint, n numeric, f float8, b boolean, s text, at timestamptz, j jsonb, u uuid,
+		raw bytea, a int[], missing text)`)
 	huge, _ := new(big.Int).SetString("123456789012345678901234567890", 10)
 	name := "named"
 	statement := Statement{
 		SQL: `insert into t values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		Args: []any{
-			int8(-7), huge, 0.25, true, &name, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), map[string]any{"a": []int{1}},
+			int8(-7), huge, 0.25, true, &name, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			map[string]any{"a": []int{1}},
 			"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", []byte{0, 255}, "{1,2}", (*string)(nil),
 		},
 		Pool: pool,
@@ -38,8 +40,10 @@ func TestServerDecidesOnTypes(t *testing.T) {
 	if err := statement.Run(t.Context(), jobs.Invocation{}); err != nil {
 		t.Fatal(err)
 	}
-	const rows = `select string_agg(concat_ws(' ', i, n, f, b, quote_nullable(s), at at time zone 'UTC', j, u, raw, a, missing is null), '; ' order by i) from t`
-	const want = `-7 123456789012345678901234567890 0.25 t 'named' 2026-01-02 03:04:05 {"a": [1]} a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 \x00ff {1,2} t; ` +
+	const rows = `select string_agg(concat_ws(' ', i, n, f, b, quote_nullable(s), at at time zone 'UTC', j, u, raw, a,
+		missing is null), '; ' order by i) from t`
+	const want = `-7 123456789012345678901234567890 0.25 t 'named' 2026-01-02 03:04:05 {"a": [1]} ` +
+		`a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 \x00ff {1,2} t; ` +
 		`12 1.50 NaN f '' 2026-01-02 02:04:05 [1] t`
 	if diff := cmp.Diff(want, pgtest.Value[string](t, pool, rows)); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
@@ -50,7 +54,10 @@ func TestReport(t *testing.T) {
 	for name, test := range map[string]struct{ sql, outcome, output, failure string }{
 		"command tag": {`delete from session`, "ok", "DELETE 17\n", ""},
 		"rows":        {`select generate_series(1, 100000)`, "ok", "SELECT 100000\n", ""},
-		"notices":     {`do $$ begin raise notice 'half way'; raise warning 'slow'; end $$`, "ok", "NOTICE: half way\nWARNING: slow\nDO\n", ""},
+		"notices": {
+			`do $$ begin raise notice 'half way'; raise warning 'slow'; end $$`, "ok",
+			"NOTICE: half way\nWARNING: slow\nDO\n", "",
+		},
 		"failure": {`do $$ begin raise notice 'half way'; raise exception 'no'; end $$`, "failed", "NOTICE: half way\n",
 			"run statement: ERROR: no (SQLSTATE P0001)"},
 		"no transaction": {`vacuum session`, "ok", "VACUUM\n", ""},
@@ -74,12 +81,27 @@ func TestErrors(t *testing.T) {
 		args []any
 		want string
 	}{
-		"unknown table":  {"delete\n from nowhere\nwhere id = $1", []any{"sesame"}, `run statement, line 2, column 7: ERROR: relation "nowhere" does not exist (SQLSTATE 42P01)`},
-		"constraint":     {`insert into t values ($1)`, []any{"sesame"}, `run statement: ERROR: duplicate key value violates unique constraint "t_pkey" (SQLSTATE 23505)`},
-		"no type":        {`select concat($1)`, []any{"sesame"}, `run statement: ERROR: could not determine data type of parameter $1 (SQLSTATE 42P18): give the parameter a type, as in $1::bigint`},
-		"not in place":   {`with a as (select 1) vacuum`, nil, `run statement, line 1, column 22: ERROR: syntax error at or near "vacuum" (SQLSTATE 42601)`},
-		"too few values": {`select $1::int + $2::int`, []any{"sesame"}, `sql: SQL has the parameter $2, and there is only one value`},
-		"not a value":    {`select $1`, []any{func() {}}, `sql: Args[0]: a func() cannot be written as JSON`},
+		"unknown table": {
+			"delete\n from nowhere\nwhere id = $1", []any{"sesame"},
+			`run statement, line 2, column 7: ERROR: relation "nowhere" does not exist (SQLSTATE 42P01)`,
+		},
+		"constraint": {
+			`insert into t values ($1)`, []any{"sesame"},
+			`run statement: ERROR: duplicate key value violates unique constraint "t_pkey" (SQLSTATE 23505)`,
+		},
+		"no type": {
+			`select concat($1)`, []any{"sesame"},
+			`run statement: ERROR: could not determine data type of parameter $1 (SQLSTATE 42P18): ` +
+				`give the parameter a type, as in $1::bigint`,
+		},
+		"not in place": {
+			`with a as (select 1) vacuum`, nil,
+			`run statement, line 1, column 22: ERROR: syntax error at or near "vacuum" (SQLSTATE 42601)`,
+		},
+		"too few values": {
+			`select $1::int + $2::int`, []any{"sesame"}, `sql: SQL has the parameter $2, and there is only one value`,
+		},
+		"not a value": {`select $1`, []any{func() {}}, `sql: Args[0]: a func() cannot be written as JSON`},
 	} {
 		err := Statement{SQL: test.sql, Args: test.args, Pool: pool}.Run(t.Context(), jobs.Invocation{})
 		if got := text(err); got != test.want {
@@ -106,7 +128,8 @@ func TestNoSession(t *testing.T) {
 	if got := text(err); !strings.HasPrefix(got, "open session: ") || strings.Contains(got, "sesame") {
 		t.Errorf("error %q", got)
 	}
-	if got := text(Statement{SQL: `select 1`}.Run(t.Context(), jobs.Invocation{})); got != "sql: Pool is required by Run" {
+	err = Statement{SQL: `select 1`}.Run(t.Context(), jobs.Invocation{})
+	if got := text(err); got != "sql: Pool is required by Run" {
 		t.Errorf("error %q", got)
 	}
 
@@ -157,7 +180,8 @@ func TestInTransaction(t *testing.T) {
 		t.Errorf("%d rows before the commit", n)
 	}
 	for sql, want := range map[string]string{
-		`vacuum`:               "SQLSTATE 25001): a handler of a topic runs its statement in the transaction that marks the event as done",
+		`vacuum`: "SQLSTATE 25001): a handler of a topic runs its statement in the transaction that marks " +
+			"the event as done",
 		`call settle()`:        "SQLSTATE 2D000): a handler of a topic",
 		`commit`:               "sql: SQL begins or ends a transaction",
 		`select 1; rollback`:   "sql: SQL has a second statement, line 1, column 11",
@@ -179,19 +203,23 @@ func TestInTransaction(t *testing.T) {
 // before they fail.
 func TestExactlyOnce(t *testing.T) {
 	pool := setup(t, `create table effect (id bigint, attempt int)`, `create sequence attempts`)
-	const insert = `insert into effect select $1, $2 from (select 1 / (case when nextval('attempts') > $3 then 1 else 0 end)) as fails`
-	end := leadHandlers(t, eventlog.Options{Pool: pool, Topics: []eventlog.Topic{{Name: "t"}}, Handlers: []eventlog.Handler{{
-		Name: "h", Topic: "t", Retry: jobs.Retry{Backoff: time.Millisecond}, Concurrency: 2,
-		HandleTx: func(ctx context.Context, tx pgx.Tx, event eventlog.Event) error {
-			if err := (Statement{SQL: insert, Args: []any{event.ID, event.Attempt, 3}}).RunTx(ctx, tx); err != nil {
-				return err
-			}
-			if event.Attempt == 1 {
-				return errors.New("after its effect")
-			}
-			return nil
-		},
-	}}})
+	const insert = `insert into effect
+		select $1, $2 from (select 1 / (case when nextval('attempts') > $3 then 1 else 0 end)) as fails`
+	end := leadHandlers(t, eventlog.Options{
+		Pool: pool, Topics: []eventlog.Topic{{Name: "t"}},
+		Handlers: []eventlog.Handler{{
+			Name: "h", Topic: "t", Retry: jobs.Retry{Backoff: time.Millisecond}, Concurrency: 2,
+			HandleTx: func(ctx context.Context, tx pgx.Tx, event eventlog.Event) error {
+				if err := (Statement{SQL: insert, Args: []any{event.ID, event.Attempt, 3}}).RunTx(ctx, tx); err != nil {
+					return err
+				}
+				if event.Attempt == 1 {
+					return errors.New("after its effect")
+				}
+				return nil
+			},
+		}},
+	})
 	defer end()
 	pgtest.Eventually(t, "the topic", func() bool {
 		_, err := pool.Exec(t.Context(), `insert into pgsolo.event (topic) select 't' from generate_series(1, 20)`)
@@ -201,10 +229,12 @@ func TestExactlyOnce(t *testing.T) {
 		return pgtest.Value[int](t, pool, `select count(*) from effect`) >= 20
 	})
 	pgtest.Eventually(t, "the cursor", func() bool {
-		return pgtest.Value[int](t, pool, `select coalesce(sum(upper(r) - lower(r)), 0) from pgsolo.cursor, unnest(done) as r`) == 20 &&
+		return pgtest.Value[int](t, pool,
+			`select coalesce(sum(upper(r) - lower(r)), 0) from pgsolo.cursor, unnest(done) as r`) == 20 &&
 			pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0
 	})
-	if n := pgtest.Value[int](t, pool, `select count(distinct id) from effect`); n != 20 || pgtest.Value[int](t, pool, `select count(*) from effect`) != 20 {
+	n := pgtest.Value[int](t, pool, `select count(distinct id) from effect`)
+	if n != 20 || pgtest.Value[int](t, pool, `select count(*) from effect`) != 20 {
 		t.Errorf("%d events have effects", n)
 	}
 	if n := pgtest.Value[int](t, pool, `select min(attempt) from effect`); n < 2 {

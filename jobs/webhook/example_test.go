@@ -24,5 +24,5 @@ func Example() {
 			return request.Send(ctx, event.Invocation())
 		},
 	}
-	_ = handler // one of jobs.Options.Handlers
+	_ = handler // one of eventlog.Options.Handlers
 }

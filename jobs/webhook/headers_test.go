@@ -22,7 +22,8 @@ func TestHeaders(t *testing.T) {
 	}{
 		"event": {
 			invocation: eventlog.Event{
-				Handler: "receipt", ID: 7, Topic: "orders", Key: "größe 100%\r\nX-Evil: 1", CreatedAt: created, Attempt: 2, Term: 9,
+				Handler: "receipt", ID: 7, Topic: "orders", Key: "größe 100%\r\nX-Evil: 1", CreatedAt: created,
+				Attempt: 2, Term: 9,
 				Headers: map[string]string{"x-tenant": "acme", "X-Tenant": "first", "a b%": "\n", "": "nameless"},
 				Payload: []byte(`{"id": 1}`),
 			}.Invocation(),
@@ -58,7 +59,9 @@ func TestHeaders(t *testing.T) {
 			},
 		},
 		"triggered run": {
-			invocation: cron.Tick{Job: "report", ScheduledAt: created.Add(time.Microsecond), Manual: true, Attempt: 3, Term: 9}.Invocation(),
+			invocation: cron.Tick{
+				Job: "report", ScheduledAt: created.Add(time.Microsecond), Manual: true, Attempt: 3, Term: 9,
+			}.Invocation(),
 			want: http.Header{
 				"Content-Type":        {"application/octet-stream"},
 				"Idempotency-Key":     {"report/2026-01-02T03:04:05.000001Z"},
@@ -72,8 +75,13 @@ func TestHeaders(t *testing.T) {
 			},
 		},
 		"plain NOTIFY with headers of the user": {
-			headers:    map[string]string{"content-type": "text/plain", "user-agent": "billing", "pgsolo-term": "mine", "Authorization": "Bearer a b"},
-			invocation: eventlog.Event{Handler: "bridge", Channel: "cache", CreatedAt: created, Attempt: 1, Payload: []byte("not JSON")}.Invocation(),
+			headers: map[string]string{
+				"content-type": "text/plain", "user-agent": "billing", "pgsolo-term": "mine",
+				"Authorization": "Bearer a b",
+			},
+			invocation: eventlog.Event{
+				Handler: "bridge", Channel: "cache", CreatedAt: created, Attempt: 1, Payload: []byte("not JSON"),
+			}.Invocation(),
 			want: http.Header{
 				"Authorization":     {"Bearer a b"},
 				"Content-Type":      {"text/plain"},
@@ -91,7 +99,8 @@ func TestHeaders(t *testing.T) {
 			url, client := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 				got = r.Header
 			})
-			if err := (Request{URL: url, Headers: test.headers, Client: client}).Send(t.Context(), test.invocation); err != nil {
+			request := Request{URL: url, Headers: test.headers, Client: client}
+			if err := request.Send(t.Context(), test.invocation); err != nil {
 				t.Fatal(err)
 			}
 			got.Del("Content-Length")

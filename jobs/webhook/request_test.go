@@ -34,9 +34,17 @@ func TestSend(t *testing.T) {
 		body    string
 		want    received
 	}{
-		"default":     {body: `{"id": 1}`, want: received{Method: "POST", Host: "HOST", User: "user:pass word", Query: "token=1", Body: `{"id": 1}`}},
-		"method":      {method: "PUT", want: received{Method: "PUT", Host: "HOST", User: "user:pass word", Query: "token=1"}},
-		"host header": {headers: map[string]string{"host": "example.com"}, want: received{Method: "POST", Host: "example.com", User: "user:pass word", Query: "token=1"}},
+		"default": {
+			body: `{"id": 1}`,
+			want: received{Method: "POST", Host: "HOST", User: "user:pass word", Query: "token=1", Body: `{"id": 1}`},
+		},
+		"method": {
+			method: "PUT", want: received{Method: "PUT", Host: "HOST", User: "user:pass word", Query: "token=1"},
+		},
+		"host header": {
+			headers: map[string]string{"host": "example.com"},
+			want:    received{Method: "POST", Host: "example.com", User: "user:pass word", Query: "token=1"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got received
@@ -50,7 +58,10 @@ func TestSend(t *testing.T) {
 			if test.want.Host == "HOST" {
 				test.want.Host = host
 			}
-			request := Request{URL: "http://user:pass%20word@" + host + "/path?token=1", Method: test.method, Headers: test.headers, Client: client}
+			request := Request{
+				URL: "http://user:pass%20word@" + host + "/path?token=1", Method: test.method,
+				Headers: test.headers, Client: client,
+			}
 			if err := request.Send(t.Context(), jobs.Invocation{Body: []byte(test.body)}); err != nil {
 				t.Fatal(err)
 			}

@@ -47,13 +47,19 @@ func TestStatus(t *testing.T) {
 				test.answer(w, r)
 			})
 			host := strings.TrimPrefix(url, "http://")
-			err := Request{URL: "http://user:hunter2@" + host + "/hunter2?token=hunter2", Secret: "hunter2", Client: client}.Send(t.Context(), jobs.Invocation{})
+			request := Request{
+				URL: "http://user:hunter2@" + host + "/hunter2?token=hunter2", Secret: "hunter2", Client: client,
+			}
+			err := request.Send(t.Context(), jobs.Invocation{})
 			if test.want == "" {
 				if err != nil {
 					t.Errorf("Send = %v, want success", err)
 				}
-			} else if want := "send POST " + url + strings.ReplaceAll(test.want, "HOST", host); err == nil || err.Error() != want {
-				t.Errorf("Send = %v\nwant   %s", err, want)
+			} else {
+				want := "send POST " + url + strings.ReplaceAll(test.want, "HOST", host)
+				if err == nil || err.Error() != want {
+					t.Errorf("Send = %v\nwant   %s", err, want)
+				}
 			}
 			if requests != 1 {
 				t.Errorf("the receiver got %d requests, want 1", requests)
@@ -105,7 +111,8 @@ func TestEndlessResponse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url, client := serve(t, test.answer)
 			err := Request{URL: url, Client: client}.Send(t.Context(), jobs.Invocation{})
-			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			if test.want == "" && err != nil ||
+				test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("Send = %v, want %q", err, test.want)
 			}
 		})
@@ -120,7 +127,8 @@ func TestTransportErrorHidesURL(t *testing.T) {
 		}
 	})
 	host := strings.TrimPrefix(url, "http://")
-	err := Request{URL: "http://user:hunter2@" + host + "/hunter2?token=hunter2#hunter2", Client: client}.Send(t.Context(), jobs.Invocation{})
+	request := Request{URL: "http://user:hunter2@" + host + "/hunter2?token=hunter2#hunter2", Client: client}
+	err := request.Send(t.Context(), jobs.Invocation{})
 	if want := "send POST " + url + ": EOF"; err == nil || err.Error() != want {
 		t.Errorf("Send = %v, want %s", err, want)
 	}
@@ -162,7 +170,8 @@ func TestRetryAfterReachesTheRunner(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	err := Request{URL: url, Client: client}.Send(t.Context(), jobs.Invocation{})
-	if want := jobs.RetryAfter(30*time.Second, errors.Unwrap(err)); !reflect.DeepEqual(err, want) || err.Error() != "send POST "+url+": status 503" {
+	want := jobs.RetryAfter(30*time.Second, errors.Unwrap(err))
+	if !reflect.DeepEqual(err, want) || err.Error() != "send POST "+url+": status 503" {
 		t.Errorf("Send = %#v, want %#v", err, want)
 	}
 }

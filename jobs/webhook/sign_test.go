@@ -35,11 +35,23 @@ func TestSignedRequest(t *testing.T) {
 		event  eventlog.Event
 		wantID string // empty: any
 	}{
-		"event":          {secret: "raw secret", key: "raw secret", event: eventlog.Event{Handler: "receipt", ID: 7}, wantID: "receipt/7"},
-		"id has no dot":  {secret: "raw", key: "raw", event: eventlog.Event{Handler: "v1.größe", ID: 7}, wantID: "v1%2Egr%C3%B6%C3%9Fe/7"},
-		"line feed":      {secret: "from a file\n", key: "from a file", event: eventlog.Event{Handler: "receipt", ID: 7}, wantID: "receipt/7"},
-		"plain NOTIFY":   {secret: "raw", key: "raw", event: eventlog.Event{Handler: "bridge", Channel: "cache"}},
-		"encoded secret": {secret: "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 24))), key: strings.Repeat("k", 24)},
+		"event": {
+			secret: "raw secret", key: "raw secret", event: eventlog.Event{Handler: "receipt", ID: 7},
+			wantID: "receipt/7",
+		},
+		"id has no dot": {
+			secret: "raw", key: "raw", event: eventlog.Event{Handler: "v1.größe", ID: 7},
+			wantID: "v1%2Egr%C3%B6%C3%9Fe/7",
+		},
+		"line feed": {
+			secret: "from a file\n", key: "from a file", event: eventlog.Event{Handler: "receipt", ID: 7},
+			wantID: "receipt/7",
+		},
+		"plain NOTIFY": {secret: "raw", key: "raw", event: eventlog.Event{Handler: "bridge", Channel: "cache"}},
+		"encoded secret": {
+			secret: "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 24))),
+			key:    strings.Repeat("k", 24),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got http.Header
@@ -49,7 +61,8 @@ func TestSignedRequest(t *testing.T) {
 				body, _ = io.ReadAll(r.Body)
 			})
 			test.event.Payload = []byte(`{"paid": true}`)
-			if err := (Request{URL: url, Secret: test.secret, Client: client}).Send(t.Context(), test.event.Invocation()); err != nil {
+			request := Request{URL: url, Secret: test.secret, Client: client}
+			if err := request.Send(t.Context(), test.event.Invocation()); err != nil {
 				t.Fatal(err)
 			}
 			id := got.Get("webhook-id")

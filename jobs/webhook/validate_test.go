@@ -13,8 +13,12 @@ func TestValidate(t *testing.T) {
 		request Request
 		want    string // part of the error; empty for a valid request
 	}{
-		"smallest":   {request: Request{URL: url}},
-		"everything": {request: Request{URL: url, Method: "PATCH", Secret: vector, Headers: map[string]string{"x-tenant": "größe\t5"}}},
+		"smallest": {request: Request{URL: url}},
+		"everything": {
+			request: Request{
+				URL: url, Method: "PATCH", Secret: vector, Headers: map[string]string{"x-tenant": "größe\t5"},
+			},
+		},
 
 		"no URL":         {request: Request{}, want: "URL is empty"},
 		"no scheme":      {request: Request{URL: "example.com"}, want: "scheme"},
@@ -26,14 +30,24 @@ func TestValidate(t *testing.T) {
 
 		"method": {request: Request{URL: url, Method: "PO ST"}, want: `Method "PO ST"`},
 
-		"blank secret":      {request: Request{URL: url, Secret: " \n"}, want: "Secret has only white space"},
-		"secret no base64":  {request: Request{URL: url, Secret: "whsec_hunter2!"}, want: "Secret begins with whsec_"},
-		"secret too short":  {request: Request{URL: url, Secret: "whsec_aHVudGVyMg=="}, want: "7 bytes"},
-		"header name":       {request: Request{URL: url, Headers: map[string]string{"a b": "x"}}, want: `Headers has the name "a b"`},
-		"empty header name": {request: Request{URL: url, Headers: map[string]string{"": "x"}}, want: `Headers has the name ""`},
-		"header value":      {request: Request{URL: url, Headers: map[string]string{"x": "hunter2\r\ny: z"}}, want: `Headers["x"]`},
-		"header twice":      {request: Request{URL: url, Headers: map[string]string{"x-a": "1", "X-A": "2"}}, want: "X-A twice"},
-		"header of client":  {request: Request{URL: url, Headers: map[string]string{"content-length": "1"}}, want: "Content-Length"},
+		"blank secret":     {request: Request{URL: url, Secret: " \n"}, want: "Secret has only white space"},
+		"secret no base64": {request: Request{URL: url, Secret: "whsec_hunter2!"}, want: "Secret begins with whsec_"},
+		"secret too short": {request: Request{URL: url, Secret: "whsec_aHVudGVyMg=="}, want: "7 bytes"},
+		"header name": {
+			request: Request{URL: url, Headers: map[string]string{"a b": "x"}}, want: `Headers has the name "a b"`,
+		},
+		"empty header name": {
+			request: Request{URL: url, Headers: map[string]string{"": "x"}}, want: `Headers has the name ""`,
+		},
+		"header value": {
+			request: Request{URL: url, Headers: map[string]string{"x": "hunter2\r\ny: z"}}, want: `Headers["x"]`,
+		},
+		"header twice": {
+			request: Request{URL: url, Headers: map[string]string{"x-a": "1", "X-A": "2"}}, want: "X-A twice",
+		},
+		"header of client": {
+			request: Request{URL: url, Headers: map[string]string{"content-length": "1"}}, want: "Content-Length",
+		},
 		"header of signature": {
 			request: Request{URL: url, Secret: "s", Headers: map[string]string{"webhook-id": "1"}},
 			want:    "Webhook-Id",
@@ -56,7 +70,8 @@ func TestValidate(t *testing.T) {
 
 func TestInvalidRequestIsNotSent(t *testing.T) {
 	url, client := serve(t, nil)
-	err := Request{URL: url, Client: client, Headers: map[string]string{"x-tenant": "a\nb"}}.Send(t.Context(), jobs.Invocation{})
+	request := Request{URL: url, Client: client, Headers: map[string]string{"x-tenant": "a\nb"}}
+	err := request.Send(t.Context(), jobs.Invocation{})
 	if err == nil || !strings.Contains(err.Error(), `Headers["x-tenant"]`) {
 		t.Errorf("Send = %v, want an error that names the header", err)
 	}

@@ -78,7 +78,8 @@ slow    ms    3    1       2    3    3    1.5   1.33  ratio ≤ 1  no
 free          1    0       0    0    0
 `, ErrGoal},
 		"json": {Options{JSON: true}, `
-{"figure":"slow","unit":"ms","n":3,"min":1,"median":2,"p99":3,"max":3,"floor":1.5,"ratio":1.3333333333333333,"goal":"ratio ≤ 1","met":false}
+{"figure":"slow","unit":"ms","n":3,"min":1,"median":2,"p99":3,"max":3,"floor":1.5,` +
+			`"ratio":1.3333333333333333,"goal":"ratio ≤ 1","met":false}
 {"figure":"free","unit":"","n":1,"min":0,"median":0,"p99":0,"max":0,"floor":null,"ratio":null,"goal":"","met":true}
 `, nil},
 	} {

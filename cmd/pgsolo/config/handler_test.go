@@ -31,7 +31,8 @@ func TestHandlerValues(t *testing.T) {
 		"order = \"key\"\non_dead = \"block_key\"": with(func(h *eventlog.Handler) {
 			h.Order, h.OnDead = eventlog.OrderKey, eventlog.OnDeadBlockKey
 		}),
-		`retry { jitter = 0 }`:                   with(func(h *eventlog.Handler) { h.Retry.Jitter = -1 }), // none, for jobs
+		// What jobs takes for none.
+		`retry { jitter = 0 }`:                   with(func(h *eventlog.Handler) { h.Retry.Jitter = -1 }),
 		`retry { jitter = env("ABSENT", "0.5")}`: with(func(h *eventlog.Handler) { h.Retry.Jitter = 0.5 }),
 		`retry { backoff = "2h" }`: with(func(h *eventlog.Handler) {
 			h.Retry.Backoff, h.Retry.MaxBackoff = 2*time.Hour, 2*time.Hour

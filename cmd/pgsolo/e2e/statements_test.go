@@ -87,14 +87,20 @@ cron "c" {
 	leader.signal(signal)
 	pgtest.Eventually(t, "the statements of the next leader", func() bool { return began(2) == 2 })
 	took := time.Since(failed)
-	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name like '%term 1'`
+	const countSessions = `select count(*) from pg_stat_activity
+		where datname = current_database() and application_name like '%term 1'`
 	sessions := pgtest.Value[int](t, conn, countSessions)
-	t.Logf("from the failure to the next leader %s, to its statements %s", pgtest.Value[time.Time](t, conn, `select since from pgsolo.leader`).Sub(failed), took)
-	if overlapped, effects := pgtest.Value[bool](t, conn, `select is_called from overlapped`), pgtest.Value[int](t, conn, `select count(*) from effect`); overlapped || effects != 0 {
+	t.Logf("from the failure to the next leader %s, to its statements %s",
+		pgtest.Value[time.Time](t, conn, `select since from pgsolo.leader`).Sub(failed), took)
+	overlapped := pgtest.Value[bool](t, conn, `select is_called from overlapped`)
+	effects := pgtest.Value[int](t, conn, `select count(*) from effect`)
+	if overlapped || effects != 0 {
 		t.Errorf("overlapped: %t, %d effects", overlapped, effects)
 	}
-	if signal == syscall.SIGTERM { // a leader that has resigned is not waited for: it closes its idle sessions by itself
-		pgtest.Eventually(t, "the sessions of the first leader to end", func() bool { return pgtest.Value[int](t, conn, countSessions) == 0 })
+	if signal == syscall.SIGTERM { // the next leader does not wait: who resigns closes idle sessions by itself
+		pgtest.Eventually(t, "the sessions of the first leader to end", func() bool {
+			return pgtest.Value[int](t, conn, countSessions) == 0
+		})
 	} else if sessions != 0 {
 		t.Errorf("%d sessions of the first leader", sessions)
 	}

@@ -36,7 +36,8 @@ handler "h" {
 	pgtest.Eventually(t, "first leader again", func() bool { return first.is("/leader") })
 	t.Logf("first leads again after %s", time.Since(killed).Round(time.Millisecond))
 	var ended string
-	if err := conn.QueryRow(t.Context(), `select ended from pgsolo.leader_term where term = 2`).Scan(&ended); err != nil {
+	const howEnded = `select ended from pgsolo.leader_term where term = 2`
+	if err := conn.QueryRow(t.Context(), howEnded).Scan(&ended); err != nil {
 		t.Fatal(err)
 	}
 	if ended != "session lost" {

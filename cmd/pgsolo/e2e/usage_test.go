@@ -44,7 +44,8 @@ func TestUsageAndConfiguration(t *testing.T) {
 		},
 		"nothing to run": {[]string{"run", "-c", write(noWork)}, command.ExitUsage, []string{"nothing to run"}},
 		"address in use": {
-			[]string{"run", "-c", write(noWork + "http {\n  listen = \"" + taken.Addr().String() + "\"\n}\n" + oneCron)},
+			[]string{"run", "-c",
+				write(noWork + "http {\n  listen = \"" + taken.Addr().String() + "\"\n}\n" + oneCron)},
 			command.ExitError, []string{"address already in use"},
 		},
 		"negative demo":     {[]string{"demo", "--for", "-1s"}, command.ExitUsage, []string{"negative"}},

@@ -70,7 +70,8 @@ func TestFailedMigrationIsToldToEachTest(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Error(err)
 	}
-	if got := Value[int](t, Connect(t, server.URL("postgres")), `select count(*) from pg_database where datname like 'pgsolo%'`); got != 0 {
+	conn := Connect(t, server.URL("postgres"))
+	if got := Value[int](t, conn, `select count(*) from pg_database where datname like 'pgsolo%'`); got != 0 {
 		t.Errorf("%d databases are left", got)
 	}
 }

@@ -5,7 +5,9 @@
 //	func TestInsert(t *testing.T) {
 //		conn := pgtest.Connect(t, pgtest.Database(t))
 //		…
-//		pgtest.Eventually(t, "the event", func() bool { return pgtest.Value[int](t, conn, `select count(*) from event`) == 1 })
+//		pgtest.Eventually(t, "the event", func() bool {
+//			return pgtest.Value[int](t, conn, `select count(*) from event`) == 1
+//		})
 //	}
 //
 // # Guaranteed

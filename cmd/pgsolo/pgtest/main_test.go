@@ -52,7 +52,8 @@ func TestImportsNoneOfThePackagesItTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path := range strings.FieldsSeq(string(deps)) {
-		if strings.HasPrefix(path, module) && path != module+"cmd/pgsolo/pgtest" && path != module+"cmd/pgsolo/privatepg" {
+		if strings.HasPrefix(path, module) &&
+			path != module+"cmd/pgsolo/pgtest" && path != module+"cmd/pgsolo/privatepg" {
 			t.Errorf("pgtest needs %s", path)
 		}
 	}

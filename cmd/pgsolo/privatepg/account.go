@@ -1,6 +1,7 @@
 package privatepg
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -32,8 +33,8 @@ func chooseAccount() (account, error) {
 			return account{name: "user " + name, uid: uint32(uid), gid: uint32(gid), switched: true}, nil
 		}
 	}
-	return account{}, fmt.Errorf("choose a user to run PostgreSQL as: it refuses root, and there is neither a user postgres " +
-		"nor a user nobody; add one, or run pgsolo as an ordinary user")
+	return account{}, errors.New("choose a user to run PostgreSQL as: it refuses root, and there is neither " +
+		"a user postgres nor a user nobody; add one, or run pgsolo as an ordinary user")
 }
 
 func (a account) String() string { return a.name }

@@ -59,8 +59,8 @@ func (f finder) find(ctx context.Context) (programs, error) {
 	if f.env != "" {
 		found, err := f.check(ctx, f.env)
 		if err != nil {
-			return programs{}, fmt.Errorf("use PGSOLO_PG_BIN=%s: %w; set it to a folder that holds postgres and initdb of version %s, or unset it",
-				f.env, err, f.wanted())
+			return programs{}, fmt.Errorf("use PGSOLO_PG_BIN=%s: %w; set it to a folder that holds postgres and "+
+				"initdb of version %s, or unset it", f.env, err, f.wanted())
 		}
 		return found, nil
 	}
@@ -177,7 +177,8 @@ func (f finder) check(ctx context.Context, folder string) (programs, error) {
 		}
 		major, _ = strconv.Atoi(string(match[1]))
 		if major < oldestMajor || major > newestMajor || f.major != 0 && major != f.major {
-			return programs{}, fmt.Errorf("%s is version %s, not %s", name, strings.TrimPrefix(string(match[0]), "(PostgreSQL) "), f.wanted())
+			return programs{}, fmt.Errorf("%s is version %s, not %s",
+				name, strings.TrimPrefix(string(match[0]), "(PostgreSQL) "), f.wanted())
 		}
 	}
 	return programs{folder: folder, major: major}, nil

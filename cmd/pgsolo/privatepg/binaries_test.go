@@ -47,14 +47,22 @@ func TestFindOrder(t *testing.T) {
 		finder finder
 		want   programs
 	}{
-		"named before PATH":     {finder{env: named, path: inPath, debian: debian}, programs{named, 14}},
-		"PATH before Debian":    {finder{path: root + ":" + inPath, debian: debian}, programs{inPath, 16}},
-		"link in PATH":          {finder{path: links, debian: debian}, programs{inPath, 16}},
-		"newest fit of Debian":  {finder{debian: debian, brew: brew}, programs{filepath.Join(root, "debian", "18", "bin"), 18}},
-		"too old one in PATH":   {finder{path: tooOld, debian: debian}, programs{filepath.Join(root, "debian", "18", "bin"), 18}},
-		"relative PATH ignored": {finder{path: ".:bin", debian: debian}, programs{filepath.Join(root, "debian", "18", "bin"), 18}},
-		"Homebrew":              {finder{brew: brew}, programs{filepath.Join(root, "brew", "postgresql@17", "bin"), 17}},
-		"one version wanted":    {finder{major: 14, path: inPath, debian: debian}, programs{filepath.Join(root, "debian", "14", "bin"), 14}},
+		"named before PATH":  {finder{env: named, path: inPath, debian: debian}, programs{named, 14}},
+		"PATH before Debian": {finder{path: root + ":" + inPath, debian: debian}, programs{inPath, 16}},
+		"link in PATH":       {finder{path: links, debian: debian}, programs{inPath, 16}},
+		"newest fit of Debian": {
+			finder{debian: debian, brew: brew}, programs{filepath.Join(root, "debian", "18", "bin"), 18},
+		},
+		"too old one in PATH": {
+			finder{path: tooOld, debian: debian}, programs{filepath.Join(root, "debian", "18", "bin"), 18},
+		},
+		"relative PATH ignored": {
+			finder{path: ".:bin", debian: debian}, programs{filepath.Join(root, "debian", "18", "bin"), 18},
+		},
+		"Homebrew": {finder{brew: brew}, programs{filepath.Join(root, "brew", "postgresql@17", "bin"), 17}},
+		"one version wanted": {
+			finder{major: 14, path: inPath, debian: debian}, programs{filepath.Join(root, "debian", "14", "bin"), 14},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -98,14 +106,21 @@ func TestFindErrors(t *testing.T) {
 		want   []string // parts of the error
 		none   bool     // errNoPrograms, after which a download is tried
 	}{
-		"named folder is missing":   {finder{env: filepath.Join(root, "nothing"), path: good}, []string{"PGSOLO_PG_BIN", "no program postgres"}, false},
-		"named folder is too old":   {finder{env: tooOld, path: good}, []string{"PGSOLO_PG_BIN", "version 13.21, not 14 to 18"}, false},
+		"named folder is missing": {
+			finder{env: filepath.Join(root, "nothing"), path: good}, []string{"PGSOLO_PG_BIN", "no program postgres"},
+			false,
+		},
+		"named folder is too old": {
+			finder{env: tooOld, path: good}, []string{"PGSOLO_PG_BIN", "version 13.21, not 14 to 18"}, false,
+		},
 		"named folder lacks initdb": {finder{env: half, path: good}, []string{"no program initdb"}, false},
-		"named folder is split":     {finder{env: split, path: good}, []string{"postgres is a link into " + good}, false},
-		"named programs fail":       {finder{env: broken, path: good}, []string{"exit status 3"}, false},
-		"named programs say else":   {finder{env: strange, path: good}, []string{`"hello"`}, false},
-		"only unfit ones":           {finder{path: tooOld + ":" + tooNew}, []string{"13.21", "19devel", tooNew}, true},
-		"none":                      {finder{path: root}, nil, true},
+		"named folder is split": {
+			finder{env: split, path: good}, []string{"postgres is a link into " + good}, false,
+		},
+		"named programs fail":     {finder{env: broken, path: good}, []string{"exit status 3"}, false},
+		"named programs say else": {finder{env: strange, path: good}, []string{`"hello"`}, false},
+		"only unfit ones":         {finder{path: tooOld + ":" + tooNew}, []string{"13.21", "19devel", tooNew}, true},
+		"none":                    {finder{path: root}, nil, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

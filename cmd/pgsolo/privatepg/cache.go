@@ -46,9 +46,10 @@ func makeCache(account account, dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read cache folder: %w", err)
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(stat.Uid) != os.Geteuid() || info.Mode()&0o022 != 0 {
-		return "", fmt.Errorf("use cache folder %s: it must be a folder that belongs to uid %d and that nobody else can write to",
-			dir, os.Geteuid())
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() || int(stat.Uid) != os.Geteuid() || info.Mode()&0o022 != 0 {
+		return "", fmt.Errorf("use cache folder %s: it must be a folder that belongs to uid %d and that nobody else "+
+			"can write to", dir, os.Geteuid())
 	}
 	if account.switched && !account.canEnter(dir) {
 		return "", fmt.Errorf("use cache folder %s: %s, who runs PostgreSQL, cannot enter it", dir, account)

@@ -79,7 +79,9 @@ func download(ctx context.Context, account account, major int, opts Options) (st
 // only as the first part of starting a server of its own, which we do not want: its server outlives this process. So
 // its start is made to fail right after the extraction: the runtime folder that it makes next is named below a file
 // that has just been extracted, where no folder can be.
-func fetch(ctx context.Context, version embeddedpostgres.PostgresVersion, incoming, extracted string, opts Options) error {
+func fetch(
+	ctx context.Context, version embeddedpostgres.PostgresVersion, incoming, extracted string, opts Options,
+) error {
 	repository, err := repositoryURL()
 	if err != nil {
 		return err
@@ -145,7 +147,8 @@ func letEverybodyRead(root string) error {
 
 // libraryLogs lists the log files that embedded-postgres makes in the temporary folder and leaves there.
 func libraryLogs() []string {
-	logs, _ := filepath.Glob(filepath.Join(os.TempDir(), "embedded_postgres_log*")) // the only error is a malformed pattern
+	// The only error is a malformed pattern.
+	logs, _ := filepath.Glob(filepath.Join(os.TempDir(), "embedded_postgres_log*"))
 	return logs
 }
 

@@ -30,7 +30,8 @@ func TestDownloadOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := strings.Split(progress.String(), "\r")
-	if last := shown[len(shown)-1]; len(shown) < 10 || !strings.Contains(last, "100%") || !strings.Contains(last, "2.1 of 2.1 MB") {
+	last := shown[len(shown)-1]
+	if len(shown) < 10 || !strings.Contains(last, "100%") || !strings.Contains(last, "2.1 of 2.1 MB") {
 		t.Errorf("%d steps of progress, the last of them %q", len(shown), last)
 	}
 
@@ -78,14 +79,28 @@ func TestDownloadErrors(t *testing.T) {
 		spoil func(*testing.T, *standIn)
 		want  string // part of the error
 	}{
-		"no network":          {func(t *testing.T, s *standIn) { s.Close() }, "connection refused"},
-		"no such release":     {func(t *testing.T, s *standIn) { t.Setenv("PGSOLO_PG_REPOSITORY", s.URL+"/elsewhere.sha256?") }, "404 Not Found"},
-		"not a URL":           {func(t *testing.T, s *standIn) { t.Setenv("PGSOLO_PG_REPOSITORY", "secret") }, "PGSOLO_PG_REPOSITORY"},
-		"cut off":             {func(t *testing.T, s *standIn) { s.cut = 1000 }, "unexpected EOF"},
-		"wrong checksum":      {func(t *testing.T, s *standIn) { s.checksum = strings.Repeat("0", 64) }, "checksums do not match"},
-		"without a checksum":  {func(t *testing.T, s *standIn) { s.checksum = "" }, ".jar.sha256: the repository answers 404 Not Found"},
-		"archive is damaged":  {func(t *testing.T, s *standIn) { s.replace([]byte("no archive")) }, "not a valid zip file"},
-		"archive holds no db": {func(t *testing.T, s *standIn) { s.replace(zipped(t, "x.txz", xzStored(tarred(t, nil)))) }, "no such file or directory"},
+		"no network": {func(t *testing.T, s *standIn) { s.Close() }, "connection refused"},
+		"no such release": {
+			func(t *testing.T, s *standIn) { t.Setenv("PGSOLO_PG_REPOSITORY", s.URL+"/elsewhere.sha256?") },
+			"404 Not Found",
+		},
+		"not a URL": {
+			func(t *testing.T, s *standIn) { t.Setenv("PGSOLO_PG_REPOSITORY", "secret") }, "PGSOLO_PG_REPOSITORY",
+		},
+		"cut off": {func(t *testing.T, s *standIn) { s.cut = 1000 }, "unexpected EOF"},
+		"wrong checksum": {
+			func(t *testing.T, s *standIn) { s.checksum = strings.Repeat("0", 64) }, "checksums do not match",
+		},
+		"without a checksum": {
+			func(t *testing.T, s *standIn) { s.checksum = "" }, ".jar.sha256: the repository answers 404 Not Found",
+		},
+		"archive is damaged": {
+			func(t *testing.T, s *standIn) { s.replace([]byte("no archive")) }, "not a valid zip file",
+		},
+		"archive holds no db": {
+			func(t *testing.T, s *standIn) { s.replace(zipped(t, "x.txz", xzStored(tarred(t, nil)))) },
+			"no such file or directory",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +110,9 @@ func TestDownloadErrors(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			for _, part := range []string{test.want, "apt-get install postgresql", "brew install postgresql@17", "PGSOLO_PG_BIN"} {
+			for _, part := range []string{
+				test.want, "apt-get install postgresql", "brew install postgresql@17", "PGSOLO_PG_BIN",
+			} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("error %q does not say %q", err, part)
 				}
@@ -125,7 +142,8 @@ func TestCacheThatOthersCanWriteToIsRefused(t *testing.T) {
 	if err := os.Chmod(opts.CacheDir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := provide(t.Context(), finder, opts); err == nil || !strings.Contains(err.Error(), "nobody else can write") {
+	_, err := provide(t.Context(), finder, opts)
+	if err == nil || !strings.Contains(err.Error(), "nobody else can write") {
 		t.Errorf("got error %v", err)
 	}
 }

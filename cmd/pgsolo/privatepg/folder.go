@@ -61,8 +61,8 @@ func makeDataFolder(path string, account account) error {
 		return fmt.Errorf("make data folder: %w", err)
 	}
 	if account.switched && !account.canEnter(filepath.Dir(path)) {
-		return fmt.Errorf("use data folder %s: PostgreSQL runs as %s, which cannot enter it; name a folder outside root's home",
-			path, account)
+		return fmt.Errorf("use data folder %s: PostgreSQL runs as %s, which cannot enter it; name a folder outside "+
+			"root's home", path, account)
 	}
 	switch err := os.Mkdir(path, 0o700); {
 	case errors.Is(err, fs.ErrExist):
@@ -78,8 +78,8 @@ func makeDataFolder(path string, account account) error {
 		return fmt.Errorf("read data folder: %w", err)
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != account.uid {
-		return fmt.Errorf("use data folder %s: it belongs to uid %d, but PostgreSQL runs as %s; name another folder or give it to that user",
-			path, stat.Uid, account)
+		return fmt.Errorf("use data folder %s: it belongs to uid %d, but PostgreSQL runs as %s; name another folder "+
+			"or give it to that user", path, stat.Uid, account)
 	}
 	return nil
 }
@@ -97,8 +97,8 @@ func (f *dataFolder) inspect() error {
 		return fmt.Errorf("read version of data folder %s: %w", f.path, err)
 	}
 	if f.major < oldestMajor || f.major > newestMajor {
-		return fmt.Errorf("use data folder %s: its data is of version %d, and pgsolo runs versions %d to %d; name another folder",
-			f.path, f.major, oldestMajor, newestMajor)
+		return fmt.Errorf("use data folder %s: its data is of version %d, and pgsolo runs versions %d to %d; name "+
+			"another folder", f.path, f.major, oldestMajor, newestMajor)
 	}
 	password, err := os.ReadFile(filepath.Join(f.data, "pgsolo.password"))
 	if err != nil {

@@ -31,7 +31,8 @@ func TestNothingIsLeftWhenTheOwnerIsKilledDuringInitdb(t *testing.T) {
 	real, folder := realPrograms(t), openFolder(t)
 	marker := filepath.Join(folder, "marks", "initdb")
 	writeScript(t, filepath.Join(folder, "bin", "postgres"), `exec `+real.folder+`/postgres "$@"`)
-	writeScript(t, filepath.Join(folder, "bin", "initdb"), `[ "$1" = --version ] || echo $$ "$2" >`+marker+`.new && mv `+marker+`.new `+marker+` 2>/dev/null
+	writeScript(t, filepath.Join(folder, "bin", "initdb"),
+		`[ "$1" = --version ] || echo $$ "$2" >`+marker+`.new && mv `+marker+`.new `+marker+` 2>/dev/null
 exec `+real.folder+`/initdb "$@"`)
 	openTo(t, filepath.Dir(marker))
 	owner := startOwner(t, nil, "PGSOLO_PG_BIN="+filepath.Join(folder, "bin"))
@@ -134,7 +135,8 @@ func TestRootRunsPostgreSQLAsAnotherUser(t *testing.T) {
 	}
 	for line := range strings.Lines(string(status)) {
 		name, ids, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if (name == "Uid" || name == "Gid" || name == "Groups") && strings.Contains(" "+strings.ReplaceAll(ids, "\t", " ")+" ", " 0 ") {
+		if (name == "Uid" || name == "Gid" || name == "Groups") &&
+			strings.Contains(" "+strings.ReplaceAll(ids, "\t", " ")+" ", " 0 ") {
 			t.Errorf("PostgreSQL has root among its %s: %s", name, ids)
 		}
 	}

@@ -54,5 +54,6 @@ func (b *progressBar) show() {
 	}
 	filled := int(min(step, 100) * width / 100)
 	fmt.Fprintf(b.out, "\rdownloading %s  [%s%s] %3d%%  %.1f of %.1f MB", b.title,
-		strings.Repeat("#", filled), strings.Repeat(".", width-filled), step, float64(b.done)/megabyte, float64(b.total)/megabyte)
+		strings.Repeat("#", filled), strings.Repeat(".", width-filled), step,
+		float64(b.done)/megabyte, float64(b.total)/megabyte)
 }

@@ -108,7 +108,10 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if tcp {
 		address.host, address.port, address.password = "127.0.0.1", 0, password
 	}
-	server := &Server{address: address, logger: opts.logger(), run: args.run, data: args.data, lock: args.lock, done: make(chan struct{})}
+	server := &Server{
+		address: address, logger: opts.logger(), run: args.run, data: args.data, lock: args.lock,
+		done: make(chan struct{}),
+	}
 	if err := server.launch(ctx, opts, newFinder(account, major), args, password); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
@@ -129,7 +132,8 @@ func (s *Server) launch(ctx context.Context, opts Options, finder finder, args s
 	if err := s.resume(ctx); err != nil {
 		return err
 	}
-	s.logger.Info("private postgresql started", "major_version", programs.major, "folder", args.data, "user", finder.account.String())
+	s.logger.Info("private postgresql started",
+		"major_version", programs.major, "folder", args.data, "user", finder.account.String())
 	return nil
 }
 

@@ -37,7 +37,10 @@ func TestStopLeavesNothing(t *testing.T) {
 	for _, name := range []string{"work_mem", "fsync", "synchronous_commit", "listen_addresses", "server_encoding"} {
 		got[name] = value(t, server.URL("postgres"), "show "+name)
 	}
-	want := map[string]string{"work_mem": "7MB", "fsync": "off", "synchronous_commit": "on", "listen_addresses": "", "server_encoding": "UTF8"}
+	want := map[string]string{
+		"work_mem": "7MB", "fsync": "off", "synchronous_commit": "on", "listen_addresses": "",
+		"server_encoding": "UTF8",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
@@ -83,7 +86,8 @@ func TestTCPNeedsThePassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	withWrongPassword.User = url.UserPassword("postgres", "guess")
-	if err := query(t.Context(), withWrongPassword.String(), `select 1`); err == nil || !strings.Contains(err.Error(), "28P01") {
+	err = query(t.Context(), withWrongPassword.String(), `select 1`)
+	if err == nil || !strings.Contains(err.Error(), "28P01") {
 		t.Errorf("connection with a wrong password: %v, want SQLSTATE 28P01", err)
 	}
 }
@@ -187,7 +191,8 @@ func TestPersistentFolder(t *testing.T) {
 	if got := value(t, first.URL("postgres"), `show fsync`); got != "on" {
 		t.Errorf("fsync is %s on a folder that is kept", got)
 	}
-	if err := query(t.Context(), first.URL("postgres"), `create table kept as select 'yes'::text as answer`); err != nil {
+	const keep = `create table kept as select 'yes'::text as answer`
+	if err := query(t.Context(), first.URL("postgres"), keep); err != nil {
 		t.Fatal(err)
 	}
 
@@ -234,7 +239,8 @@ func TestPersistentFolderOutOfReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(closed, "kept")
-	if _, err := Start(t.Context(), Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "outside root's home") {
+	_, err := Start(t.Context(), Options{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), "outside root's home") {
 		t.Errorf("got error %v, want the remedy", err)
 	}
 	if exists(dir) {
@@ -247,8 +253,13 @@ func TestStartErrors(t *testing.T) {
 		options Options
 		want    string // part of the error
 	}{
-		"setting that PostgreSQL refuses": {Options{Settings: map[string]string{"no_such_setting": "1"}}, `unrecognized configuration parameter "no_such_setting"`},
-		"name that is no setting":         {Options{Settings: map[string]string{"a b": "1"}}, `"a b" is not the name of a setting`},
+		"setting that PostgreSQL refuses": {
+			Options{Settings: map[string]string{"no_such_setting": "1"}},
+			`unrecognized configuration parameter "no_such_setting"`,
+		},
+		"name that is no setting": {
+			Options{Settings: map[string]string{"a b": "1"}}, `"a b" is not the name of a setting`,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

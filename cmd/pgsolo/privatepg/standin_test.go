@@ -66,7 +66,8 @@ func tarred(t *testing.T, files map[string]string) []byte {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for name, body := range files {
-		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(body)), Typeflag: tar.TypeReg}); err != nil {
+		header := &tar.Header{Name: name, Mode: 0o755, Size: int64(len(body)), Typeflag: tar.TypeReg}
+		if err := w.WriteHeader(header); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Write([]byte(body)); err != nil {

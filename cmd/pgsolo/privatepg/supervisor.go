@@ -67,10 +67,12 @@ func startSupervisor(account account, args supervisorArgs) (*supervisor, error) 
 	if args.durable {
 		syncFlag = ""
 	}
-	shellArgs := append([]string{"-c", `eval "$supervise"`, "pgsolo-postgres", args.bin, args.run, args.data, syncFlag}, args.settings...)
+	shellArgs := []string{"-c", `eval "$supervise"`, "pgsolo-postgres", args.bin, args.run, args.data, syncFlag}
+	shellArgs = append(shellArgs, args.settings...)
 	process := exec.Command("/bin/sh", shellArgs...)
-	process.Dir = "/"                                                         // a folder that every account can enter
-	process.Env = append(account.environment(), "supervise="+superviseScript) // as an argument it would fill a list of processes
+	process.Dir = "/" // a folder that every account can enter
+	// As an argument, the script would fill a list of processes.
+	process.Env = append(account.environment(), "supervise="+superviseScript)
 	process.ExtraFiles = []*os.File{commandsRead, reportsWrite}
 	if args.lock != nil {
 		process.ExtraFiles = append(process.ExtraFiles, args.lock)

@@ -61,8 +61,9 @@ func serving(t *testing.T, listening *listener.Stats) (*Server, *election.Status
 			},
 			Crons: func() []cron.Stats {
 				return []cron.Stats{{
-					Name: "c", Succeeded: 5, Missed: 2, Replaced: 3, Started: 9, Retried: 1, Running: 2, Waiting: 4, Paused: true,
-					Next: time.Unix(100, 0), Lateness: jobs.Histogram{Count: 6, Sum: 0.5, Buckets: map[float64]uint64{0.001: 5}},
+					Name: "c", Succeeded: 5, Missed: 2, Replaced: 3, Started: 9, Retried: 1, Running: 2, Waiting: 4,
+					Paused: true, Next: time.Unix(100, 0),
+					Lateness: jobs.Histogram{Count: 6, Sum: 0.5, Buckets: map[float64]uint64{0.001: 5}},
 				}}
 			},
 			Listener: func() listener.Stats { return *listening },
