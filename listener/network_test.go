@@ -78,7 +78,7 @@ func swallow(t *testing.T, server *privatepg.Server, i int, cut func(*line), bus
 		}
 		return l.dial(ctx, server)
 	}
-	b.options.ProbeInterval, b.options.Buffer = interval, 100_000 // nobody reads the traffic before the end
+	b.options.ProbeInterval, b.options.Buffer = interval, 100_000 // the traffic is read only in the end
 	b.options.Unhealthy = func(err error) { t.Errorf("unhealthy: %v", err) }
 	listener := b.listener()
 	_, stop := b.run(listener)

@@ -103,7 +103,7 @@ func TestDeadLettersAreSelected(t *testing.T) {
 	}
 }
 
-// without names those of all that are not gone.
+// without shows the dead letters of all that are not in gone, as names does.
 func without(all, gone []DeadLetter) string {
 	left := map[string]bool{}
 	for _, g := range gone {
@@ -118,7 +118,7 @@ func without(all, gone []DeadLetter) string {
 	return names(rest)
 }
 
-// Nobody replays or discards everything because a variable was empty.
+// A variable that is empty by mistake replays and discards nothing.
 func TestDeadLettersWithoutAConditionStay(t *testing.T) {
 	pool := jobstest.Pool(t)
 	giveUp(t, pool, "h", "x")

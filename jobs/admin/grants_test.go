@@ -7,7 +7,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// Who looks at handlers and dead letters, or changes these, needs a grant on just that.
+// A role that reads handlers and dead letters, or changes these, needs a grant on just that.
 func TestDeadLetterGrants(t *testing.T) {
 	pool := jobstest.Pool(t)
 	giveUp(t, pool, "h", "1", "2")

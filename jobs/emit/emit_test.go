@@ -63,7 +63,7 @@ func TestEmitStoresWhatIsGiven(t *testing.T) {
 		for name, emit := range map[string]func(db *pgxpool.Pool, events []Event) error{
 			"Emit": func(db *pgxpool.Pool, events []Event) error {
 				for _, e := range events {
-					e.DedupKey = fmt.Sprint(mode) // seen by nobody else
+					e.DedupKey = fmt.Sprint(mode) // a key for each mode
 					if _, err := (Producer{}).Emit(t.Context(), db, e); err != nil {
 						return err
 					}

@@ -18,8 +18,7 @@ const (
 	grantInsert = `grant insert on pgsolo.event to {role}; grant usage on sequence pgsolo.event_id_seq to {role}`
 )
 
-// Whether some leader wants to be rung or not, and where topics are checked, a producer needs no more than these
-// grants.
+// A producer needs no more than these grants, whether a leader wants to be rung or not, and where topics are checked.
 func TestEmitNeedsFewGrants(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.know('main', '{t}')`)
@@ -55,8 +54,8 @@ func TestEmitNeedsFewGrants(t *testing.T) {
 	}
 }
 
-// A leader need not be the owner to say which topics there are. And where new functions are granted to nobody, who may
-// insert needs no grant on those of the triggers.
+// A leader need not be the owner to say which topics there are. A role that may insert needs no grant on the functions
+// of the triggers, even where new functions are not granted to public.
 func TestTopicGrants(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `alter default privileges revoke execute on functions from public`)

@@ -22,8 +22,8 @@ const sleepers = `exec 9<>$FIFO
 (trap '' TERM HUP; (echo ready >&9; exec sleep 1000) >/dev/null 2>&1 & exec sleep 1000) >/dev/null 2>&1 &
 `
 
-// fifo shows when a tree of processes is gone: reading from it ends when nobody holds its other end. Unlike a look at
-// process ids this needs no polling and cannot be fooled by a process that reuses an id.
+// fifo shows when a tree of processes is gone: reading from it ends when no process holds its other end. Unlike a
+// search for process ids this needs no polling and cannot be fooled by a process that reuses an id.
 type fifo struct {
 	path  string
 	read  *os.File

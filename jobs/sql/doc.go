@@ -20,8 +20,8 @@
 //
 // # What is guaranteed
 //
-//   - With RunTx, in the transaction of an eventlog.HandleTxFunc, the statement happens exactly once for each event: it is
-//     committed together with the mark that the event is done, or not at all.
+//   - With RunTx, in the transaction of an eventlog.HandleTxFunc, the statement happens exactly once for each event: it
+//     is committed together with the mark that the event is done, or not at all.
 //   - With Run, the statement is a transaction of its own, or runs outside of one, as VACUUM does. No error means that
 //     it was committed. An error of the server means that it was not, but for what a procedure has committed on its
 //     way.

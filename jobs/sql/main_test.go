@@ -46,7 +46,7 @@ func active(t testing.TB, pool *pgxpool.Pool, text string) int {
 			and strpos(query, $1) > 0`, text)
 }
 
-// history is what the first run of a cron job leaves that has nothing but the statement.
+// history returns what the first run of a cron job that has nothing but the statement leaves.
 func history(t testing.TB, pool *pgxpool.Pool, statement Statement) (outcome, output, failure string) {
 	t.Helper()
 	scheduler, err := cron.New(cron.Options{Pool: pool, Jobs: []cron.Job{{
@@ -66,7 +66,7 @@ func history(t testing.TB, pool *pgxpool.Pool, statement Statement) (outcome, ou
 	return outcome, output, failure
 }
 
-// leadHandlers runs the handlers that the options name, until it is told to end.
+// leadHandlers runs the handlers of the options until end is called.
 func leadHandlers(t testing.TB, options eventlog.Options) (end func()) {
 	t.Helper()
 	runner, err := eventlog.New(options)
@@ -76,7 +76,7 @@ func leadHandlers(t testing.TB, options eventlog.Options) (end func()) {
 	return lead(t, runner)
 }
 
-// lead runs an engine, until it is told to end.
+// lead runs an engine until end is called.
 func lead(t testing.TB, engine jobs.Engine) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

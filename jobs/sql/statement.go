@@ -56,7 +56,7 @@ func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
 }
 
 // RunTx runs the statement in a transaction, for an eventlog.HandleTxFunc: then it happens exactly once for each
-// Otherwise it is like Run.
+// event. Otherwise it is like Run.
 func (s Statement) RunTx(ctx context.Context, tx pgx.Tx) error {
 	values, err := s.values()
 	if err != nil {

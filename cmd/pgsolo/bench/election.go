@@ -82,7 +82,7 @@ type contenders interface {
 	takeOver(ctx context.Context, signal os.Signal) (time.Duration, error)
 }
 
-// measureTakeovers has samples of the floor, if there is one, and of ours, in turn.
+// measureTakeovers has samples of the floor, if there is one, and of pgsolo, in turn.
 func (r *run) measureTakeovers(ctx context.Context, of takeovers, ours contenders) error {
 	var floors, samples []time.Duration
 	for i := range of.n {

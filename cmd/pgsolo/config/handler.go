@@ -53,7 +53,7 @@ func (doc *document) handler(found *hclsyntax.Block) block.Body {
 	return grammar
 }
 
-// maxSessions is how many sessions one handler may hold. PostgreSQL accepts 100 by default, of everybody.
+// maxSessions is how many sessions one handler may hold. PostgreSQL accepts 100 by default, of all its clients.
 const maxSessions = 32
 
 // checkSessions bounds the workers of a handler each of which holds a session while it handles an event.

@@ -58,7 +58,7 @@ func parseRate(given block.Text) (rate jobs.Rate, problem string) {
 	return jobs.Rate{Events: events, Per: per}, ""
 }
 
-// meantRate guesses the rate that someone wrote in another form, and is empty where it cannot.
+// meantRate guesses the rate that is meant by another form of it, or is empty.
 func meantRate(given string) string {
 	match := regexp.MustCompile(`^\s*([0-9]+)\s*(?:/|per|p)?\s*([a-z]*)\s*$`).FindStringSubmatch(strings.ToLower(given))
 	if match == nil {

@@ -105,8 +105,8 @@ func aboutSchedule(given block.Text, err error) string {
 	return fmt.Sprintf("%s is not a schedule: %s.", given.Shown(), problem)
 }
 
-// meantSchedule guesses the descriptor that someone misspelled, or the duration written in another form, and is empty
-// where it cannot.
+// meantSchedule guesses the schedule that is meant by a misspelled descriptor or a duration in another form, or is
+// empty.
 func meantSchedule(given string) string {
 	given = strings.ToLower(strings.TrimSpace(given))
 	descriptors := []string{"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}

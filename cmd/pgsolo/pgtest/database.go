@@ -35,7 +35,7 @@ type suite struct {
 }
 
 // Database returns the URL of a new database, a copy of the migrated template. It is dropped when the test and its
-// subtests have ended, whoever is still connected to it.
+// subtests have ended, also with sessions still on it.
 func Database(t testing.TB) string {
 	t.Helper()
 	if current == nil {

@@ -25,7 +25,7 @@ func TestDatabasesAreClonesOfTheTemplate(t *testing.T) {
 	t.Logf("%s each for clone, connection and drop", time.Since(began)/count)
 }
 
-// The user's server is here a second one of ours, with a password.
+// The server that PGSOLO_TEST_URL names is a second private one here, with a password.
 func TestUserServerByURL(t *testing.T) {
 	server := Server(t, privatepg.Options{TCP: true})
 	t.Setenv("PGSOLO_TEST_URL", server.URL("postgres"))

@@ -9,7 +9,7 @@ import (
 // a machine that has other things to do.
 const Patience = time.Minute
 
-// pollInterval is the time between two looks of Eventually.
+// pollInterval is the time between two checks of Eventually.
 const pollInterval = 5 * time.Millisecond
 
 // Eventually polls, for Patience at most, until a condition holds that nothing announces.

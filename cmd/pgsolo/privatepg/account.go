@@ -47,7 +47,8 @@ func (a account) attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: []uint32{}}}
 }
 
-// environment is the whole environment of PostgreSQL: PGDATA, PGPORT and their like in ours must not reach it.
+// environment is the whole environment of PostgreSQL. Variables of this process, such as PGDATA and PGPORT, must not
+// reach it.
 func (a account) environment() []string {
 	env := []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C"}
 	for _, name := range []string{"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {
@@ -69,14 +70,14 @@ func (a account) tempDir(inMemory bool) string {
 	return "/tmp"
 }
 
-// sharedMemory is where Linux keeps POSIX shared memory. Everybody may make files there. A container often has 64 MB of
-// it, which is too little for the data of a server.
+// sharedMemory is where Linux keeps POSIX shared memory. Every user may make files there. A container often has 64 MB
+// of it, which is too little for the data of a server.
 const (
 	sharedMemory = "/dev/shm"
 	memoryNeeded = 2 << 30
 )
 
-// freeBytes returns 0 for a folder that does not exist.
+// freeBytes returns the space left to an ordinary user, and 0 for a folder that does not exist.
 func freeBytes(folder string) uint64 {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(folder, &stat); err != nil {

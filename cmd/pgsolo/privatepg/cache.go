@@ -37,7 +37,7 @@ func defaultCaches(account account) []string {
 	return []string{temporary}
 }
 
-// makeCache refuses a folder that somebody else could have put programs into.
+// makeCache makes the folder if need be. A folder into which another user could have put programs is refused.
 func makeCache(account account, dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make cache folder: %w", err)

@@ -28,7 +28,7 @@
 //   - After Stop, after a failed or cancelled Start, and soon after the death of this process by whatever signal, at
 //     whatever moment, no process and no temporary folder is left.
 //   - A Ctrl-C in the terminal does not reach PostgreSQL; its owner decides when it ends.
-//   - Nobody but the user that runs it, and root, can connect without a password: a unix socket is in a folder with
+//   - Only the user that runs it, and root, can connect without a password: a unix socket is in a folder with
 //     mode 0700, and the loopback port, which is used on request and where the folder's path is too long for a socket,
 //     takes a random password (SCRAM). A URL with a password is never logged.
 //   - Root's server runs as the user postgres, or else nobody, without root's groups, and with its files where that

@@ -66,7 +66,7 @@ func download(ctx context.Context, account account, major int, opts Options) (st
 	if err := fetch(ctx, version, incoming, extracted, opts); err != nil {
 		return "", fmt.Errorf("download PostgreSQL %s: %w", version, err)
 	}
-	if err := letEverybodyRead(extracted); err != nil {
+	if err := letAllUsersRead(extracted); err != nil {
 		return "", fmt.Errorf("open downloaded programs to others: %w", err)
 	}
 	if err := os.Rename(extracted, folder); err != nil {
@@ -76,9 +76,9 @@ func download(ctx context.Context, account account, major int, opts Options) (st
 }
 
 // fetch downloads a release, verifies its checksum and extracts it, with embedded-postgres. The library can do that
-// only as the first part of starting a server of its own, which we do not want: its server outlives this process. So
-// its start is made to fail right after the extraction: the runtime folder that it makes next is named below a file
-// that has just been extracted, where no folder can be.
+// only as the first part of starting a server of its own, which would outlive this process. So its start is made to
+// fail right after the extraction: the runtime folder that it makes next is named below a file that has just been
+// extracted, where no folder can be.
 func fetch(
 	ctx context.Context, version embeddedpostgres.PostgresVersion, incoming, extracted string, opts Options,
 ) error {
@@ -127,8 +127,8 @@ func repositoryURL() (string, error) {
 	return field.String(), nil
 }
 
-// letEverybodyRead undoes a strict umask: root downloads what another user runs.
-func letEverybodyRead(root string) error {
+// letAllUsersRead undoes a strict umask: root downloads what another user runs.
+func letAllUsersRead(root string) error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
 			return err

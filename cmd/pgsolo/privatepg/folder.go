@@ -55,7 +55,7 @@ func openDataFolder(ctx context.Context, dir string, account account) (*dataFold
 	return folder, nil
 }
 
-// makeDataFolder leaves a folder that belongs to the account and that nobody else can enter.
+// makeDataFolder leaves a folder that belongs to the account and that no other user can enter.
 func makeDataFolder(path string, account account) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make data folder: %w", err)

@@ -18,8 +18,8 @@ const (
 	Immediate Mode = "immediate" // as in a crash; the next start recovers from the log
 )
 
-// portTries is how often a start looks for another port when the one that it found free is taken at once by somebody
-// else.
+// portTries is how often a start looks for another port when the one that it found free is taken by another process
+// before PostgreSQL listens.
 const portTries = 5
 
 // Restart halts the server and resumes it, on the same address and data.

@@ -80,7 +80,7 @@ type owner struct {
 // startOwner runs ownServer in a child process, as another user where one is given.
 func startOwner(t *testing.T, credential *syscall.Credential, env ...string) *owner {
 	t.Helper()
-	// The test binary is in a folder that another user cannot enter; this name for it is good for everybody.
+	// The test binary is in a folder that another user cannot enter; this name for it works for every user.
 	process := exec.Command("/proc/self/exe")
 	if _, err := os.Stat(process.Path); err != nil {
 		process = exec.Command(os.Args[0])
@@ -156,7 +156,7 @@ func postmaster(server *Server) int {
 	return pid
 }
 
-// alive tells whether a process runs. One that has ended and that nobody has waited for does not.
+// alive says whether a process runs. One that has ended, and whose parent has not waited for it, does not.
 func alive(pid int) bool {
 	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
 		return !strings.Contains(string(stat), ") Z ")

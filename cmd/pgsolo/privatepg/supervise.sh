@@ -63,7 +63,7 @@ while read -r command argument <&3; do
             trap '' TERM HUP # a signal to the whole group must not keep it from its last two lines
             serve "$@" 4>&-
             status=$?
-            : >"$run/ended" # before the report, which nobody may be there to read
+            : >"$run/ended" # before the report, for which there may be no reader left
             echo "ended $status" >&4
         } 3<&- &
         serving=$!

@@ -20,16 +20,16 @@ var superviseScript string
 // to an immediate one and to SIGKILL.
 const endBound = 20 * time.Second
 
-// supervisor is the shell that runs PostgreSQL, and the two pipes between it and this process. The kernel closes our
+// supervisor is the shell that runs PostgreSQL, and the two pipes between it and this process. The kernel closes this
 // end of the commands when this process dies, which is what ends PostgreSQL after a kill -9.
 type supervisor struct {
 	process   *exec.Cmd
-	commands  *os.File       // write end; os.Pipe marks it close-on-exec, so no other child of ours keeps it open
+	commands  *os.File       // write end; os.Pipe marks it close-on-exec, so no other child keeps it open
 	listening sync.WaitGroup // the goroutine that reads the reports
 
 	mu        sync.Mutex // guards what follows
 	current   *execution // nil before the first start
-	gone      bool       // nobody is left who could report
+	gone      bool       // no process is left that could report
 	complaint string     // what the script could not tell in its log
 }
 

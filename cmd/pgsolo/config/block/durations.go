@@ -72,7 +72,7 @@ func AboutDuration(given Text) string {
 	return given.Shown() + ` is not a duration. Write numbers with the units h, m, s and ms, such as "1m30s".`
 }
 
-// MeantDuration guesses the duration that someone wrote with other units, or with none, and is empty where it cannot.
+// MeantDuration guesses the duration that is meant by one with other units, or with none, or is empty.
 func MeantDuration(given string) string {
 	match := regexp.MustCompile(`^\s*(\d+)(?:\.\d+)?\s*([a-zA-Z]*)\s*$`).FindStringSubmatch(given)
 	if match == nil {

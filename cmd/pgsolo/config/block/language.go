@@ -81,7 +81,7 @@ func (l *Language) Value(expr hclsyntax.Expression, in Scope) (cty.Value, hcl.Di
 	return cty.NilVal, diags
 }
 
-// polish replaces HCL's frame around an error of one of our functions, and drops the values that HCL's own writer would
+// polish replaces HCL's frame around an error of one of the functions, and drops the values that HCL's own writer would
 // print.
 func polish(diag *hcl.Diagnostic) *hcl.Diagnostic {
 	polished := &hcl.Diagnostic{Severity: diag.Severity, Summary: diag.Summary, Detail: diag.Detail,
