@@ -1,11 +1,12 @@
 # Runs one private PostgreSQL for its owner and leaves nothing behind when the owner is gone, however it went.
 #
-# File descriptor 3 is the read end of a pipe whose only write end is in the owner. Each line is a command; the end of the
-# pipe is the order to stop PostgreSQL and to remove the run folder. Descriptor 4 leads back to the owner: one line
+# File descriptor 3 is the read end of a pipe whose only write end is in the owner. Each line is a command; the end of
+# the pipe is the order to stop PostgreSQL and to remove the run folder. Descriptor 4 leads back to the owner: one line
 # "ended <status>" each time PostgreSQL, or initdb before it, has ended. Any other line on it is a complaint.
 #
-# This shell leads a process group. PostgreSQL's main process and initdb belong to it, so a signal to the group reaches them
-# with no process id to get wrong; the shells in it ignore those signals. PostgreSQL's other processes are led by its main one.
+# This shell leads a process group. PostgreSQL's main process and initdb belong to it, so a signal to the group reaches
+# them with no process id to get wrong; the shells in it ignore those signals. PostgreSQL's other processes are led by
+# its main one.
 
 unset supervise # where the owner put this text
 bin=$1 run=$2 data=$3 sync=$4
