@@ -65,7 +65,7 @@ func (l *leader) lead(ctx context.Context, term int64) {
 	l.ended = make(chan struct{})
 	go func() {
 		defer close(l.ended)
-		l.err = jobs.Run(ctx, jobs.Lead{Term: term, Stopping: l.stopping}, l.events, l.crons)
+		l.err = jobs.Run(ctx, jobs.Lead{Number: term, Stopping: l.stopping}, l.events, l.crons)
 	}()
 }
 
