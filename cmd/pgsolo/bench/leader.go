@@ -49,7 +49,9 @@ func (r *run) newLeader(ctx context.Context, of work) (*leader, error) {
 		return nil, err
 	}
 	subscribe := replica.Subscribe(l.listener.Listener)
-	l.events, err = eventlog.New(eventlog.Options{Pool: l.pool, Group: of.group, Handlers: of.handlers, Subscribe: subscribe})
+	l.events, err = eventlog.New(eventlog.Options{
+		Pool: l.pool, Group: of.group, Handlers: of.handlers, Subscribe: subscribe,
+	})
 	if err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -101,9 +103,8 @@ func (l *leader) close() (err error) {
 
 // newIdleLeader is a leader whose one handler stops the time, when it is idle. The caller closes it.
 func (e *events) newIdleLeader(ctx context.Context, name string, w *stopwatch) (*leader, error) {
-	handler := eventlog.Handler{Name: name, Topic: eventsTopic, Handle: func(_ context.Context, event eventlog.Event) error {
-		return w.receive(event.Payload)
-	}}
+	handle := func(_ context.Context, event eventlog.Event) error { return w.receive(event.Payload) }
+	handler := eventlog.Handler{Name: name, Topic: eventsTopic, Handle: handle}
 	l, err := e.newLeader(ctx, work{group: eventsGroup, handlers: []eventlog.Handler{handler}})
 	if err != nil {
 		return nil, err

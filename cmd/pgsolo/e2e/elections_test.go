@@ -28,7 +28,8 @@ handler "second" {
 }`)
 	conn := pgtest.Connect(t, url)
 	// Terms of the first are far ahead, as after many takeovers.
-	if _, err := conn.Exec(t.Context(), `insert into pgsolo.leader (election, term) values ('orders', 50)`); err != nil {
+	const farAhead = `insert into pgsolo.leader (election, term) values ('orders', 50)`
+	if _, err := conn.Exec(t.Context(), farAhead); err != nil {
 		t.Fatal(err)
 	}
 	replicas := []*process{start(t, nil, "run", "-c", path), start(t, nil, "run", "-c", path)}
@@ -45,11 +46,8 @@ handler "second" {
 		if _, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic) values ('t')`); err != nil {
 			t.Fatal(err)
 		}
-		pgtest.Eventually(t, "both handlers to be done", func() (done bool) {
-			if err := conn.QueryRow(t.Context(), `select count(*) = 2 from pgsolo.cursor where done @> $1::bigint`, n+1).Scan(&done); err != nil {
-				t.Fatal(err)
-			}
-			return done
+		pgtest.Eventually(t, "both handlers to be done", func() bool {
+			return pgtest.Value[bool](t, conn, `select count(*) = 2 from pgsolo.cursor where done @> $1::bigint`, n+1)
 		})
 	}
 	if replicas[0].is("/leader?election=absent") {

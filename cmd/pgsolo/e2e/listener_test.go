@@ -69,7 +69,9 @@ handler "h" {
 		pid := p.listenerPID(blip)
 		exec(`alter role app connection limit 0`)
 		exec(terminate, pid)
-		pgtest.Eventually(t, "an attempt that fails", func() bool { return strings.Count(p.log.String(), "cannot connect, will retry") == blip })
+		pgtest.Eventually(t, "an attempt that fails", func() bool {
+			return strings.Count(p.log.String(), "cannot connect, will retry") == blip
+		})
 		exec(`alter role app connection limit -1`)
 	}
 	pid := p.listenerPID(4)

@@ -38,8 +38,8 @@ func (r *replicas) leader(after int64) (leads *process, term int64) {
 	r.t.Helper()
 	pgtest.Eventually(r.t, "a leader", func() bool {
 		var pid int64
-		err := r.conn.QueryRow(r.t.Context(), `select split_part(holder, '/', -1)::bigint, term from pgsolo.leader where term > $1`,
-			after).Scan(&pid, &term)
+		err := r.conn.QueryRow(r.t.Context(), `select split_part(holder, '/', -1)::bigint, term
+			from pgsolo.leader where term > $1`, after).Scan(&pid, &term)
 		for _, p := range r.all {
 			if err == nil && int64(p.PID()) == pid {
 				leads = p
@@ -65,9 +65,10 @@ func (r *replicas) exec(sql string, args ...any) {
 
 // Sessions of the first term's leader.
 const (
-	ofFirstTerm = ` from pg_stat_activity where datname = current_database() and application_name = 'pgsolo main term 1'`
-	waits       = `select count(*) > 0` + ofFirstTerm + ` and wait_event_type = 'Lock'`
-	isGone      = `select count(*) = 0` + ofFirstTerm
+	ofFirstTerm = ` from pg_stat_activity
+		where datname = current_database() and application_name = 'pgsolo main term 1'`
+	waits  = `select count(*) > 0` + ofFirstTerm + ` and wait_event_type = 'Lock'`
+	isGone = `select count(*) = 0` + ofFirstTerm
 )
 
 // lock runs a statement that locks rows. unlock gives them free again.
@@ -95,7 +96,8 @@ func (r *replicas) lockLeader() (unlock func()) {
 	r.t.Helper()
 	pgtest.Eventually(r.t, "a moment without a run", func() bool {
 		unlock = r.lock(`select from pgsolo.cron_leader for update`)
-		if pgtest.Value[bool](r.t, r.conn, `select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`) {
+		if pgtest.Value[bool](r.t, r.conn, `select not exists (
+				select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`) {
 			return true
 		}
 		unlock()

@@ -53,7 +53,8 @@ handler "h" {
 		t.Errorf("exit code %d, want %d", code, command.ExitDone)
 	}
 	var done, clean bool
-	if err := conn.QueryRow(t.Context(), `select done = '{[1,2)}', clean from pgsolo.cursor, pgsolo.leader`).Scan(&done, &clean); err != nil {
+	const selectEnd = `select done = '{[1,2)}', clean from pgsolo.cursor, pgsolo.leader`
+	if err := conn.QueryRow(t.Context(), selectEnd).Scan(&done, &clean); err != nil {
 		t.Fatal(err)
 	}
 	if !done || !clean {
@@ -72,7 +73,10 @@ cron "endless" {
   schedule = "* * * * * *"
   exec { command = ["/bin/sh", "-c", "touch `+folder+`/begun; trap '' TERM; while :; do sleep 1; done"] }
 }`))
-	pgtest.Eventually(t, "the job to begin", func() bool { _, err := os.Stat(filepath.Join(folder, "begun")); return err == nil })
+	pgtest.Eventually(t, "the job to begin", func() bool {
+		_, err := os.Stat(filepath.Join(folder, "begun"))
+		return err == nil
+	})
 	p.signal(syscall.SIGINT)
 	pgtest.Eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
 	pgtest.Eventually(t, "the second signal to end it", func() bool { // one that follows at once counts as the same
@@ -89,7 +93,8 @@ func TestLostLeadershipIsExitCode3(t *testing.T) {
 	p := start(t, nil, "run", "-c", configure(t, url, oneCron))
 	pgtest.Eventually(t, "leader", func() bool { return p.is("/leader") })
 	if _, err := pgtest.Connect(t, url).Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks
-		where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`); err != nil {
+		where locktype = 'advisory' and granted
+			and database = (select oid from pg_database where datname = current_database())`); err != nil {
 		t.Fatal(err)
 	}
 	if code := p.exit(); code != command.ExitUnhealthy {
@@ -152,7 +157,8 @@ func TestDatabaseOutOfReach(t *testing.T) {
 		want   string
 	}{
 		"password": {
-			func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "hunter2") }, "password authentication failed",
+			func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "hunter2") },
+			"password authentication failed",
 		},
 		"database": {func(u *url.URL) { u.Path = "/absent" }, `absent\" does not exist`},
 		"schema":   {func(u *url.URL) { u.Path = "/template1" }, "run 'pgsolo migrate'"},

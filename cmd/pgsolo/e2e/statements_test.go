@@ -30,8 +30,8 @@ func testFailureDuringStatements(t *testing.T, signal syscall.Signal, bound time
 	for _, statement := range []string{
 		`create table effect (id bigint, term bigint)`,
 		`create sequence overlapped`,
-		// What is rolled back leaves its mark in sequences: a statement that finds the lock taken works beside another. It is
-		// free again as soon as the statement has ended, even before its session has.
+		// What is rolled back leaves its mark in sequences: a statement that finds the lock taken works beside another.
+		// It is free again as soon as the statement has ended, even before its session has.
 		`create function work(what int, term bigint) returns void language plpgsql as $$ begin
 			if not pg_try_advisory_xact_lock(4711, what) then perform nextval('overlapped'); end if;
 			perform nextval(format('began_%s_%s', what, term)::regclass);
@@ -87,14 +87,19 @@ cron "c" {
 	leader.signal(signal)
 	pgtest.Eventually(t, "the statements of the next leader", func() bool { return began(2) == 2 })
 	took := time.Since(failed)
-	const countSessions = `select count(*) from pg_stat_activity where datname = current_database() and application_name like '%term 1'`
+	const countSessions = `select count(*) from pg_stat_activity
+		where datname = current_database() and application_name like '%term 1'`
 	sessions := pgtest.Value[int](t, conn, countSessions)
-	t.Logf("from the failure to the next leader %s, to its statements %s", pgtest.Value[time.Time](t, conn, `select since from pgsolo.leader`).Sub(failed), took)
-	if overlapped, effects := pgtest.Value[bool](t, conn, `select is_called from overlapped`), pgtest.Value[int](t, conn, `select count(*) from effect`); overlapped || effects != 0 {
+	since := pgtest.Value[time.Time](t, conn, `select since from pgsolo.leader`)
+	t.Logf("from the failure to the next leader %s, to its statements %s", since.Sub(failed), took)
+	overlapped := pgtest.Value[bool](t, conn, `select is_called from overlapped`)
+	if effects := pgtest.Value[int](t, conn, `select count(*) from effect`); overlapped || effects != 0 {
 		t.Errorf("overlapped: %t, %d effects", overlapped, effects)
 	}
-	if signal == syscall.SIGTERM { // a leader that has resigned is not waited for: it closes its idle sessions by itself
-		pgtest.Eventually(t, "the sessions of the first leader to end", func() bool { return pgtest.Value[int](t, conn, countSessions) == 0 })
+	if signal == syscall.SIGTERM { // a successor does not wait for a leader that has resigned and closes its sessions
+		pgtest.Eventually(t, "the sessions of the first leader to end", func() bool {
+			return pgtest.Value[int](t, conn, countSessions) == 0
+		})
 	} else if sessions != 0 {
 		t.Errorf("%d sessions of the first leader", sessions)
 	}

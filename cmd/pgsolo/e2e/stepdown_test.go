@@ -35,10 +35,7 @@ handler "h" {
 	second.kill()
 	pgtest.Eventually(t, "first leader again", func() bool { return first.is("/leader") })
 	t.Logf("first leads again after %s", time.Since(killed).Round(time.Millisecond))
-	var ended string
-	if err := conn.QueryRow(t.Context(), `select ended from pgsolo.leader_term where term = 2`).Scan(&ended); err != nil {
-		t.Fatal(err)
-	}
+	ended := pgtest.Value[string](t, conn, `select ended from pgsolo.leader_term where term = 2`)
 	if ended != "session lost" {
 		t.Errorf("the second term ended %q, want that its session was lost", ended)
 	}

@@ -40,7 +40,9 @@ func TestPlannedStopDuringATick(t *testing.T) {
 		p := setupPoint(t, false, seenLease, test.drain)
 		ticks, _ := duringRun(p)
 		test.stop(p)
-		pgtest.Eventually(t, "the stop to begin", func() bool { return strings.Contains(p.leads.log.String(), test.says) })
+		pgtest.Eventually(t, "the stop to begin", func() bool {
+			return strings.Contains(p.leads.log.String(), test.says)
+		})
 		if test.drain == "0s" {
 			p.leader(1) // and only then may the runs go on, which have been cut off
 		}
@@ -49,7 +51,8 @@ func TestPlannedStopDuringATick(t *testing.T) {
 			// Where the drain is over it has one second for that, which may be too little on a busy machine: then it
 			// says so.
 			pgtest.Eventually(t, "a row that the old leader has closed", func() bool {
-				return pgtest.Value[bool](t, p.conn, `select coalesce(error, '') not like '%was gone%' from pgsolo.cron_run
+				return pgtest.Value[bool](t, p.conn, `select coalesce(error, '') not like '%was gone%'
+					from pgsolo.cron_run
 					where job = 'abandon' and scheduled_at = $1`, ticks["abandon"]) ||
 					test.drain == "0s" && strings.Contains(p.leads.log.String(), "last outcomes not written")
 			})
@@ -73,7 +76,8 @@ func TestLostSessionOfACronLeader(t *testing.T) {
 		ticks, then := reach(p)
 		var waiting []int32
 		pgtest.Eventually(t, "sessions that wait", func() bool {
-			waiting = pgtest.Value[[]int32](t, p.conn, `select coalesce(array_agg(pid), '{}')`+ofFirstTerm+` and wait_event_type = 'Lock'`)
+			waiting = pgtest.Value[[]int32](t, p.conn,
+				`select coalesce(array_agg(pid), '{}')`+ofFirstTerm+` and wait_event_type = 'Lock'`)
 			return len(waiting) > 0
 		})
 		p.exec(`select pg_terminate_backend(pid) from unnest($1::int[]) pid`, waiting)

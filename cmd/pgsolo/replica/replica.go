@@ -42,7 +42,9 @@ func New(options Options) (*Replica, error) {
 	if options.Logger == nil {
 		options.Logger = hclog.NewNullLogger()
 	}
-	r := &Replica{config: options.Config, logger: options.Logger, client: webhook.NewClient(), unhealthy: options.Unhealthy}
+	r := &Replica{
+		config: options.Config, logger: options.Logger, client: webhook.NewClient(), unhealthy: options.Unhealthy,
+	}
 	var err error
 	if r.socket, err = net.Listen("tcp", r.config.HTTP.Listen); err != nil {
 		return nil, fmt.Errorf("open the HTTP address of http.listen: %w", err)

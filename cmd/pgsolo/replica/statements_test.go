@@ -33,7 +33,8 @@ const forStatements = `
 func TestStatementsOfCronJobs(t *testing.T) {
 	url := pgtest.Database(t)
 	conn := connect(t, url, `
-		create table ran (job text, at timestamptz, attempt int, key text, manual boolean, session text, work_mem text, other jsonb);
+		create table ran (job text, at timestamptz, attempt int, key text, manual boolean, session text,
+			work_mem text, other jsonb);
 		create table session (expires_at timestamptz);
 		insert into session select now() - make_interval(days => n) from generate_series(0, 20) as n`)
 	setup(t, url, forStatements+`
@@ -43,9 +44,13 @@ func TestStatementsOfCronJobs(t *testing.T) {
 				statement = <<-SQL
 					insert into ran
 					select $1, $2, $3, $4, $5, current_setting('application_name'), found, $6
-					from current_setting('work_mem') as found, set_config('work_mem', '1234kB' || left(found, 0), false), pg_advisory_lock(1)
+					from current_setting('work_mem') as found,
+						set_config('work_mem', '1234kB' || left(found, 0), false), pg_advisory_lock(1)
 				SQL
-				args = [run.job, run.scheduled_at, run.attempt, run.idempotency_key, run.manual, { term = run.term, list = [run.catch_up, null] }]
+				args = [
+					run.job, run.scheduled_at, run.attempt, run.idempotency_key, run.manual,
+					{ term = run.term, list = [run.catch_up, null] },
+				]
 			}
 		}
 		cron "purge" {
@@ -71,10 +76,13 @@ func TestStatementsOfCronJobs(t *testing.T) {
 		}`)
 	pgtest.Eventually(t, "runs", func() bool {
 		return pgtest.Value[int](t, conn, `select count(*) from ran`) >= 3 &&
-			pgtest.Value[int](t, conn, `select count(distinct job) from pgsolo.cron_run where outcome in ('ok', 'failed')`) == 4
+			pgtest.Value[int](t, conn, `select count(distinct job) from pgsolo.cron_run
+				where outcome in ('ok', 'failed')`) == 4
 	})
-	if n := pgtest.Value[int](t, conn, `select count(*) from ran r join pgsolo.cron_run c on c.job = r.job and c.scheduled_at = r.at
-		where r.attempt = 1 and not r.manual and r.key like 'note/20%' and r.session like 'pgsolo %term ' || (r.other ->> 'term') || '%'
+	if n := pgtest.Value[int](t, conn, `
+		select count(*) from ran r join pgsolo.cron_run c on c.job = r.job and c.scheduled_at = r.at
+		where r.attempt = 1 and not r.manual and r.key like 'note/20%'
+			and r.session like 'pgsolo %term ' || (r.other ->> 'term') || '%'
 			and r.other -> 'list' = jsonb_build_array(c.cause = 'catch_up', null)`); n < 3 {
 		t.Errorf("only %d runs as expected: %s", n,
 			pgtest.Value[string](t, conn, `select jsonb_agg(ran)::text from ran`))
@@ -83,22 +91,25 @@ func TestStatementsOfCronJobs(t *testing.T) {
 		t.Errorf("%d runs found a setting of an earlier one", n)
 	}
 	pgtest.Eventually(t, "a moment without its lock", func() bool {
-		return pgtest.Value[int](t, conn, `select count(*) from pg_locks where locktype = 'advisory' and objid = 1 and classid = 0
+		return pgtest.Value[int](t, conn, `select count(*) from pg_locks
+			where locktype = 'advisory' and objid = 1 and classid = 0
 			and database = (select oid from pg_database where datname = current_database())`) == 0
 	})
-	const first = `select concat_ws(' ', job, outcome, output, error) from pgsolo.cron_run where finished_at is not null and job = `
+	const first = `select concat_ws(' ', job, outcome, output, error) from pgsolo.cron_run
+		where finished_at is not null and job = $1 order by scheduled_at limit 1`
 	for job, want := range map[string]string{
 		"note":   "note ok INSERT 0 1\n",
 		"purge":  "purge ok DELETE 17\n",
 		"vacuum": "vacuum ok VACUUM\n",
 		"late":   "late failed not done within its timeout of 3s: run statement: cancelled: ",
 	} {
-		if got := pgtest.Value[string](t, conn, first+`'`+job+`' order by scheduled_at limit 1`); !strings.HasPrefix(got, want) {
+		if got := pgtest.Value[string](t, conn, first, job); !strings.HasPrefix(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
 	pgtest.Eventually(t, "a moment without the late statement", func() bool {
-		return pgtest.Value[int](t, conn, `select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active' and pid <> pg_backend_pid()`) == 0
+		return pgtest.Value[int](t, conn, `select count(*) from pg_stat_activity
+			where query like '%pg_sleep(60)' and state = 'active' and pid <> pg_backend_pid()`) == 0
 	})
 }
 
@@ -132,14 +143,17 @@ func TestStatementsOfHandlers(t *testing.T) {
 			}
 		}`)
 	pgtest.Eventually(t, "the topic", func() bool {
-		_, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic, payload) select 'orders', jsonb_build_object('id', n, 'amount', n + 0.5) from generate_series(1, 20) as n`)
+		_, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic, payload)
+			select 'orders', jsonb_build_object('id', n, 'amount', n + 0.5) from generate_series(1, 20) as n`)
 		return err == nil
 	})
 	pgtest.Eventually(t, "20 totals", func() bool {
-		return pgtest.Value[int](t, conn, `select count(*) from total`) >= 20 && pgtest.Value[int](t, conn, `select count(*) from pgsolo.delivery`) == 0
+		return pgtest.Value[int](t, conn, `select count(*) from total`) >= 20 &&
+			pgtest.Value[int](t, conn, `select count(*) from pgsolo.delivery`) == 0
 	})
-	if n := pgtest.Value[int](t, conn, `select count(distinct id) from total where amount = id + 0.5`); n != 20 || pgtest.Value[int](t, conn, `select count(*) from total`) != 20 {
-		t.Errorf("%d of 20 events, %d rows", n, pgtest.Value[int](t, conn, `select count(*) from total`))
+	right := pgtest.Value[int](t, conn, `select count(distinct id) from total where amount = id + 0.5`)
+	if rows := pgtest.Value[int](t, conn, `select count(*) from total`); right != 20 || rows != 20 {
+		t.Errorf("%d of 20 events, %d rows", right, rows)
 	}
 	if n := pgtest.Value[int](t, conn, `select max(attempt) from total`); n < 2 {
 		t.Error("no attempt failed")
@@ -163,8 +177,11 @@ func TestLongStatementsDoNotStarveTheRunner(t *testing.T) {
 			topic       = "orders"
 			concurrency = 3
 			sql {
-				statement = "with held as materialized (select pg_sleep(case when $1 <= 3 then 60 else 0 end)) insert into handled select $1 from held"
-				args      = [event.payload]
+				statement = <<-SQL
+					with held as materialized (select pg_sleep(case when $1 <= 3 then 60 else 0 end))
+					insert into handled select $1 from held
+				SQL
+				args = [event.payload]
 			}
 		}
 		handler "other" {
@@ -188,12 +205,17 @@ func TestLongStatementsDoNotStarveTheRunner(t *testing.T) {
 		}`)
 	}
 	setup(t, url, src.String())
-	const long = `select count(*) from pg_stat_activity where state = 'active' and pid <> pg_backend_pid() and query like '%pg_sleep(70)'`
+	const long = `select count(*) from pg_stat_activity
+		where state = 'active' and pid <> pg_backend_pid() and query like '%pg_sleep(70)'`
 	pgtest.Eventually(t, "the statements", func() bool { return pgtest.Value[int](t, conn, long) >= maxStatements })
-	if _, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic, payload) select 'orders', to_jsonb(n) from generate_series(1, 50) as n`); err != nil {
+	const fifty = `insert into pgsolo.event (topic, payload)
+		select 'orders', to_jsonb(n) from generate_series(1, 50) as n`
+	if _, err := conn.Exec(t.Context(), fifty); err != nil {
 		t.Fatal(err)
 	}
-	pgtest.Eventually(t, "the other handler's events", func() bool { return pgtest.Value[int](t, conn, `select count(*) from handled`) >= 50 })
+	pgtest.Eventually(t, "the other handler's events", func() bool {
+		return pgtest.Value[int](t, conn, `select count(*) from handled`) >= 50
+	})
 	const ticks = `select count(*) from pgsolo.cron_run where job = 'quick' and outcome = 'failed'`
 	before := pgtest.Value[int](t, conn, ticks)
 	pgtest.Eventually(t, "ticks to be recorded", func() bool { return pgtest.Value[int](t, conn, ticks) >= before+2 })
