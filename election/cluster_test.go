@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 )
@@ -55,31 +55,38 @@ func setupCluster(t *testing.T, url string, change ...func(*replicaConfig)) *clu
 // start runs a replica until the test ends.
 func (c *cluster) start() *process {
 	c.t.Helper()
-	p := c.command()
-	if err := p.cmd.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	p.follow()
-	return p
+	return c.run(c.command())
 }
 
-// command prepares a replica. It has a process group of its own, to which the kernel sends SIGHUP and SIGCONT when the
-// test's process is gone and a member is stopped: even a frozen replica does not outlive it.
-func (c *cluster) command() *process {
+// command is that of the next replica. It has a process group of its own, to which the kernel sends SIGHUP and SIGCONT
+// when the test's process is gone and a member is stopped: even a frozen replica does not outlive it.
+func (c *cluster) command() fleet.Command {
+	c.t.Helper()
 	config := c.config
-	config.Holder = "r" + strconv.Itoa(len(c.all)+1)
+	config.Holder = c.nextHolder()
 	text, err := json.Marshal(config)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p := &process{t: c.t, holder: config.Holder, cmd: exec.Command(os.Args[0]), output: &pgtest.Buffer{},
-		ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), beReplica+"="+string(text))
-	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if p.input, err = p.cmd.StdinPipe(); err != nil {
+	return fleet.Command{Env: []string{beReplica + "=" + string(text)}, Attr: &syscall.SysProcAttr{Setpgid: true}}
+}
+
+func (c *cluster) nextHolder() string { return "r" + strconv.Itoa(len(c.all)+1) }
+
+// run runs the next replica until the test ends.
+func (c *cluster) run(command fleet.Command) *process {
+	c.t.Helper()
+	started, err := fleet.Start(command)
+	if err != nil {
 		c.t.Fatal(err)
 	}
+	p := &process{Process: started, t: c.t, holder: c.nextHolder()}
+	c.t.Cleanup(func() {
+		p.Close()
+		if c.t.Failed() {
+			c.t.Logf("output of %s:\n%s", p.holder, p.Output())
+		}
+	})
 	c.all = append(c.all, p)
 	return p
 }

@@ -21,7 +21,7 @@ func TestKilledLeaders(t *testing.T) {
 		c.working(begun.term)
 		killed := time.Now()
 		leader.signal(syscall.SIGKILL)
-		<-leader.ended
+		<-leader.Ended()
 		term := begun.term
 		if leader, begun = c.leader(term); begun.term != term+1 {
 			t.Errorf("term %d follows %d", begun.term, term)

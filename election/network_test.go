@@ -75,8 +75,7 @@ func TestPartitions(t *testing.T) {
 func (c *cluster) cutOff(server *privatepg.Server, l *line, cut func(*line), ended string) {
 	local := c.config.URL
 	c.config.URL = l.serverURL(server)
-	first := c.command()
-	l.connect(first)
+	first := l.connect(c)
 	_, begun := c.leader(0)
 	c.config.URL = local
 	c.start()
@@ -178,24 +177,23 @@ func (l *line) serverURL(server *privatepg.Server) string {
 
 // connect starts a replica in a new namespace, at the other end. It waits for the line, as a shell, before it is the
 // replica.
-func (l *line) connect(p *process) {
-	p.cmd.Args = []string{"sh", "-c", `read -r go && exec "$0"`, p.cmd.Path}
-	p.cmd.Path = "/bin/sh"
-	p.cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
-	p.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	if err := p.cmd.Start(); err != nil {
-		l.t.Fatal(err)
-	}
-	p.follow()
-	l.namespace = fmt.Sprint(p.cmd.Process.Pid)
+func (l *line) connect(c *cluster) *process {
+	l.t.Helper()
+	command := c.command()
+	command.Program, command.Args = "/bin/sh", []string{"-c", `read -r go && exec "$0"`, os.Args[0]}
+	command.Attr.Cloneflags = syscall.CLONE_NEWNET
+	command.Attr.Pdeathsig = syscall.SIGKILL
+	p := c.run(command)
+	l.namespace = fmt.Sprint(p.PID())
 	ip(l.t, "link set %s netns %s", l.theirs, l.namespace)
 	l.atPeer("address add %s/24 dev %s", l.peer, l.theirs)
 	l.atPeer("link set %s up", l.theirs)
 	l.sendToPeer(peerEnd)
 	l.sendToServer(serverEnd)
-	if _, err := io.WriteString(p.input, "go\n"); err != nil {
+	if _, err := io.WriteString(p.Input(), "go\n"); err != nil {
 		l.t.Fatal(err)
 	}
+	return p
 }
 
 func (l *line) down() { l.atPeer("link set %s down", l.theirs) }

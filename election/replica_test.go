@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"regexp"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
 )
@@ -112,34 +112,16 @@ func runWork(ctx context.Context, config *pgx.ConnConfig, sql string, term elect
 	return conn.Close(closing)
 }
 
-// process is a replica that a test runs.
+// process is a replica that a test runs: what fails there fails the test.
 type process struct {
+	*fleet.Process
 	t      *testing.T
 	holder string
-	cmd    *exec.Cmd
-	input  io.WriteCloser // its standard input; it ends when this closes
-	output *pgtest.Buffer
-	ended  chan struct{} // closed when it has ended
-}
-
-// follow waits for the end of a process that was started, and brings it about when the test ends.
-func (p *process) follow() {
-	go func() {
-		_ = p.cmd.Wait()
-		close(p.ended)
-	}()
-	p.t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-		if p.t.Failed() {
-			p.t.Logf("output of %s:\n%s", p.holder, p.output)
-		}
-	})
 }
 
 func (p *process) signal(s syscall.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -147,8 +129,12 @@ func (p *process) signal(s syscall.Signal) {
 // exit waits for the end and returns the exit code.
 func (p *process) exit() int {
 	p.t.Helper()
-	pgtest.Within(p.t, "the end of "+p.holder, p.ended)
-	return p.cmd.ProcessState.ExitCode()
+	pgtest.Within(p.t, "the end of "+p.holder, p.Ended())
+	code, err := p.Exit(context.Background())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return code
 }
 
 // wantLost waits for the end of a replica that has lost the leadership.
@@ -161,10 +147,8 @@ func (p *process) wantLost() {
 
 func (p *process) wantAlive() {
 	p.t.Helper()
-	select {
-	case <-p.ended:
-		p.t.Errorf("%s has ended: %s", p.holder, p.cmd.ProcessState)
-	default:
+	if p.HasEnded() {
+		p.t.Errorf("%s has ended with code %d", p.holder, p.exit())
 	}
 }
 
@@ -172,7 +156,7 @@ var sessionLine = regexp.MustCompile(`(?m)^session (\d+)$`)
 
 // backend is the process id, in the server, of the latest session of this replica that queues or leads.
 func (p *process) backend() int {
-	found := sessionLine.FindAllStringSubmatch(p.output.String(), -1)
+	found := sessionLine.FindAllStringSubmatch(p.Output(), -1)
 	if found == nil {
 		return 0
 	}
@@ -186,5 +170,5 @@ func (p *process) backend() int {
 // logs waits until the output contains a text.
 func (p *process) logs(text string) {
 	p.t.Helper()
-	pgtest.Eventually(p.t, p.holder+" to log "+text, func() bool { return strings.Contains(p.output.String(), text) })
+	pgtest.Eventually(p.t, p.holder+" to log "+text, func() bool { return strings.Contains(p.Output(), text) })
 }

@@ -85,7 +85,7 @@ func TestConnectionLimitAtTakeover(t *testing.T) {
 	late := c.start()
 	late.logs("too many connections")
 	killed := time.Now()
-	if err := leader.cmd.Process.Kill(); err != nil {
+	if err := leader.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_, next := c.leader(begun.term)

@@ -1,16 +1,18 @@
 package jobs
 
-import (
-	"context"
-)
+import "context"
 
-// Invocation is what an action outside this process is told of an event or a tick, in a form that environment variables and
-// HTTP headers can both carry.
+// Action does the work of a handler or a cron job outside this process, as those of the packages exec, webhook and sql
+// do. What a handler's function promises of errors and of ctx holds for it too.
+type Action func(ctx context.Context, invocation Invocation) error
+
+// Invocation is what an action is told of an event or a tick, in a form that environment variables and HTTP headers can
+// both carry.
 type Invocation struct {
 	Name           string // of the handler or the cron job
-	IdempotencyKey string
-	Attempt        int
-	Term           int64
+	IdempotencyKey string // the same for every attempt; empty for a plain NOTIFY
+	Attempt        int    // 1 for the first
+	Term           int64  // of the leader
 
 	// Facts are the rest, by lower-case name with underscores: event_id, topic, channel, key, created_at for an event;
 	// scheduled_at, catch_up, manual for a tick. A fact that does not apply is absent.
@@ -22,6 +24,3 @@ type Invocation struct {
 	// Report takes what the action leaves in the history of a cron job. nil for an event, which has none.
 	Report *Report
 }
-
-// Action does the work of a handler or a cron job outside this process.
-type Action func(ctx context.Context, invocation Invocation) error

@@ -6,27 +6,16 @@ import (
 	"time"
 )
 
-// Asked reads what the handler's error asks for. Errors are foreign code: one that panics asks for nothing.
-func Asked(failure error) (wait time.Duration, has, final bool) {
-	defer func() { _ = recover() }()
-	if _, final = errors.AsType[*discardError](failure); final {
-		return 0, false, true
-	}
-	if asked, ok := errors.AsType[*retryAfterError](failure); ok {
-		return asked.wait, true, false
-	}
-	return 0, false, false
-}
-
-// RetryAfter makes a handler's error ask for the next attempt after wait, instead of the backoff. The attempt counts.
+// RetryAfter makes the error of a handler or a job ask for the next attempt after wait, instead of the backoff. The
+// attempt counts. A nil err is one without a reason.
 func RetryAfter(wait time.Duration, err error) error {
 	return &retryAfterError{max(0, wait), cmp.Or(err, errAskedAgain)}
 }
 
-// Discard makes a handler's error final: the event is a dead letter at once.
+// Discard makes the error of a handler or a job final: the event is a dead letter at once, the run has failed. A nil
+// err is one without a reason.
 func Discard(err error) error { return &discardError{cmp.Or(err, errDiscarded)} }
 
-// For handlers that give no reason.
 var (
 	errAskedAgain = errors.New("the handler asks for another attempt")
 	errDiscarded  = errors.New("the handler discards the event")
@@ -38,11 +27,22 @@ type retryAfterError struct {
 }
 
 func (e *retryAfterError) Error() string { return e.err.Error() }
-
 func (e *retryAfterError) Unwrap() error { return e.err }
 
 type discardError struct{ err error }
 
 func (e *discardError) Error() string { return e.err.Error() }
-
 func (e *discardError) Unwrap() error { return e.err }
+
+// Asked returns what an error asks for: by Discard that it is final, or by RetryAfter to wait, if has is true. Errors
+// are foreign code: one that panics when it is unwrapped asks for nothing.
+func Asked(failure error) (wait time.Duration, has, final bool) {
+	defer func() { _ = recover() }()
+	if _, final = errors.AsType[*discardError](failure); final {
+		return 0, false, true
+	}
+	if asked, ok := errors.AsType[*retryAfterError](failure); ok {
+		return asked.wait, true, false
+	}
+	return 0, false, false
+}

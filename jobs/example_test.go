@@ -49,7 +49,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := jobs.Run(ctx, jobs.Lead{Term: 1}, runner, scheduler); err != nil {
+	if err := jobs.Run(ctx, jobs.Lead{Number: 1}, runner, scheduler); err != nil {
 		log.Fatal(err)
 	}
 }

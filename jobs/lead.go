@@ -5,12 +5,17 @@ import "github.com/pgsolo/pgsolo/jobs/internal/pg"
 // ErrFenced means that a leader of a newer term owns the rows: this one must write nothing more. The remedy is to stop.
 var ErrFenced = pg.ErrFenced
 
-// Lead is what an engine is told of a leadership.
+// Lead is a leadership, as an engine is told of it. Its fields are those of election.Term, so that jobs.Lead(term)
+// converts one. The engines use Number, Holder, Stopping and Held; what an embedder leaves out may stay zero.
 type Lead struct {
-	Term     int64           // the higher one is the newer one
-	Holder   string          // who leads, for the history of cron jobs; may be empty
-	Stopping <-chan struct{} // closed when it should hand over; nil: never
-	Held     func() bool     // asked right before a handler or job is called, which is not if false; nil: always true
+	Election string // the name of the election
+	Holder   string // who leads, for the history of cron jobs; may be empty
+	Timeline int32  // of the server's write-ahead log
+	Number   int64  // of the term: the higher one is the newer one
+	Session  string // the application_name of the leader's sessions
+
+	Stopping <-chan struct{} // closed when the leader should hand over; nil: never
+	Held     func() bool     // asked right before a handler or a job is called, which is not if false; nil: always true
 }
 
 // Subscription is what an engine needs of a LISTEN session.

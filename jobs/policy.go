@@ -41,8 +41,9 @@ func (r Retry) Check() error {
 	return nil
 }
 
-// Next says what follows a failed attempt, of which 1 is the first: another one after wait, or none, when it is the last
-// or the failure is a final one. The wait has its jitter, so that what failed together does not come back together.
+// Next says what follows a failed attempt, of which 1 is the first: another one after wait, or none, when it is the
+// last or the failure is a final one. The wait has its jitter, so that what failed together does not come back
+// together.
 func (r Retry) Next(attempt int, failure error) (wait time.Duration, last bool) {
 	asked, has, final := Asked(failure)
 	switch {

@@ -13,8 +13,8 @@ const (
 	cutMark   = "…"      // begins an output that had more before it
 )
 
-// Report is what a run leaves in the history, beside its outcome. All may be called from any goroutine, and on a nil Report, which
-// keeps nothing. The zero Report is empty. Once the run is over nothing is added, whoever still calls.
+// Report is what a run leaves in the history, beside its outcome. All methods may be called from any goroutine, and on
+// a nil Report, which keeps nothing. The zero Report is empty. After End nothing is added.
 type Report struct {
 	mu sync.Mutex // guards all below
 
@@ -61,7 +61,8 @@ func (r *Report) keep(p []byte) {
 	}
 }
 
-// SetExitCode notes with which status a program has exited. One that did not start, or that a signal has ended, has none.
+// SetExitCode notes with which status a program has exited. One that did not start, or that a signal has ended, has
+// none.
 func (r *Report) SetExitCode(code int) {
 	r.set(func() { r.exitCode = &code })
 }
@@ -82,9 +83,9 @@ func (r *Report) set(note func()) {
 	}
 }
 
-// Close ends the report and returns what the history keeps. The output is as a text column takes it: valid UTF-8 of up to maxOutput
-// bytes, without control characters other than line feed and tab. A second call gets no output.
-func (r *Report) Close() (output string, exitCode, httpStatus *int) {
+// End ends the report and returns what the history keeps. The output is as a text column takes it: valid UTF-8 of up to
+// 64 KiB, without control characters other than line feed and tab. A second call gets no output.
+func (r *Report) End() (output string, exitCode, httpStatus *int) {
 	if r == nil {
 		return "", nil, nil
 	}
@@ -93,7 +94,7 @@ func (r *Report) Close() (output string, exitCode, httpStatus *int) {
 	older, newer, cut := r.output[r.oldest:], r.output[:r.oldest], r.cut
 	r.output, r.oldest, r.cut = nil, 0, false
 	exitCode, httpStatus = r.exitCode, r.httpStatus
-	r.mu.Unlock() // nobody else has the bytes any more
+	r.mu.Unlock() // the bytes are this call's alone from here on
 
 	if len(older) == 0 {
 		return "", exitCode, httpStatus
@@ -101,30 +102,30 @@ func (r *Report) Close() (output string, exitCode, httpStatus *int) {
 	if cut {
 		older = withoutTail(older)
 	}
-	const edge = "|" // keeps Text from dropping the white space at both ends
-	text := text.Printable(slices.Concat([]byte(edge), older, newer, []byte(edge)))
-	return lastBytes(text[len(edge):len(text)-len(edge)], cut), exitCode, httpStatus
+	const edge = "|" // keeps Printable from dropping the white space at both ends
+	kept := text.Printable(slices.Concat([]byte(edge), older, newer, []byte(edge)))
+	return lastBytes(kept[len(edge):len(kept)-len(edge)], cut), exitCode, httpStatus
 }
 
 // withoutTail drops what a cut has left of a character at the start.
-func withoutTail(text []byte) []byte {
-	for range min(utf8.UTFMax-1, len(text)) {
-		if utf8.RuneStart(text[0]) {
+func withoutTail(output []byte) []byte {
+	for range min(utf8.UTFMax-1, len(output)) {
+		if utf8.RuneStart(output[0]) {
 			break
 		}
-		text = text[1:]
+		output = output[1:]
 	}
-	return text
+	return output
 }
 
 // lastBytes bounds the text, which replaced characters may have made longer than the bytes were, and shows a cut.
-func lastBytes(text string, cut bool) string {
-	if !cut && len(text) <= maxOutput {
-		return text
+func lastBytes(output string, cut bool) string {
+	if !cut && len(output) <= maxOutput {
+		return output
 	}
-	start := max(0, len(text)-(maxOutput-len(cutMark)))
-	for start < len(text) && !utf8.RuneStart(text[start]) {
+	start := max(0, len(output)-(maxOutput-len(cutMark)))
+	for start < len(output) && !utf8.RuneStart(output[start]) {
 		start++
 	}
-	return cutMark + text[start:]
+	return cutMark + output[start:]
 }

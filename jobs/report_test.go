@@ -20,23 +20,44 @@ func TestReportOutput(t *testing.T) {
 		writes []string
 		want   string
 	}{
-		"nothing":                         {},
-		"white space stays":               {writes: []string{"  a\n", "\t b\n\n"}, want: "  a\n\t b\n\n"},
-		"only white space":                {writes: []string{" \n"}, want: " \n"},
-		"carriage returns go":             {writes: []string{"a\r\n"}, want: "a\n"},
-		"NUL and other control bytes":     {writes: []string{"a\x00b\x1b[31m\u0085"}, want: "a\uFFFDb\uFFFD[31m\uFFFD"},
-		"not UTF-8":                       {writes: []string{"a\xff\xfe", "b"}, want: "a\uFFFDb"},
-		"half a character first":          {writes: []string{"\x82\xacb"}, want: "\uFFFDb"},
-		"half a character last":           {writes: []string{"a\xe2\x82"}, want: "a\uFFFD"},
-		"a character in two writes":       {writes: []string{"a\xe2", "\x82\xac"}, want: "a€"},
-		"as much as is kept":              {writes: []string{many("x", maxOutput)}, want: many("x", maxOutput)},
-		"one byte more":                   {writes: []string{many("x", maxOutput), "y"}, want: "…" + many("x", maxOutput-4) + "y"},
-		"one byte more, at once":          {writes: []string{many("x", maxOutput) + "y"}, want: "…" + many("x", maxOutput-4) + "y"},
-		"more than kept, after some":      {writes: []string{"some", many("x", maxOutput) + "y"}, want: "…" + many("x", maxOutput-4) + "y"},
-		"longer when replaced":            {writes: []string{"x" + many("\x00", maxOutput/2)}, want: "…" + many("\uFFFD", maxOutput/3-1)},
-		"shorter, with 2 bytes left of 3": {writes: []string{"€" + many("\r\n", maxOutput/2-1)}, want: "…" + many("\n", maxOutput/2-1)},
-		"shorter, with 3 bytes left of 4": {writes: []string{"𝄞\n" + many("\r\n", maxOutput/2-2)}, want: "…" + many("\n", maxOutput/2-1)},
-		"shorter when replaced":           {writes: []string{many("\xff", maxOutput), "y"}, want: "…\uFFFDy"},
+		"nothing":             {},
+		"white space stays":   {writes: []string{"  a\n", "\t b\n\n"}, want: "  a\n\t b\n\n"},
+		"only white space":    {writes: []string{" \n"}, want: " \n"},
+		"carriage returns go": {writes: []string{"a\r\n"}, want: "a\n"},
+		"NUL and other control bytes": {
+			writes: []string{"a\x00b\x1b[31m\u0085"},
+			want:   "a\uFFFDb\uFFFD[31m\uFFFD",
+		},
+		"not UTF-8":                 {writes: []string{"a\xff\xfe", "b"}, want: "a\uFFFDb"},
+		"half a character first":    {writes: []string{"\x82\xacb"}, want: "\uFFFDb"},
+		"half a character last":     {writes: []string{"a\xe2\x82"}, want: "a\uFFFD"},
+		"a character in two writes": {writes: []string{"a\xe2", "\x82\xac"}, want: "a€"},
+		"as much as is kept":        {writes: []string{many("x", maxOutput)}, want: many("x", maxOutput)},
+		"one byte more": {
+			writes: []string{many("x", maxOutput), "y"},
+			want:   "…" + many("x", maxOutput-4) + "y",
+		},
+		"one byte more, at once": {
+			writes: []string{many("x", maxOutput) + "y"},
+			want:   "…" + many("x", maxOutput-4) + "y",
+		},
+		"more than kept, after some": {
+			writes: []string{"some", many("x", maxOutput) + "y"},
+			want:   "…" + many("x", maxOutput-4) + "y",
+		},
+		"longer when replaced": {
+			writes: []string{"x" + many("\x00", maxOutput/2)},
+			want:   "…" + many("\uFFFD", maxOutput/3-1),
+		},
+		"shorter, with 2 bytes left of 3": {
+			writes: []string{"€" + many("\r\n", maxOutput/2-1)},
+			want:   "…" + many("\n", maxOutput/2-1),
+		},
+		"shorter, with 3 bytes left of 4": {
+			writes: []string{"𝄞\n" + many("\r\n", maxOutput/2-2)},
+			want:   "…" + many("\n", maxOutput/2-1),
+		},
+		"shorter when replaced": {writes: []string{many("\xff", maxOutput), "y"}, want: "…\uFFFDy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var report Report
@@ -45,7 +66,7 @@ func TestReportOutput(t *testing.T) {
 					t.Fatalf("Write = %d, %v", n, err)
 				}
 			}
-			if got, _, _ := report.Close(); got != test.want {
+			if got, _, _ := report.End(); got != test.want {
 				t.Errorf("output has %d bytes: %s\nwant %d: %s", len(got), ends(got), len(test.want), ends(test.want))
 			}
 		})
@@ -67,7 +88,7 @@ func TestReportIsCutBetweenCharacters(t *testing.T) {
 			var report Report
 			text := strings.Repeat("y", shift) + strings.Repeat(char, maxOutput+1)
 			_, _ = report.Write([]byte(text))
-			got, _, _ := report.Close()
+			got, _, _ := report.End()
 			kept, marked := strings.CutPrefix(got, "…")
 			if !marked || kept != strings.Repeat(char, len(kept)/len(char)) {
 				t.Errorf("%s after %d bytes: output begins with %+.20q", char, shift, got)
@@ -100,7 +121,7 @@ func TestReportOfManyWrites(t *testing.T) {
 		if len(all) > maxOutput {
 			want = "…" + want[len(all)-maxOutput+len("…"):]
 		}
-		if got, _, _ := report.Close(); got != want {
+		if got, _, _ := report.End(); got != want {
 			t.Fatalf("seed %d: output of %d bytes is %s\nwant %s", seed, len(all), ends(got), ends(want))
 		}
 	}
@@ -114,11 +135,12 @@ func TestReportFitsATextColumn(t *testing.T) {
 		_, _ = rand.NewChaCha8([32]byte{seed}).Read(flood)
 		var report Report
 		_, _ = report.Write(flood)
-		output, _, _ := report.Close()
+		output, _, _ := report.End()
 		if len(output) > maxOutput || len(output) < maxOutput-2*utf8.UTFMax {
 			t.Errorf("output has %d bytes, want up to %d", len(output), maxOutput)
 		}
-		if strings.ContainsFunc(output, func(char rune) bool { return unicode.IsControl(char) && char != '\n' && char != '\t' }) {
+		control := func(char rune) bool { return unicode.IsControl(char) && char != '\n' && char != '\t' }
+		if strings.ContainsFunc(output, control) {
 			t.Error("output has control characters")
 		}
 		var got string
@@ -133,13 +155,13 @@ func TestReportNotes(t *testing.T) {
 	report.SetExitCode(7)
 	report.SetExitCode(0)
 	report.SetHTTPStatus(204)
-	output, exitCode, httpStatus := report.Close()
+	output, exitCode, httpStatus := report.End()
 	if output != "" || exitCode == nil || *exitCode != 0 || httpStatus == nil || *httpStatus != 204 {
 		t.Errorf("result = %q, %v, %v; want exit code 0 and status 204", output, exitCode, httpStatus)
 	}
 
 	var empty Report
-	if output, exitCode, httpStatus := empty.Close(); output != "" || exitCode != nil || httpStatus != nil {
+	if output, exitCode, httpStatus := empty.End(); output != "" || exitCode != nil || httpStatus != nil {
 		t.Errorf("result of an empty report = %q, %v, %v", output, exitCode, httpStatus)
 	}
 }
@@ -151,7 +173,7 @@ func TestReportNil(t *testing.T) {
 	if n, err := report.Write([]byte("text")); n != 4 || err != nil {
 		t.Errorf("Write = %d, %v; want 4, nil", n, err)
 	}
-	if output, exitCode, httpStatus := report.Close(); output != "" || exitCode != nil || httpStatus != nil {
+	if output, exitCode, httpStatus := report.End(); output != "" || exitCode != nil || httpStatus != nil {
 		t.Errorf("result = %q, %v, %v", output, exitCode, httpStatus)
 	}
 }
@@ -162,7 +184,7 @@ func TestReportIsOver(t *testing.T) {
 	_, _ = report.Write([]byte("in time"))
 	report.SetExitCode(1)
 	report.SetHTTPStatus(500)
-	output, exitCode, httpStatus := report.Close()
+	output, exitCode, httpStatus := report.End()
 	if n, err := report.Write([]byte("late")); n != 4 || err != nil {
 		t.Errorf("Write = %d, %v; want 4, nil", n, err)
 	}
@@ -195,8 +217,8 @@ func TestReportOfManyWriters(t *testing.T) {
 		})
 	}
 	<-full
-	output, exitCode, httpStatus := report.Close() // some have not ended yet
-	again, _, _ := report.Close()
+	output, exitCode, httpStatus := report.End() // some have not ended yet
+	again, _, _ := report.End()
 	work.Wait()
 	lines, _ := strings.CutPrefix(output, "…")
 	if !strings.HasSuffix(strings.Repeat(line, maxOutput), lines) || len(lines) < maxOutput/2 {
@@ -216,8 +238,8 @@ func TestReportWriteDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// BenchmarkReportWrite writes 100 bytes at a time to a report that is full, and compares that with the floor: a copy of as many bytes
-// under a lock.
+// BenchmarkReportWrite writes 100 bytes at a time to a report that is full, and compares that with the floor: a copy of
+// as many bytes under a lock.
 func BenchmarkReportWrite(b *testing.B) {
 	text := bytes.Repeat([]byte("x"), 100)
 	const rounds = 1_000_000

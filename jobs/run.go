@@ -13,18 +13,23 @@ import (
 
 // Engine is a part of what a leader runs: the handlers of events, or the cron jobs.
 type Engine interface {
-	// Run runs for one leadership, and must not be called again before it has returned. It ends with nil when Lead.Stopping is
-	// closed, once what was under way has finished, or when ctx is done, once what was under way is cancelled; with ErrFenced when
-	// a newer leader has taken over; and else with the reason why the leader cannot go on. Nothing that it started runs any more then.
+	// Run runs for one leadership, and must not be called again before it has returned. It ends
+	//
+	//   - with nil when lead.Stopping is closed, once what was under way has finished;
+	//   - with nil when ctx is done, once what was under way is cancelled;
+	//   - with ErrFenced, wrapped, when a newer leader has taken over;
+	//   - with another error when the leader cannot go on.
+	//
+	// Nothing that it started runs any more then.
 	Run(ctx context.Context, lead Lead) error
 
-	// Healthy returns what has not moved for too long, while Run runs. A leader that it names should give up.
+	// Healthy returns what has not moved for too long while Run runs. A leader that it names should give up.
 	Healthy() error
 }
 
-// Run runs the engines for one leadership, and must not be called again before it has returned. The first error of one ends the others.
-// It returns nil once all have ended because Lead.Stopping was closed or ctx is done, and ErrSchema, wrapped, when Migrate has
-// not been called.
+// Run runs the engines for one leadership, as Engine.Run says of one, and must not be called again before it has
+// returned. The first error ends the other engines, and is returned: ErrSchema, wrapped, when Migrate has not been
+// called.
 func Run(ctx context.Context, lead Lead, engines ...Engine) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, engine := range engines {
@@ -37,7 +42,7 @@ func Run(ctx context.Context, lead Lead, engines ...Engine) error {
 	return err
 }
 
-// Healthy returns what the first of the engines that is not healthy says.
+// Healthy returns what the first engine says that is not healthy.
 func Healthy(engines ...Engine) error {
 	for _, engine := range engines {
 		if err := engine.Healthy(); err != nil {

@@ -1,98 +1,136 @@
 package main
 
 import (
-	"encoding/json"
+	"bufio"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
-	"os/exec"
-	"regexp"
-	"slices"
+	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
-// The imports are a star: election, listener and jobs know neither one another nor the program, and the program's
-// packages know them. Only the configuration knows HCL.
-func TestImportsAreAStar(t *testing.T) {
-	const module = "github.com/pgsolo/pgsolo/"
-	knowHCL := []string{module + "cmd/pgsolo/config", module + "cmd/pgsolo/config/block"}
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "../../...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	room := func(path string) string {
-		name, _, _ := strings.Cut(strings.TrimPrefix(path, module), "/")
-		return name
-	}
-	rooms := map[string]bool{}
-	for decoder := json.NewDecoder(strings.NewReader(string(out))); decoder.More(); {
-		var p struct {
-			ImportPath string
-			Imports    []string
+// What two packages keep twice, because neither may import the other, is the same text.
+func TestCopiesAreKeptAlike(t *testing.T) {
+	for _, pair := range [][2]string{
+		{"../../jobs/migrate.go", "../../election/migrate.go"},
+		{"../../listener/sharing.go", "../../election/sharing.go"},
+	} {
+		if body(read(t, pair[0])) != body(read(t, pair[1])) {
+			t.Errorf("%s and %s differ", pair[0], pair[1])
 		}
-		if err := decoder.Decode(&p); err != nil {
+	}
+}
+
+// body is a file without its package clause.
+func body(text string) string {
+	before, after, _ := strings.Cut(text, "\npackage ")
+	_, rest, _ := strings.Cut(after, "\n")
+	return before + rest
+}
+
+// What makes a package, a type or a line too large to read. A tab counts four columns.
+const (
+	maxPackageLines = 2500
+	maxFields       = 22
+	maxMethods      = 26
+	maxColumns      = 120
+)
+
+func TestRoomsAreSmall(t *testing.T) {
+	lines, fields, methods := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, path := range files(t, ".go") {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		source := read(t, path)
+		folder := filepath.Dir(path)
+		if !strings.HasPrefix(folder, "../../cmd/") || strings.HasPrefix(folder, "../../cmd/pgsolo/config") {
+			lines[folder] += strings.Count(source, "\n")
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, source, parser.SkipObjectResolution)
+		if err != nil {
 			t.Fatal(err)
 		}
-		from := room(p.ImportPath)
-		rooms[from] = true
-		for _, imported := range p.Imports {
-			if strings.HasPrefix(imported, module) && from != "cmd" && room(imported) != from {
-				t.Errorf("%s imports %s", p.ImportPath, imported)
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.TypeSpec:
+				if s, ok := n.Type.(*ast.StructType); ok {
+					fields[folder+"."+n.Name.Name] = s.Fields.NumFields()
+				}
+			case *ast.FuncDecl:
+				if n.Recv != nil {
+					methods[folder+"."+receiver(n.Recv.List[0].Type)]++
+				}
 			}
-			if strings.HasPrefix(imported, "github.com/hashicorp/hcl/") && !slices.Contains(knowHCL, p.ImportPath) {
-				t.Errorf("%s imports %s", p.ImportPath, imported)
+			return true
+		})
+	}
+	for _, limit := range []struct {
+		counts map[string]int
+		most   int
+		what   string
+	}{
+		{lines, maxPackageLines, "lines"}, {fields, maxFields, "fields"}, {methods, maxMethods, "methods"},
+	} {
+		for name, n := range limit.counts {
+			if n > limit.most {
+				t.Errorf("%s has %d %s, more than %d", name, n, limit.what, limit.most)
 			}
 		}
 	}
-	if len(rooms) != 4 {
-		t.Errorf("looked at %v, want cmd, election, jobs and listener", rooms)
-	}
 }
 
-// What the README promises to work on a fresh machine is what CI runs.
-func TestREADMEAgreesWithCI(t *testing.T) {
-	readme, ci := read(t, "../../README.md"), read(t, "../../.ci/run")
-	screen := strings.Join(strings.Split(readme, "\n")[:40], "\n")
-	promised := regexp.MustCompile(`(?m)^    (go .*)$`).FindAllStringSubmatch(screen, -1)
-	var commands []string
-	for _, match := range promised {
-		commands = append(commands, match[1])
+func receiver(of ast.Expr) string {
+	switch of := of.(type) {
+	case *ast.StarExpr:
+		return receiver(of.X)
+	case *ast.IndexExpr:
+		return receiver(of.X)
+	case *ast.Ident:
+		return of.Name
 	}
-	if want := []string{"go run ./cmd/pgsolo demo", "go test ./..."}; !slices.Equal(commands, want) {
-		t.Fatalf("the README's first screen has the commands %q, want %q", commands, want)
-	}
-	for _, command := range commands {
-		// CI may add flags at the end; the step's headline is not the command.
-		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(command) + `( --for \d+s)?$`).MatchString(ci) {
-			t.Errorf(".ci/run does not run %q", command)
+	return ""
+}
+
+func TestLinesAreShort(t *testing.T) {
+	for _, ending := range []string{".go", ".md", ".hcl"} {
+		for _, path := range files(t, ending) {
+			scanner := bufio.NewScanner(strings.NewReader(read(t, path)))
+			for n := 1; scanner.Scan(); n++ {
+				line := strings.ReplaceAll(scanner.Text(), "\t", "    ")
+				if columns := utf8.RuneCountInString(line); columns > maxColumns {
+					t.Errorf("%s:%d has %d columns", path, n, columns)
+				}
+			}
+			if err := scanner.Err(); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
 		}
 	}
 }
 
-// Every path that is served is in the README's table.
-func TestREADMENamesEveryPath(t *testing.T) {
-	readme, source := read(t, "../../README.md"), read(t, "web/web.go")
-	for _, match := range regexp.MustCompile(`"GET (/[^"]*)"`).FindAllStringSubmatch(source, -1) {
-		if !strings.Contains(readme, "`"+match[1]+"`") {
-			t.Errorf("the README does not name %s", match[1])
+// files lists those of the repository with an ending.
+func files(t *testing.T, ending string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && len(entry.Name()) > 2:
+			return filepath.SkipDir
+		case !entry.IsDir() && strings.HasSuffix(path, ending):
+			all = append(all, path)
 		}
+		return nil
+	})
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no files end in %s: %v", ending, err)
 	}
-}
-
-// Two packages that must not know each other keep their migrations in the same way. What differs is what they are
-// about.
-func TestMigrationsAreKeptAlike(t *testing.T) {
-	same := strings.Replace(read(t, "../../jobs/migrate.go"), "package jobs", "package election", 1)
-	if same != read(t, "../../election/migrate.go") {
-		t.Error("jobs/migrate.go and election/migrate.go differ")
-	}
-}
-
-// What recognizes a pooler that shares sessions stands twice, too.
-func TestPoolerCheckIsKeptAlike(t *testing.T) {
-	same := strings.Replace(read(t, "../../listener/sharing.go"), "package listener", "package election", 1)
-	if same != read(t, "../../election/sharing.go") {
-		t.Error("listener/sharing.go and election/sharing.go differ")
-	}
+	return all
 }
 
 func read(t *testing.T, path string) string {

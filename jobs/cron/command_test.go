@@ -271,7 +271,7 @@ func TestCronHearsInAnotherSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- s.Run(t.Context(), jobs.Lead{Term: 1, Stopping: stop}) }()
+	go func() { ended <- s.Run(t.Context(), jobs.Lead{Number: 1, Stopping: stop}) }()
 	jobs := admin.CronJobs{Schema: "elsewhere"}
 	pgtest.Eventually(t, "the job to be known", func() bool {
 		_, err := jobs.Trigger(t.Context(), pool, "job", false)

@@ -26,7 +26,7 @@ func TestCronStartsNothingUnlessHeld(t *testing.T) {
 				}
 				return answers[min(asked, len(answers))-1]
 			}
-			if err := all.Run(t.Context(), jobs.Lead{Term: 1, Stopping: stop, Held: held}); err != nil {
+			if err := all.Run(t.Context(), jobs.Lead{Number: 1, Stopping: stop, Held: held}); err != nil {
 				t.Error(err)
 			}
 			if len(ran) > 0 {

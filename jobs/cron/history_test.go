@@ -129,7 +129,7 @@ func TestCronHistoryIsPrunedInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.now = c.clock.read
-	term := newTerm(s, jobs.Lead{Term: 1}) // one step after the other: a leader prunes by itself, too
+	term := newTerm(s, jobs.Lead{Number: 1}) // one step after the other: a leader prunes by itself, too
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

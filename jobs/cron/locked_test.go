@@ -230,7 +230,7 @@ func TestCronAsideIsTakenUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		term := newTerm(s, jobs.Lead{Term: 1})
+		term := newTerm(s, jobs.Lead{Number: 1})
 		for range 2 {
 			term.setAside(&run{job: term.jobs[0]})
 			<-time.After(asideFor / 2)

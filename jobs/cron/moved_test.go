@@ -25,7 +25,7 @@ func TestCronJobMovesToAnotherGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	second.now = func() time.Time { return now }
-	term := newTerm(second, jobs.Lead{Term: 1})
+	term := newTerm(second, jobs.Lead{Number: 1})
 	if err := term.claim(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func (t *term) conclude(ctx context.Context, r *run) {
 	r.cancel, r.overdue = nil, false
 	j.remove(&j.active, r)
 	result := runResult{outcome: outcomeOK}
-	result.output, result.exitCode, result.httpStatus = r.report.Close()
+	result.output, result.exitCode, result.httpStatus = r.report.End()
 	if r.failure != nil {
 		result.failure = text.Error(r.failure)
 		var wait time.Duration

@@ -140,7 +140,7 @@ func TestCronStopBeginsNothing(t *testing.T) {
 	all.now = func() time.Time { return c.epoch.Add(time.Minute) } // a tick is due
 	stopped := make(chan struct{})
 	close(stopped)
-	if err := all.Run(t.Context(), jobs.Lead{Term: 1, Stopping: stopped}); err != nil {
+	if err := all.Run(t.Context(), jobs.Lead{Number: 1, Stopping: stopped}); err != nil {
 		t.Error(err)
 	}
 	c.wantRuns()

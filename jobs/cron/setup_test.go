@@ -155,7 +155,7 @@ func (c *cronTest) lead(term int64) *cronTest {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	c.cancel = cancel
-	running.Go(func() { c.ended <- scheduler.Run(ctx, jobs.Lead{Term: term, Holder: "here", Stopping: c.stop}) })
+	running.Go(func() { c.ended <- scheduler.Run(ctx, jobs.Lead{Number: term, Holder: "here", Stopping: c.stop}) })
 	c.t.Cleanup(func() {
 		cancel()
 		running.Wait()

@@ -112,7 +112,7 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		ctx, cancel := context.WithCancel(context.Background())
 		stopping, ended := make(chan struct{}), make(chan error, 1)
 		running.Go(func() {
-			ended <- all.Run(ctx, jobs.Lead{Term: term, Stopping: stopping})
+			ended <- all.Run(ctx, jobs.Lead{Number: term, Stopping: stopping})
 			cancel()
 		})
 		return sync.OnceFunc(func() { close(stopping) }), cancel, ended

@@ -85,7 +85,7 @@ type term struct {
 
 func newTerm(s *Scheduler, lead jobs.Lead) *term {
 	t := &term{
-		Scheduler: s, store: s.store, term: lead.Term, holder: lead.Holder, held: lead.Held, stop: lead.Stopping,
+		Scheduler: s, store: s.store, term: lead.Number, holder: lead.Holder, held: lead.Held, stop: lead.Stopping,
 		byName: map[string]*jobTerm{}, open: map[runKey]*run{}, ended: make(chan *run, cronPage), lookedAt: time.Now(),
 	}
 	if t.held == nil {

@@ -38,7 +38,7 @@ type left struct {
 }
 
 func leftBy(report *jobs.Report) left {
-	output, exitCode, httpStatus := report.Close()
+	output, exitCode, httpStatus := report.End()
 	l := left{Output: output, ExitCode: none, HTTPStatus: none}
 	if exitCode != nil {
 		l.ExitCode = *exitCode

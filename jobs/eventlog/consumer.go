@@ -80,7 +80,7 @@ func newConsumer(h Handler, log *logread.Log, logger hclog.Logger) *consumer {
 
 // begin sets the consumer up for a leader's term.
 func (c *consumer) begin(lead jobs.Lead) {
-	c.term, c.held = lead.Term, lead.Held
+	c.term, c.held = lead.Number, lead.Held
 	c.queue = queue.New(c.Order == OrderKey)
 	c.gate, c.broken = gate.New(c.Rate, c.Breaker, c.logger, &c.counters.gate), make(chan error, 1)
 	c.claimed = make(chan struct{})

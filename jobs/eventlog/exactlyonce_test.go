@@ -169,5 +169,5 @@ func TestLeaderProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Error(runner.Run(t.Context(), jobs.Lead{Term: term}))
+	t.Error(runner.Run(t.Context(), jobs.Lead{Number: term}))
 }

@@ -44,7 +44,7 @@ func leadWith(t testing.TB, term int64, options Options) *leader {
 	stopping := make(chan struct{})
 	l := &leader{t: t, runner: runner, cancel: cancel, stop: sync.OnceFunc(func() { close(stopping) }), ended: make(chan error, 2)}
 	var running sync.WaitGroup
-	running.Go(func() { l.ended <- runner.Run(ctx, jobs.Lead{Term: term, Stopping: stopping}) })
+	running.Go(func() { l.ended <- runner.Run(ctx, jobs.Lead{Number: term, Stopping: stopping}) })
 	t.Cleanup(func() {
 		cancel(nil)
 		running.Wait()

@@ -18,7 +18,7 @@ func TestLateTryOfAWrite(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.EmitMany(t, pool, 3)
 	c := newConsumer(Handler{Name: "h", Topic: "t"}, logread.NewLog(logread.NewReader(pool, jobs.DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{Term: 1})
+	c.begin(jobs.Lead{Number: 1})
 	if _, err := c.claim(t.Context()); err != nil {
 		t.Fatal(err)
 	}

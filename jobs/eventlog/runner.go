@@ -90,7 +90,7 @@ func (r *Runner) wakeables() []wake.Consumer {
 //
 // It returns nil in the first two cases. Whatever the case, nothing that it started runs any more.
 func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
-	term, stop := lead.Term, lead.Stopping
+	term, stop := lead.Number, lead.Stopping
 	group, groupCtx := errgroup.WithContext(ctx)
 	start := func(run func(context.Context) error) { group.Go(func() error { return run(groupCtx) }) }
 

@@ -60,7 +60,7 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	}
 	retry := jobs.Retry{Attempts: 3, Backoff: time.Millisecond, MaxBackoff: time.Millisecond}
 	c := newConsumer(Handler{Name: "h", Retry: retry}, logread.NewLog(logread.NewReader(pool, jobs.DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{Term: 1})
+	c.begin(jobs.Lead{Number: 1})
 	c.retrying[5] = ""
 	c.retryDue = time.Now().Add(time.Hour)
 	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 5}, Attempt: 2, Retry: true}, nil) // has succeeded, but for waiting for the next
@@ -132,7 +132,7 @@ func TestWhenProgressIsWritten(t *testing.T) {
 // New events come first, but however many there are, holes and retries get their turn.
 func TestReadsTakeTurns(t *testing.T) {
 	c := newConsumer(Handler{Name: "h"}, logread.NewLog(logread.NewReader(jobstest.Pool(t), jobs.DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{Term: 1})
+	c.begin(jobs.Lead{Number: 1})
 	c.holes.Add(idset.Span{Lo: 1, Hi: 2})
 	c.seen = 2
 	for i, lastNew := range []bool{true, false, true, false} {

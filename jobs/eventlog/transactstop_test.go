@@ -160,7 +160,7 @@ func TestNothingBeginsUnlessHeld(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
 			go func() {
-				ended <- runner.Run(ctx, jobs.Lead{Term: 1, Held: func() bool { return asked.Add(1) == 1 && first }})
+				ended <- runner.Run(ctx, jobs.Lead{Number: 1, Held: func() bool { return asked.Add(1) == 1 && first }})
 			}()
 			pgtest.Eventually(t, "it to be asked", func() bool { return asked.Load() >= 2 || !first && asked.Load() == 1 })
 			cancel()

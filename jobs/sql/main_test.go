@@ -81,7 +81,7 @@ func lead(t testing.TB, engine jobs.Engine) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- engine.Run(ctx, jobs.Lead{Term: 1}) }()
+	go func() { ended <- engine.Run(ctx, jobs.Lead{Number: 1}) }()
 	return func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // measureSubscribe takes each sample on new sessions, in turn.
-func (r *run) measureSubscribe(ctx context.Context) error {
+func (r listeners) measureSubscribe(ctx context.Context) error {
 	const figure = "subscribe_1000"
 	channels := channelNames(manyChannels)
 	var floors, samples []time.Duration
@@ -30,7 +30,7 @@ func (r *run) measureSubscribe(ctx context.Context) error {
 	return r.report(newFigure(figure, "ms", milliseconds(samples), milliseconds(floors), atMost("ratio", 1.5)))
 }
 
-func (r *run) subscribeAll(ctx context.Context, channels []string) (took time.Duration, err error) {
+func (r listeners) subscribeAll(ctx context.Context, channels []string) (took time.Duration, err error) {
 	l, err := r.listen(ctx, listener.Options{})
 	if err != nil {
 		return 0, err

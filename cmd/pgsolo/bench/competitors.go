@@ -26,9 +26,9 @@ type mark struct {
 }
 
 // newCompetitors starts n of them, and returns when one leads and the others queue. The caller closes it.
-func (r *run) newCompetitors(ctx context.Context, n int, pause time.Duration, args ...string) (*competitors, error) {
+func (r elections) newCompetitors(ctx context.Context, n int, pause time.Duration, args ...string) (*competitors, error) {
 	g := &competitors{
-		group: group{run: r, pause: pause, floor: slices.Contains(args, "--floor")},
+		group: group{run: r.run, pause: pause, floor: slices.Contains(args, "--floor")},
 		args:  append([]string{"bench", "competitor"}, args...),
 		marks: make(chan mark, n),
 	}
@@ -40,7 +40,7 @@ func (r *run) newCompetitors(ctx context.Context, n int, pause time.Duration, ar
 }
 
 // newFloor starts three sessions in pg_advisory_lock.
-func (r *run) newFloor(ctx context.Context) (*competitors, error) {
+func (r elections) newFloor(ctx context.Context) (*competitors, error) {
 	return r.newCompetitors(ctx, 3, shortPause, "--floor")
 }
 

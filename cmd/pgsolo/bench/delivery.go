@@ -33,12 +33,12 @@ type receive func() error
 const bareChannel = "pgsolo_bench_bare"
 
 // newRivals returns them when both listen. The caller closes them.
-func (r *run) newRivals(ctx context.Context) (*rivals, error) {
+func (r listeners) newRivals(ctx context.Context) (*rivals, error) {
 	conn, _, err := r.bare(ctx, []string{bareChannel})
 	if err != nil {
 		return nil, err
 	}
-	v := &rivals{run: r, conn: conn}
+	v := &rivals{run: r.run, conn: conn}
 	v.ctx, v.cancel = context.WithCancelCause(ctx)
 	v.severed = context.AfterFunc(v.ctx, func() { _ = conn.PgConn().Conn().SetDeadline(time.Unix(1, 0)) })
 	v.listener, err = r.listen(v.ctx, listener.Options{Buffer: burst * transactions})
@@ -123,7 +123,7 @@ func (v *rivals) deliver(channel string, receivers ...receive) (perSecond float6
 	return burst * transactions / time.Since(began).Seconds(), v.complaint(nil)
 }
 
-func (r *run) measureDelivery(ctx context.Context) (err error) {
+func (r listeners) measureDelivery(ctx context.Context) (err error) {
 	v, err := r.newRivals(ctx)
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (v *rivals) pass(channel string, next receive) (time.Duration, error) {
 	return at.Sub(began), v.complaint(err)
 }
 
-func (r *run) measureLatency(ctx context.Context) (err error) {
+func (r listeners) measureLatency(ctx context.Context) (err error) {
 	v, err := r.newRivals(ctx)
 	if err != nil {
 		return err

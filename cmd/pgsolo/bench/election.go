@@ -32,7 +32,11 @@ holds it is killed. The floor of a handover is the same with pg_advisory_unlock 
 // lease of the electors that are frozen.
 const freezeLease = time.Second
 
-func measureElection(ctx context.Context, r *run) error {
+// elections are the figures of one run that are about elections.
+type elections struct{ *run }
+
+func measureElection(ctx context.Context, of *run) error {
+	r := elections{of}
 	if err := r.measureStandby(ctx); err != nil {
 		return err
 	}
@@ -82,8 +86,8 @@ type contenders interface {
 	takeOver(ctx context.Context, signal os.Signal) (time.Duration, error)
 }
 
-// measureTakeovers has samples of the floor, if there is one, and of pgsolo, in turn.
-func (r *run) measureTakeovers(ctx context.Context, of takeovers, ours contenders) error {
+// measureTakeovers has samples of the floor, if there is one, and of ours, in turn.
+func (r elections) measureTakeovers(ctx context.Context, of takeovers, ours contenders) error {
 	var floors, samples []time.Duration
 	for i := range of.n {
 		r.progress.step(of.figure, i+1, of.n)
@@ -104,7 +108,7 @@ func (r *run) measureTakeovers(ctx context.Context, of takeovers, ours contender
 }
 
 // measureCompetitors measures processes that do nothing but compete.
-func (r *run) measureCompetitors(ctx context.Context, members int, of takeovers) error {
+func (r elections) measureCompetitors(ctx context.Context, members int, of takeovers) error {
 	ours, err := r.newCompetitors(ctx, members, shortPause)
 	if err != nil {
 		return fmt.Errorf("%s: %w", of.figure, err)
@@ -114,7 +118,7 @@ func (r *run) measureCompetitors(ctx context.Context, members int, of takeovers)
 }
 
 // measureProgram measures replicas of the whole program.
-func (r *run) measureProgram(ctx context.Context, of takeovers) error {
+func (r elections) measureProgram(ctx context.Context, of takeovers) error {
 	ours, err := r.newReplicas(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", of.figure, err)
@@ -125,7 +129,7 @@ func (r *run) measureProgram(ctx context.Context, of takeovers) error {
 
 // measureFreeze has no floor: the server gives the lock to no other session before the lease is over. The last ping may
 // have been just before the leader froze.
-func (r *run) measureFreeze(ctx context.Context) error {
+func (r elections) measureFreeze(ctx context.Context) error {
 	const (
 		figure, ping = "freeze_to_lead", freezeLease / 5
 		most         = freezeLease + ping + 100*time.Millisecond

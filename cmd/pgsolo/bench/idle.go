@@ -29,7 +29,7 @@ type idleCost struct {
 }
 
 // measureIdle has one listener, which has one channel and 1,000 in turn.
-func (r *run) measureIdle(ctx context.Context) (err error) {
+func (r listeners) measureIdle(ctx context.Context) (err error) {
 	l, err := r.listen(ctx, listener.Options{ProbeInterval: idleProbe})
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (r *run) measureIdle(ctx context.Context) (err error) {
 }
 
 // listenerSession returns the process of the listener's session, and the statement of its probes.
-func (r *run) listenerSession(ctx context.Context) (pid int, statement string, err error) {
+func (r listeners) listenerSession(ctx context.Context) (pid int, statement string, err error) {
 	const selectSession = `select pid, query from pg_stat_activity where datname = $1 and application_name = $2`
 	err = await(ctx, "a probe", func(ctx context.Context) (bool, error) {
 		err := r.admin.QueryRow(ctx, selectSession, r.own.Config().Database, listenerName).Scan(&pid, &statement)
@@ -87,7 +87,7 @@ func (r *run) listenerSession(ctx context.Context) (pid int, statement string, e
 
 // watchIdle adds what one phase costs. The server counts transactions late and in leaps, so it is looked at from one
 // leap to another; nothing looks while the processes' time is counted.
-func (r *run) watchIdle(ctx context.Context, pid int, costs []idleCost) ([]idleCost, error) {
+func (r listeners) watchIdle(ctx context.Context, pid int, costs []idleCost) ([]idleCost, error) {
 	first, err := r.awaitLeap(ctx)
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (r *run) awaitLeap(ctx context.Context) (now cost, err error) {
 
 // measureProbe runs the listener's own statement, once the listener has ended, on connections that listen on its
 // private channel too.
-func (r *run) measureProbe(ctx context.Context, statement string, channels []string) error {
+func (r listeners) measureProbe(ctx context.Context, statement string, channels []string) error {
 	const figure = "probe"
 	parts := strings.SplitN(statement, `"`, 3)
 	if len(parts) < 3 {
@@ -155,7 +155,7 @@ func (r *run) measureProbe(ctx context.Context, statement string, channels []str
 	return r.report(newFigure(figure, "ms", milliseconds(took[1]), milliseconds(took[0])))
 }
 
-func (r *run) reportIdle(one, many []idleCost) error {
+func (r listeners) reportIdle(one, many []idleCost) error {
 	each := func(costs []idleCost, of func(idleCost) float64) (all []float64) {
 		for _, c := range costs {
 			all = append(all, of(c))

@@ -67,7 +67,7 @@ func (l *leader) lead(ctx context.Context, term int64) {
 	l.ended = make(chan struct{})
 	go func() {
 		defer close(l.ended)
-		l.err = jobs.Run(ctx, jobs.Lead{Term: term, Stopping: l.stopping}, l.events, l.crons)
+		l.err = jobs.Run(ctx, jobs.Lead{Number: term, Stopping: l.stopping}, l.events, l.crons)
 	}()
 }
 
@@ -103,10 +103,8 @@ func (l *leader) close() (err error) {
 
 // newIdleLeader is a leader whose one handler stops the time, when it is idle. The caller closes it.
 func (e *events) newIdleLeader(ctx context.Context, name string, w *stopwatch) (*leader, error) {
-	handler := eventlog.Handler{
-		Name: name, Topic: eventsTopic,
-		Handle: func(_ context.Context, event eventlog.Event) error { return w.receive(event.Payload) },
-	}
+	handle := func(_ context.Context, event eventlog.Event) error { return w.receive(event.Payload) }
+	handler := eventlog.Handler{Name: name, Topic: eventsTopic, Handle: handle}
 	l, err := e.newLeader(ctx, work{group: eventsGroup, handlers: []eventlog.Handler{handler}})
 	if err != nil {
 		return nil, err

@@ -41,7 +41,11 @@ const listenerName = "pgsolo bench listener"
 // manyChannels is what the figures with many channels have.
 const manyChannels = 1000
 
-func measureListener(ctx context.Context, r *run) error {
+// listeners are the figures of one run that are about listening.
+type listeners struct{ *run }
+
+func measureListener(ctx context.Context, of *run) error {
+	r := listeners{of}
 	for _, measure := range []func(context.Context) error{
 		r.measureDelivery, r.measureLatency, r.measureSubscribe, r.measureIdle,
 	} {

@@ -25,7 +25,7 @@ type cost struct {
 
 // measureStandby watches one replica of the whole program. The bench itself holds the lock for that time, idle, so that
 // nothing but the standby works in the database.
-func (r *run) measureStandby(ctx context.Context) error {
+func (r elections) measureStandby(ctx context.Context) error {
 	if err := r.takeLock(ctx); err != nil {
 		return fmt.Errorf("take the lock: %w", err)
 	}
@@ -50,7 +50,7 @@ func (r *run) measureStandby(ctx context.Context) error {
 
 // takeLock makes the bench's own session the holder. The session hands in its own transactions at once, rather than
 // while the standby is watched; a server before version 15 does not count them before the session's next one.
-func (r *run) takeLock(ctx context.Context) error {
+func (r elections) takeLock(ctx context.Context) error {
 	const (
 		takeLock = `with election as (insert into pgsolo.leader (election) values ('bench') returning lock_id)
 			select pg_advisory_lock('pgsolo.leader'::regclass::oid::int, lock_id) from election`
@@ -65,9 +65,9 @@ func (r *run) takeLock(ctx context.Context) error {
 }
 
 // watchStandby looks at the server every 20 ms, at first until the standby queues.
-func (r *run) watchStandby(ctx context.Context, standby *fleet.Process) (costs []cost, err error) {
+func (r elections) watchStandby(ctx context.Context, standby *fleet.Process) (costs []cost, err error) {
 	const every = 20 * time.Millisecond
-	alone := group{run: r, members: []*fleet.Process{standby}}
+	alone := group{run: r.run, members: []*fleet.Process{standby}}
 	if err := alone.awaitQueue(ctx, 1); err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func changes(costs []cost) (rose []cost) {
 	return rose
 }
 
-func (r *run) reportStandby(costs []cost, pid int) error {
+func (r elections) reportStandby(costs []cost, pid int) error {
 	first, last := costs[0], costs[len(costs)-1]
 	var connections, queued []float64
 	for _, c := range costs {

@@ -50,12 +50,8 @@ handler "h" {
 	leader.kill()
 	pgtest.Eventually(t, "the standby to lead", func() bool { return standby.is("/leader") })
 	exec(`insert into pgsolo.event (topic) values ('t')`)
-	pgtest.Eventually(t, "the event to be done", func() (done bool) {
-		const isDone = `select coalesce(bool_and(done @> 1::bigint), false) from pgsolo.cursor`
-		if err := conn.QueryRow(t.Context(), isDone).Scan(&done); err != nil {
-			t.Fatal(err)
-		}
-		return done
+	pgtest.Eventually(t, "the event to be done", func() bool {
+		return pgtest.Value[bool](t, conn, `select coalesce(bool_and(done @> 1::bigint), false) from pgsolo.cursor`)
 	})
 	pgtest.Eventually(t, "its sessions to bear the term", func() bool {
 		return pgtest.Value[bool](t, conn, sessions, 3, "pgsolo main term 2")

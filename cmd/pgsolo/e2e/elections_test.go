@@ -46,12 +46,8 @@ handler "second" {
 		if _, err := conn.Exec(t.Context(), `insert into pgsolo.event (topic) values ('t')`); err != nil {
 			t.Fatal(err)
 		}
-		pgtest.Eventually(t, "both handlers to be done", func() (done bool) {
-			const areDone = `select count(*) = 2 from pgsolo.cursor where done @> $1::bigint`
-			if err := conn.QueryRow(t.Context(), areDone, n+1).Scan(&done); err != nil {
-				t.Fatal(err)
-			}
-			return done
+		pgtest.Eventually(t, "both handlers to be done", func() bool {
+			return pgtest.Value[bool](t, conn, `select count(*) = 2 from pgsolo.cursor where done @> $1::bigint`, n+1)
 		})
 	}
 	if replicas[0].is("/leader?election=absent") {

@@ -50,9 +50,8 @@ cron "c" {
 			since     time.Time
 		)
 		pgtest.Eventually(t, "a leader", func() bool {
-			err := conn.QueryRow(t.Context(),
-				`select split_part(holder, '/', -1)::bigint, term, since from pgsolo.leader where term > $1`, after).
-				Scan(&pid, &term, &since)
+			err := conn.QueryRow(t.Context(), `select split_part(holder, '/', -1)::bigint, term, since
+				from pgsolo.leader where term > $1`, after).Scan(&pid, &term, &since)
 			return err == nil
 		})
 		for _, p := range replicas {
@@ -95,8 +94,8 @@ cron "c" {
 
 	pgtest.Eventually(t, "every event", func() bool { return int64(seen.events()) >= inserted.Load() })
 	var seconds, ticks int
-	if err := conn.QueryRow(t.Context(),
-		`select extract(epoch from max(scheduled_at) - min(scheduled_at))::int + 1, count(*) from pgsolo.cron_run`).
+	if err := conn.QueryRow(t.Context(), `select
+			extract(epoch from max(scheduled_at) - min(scheduled_at))::int + 1, count(*) from pgsolo.cron_run`).
 		Scan(&seconds, &ticks); err != nil {
 		t.Fatal(err)
 	}

@@ -38,9 +38,8 @@ func (r *replicas) leader(after int64) (leads *process, term int64) {
 	r.t.Helper()
 	pgtest.Eventually(r.t, "a leader", func() bool {
 		var pid int64
-		err := r.conn.QueryRow(r.t.Context(),
-			`select split_part(holder, '/', -1)::bigint, term from pgsolo.leader where term > $1`,
-			after).Scan(&pid, &term)
+		err := r.conn.QueryRow(r.t.Context(), `select split_part(holder, '/', -1)::bigint, term
+			from pgsolo.leader where term > $1`, after).Scan(&pid, &term)
 		for _, p := range r.all {
 			if err == nil && int64(p.PID()) == pid {
 				leads = p
@@ -97,8 +96,8 @@ func (r *replicas) lockLeader() (unlock func()) {
 	r.t.Helper()
 	pgtest.Eventually(r.t, "a moment without a run", func() bool {
 		unlock = r.lock(`select from pgsolo.cron_leader for update`)
-		if pgtest.Value[bool](r.t, r.conn,
-			`select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`) {
+		if pgtest.Value[bool](r.t, r.conn, `select not exists (
+				select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`) {
 			return true
 		}
 		unlock()

@@ -53,8 +53,8 @@ handler "h" {
 		t.Errorf("exit code %d, want %d", code, command.ExitDone)
 	}
 	var done, clean bool
-	const ended = `select done = '{[1,2)}', clean from pgsolo.cursor, pgsolo.leader`
-	if err := conn.QueryRow(t.Context(), ended).Scan(&done, &clean); err != nil {
+	const selectEnd = `select done = '{[1,2)}', clean from pgsolo.cursor, pgsolo.leader`
+	if err := conn.QueryRow(t.Context(), selectEnd).Scan(&done, &clean); err != nil {
 		t.Fatal(err)
 	}
 	if !done || !clean {

@@ -90,14 +90,13 @@ cron "c" {
 	const countSessions = `select count(*) from pg_stat_activity
 		where datname = current_database() and application_name like '%term 1'`
 	sessions := pgtest.Value[int](t, conn, countSessions)
-	t.Logf("from the failure to the next leader %s, to its statements %s",
-		pgtest.Value[time.Time](t, conn, `select since from pgsolo.leader`).Sub(failed), took)
+	since := pgtest.Value[time.Time](t, conn, `select since from pgsolo.leader`)
+	t.Logf("from the failure to the next leader %s, to its statements %s", since.Sub(failed), took)
 	overlapped := pgtest.Value[bool](t, conn, `select is_called from overlapped`)
-	effects := pgtest.Value[int](t, conn, `select count(*) from effect`)
-	if overlapped || effects != 0 {
+	if effects := pgtest.Value[int](t, conn, `select count(*) from effect`); overlapped || effects != 0 {
 		t.Errorf("overlapped: %t, %d effects", overlapped, effects)
 	}
-	if signal == syscall.SIGTERM { // the next leader does not wait: who resigns closes idle sessions by itself
+	if signal == syscall.SIGTERM { // a successor does not wait for a leader that has resigned and closes its sessions
 		pgtest.Eventually(t, "the sessions of the first leader to end", func() bool {
 			return pgtest.Value[int](t, conn, countSessions) == 0
 		})

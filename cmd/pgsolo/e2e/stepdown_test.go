@@ -35,11 +35,7 @@ handler "h" {
 	second.kill()
 	pgtest.Eventually(t, "first leader again", func() bool { return first.is("/leader") })
 	t.Logf("first leads again after %s", time.Since(killed).Round(time.Millisecond))
-	var ended string
-	const howEnded = `select ended from pgsolo.leader_term where term = 2`
-	if err := conn.QueryRow(t.Context(), howEnded).Scan(&ended); err != nil {
-		t.Fatal(err)
-	}
+	ended := pgtest.Value[string](t, conn, `select ended from pgsolo.leader_term where term = 2`)
 	if ended != "session lost" {
 		t.Errorf("the second term ended %q, want that its session was lost", ended)
 	}

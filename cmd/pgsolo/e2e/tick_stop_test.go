@@ -52,7 +52,8 @@ func TestPlannedStopDuringATick(t *testing.T) {
 			// says so.
 			pgtest.Eventually(t, "a row that the old leader has closed", func() bool {
 				return pgtest.Value[bool](t, p.conn, `select coalesce(error, '') not like '%was gone%'
-					from pgsolo.cron_run where job = 'abandon' and scheduled_at = $1`, ticks["abandon"]) ||
+					from pgsolo.cron_run
+					where job = 'abandon' and scheduled_at = $1`, ticks["abandon"]) ||
 					test.drain == "0s" && strings.Contains(p.leads.log.String(), "last outcomes not written")
 			})
 		}

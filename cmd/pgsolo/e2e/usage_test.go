@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -44,8 +45,7 @@ func TestUsageAndConfiguration(t *testing.T) {
 		},
 		"nothing to run": {[]string{"run", "-c", write(noWork)}, command.ExitUsage, []string{"nothing to run"}},
 		"address in use": {
-			[]string{"run", "-c",
-				write(noWork + "http {\n  listen = \"" + taken.Addr().String() + "\"\n}\n" + oneCron)},
+			[]string{"run", "-c", write(fmt.Sprintf("%shttp {\n  listen = %q\n}\n%s", noWork, taken.Addr(), oneCron))},
 			command.ExitError, []string{"address already in use"},
 		},
 		"negative demo":     {[]string{"demo", "--for", "-1s"}, command.ExitUsage, []string{"negative"}},

@@ -133,9 +133,7 @@ func (c *candidate) lead(ctx context.Context, term election.Term) error {
 		}
 		return nil
 	}
-	err := jobs.Run(ctx, jobs.Lead{
-		Term: term.Number, Holder: c.elector.Status().Holder, Stopping: term.Stopping, Held: term.Held,
-	}, c.runner, c.crons)
+	err := jobs.Run(ctx, jobs.Lead(term), c.runner, c.crons)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
 	}

@@ -76,11 +76,11 @@ func TestStatementsOfCronJobs(t *testing.T) {
 		}`)
 	pgtest.Eventually(t, "runs", func() bool {
 		return pgtest.Value[int](t, conn, `select count(*) from ran`) >= 3 &&
-			pgtest.Value[int](t, conn,
-				`select count(distinct job) from pgsolo.cron_run where outcome in ('ok', 'failed')`) == 4
+			pgtest.Value[int](t, conn, `select count(distinct job) from pgsolo.cron_run
+				where outcome in ('ok', 'failed')`) == 4
 	})
-	if n := pgtest.Value[int](t, conn, `select count(*)
-		from ran r join pgsolo.cron_run c on c.job = r.job and c.scheduled_at = r.at
+	if n := pgtest.Value[int](t, conn, `
+		select count(*) from ran r join pgsolo.cron_run c on c.job = r.job and c.scheduled_at = r.at
 		where r.attempt = 1 and not r.manual and r.key like 'note/20%'
 			and r.session like 'pgsolo %term ' || (r.other ->> 'term') || '%'
 			and r.other -> 'list' = jsonb_build_array(c.cause = 'catch_up', null)`); n < 3 {
@@ -151,9 +151,9 @@ func TestStatementsOfHandlers(t *testing.T) {
 		return pgtest.Value[int](t, conn, `select count(*) from total`) >= 20 &&
 			pgtest.Value[int](t, conn, `select count(*) from pgsolo.delivery`) == 0
 	})
-	n := pgtest.Value[int](t, conn, `select count(distinct id) from total where amount = id + 0.5`)
-	if n != 20 || pgtest.Value[int](t, conn, `select count(*) from total`) != 20 {
-		t.Errorf("%d of 20 events, %d rows", n, pgtest.Value[int](t, conn, `select count(*) from total`))
+	right := pgtest.Value[int](t, conn, `select count(distinct id) from total where amount = id + 0.5`)
+	if rows := pgtest.Value[int](t, conn, `select count(*) from total`); right != 20 || rows != 20 {
+		t.Errorf("%d of 20 events, %d rows", right, rows)
 	}
 	if n := pgtest.Value[int](t, conn, `select max(attempt) from total`); n < 2 {
 		t.Error("no attempt failed")
@@ -208,9 +208,9 @@ func TestLongStatementsDoNotStarveTheRunner(t *testing.T) {
 	const long = `select count(*) from pg_stat_activity
 		where state = 'active' and pid <> pg_backend_pid() and query like '%pg_sleep(70)'`
 	pgtest.Eventually(t, "the statements", func() bool { return pgtest.Value[int](t, conn, long) >= maxStatements })
-	const emit = `insert into pgsolo.event (topic, payload)
+	const fifty = `insert into pgsolo.event (topic, payload)
 		select 'orders', to_jsonb(n) from generate_series(1, 50) as n`
-	if _, err := conn.Exec(t.Context(), emit); err != nil {
+	if _, err := conn.Exec(t.Context(), fifty); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Eventually(t, "the other handler's events", func() bool {

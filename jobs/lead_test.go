@@ -1,0 +1,16 @@
+package jobs_test
+
+import (
+	"testing"
+
+	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
+)
+
+// An embedder hands the term of an election over by a conversion, which no import between the two packages is needed for.
+func TestTermConvertsToLead(t *testing.T) {
+	term := election.Term{Election: "main", Holder: "here", Timeline: 2, Number: 3, Session: "pgsolo main term 3"}
+	if lead := jobs.Lead(term); lead.Number != 3 || lead.Timeline != 2 || lead.Holder != "here" || lead.Held != nil {
+		t.Errorf("got %+v", lead)
+	}
+}
