@@ -180,7 +180,8 @@ var (
 		case strings.HasPrefix(piece, "eventlog.Handler{"):
 			piece = imports + "var _ = " + piece
 		default:
-			piece = imports + "func _(ctx context.Context, tx pgx.Tx, payload []byte) {\n" + piece + "_, _ = id, err\n}\n"
+			piece = imports + "func _(ctx context.Context, tx pgx.Tx, payload []byte) {\n" + piece +
+				"_, _ = id, err\n}\n"
 		}
 		file := filepath.Join(t.TempDir(), "piece.go")
 		if err := os.WriteFile(file, []byte(piece), 0o600); err != nil {

@@ -26,7 +26,9 @@ type mark struct {
 }
 
 // newCompetitors starts n of them, and returns when one leads and the others queue. The caller closes it.
-func (r elections) newCompetitors(ctx context.Context, n int, pause time.Duration, args ...string) (*competitors, error) {
+func (r elections) newCompetitors(
+	ctx context.Context, n int, pause time.Duration, args ...string,
+) (*competitors, error) {
 	g := &competitors{
 		group: group{run: r.run, pause: pause, floor: slices.Contains(args, "--floor")},
 		args:  append([]string{"bench", "competitor"}, args...),

@@ -9,7 +9,7 @@
 //
 //   - What is killed, frozen or told to stop is a process of its own, and so is its successor.
 //   - Before each sample of a takeover every other process waits in the lock's queue, and nothing is starting.
-//   - The leader of the event log's figures is a eventlog.Runner as the program wires it. It is idle before each turn
+//   - The leader of the event log's figures is an eventlog.Runner as the program wires it. It is idle before each turn
 //     of producers, and has handled all events before the next.
 //   - So is the leader of cron jobs. Each job has started once, has one row and a written outcome before the next
 //     burst.

@@ -1,6 +1,6 @@
 // Package web is what a replica serves over HTTP: health for an orchestrator, status for people and programs, metrics.
 //
-//	/livez      200 while the loops of the elections are alive; asks no database, so that its outage restarts no replica
+//	/livez      200 while the loops of the elections are alive; no database is asked: its outage restarts nothing
 //	/readyz     200 for leader and standby, if the database answered within a lease and a poll; schema was checked
 //	/leader     200 for the leader, else 503
 //	/standby    200 for a standby, else 503
