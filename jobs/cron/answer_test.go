@@ -63,7 +63,7 @@ func (c *cronTest) leadLossy(term int64) (lose func(do func())) {
 }
 
 // The answer to a start is lost, and before the repetition somebody locks the row: it starts when the lock has gone.
-func TestCronLostAnswerToAStartAndALock(t *testing.T) {
+func TestLostAnswerToAStartAndALock(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(3)
 	lose := c.leadLossy(1)
@@ -74,14 +74,14 @@ func TestCronLostAnswerToAStartAndALock(t *testing.T) {
 	c.at(2 * minute)
 	c.none(started)
 	pgtest.Within(t, "the lock", unlock)()
-	c.at(2*minute + asideFor)
+	c.at(2*minute + deferFor)
 	c.finish(c.next(started, 1*minute, 2), nil)
 	c.die()
 	c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", 2, ""}, attemptRow{2 * minute, "schedule", "skipped", 0, overlapError})
 }
 
 // The answer to an insert is lost, and before the repetition somebody pauses the job: the row is there, and so the tick starts.
-func TestCronLostAnswerToAnInsertAndAPause(t *testing.T) {
+func TestLostAnswerToAnInsertAndAPause(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.leadLossy(1)(func() {

@@ -53,11 +53,11 @@ func (c *cronTest) over(tick Tick) {
 		return pgtest.Value[bool](c.t, c.pool, `select not exists (select from pgsolo.cron_run
 			where job = $1 and scheduled_at = $2 and outcome = 'running' and attempt = $3)`, tick.Job, tick.ScheduledAt, tick.Attempt)
 	})
-	c.look()
+	c.scan()
 }
 
 // look lets the loop look at the clock, to the end.
-func (c *cronTest) look() {
+func (c *cronTest) scan() {
 	c.t.Helper()
 	c.clock.set(c.t, c.clock.read())
 }
@@ -75,7 +75,7 @@ func (c *cronTest) next(started <-chan *call, after time.Duration, attempt int) 
 // none checks that nothing else has started.
 func (c *cronTest) none(started <-chan *call) {
 	c.t.Helper()
-	c.look()
+	c.scan()
 	select {
 	case got := <-started:
 		c.t.Fatalf("attempt %d of the tick at %s starts, want none", got.Attempt, got.ScheduledAt.Sub(c.epoch))
@@ -118,7 +118,7 @@ func (c *cronTest) trigger(force bool) time.Time {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.tell()
+	c.notify()
 	return at
 }
 

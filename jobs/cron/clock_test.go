@@ -8,7 +8,7 @@ import (
 )
 
 // A step back neither starts a tick twice nor keeps later ones from starting.
-func TestCronStepBack(t *testing.T) {
+func TestStepBack(t *testing.T) {
 	for name, back := range map[string]time.Duration{
 		"2ms": 2 * time.Millisecond, "1s": time.Second, "1h": time.Hour, "1y": 365 * 24 * time.Hour,
 	} {
@@ -44,7 +44,7 @@ func TestCronStepBack(t *testing.T) {
 }
 
 // A tick comes due a second time while its run is under way, and so does one before that.
-func TestCronStepBackDuringARun(t *testing.T) {
+func TestStepBackDuringARun(t *testing.T) {
 	for _, overlap := range []Overlap{OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow} {
 		for name, back := range map[string]time.Duration{"2ms": 2 * time.Millisecond, "1m": minute, "1m30s": minute + 30*time.Second} {
 			t.Run(string(overlap)+" "+name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestCronStepBackDuringARun(t *testing.T) {
 }
 
 // The tick comes due a second time when its run has ended and that is not written yet.
-func TestCronStepBackBeforeTheEndIsWritten(t *testing.T) {
+func TestStepBackBeforeTheEndIsWritten(t *testing.T) {
 	for _, overlap := range []Overlap{OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow} {
 		t.Run(string(overlap), func(t *testing.T) {
 			run, started := calls(t)
@@ -99,7 +99,7 @@ func TestCronStepBackBeforeTheEndIsWritten(t *testing.T) {
 }
 
 // The rows of ticks that come a second time may have been pruned.
-func TestCronStepBackAfterPruning(t *testing.T) {
+func TestStepBackAfterPruning(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules, c.cron.History = []string{"* * * * * *"}, History{Runs: 2, FailedRuns: 2}
@@ -109,7 +109,7 @@ func TestCronStepBackAfterPruning(t *testing.T) {
 		c.at(s)
 		c.finish(c.next(started, s, 1), nil)
 	}
-	if err := c.all.prunePage(t.Context(), c.all.jobs); err != nil {
+	if err := c.all.pruner().prunePage(t.Context(), c.all.jobs); err != nil {
 		t.Fatal(err)
 	}
 	for s := time.Duration(0); s <= 10*time.Second; s += time.Second {
@@ -123,7 +123,7 @@ func TestCronStepBackAfterPruning(t *testing.T) {
 
 // Rows of a clock that was ahead neither push out those of the time that is right, nor keep the next leader from knowing what has
 // been decided on.
-func TestCronClockWasAhead(t *testing.T) {
+func TestClockWasAhead(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.History = History{Runs: 2, FailedRuns: 2}
@@ -138,7 +138,7 @@ func TestCronClockWasAhead(t *testing.T) {
 	c.at(30 * time.Second)
 	c.at(1 * minute)
 	c.finish(c.next(started, 1*minute, 1), nil)
-	if err := c.all.prunePage(t.Context(), c.all.jobs); err != nil {
+	if err := c.all.pruner().prunePage(t.Context(), c.all.jobs); err != nil {
 		t.Fatal(err)
 	}
 	c.quit()
@@ -149,7 +149,7 @@ func TestCronClockWasAhead(t *testing.T) {
 }
 
 // A retry waits as long as it was to wait, whatever the clock says.
-func TestCronStepBackBeforeARetry(t *testing.T) {
+func TestStepBackBeforeARetry(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules = []string{"1 12 * * *"}
@@ -165,11 +165,11 @@ func TestCronStepBackBeforeARetry(t *testing.T) {
 }
 
 // More jobs than a look takes at a time have to be looked at when the clock has been set back.
-func TestCronStepBackOfManyJobs(t *testing.T) {
+func TestStepBackOfManyJobs(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules = []string{"1 12 * * *"}
-	for i := range cronPage + 100 {
+	for i := range pageSize + 100 {
 		c.others = append(c.others, Job{Name: "other" + time.Duration(i).String(), Schedules: []string{"0 0 1 1 *"}, Run: run})
 	}
 	c.seen().retrying(2).lead(1).at(1 * minute)
@@ -177,7 +177,7 @@ func TestCronStepBackOfManyJobs(t *testing.T) {
 	c.at(40 * minute)
 	c.exec(`update pgsolo.cron_job set paused_at = now() where job <> 'job'`)
 	c.clock.move(c.epoch.Add(20 * minute))
-	c.tell()
+	c.notify()
 	c.at(41*minute - 1)
 	c.none(started)
 	c.at(41 * minute)
@@ -186,7 +186,7 @@ func TestCronStepBackOfManyJobs(t *testing.T) {
 }
 
 // What a step forward leaves out is missed.
-func TestCronStepForward(t *testing.T) {
+func TestStepForward(t *testing.T) {
 	const hour = 61*minute + 30*time.Second
 	for _, test := range []struct {
 		missed Missed

@@ -10,7 +10,6 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/admin"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
-	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // pause and resume pause and resume the job, and let the leader see it.
@@ -19,7 +18,7 @@ func (c *cronTest) pause() {
 	if err := (admin.CronJobs{}).Pause(c.t.Context(), c.pool, "job"); err != nil {
 		c.t.Fatal(err)
 	}
-	c.tell()
+	c.notify()
 }
 
 func (c *cronTest) resume() {
@@ -27,10 +26,10 @@ func (c *cronTest) resume() {
 	if err := (admin.CronJobs{}).Resume(c.t.Context(), c.pool, "job"); err != nil {
 		c.t.Fatal(err)
 	}
-	c.tell()
+	c.notify()
 }
 
-func TestCronPauseHoldsOverTerms(t *testing.T) {
+func TestPauseHoldsOverTerms(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed = MissedAll
@@ -61,7 +60,7 @@ func TestCronPauseHoldsOverTerms(t *testing.T) {
 }
 
 // Nobody leads when the pause ends.
-func TestCronResumeWithoutALeader(t *testing.T) {
+func TestResumeWithoutALeader(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Missed, c.cron.StartingDeadline = MissedAll, 24*time.Hour
@@ -78,7 +77,7 @@ func TestCronResumeWithoutALeader(t *testing.T) {
 }
 
 // What runs goes on, and what waits waits until the pause has ended. What somebody triggers starts.
-func TestCronPauseKeepsWhatWaits(t *testing.T) {
+func TestPauseKeepsWhatWaits(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue
@@ -101,7 +100,7 @@ func TestCronPauseKeepsWhatWaits(t *testing.T) {
 		attemptRow{0, "manual", "ok", 1, ""})
 }
 
-func TestCronPauseKeepsARetry(t *testing.T) {
+func TestPauseKeepsARetry(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(2).lead(1)
 	c.at(1 * minute)
@@ -116,7 +115,7 @@ func TestCronPauseKeepsARetry(t *testing.T) {
 }
 
 // A pause that the leader has not heard of holds for what it begins after that.
-func TestCronPauseBeforeItIsHeard(t *testing.T) {
+func TestPauseBeforeItIsHeard(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.exec(`select pgsolo.pause_job('job')`)
@@ -130,7 +129,7 @@ func TestCronPauseBeforeItIsHeard(t *testing.T) {
 }
 
 // It was paused before the tick was to start, and resumed before that, too: the tick is still to come.
-func TestCronPauseWithinTheJitter(t *testing.T) {
+func TestPauseWithinTheJitter(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules, c.cron.Jitter = []string{"1 12 * * *"}, time.Hour
@@ -147,7 +146,7 @@ func TestCronPauseWithinTheJitter(t *testing.T) {
 	c.quit()
 }
 
-func TestCronDisabled(t *testing.T) {
+func TestDisabled(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Disabled, c.cron.Missed = true, MissedAll
@@ -167,7 +166,7 @@ func TestCronDisabled(t *testing.T) {
 }
 
 // Its paused state survives, and what is open does not. When it comes back, nothing is made up for.
-func TestCronRemovedAndAddedAgain(t *testing.T) {
+func TestRemovedAndAddedAgain(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(2)
 	c.cron.Overlap, c.cron.Missed = OverlapQueue, MissedAll
@@ -194,7 +193,7 @@ func TestCronRemovedAndAddedAgain(t *testing.T) {
 	c.wantAttempts(append(want, attemptRow{4 * minute, "schedule", "ok", 1, ""})...)
 }
 
-func TestCronCommandsForAnUnknownJob(t *testing.T) {
+func TestCommandsForAnUnknownJob(t *testing.T) {
 	c := setupCron(t, func() TickFunc { run, _ := calls(t); return run }())
 	commands := map[string]func(job string) error{
 		"pause":   func(job string) error { return admin.CronJobs{}.Pause(t.Context(), c.pool, job) },
@@ -219,7 +218,7 @@ func TestCronCommandsForAnUnknownJob(t *testing.T) {
 	check("Cron jobs: a, b.")
 }
 
-func TestCronCommandGrants(t *testing.T) {
+func TestCommandGrants(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `insert into pgsolo.cron_job (job, schedule, last_at) values ('job', '', now())`)
 	may, _ := jobstest.SessionOf(t, pool, `grant execute on function pgsolo.pause_job, pgsolo.resume_job, pgsolo.trigger_job to {role}`)
@@ -248,19 +247,19 @@ func TestCronCommandGrants(t *testing.T) {
 }
 
 // With a LISTEN session, in a schema of its own.
-func TestCronHearsInAnotherSchema(t *testing.T) {
+func TestCommandsInAnotherSchema(t *testing.T) {
 	pool := jobstest.Pool(t)
 	if err := jobs.Migrate(t.Context(), jobstest.OwnSession(t, pool), "elsewhere"); err != nil {
 		t.Fatal(err)
 	}
-	subscribe := jobstest.Listen(t, pool)
-	subscription, err := subscribe(pg.Place(channel, "elsewhere"))
+	subscribe, channel := jobstest.Listen(t, pool), "elsewhere.cron"
+	subscription, err := subscribe(channel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer subscription.Close()
 	pgtest.Eventually(t, "LISTEN to be in force", func() bool {
-		jobstest.MustExec(t, pool, `select pg_notify($1, '')`, pg.Place(channel, "elsewhere"))
+		jobstest.MustExec(t, pool, `select pg_notify($1, '')`, channel)
 		return len(subscription.Messages) > 0
 	})
 	run, started := calls(t)
@@ -279,7 +278,7 @@ func TestCronHearsInAnotherSchema(t *testing.T) {
 	})
 	pgtest.Within(t, "the first manual run", started).end <- nil
 	triggered := 1
-	pgtest.Quickly(t, lookWhenTold/2, func() time.Duration {
+	pgtest.Quickly(t, pollSubscribed/2, func() time.Duration {
 		begun := time.Now()
 		if _, err := jobs.Trigger(t.Context(), pool, "job", true); err != nil {
 			t.Fatal(err)

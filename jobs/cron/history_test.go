@@ -24,7 +24,7 @@ type past struct {
 	cause   string
 }
 
-func TestCronHistoryIsPruned(t *testing.T) {
+func TestHistoryIsPruned(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		history History
@@ -75,7 +75,7 @@ func TestCronHistoryIsPruned(t *testing.T) {
 			}
 			s.now = func() time.Time { return c.epoch }
 			for range 2 {
-				if err := s.pruneJobs(t.Context(), s.jobs); err != nil {
+				if err := s.pruner().pruneJobs(t.Context(), s.jobs); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -97,7 +97,7 @@ func TestCronHistoryIsPruned(t *testing.T) {
 	}
 }
 
-func TestCronHistoryOfRemovedJobsIsPruned(t *testing.T) {
+func TestHistoryOfRemovedJobsIsPruned(t *testing.T) {
 	run, _ := calls(t)
 	c := setupCron(t, run).seen()
 	c.exec(`insert into pgsolo.cron_job (job, schedule, last_at, forgotten_at, "group")
@@ -109,7 +109,7 @@ func TestCronHistoryOfRemovedJobsIsPruned(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.now = func() time.Time { return c.epoch }
-	if err := s.pruneForgotten(t.Context()); err != nil {
+	if err := s.pruner().pruneForgotten(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := pgtest.Value[string](t, c.pool, `select string_agg(job || ' ' || n, ', ' order by job) from
@@ -119,7 +119,7 @@ func TestCronHistoryOfRemovedJobsIsPruned(t *testing.T) {
 }
 
 // A job is looked at when a tenth of what is kept of it has been added, and all are once in a while.
-func TestCronHistoryIsPrunedInTime(t *testing.T) {
+func TestHistoryIsPrunedInTime(t *testing.T) {
 	ctx, run := t.Context(), func(context.Context, Tick) error { return nil }
 	c := setupCron(t, run).seen()
 	c.cron.History = History{Runs: 20, FailedRuns: 30}
@@ -129,7 +129,7 @@ func TestCronHistoryIsPrunedInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.now = c.clock.read
-	term := newTerm(s, jobs.Lead{Term: 1}) // one step after the other: a leader prunes by itself, too
+	term := termOf(t, s) // one step after the other: a leader prunes by itself, too
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -138,28 +138,28 @@ func TestCronHistoryIsPrunedInTime(t *testing.T) {
 	}
 	must(term.claim(ctx))
 	for m := 1 * minute; m <= 2*minute; m += minute {
-		if due := s.toPrune(false); len(due) > 0 {
+		if due := s.pruner().toPrune(false); len(due) > 0 {
 			t.Errorf("%d jobs to prune before %s", len(due), m)
 		}
 		c.clock.move(c.epoch.Add(m))
-		term.look()
+		term.scan()
 		must(term.begin(ctx))
 		term.conclude(ctx, pgtest.Within(t, "the run to end", term.ended))
 		must(term.settle(ctx))
 	}
-	if due := s.toPrune(false); len(due) != 1 || due[0] != s.jobs[0] {
+	if due := s.pruner().toPrune(false); len(due) != 1 || due[0] != s.jobs[0] {
 		t.Errorf("%d jobs to prune, want the one", len(due))
 	}
-	if due := s.toPrune(true); len(due) != 2 {
+	if due := s.pruner().toPrune(true); len(due) != 2 {
 		t.Errorf("%d jobs to prune, want all", len(due))
 	}
-	must(s.pruneJobs(ctx, s.jobs))
-	if due := s.toPrune(false); len(due) > 0 {
+	must(s.pruner().pruneJobs(ctx, s.jobs))
+	if due := s.pruner().toPrune(false); len(due) > 0 {
 		t.Errorf("%d jobs to prune after that", len(due))
 	}
 }
 
-func TestCronRunsOfAJob(t *testing.T) {
+func TestRunsOfAJob(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	for m := 1 * minute; m <= 3*minute; m += minute {

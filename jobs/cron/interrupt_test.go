@@ -7,7 +7,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-func TestCronInterrupted(t *testing.T) {
+func TestInterrupted(t *testing.T) {
 	for name, test := range map[string]struct {
 		policy  OnInterrupt
 		end     func(*cronTest)
@@ -52,7 +52,7 @@ func (c *cronTest) stopAndDie() {
 }
 
 // A run that was done all the same is not started again.
-func TestCronInterruptedRunThatSucceeds(t *testing.T) {
+func TestInterruptedRunThatSucceeds(t *testing.T) {
 	for _, policy := range []OnInterrupt{InterruptAbandon, InterruptRetry} {
 		t.Run(string(policy), func(t *testing.T) {
 			started := make(chan *call, 1)
@@ -73,7 +73,7 @@ func TestCronInterruptedRunThatSucceeds(t *testing.T) {
 }
 
 // It may be what kills its leaders.
-func TestCronInterruptedAgainAndAgain(t *testing.T) {
+func TestInterruptedAgainAndAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		attempt, retries int
 		again            bool
@@ -102,7 +102,7 @@ func TestCronInterruptedAgainAndAgain(t *testing.T) {
 }
 
 // A leader that was killed may have left the end of a run unwritten after it had begun the next one.
-func TestCronTwoInterruptedRunsDoNotOverlap(t *testing.T) {
+func TestTwoInterruptedRunsDoNotOverlap(t *testing.T) {
 	for _, overlap := range []Overlap{OverlapSkip, OverlapQueue, OverlapReplace} {
 		t.Run(string(overlap), func(t *testing.T) {
 			run, started := calls(t)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestCronDelay(t *testing.T) {
+func TestDelay(t *testing.T) {
 	const jitter = 10 * minute
 	seen := map[time.Duration]bool{}
 	var least, most time.Duration = jitter, 0
@@ -28,7 +28,7 @@ func TestCronDelay(t *testing.T) {
 }
 
 // A jitter may be longer than the period. A tick keeps its time, and is late when it comes after its own start.
-func TestCronJitter(t *testing.T) {
+func TestJitter(t *testing.T) {
 	for _, jitter := range []time.Duration{30 * time.Second, 30 * minute} {
 		t.Run(jitter.String(), func(t *testing.T) {
 			run, started := calls(t)
@@ -76,7 +76,7 @@ func TestCronJitter(t *testing.T) {
 	}
 }
 
-func TestCronStepBackWithJitter(t *testing.T) {
+func TestStepBackWithJitter(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Jitter = 30 * minute

@@ -11,7 +11,7 @@ import (
 )
 
 // Ten thousand jobs are due at the same moment. Each starts exactly once, also when the leader is stopped in the middle of that.
-func TestCronManyJobs(t *testing.T) {
+func TestManyJobs(t *testing.T) {
 	const jobs, stopAt = 10_000, 3000
 	var (
 		mu     sync.Mutex // guards all below

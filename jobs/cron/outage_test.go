@@ -6,7 +6,7 @@ import (
 )
 
 // What passed while nobody led is made up for, or not, by the next leader, and by no later one.
-func TestCronMissedOverTerms(t *testing.T) {
+func TestMissedOverTerms(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		missed   Missed
@@ -66,7 +66,7 @@ func TestCronMissedOverTerms(t *testing.T) {
 }
 
 // The catch-ups that wait for their turn are the next leader's, in their order, before those which it finds itself.
-func TestCronCatchUpsOverAFailover(t *testing.T) {
+func TestCatchUpsOverAFailover(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed = MissedAll
@@ -87,7 +87,7 @@ func TestCronCatchUpsOverAFailover(t *testing.T) {
 	c.quit()
 }
 
-func TestCronWeeklyJobUnderDailyRestarts(t *testing.T) {
+func TestWeeklyJobUnderDailyRestarts(t *testing.T) {
 	const day = 24 * time.Hour
 	run, started := calls(t)
 	c := setupCron(t, run) // epoch is a Sunday at noon
@@ -114,7 +114,7 @@ func TestCronWeeklyJobUnderDailyRestarts(t *testing.T) {
 	}
 }
 
-func TestCronLongOutageOfAFastJob(t *testing.T) {
+func TestLongOutageOfAFastJob(t *testing.T) {
 	const outage = 14 * 24 * time.Hour
 	for _, missed := range []Missed{MissedOnce, MissedSkip} {
 		t.Run(string(missed), func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestCronLongOutageOfAFastJob(t *testing.T) {
 }
 
 // The tick that is on time waits behind as many as are made up for at most.
-func TestCronCatchUpsLeaveRoomForTheTickOnTime(t *testing.T) {
+func TestCatchUpsLeaveRoomForTheTickOnTime(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules, c.cron.Missed = []string{"* * * * * *"}, MissedAll

@@ -11,7 +11,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-func TestCronQueueKeepsTheOrder(t *testing.T) {
+func TestQueueKeepsTheOrder(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue
@@ -42,7 +42,7 @@ func TestCronQueueKeepsTheOrder(t *testing.T) {
 	)
 }
 
-func TestCronQueueWaitsNoLongerThanTheDeadline(t *testing.T) {
+func TestQueueWaitsNoLongerThanTheDeadline(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.StartingDeadline = OverlapQueue, 90*time.Second
@@ -67,7 +67,7 @@ func TestCronQueueWaitsNoLongerThanTheDeadline(t *testing.T) {
 	)
 }
 
-func TestCronQueueIsBounded(t *testing.T) {
+func TestQueueIsBounded(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue
@@ -88,7 +88,7 @@ func TestCronQueueIsBounded(t *testing.T) {
 }
 
 // A leader goes on with what an earlier one has queued, however that has ended.
-func TestCronQueueSurvivesAFailover(t *testing.T) {
+func TestQueueSurvivesAFailover(t *testing.T) {
 	for name, test := range map[string]struct {
 		end   func(*cronTest)
 		first attemptRow
@@ -126,7 +126,7 @@ func TestCronQueueSurvivesAFailover(t *testing.T) {
 	}
 }
 
-func TestCronReplace(t *testing.T) {
+func TestReplace(t *testing.T) {
 	started := make(chan *call, 10)
 	c := setupCron(t, func(ctx context.Context, tick Tick) error { // ignores that it is cancelled
 		call := &call{tick, ctx, make(chan error)}
@@ -169,7 +169,7 @@ func TestCronReplace(t *testing.T) {
 	)
 }
 
-func TestCronReplacesARunThatWaitsForARetry(t *testing.T) {
+func TestReplacesARunThatWaitsForARetry(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.Retry = OverlapReplace, jobs.Retry{Attempts: 3, Backoff: 5 * minute, MaxBackoff: 5 * minute}
@@ -186,7 +186,7 @@ func TestCronReplacesARunThatWaitsForARetry(t *testing.T) {
 }
 
 // The tick comes due when the failure is known and not written yet.
-func TestCronReplacesARunThatIsAboutToWaitForARetry(t *testing.T) {
+func TestReplacesARunThatIsAboutToWaitForARetry(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.Retry = OverlapReplace, jobs.Retry{Attempts: 3, Backoff: 30 * minute, MaxBackoff: 30 * minute}
@@ -203,7 +203,7 @@ func TestCronReplacesARunThatIsAboutToWaitForARetry(t *testing.T) {
 }
 
 // A run that was being replaced when its leader died is not started again in front of the one that was to replace it.
-func TestCronReplaceOverAFailover(t *testing.T) {
+func TestReplaceOverAFailover(t *testing.T) {
 	started := make(chan *call, 10)
 	over := make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, tick Tick) error {
@@ -233,7 +233,7 @@ func TestCronReplaceOverAFailover(t *testing.T) {
 	c.quit()
 }
 
-func TestCronAllowsOverlaps(t *testing.T) {
+func TestAllowsOverlaps(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapAllow
@@ -258,7 +258,7 @@ func TestCronAllowsOverlaps(t *testing.T) {
 }
 
 // What is made up for comes one after the other even so, with its retries.
-func TestCronAllowsNoOverlapOfWhatIsMadeUpFor(t *testing.T) {
+func TestAllowsNoOverlapOfWhatIsMadeUpFor(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.Missed, c.cron.Retry = OverlapAllow, MissedAll, jobs.Retry{Attempts: 2, Backoff: minute, MaxBackoff: minute, Jitter: -1}
@@ -278,7 +278,7 @@ func TestCronAllowsNoOverlapOfWhatIsMadeUpFor(t *testing.T) {
 }
 
 // Once all is made up for, the overlap policy holds again, also for a job whose runs take longer than its period.
-func TestCronOverlapHoldsAfterWhatIsMadeUpFor(t *testing.T) {
+func TestOverlapHoldsAfterWhatIsMadeUpFor(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed = MissedAll

@@ -20,7 +20,7 @@ func (c *cronTest) retrying(attempts int) *cronTest {
 }
 
 // A run that waits for a retry is one that goes on: ticks that come due meanwhile are overlaps.
-func TestCronRetries(t *testing.T) {
+func TestRetries(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(3).lead(1)
 	c.at(1 * minute)
@@ -67,7 +67,7 @@ func TestCronRetries(t *testing.T) {
 }
 
 // What fails in whatever way is retried, and so is a program of its own.
-func TestCronRetriesEveryFailure(t *testing.T) {
+func TestRetriesEveryFailure(t *testing.T) {
 	for name, fail := range map[string]TickFunc{
 		"panic":   func(context.Context, Tick) error { panic("boom") },
 		"timeout": func(ctx context.Context, _ Tick) error { <-ctx.Done(); return ctx.Err() },
@@ -98,7 +98,7 @@ func TestCronRetriesEveryFailure(t *testing.T) {
 	}
 }
 
-func TestCronDiscardEndsTheRetries(t *testing.T) {
+func TestDiscardEndsTheRetries(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(5).lead(1)
 	c.at(1 * minute)
@@ -109,7 +109,7 @@ func TestCronDiscardEndsTheRetries(t *testing.T) {
 	c.wantAttempts(attemptRow{1 * minute, "schedule", "failed", 1, "no disk"}, attemptRow{2 * minute, "schedule", "ok", 1, ""})
 }
 
-func TestCronRetryAfter(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules = []string{"1 12 * * *"}
@@ -126,7 +126,7 @@ func TestCronRetryAfter(t *testing.T) {
 }
 
 // A retry is the next leader's, at its time.
-func TestCronRetryOverAFailover(t *testing.T) {
+func TestRetryOverAFailover(t *testing.T) {
 	for name, test := range map[string]struct {
 		end   func(*cronTest)
 		found time.Duration // when the next leader comes
@@ -168,7 +168,7 @@ func TestCronRetryOverAFailover(t *testing.T) {
 }
 
 // Nothing of the old schedule is made up for, but what was begun is ended.
-func TestCronRetryOfAChangedSchedule(t *testing.T) {
+func TestRetryOfAChangedSchedule(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(2).lead(1)
 	c.at(1 * minute)

@@ -17,7 +17,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-func TestCronTellsTheTick(t *testing.T) {
+func TestTellsTheTick(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run)
 	c.cron.Location = zone(t, "Europe/Berlin")
@@ -39,7 +39,7 @@ func TestCronTellsTheTick(t *testing.T) {
 	}
 }
 
-func TestCronFailures(t *testing.T) {
+func TestFailures(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		run      TickFunc
@@ -47,7 +47,7 @@ func TestCronFailures(t *testing.T) {
 		inTheLog string
 	}{
 		{"error", func(context.Context, Tick) error { return errors.New("no disk") }, "no disk", "no disk"},
-		{"panic", func(context.Context, Tick) error { panic("boom") }, "panic: boom", "TestCronFailures"},
+		{"panic", func(context.Context, Tick) error { panic("boom") }, "panic: boom", "TestFailures"},
 		{"goexit", func(context.Context, Tick) error { runtime.Goexit(); return nil }, "the function ended its goroutine", ""},
 		{"timeout", func(ctx context.Context, _ Tick) error { <-ctx.Done(); return ctx.Err() }, "not done within its timeout of 10ms", ""},
 		{"unprintable", func(context.Context, Tick) error { return errors.New("a\x00b\xff" + strings.Repeat("x", 1<<20)) }, "a\uFFFDb\uFFFDx", ""},
@@ -81,7 +81,7 @@ func TestCronFailures(t *testing.T) {
 	}
 }
 
-func TestCronSkipsAnOverlap(t *testing.T) {
+func TestSkipsAnOverlap(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.at(time.Minute)
@@ -105,7 +105,7 @@ func TestCronSkipsAnOverlap(t *testing.T) {
 	}
 }
 
-func TestCronStopWaitsForTheRun(t *testing.T) {
+func TestStopWaitsForTheRun(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, _ Tick) error {
 		close(started)
@@ -131,7 +131,7 @@ func TestCronStopWaitsForTheRun(t *testing.T) {
 	c.wantRuns(runRow{time.Minute, "ok", ""})
 }
 
-func TestCronStopBeginsNothing(t *testing.T) {
+func TestStopBeginsNothing(t *testing.T) {
 	c := setupCron(t, func(context.Context, Tick) error { return nil }).seen()
 	all, err := New(Options{Pool: c.pool, Schema: jobs.DefaultSchema, Group: "main", Jobs: []Job{c.cron}})
 	if err != nil {
@@ -146,7 +146,7 @@ func TestCronStopBeginsNothing(t *testing.T) {
 	c.wantRuns()
 }
 
-func TestCronCancelEndsTheRun(t *testing.T) {
+func TestCancelEndsTheRun(t *testing.T) {
 	started := make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, _ Tick) error {
 		close(started)
@@ -159,7 +159,7 @@ func TestCronCancelEndsTheRun(t *testing.T) {
 	c.wantRuns(runRow{time.Minute, "interrupted", "context canceled"})
 }
 
-func TestCronClockSetBack(t *testing.T) {
+func TestClockSetBack(t *testing.T) {
 	run, ran := collecting()
 	c := setupCron(t, run).seen().lead(1)
 	for _, minute := range []time.Duration{1, 2, 3} {
@@ -179,7 +179,7 @@ func TestCronClockSetBack(t *testing.T) {
 	c.quit()
 }
 
-func TestCronLosesItsConnections(t *testing.T) {
+func TestLosesItsConnections(t *testing.T) {
 	run, ran := collecting()
 	c := setupCron(t, run).seen().lead(1)
 	admin, err := pgx.ConnectConfig(t.Context(), c.pool.Config().ConnConfig)

@@ -16,7 +16,9 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/schedule"
 )
 
@@ -99,23 +101,23 @@ type cronTest struct {
 	epoch time.Time
 	log   bytes.Buffer // to be read after the job has ended
 
-	stop   chan struct{}
-	cancel context.CancelFunc
-	ended  chan error
-	job    *job
-	all    *Scheduler
-	told   chan string // makes it look at what somebody did to the jobs
-	others []Job
-	term   int64
+	stop     chan struct{}
+	cancel   context.CancelFunc
+	ended    chan error
+	job      *job
+	all      *Scheduler
+	notified chan string // makes it read commands
+	others   []Job
+	term     int64
 }
 
 func setupCron(t *testing.T, run TickFunc) *cronTest {
 	epoch := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &cronTest{
 		t: t, pool: jobstest.Pool(t), epoch: epoch,
-		cron:  Job{Name: "job", Schedules: []string{"* * * * *"}, Run: run},
-		clock: &fakeClock{next: make(chan struct{}), now: epoch.Add(30 * time.Second)},
-		told:  make(chan string),
+		cron:     Job{Name: "job", Schedules: []string{"* * * * *"}, Run: run},
+		clock:    &fakeClock{next: make(chan struct{}), now: epoch.Add(30 * time.Second)},
+		notified: make(chan string),
 	}
 }
 
@@ -143,7 +145,7 @@ func (c *cronTest) lead(term int64) *cronTest {
 	scheduler, err := New(Options{
 		Pool: c.pool, Schema: jobs.DefaultSchema, Group: "main", Jobs: append([]Job{c.cron}, c.others...),
 		Subscribe: func(string) (jobs.Subscription, error) {
-			return jobs.Subscription{Messages: c.told, Close: func() {}}, nil
+			return jobs.Subscription{Messages: c.notified, Close: func() {}}, nil
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Output: &c.log}),
 	})
@@ -162,6 +164,24 @@ func (c *cronTest) lead(term int64) *cronTest {
 	})
 	c.clock.set(c.t, c.clock.read())
 	return c
+}
+
+// claim makes a term of a group the one that may write these jobs.
+func (c *cronTest) claim(store rows.Store, term int64, all []*job) (rows.Claim, error) {
+	c.t.Helper()
+	var known []rows.Job
+	for _, j := range all {
+		known = append(known, j.row())
+	}
+	return store.Claim(c.t.Context(), term, known, c.clock.read())
+}
+
+// termOf is a first term, whose steps the test takes.
+func termOf(t *testing.T, s *Scheduler) *term {
+	t.Helper()
+	leadership, end := loop.Lead(t.Context(), 1, "", nil, nil)
+	t.Cleanup(end)
+	return newTerm(s, leadership)
 }
 
 // at moves the clock to so long after epoch.
@@ -195,15 +215,15 @@ func (c *cronTest) quit() {
 	}
 }
 
-// tell has the leader look at what somebody did to the jobs, to the end.
-func (c *cronTest) tell() {
+// notify has the leader read the commands, to the end.
+func (c *cronTest) notify() {
 	c.t.Helper()
 	select {
-	case c.told <- "":
+	case c.notified <- "":
 	case <-time.After(pgtest.Patience):
 		c.t.Fatal("the loop does not listen")
 	}
-	c.look()
+	c.scan()
 }
 
 func (c *cronTest) runs() []runRow {

@@ -32,7 +32,7 @@ func (c *cronTest) stall(at time.Duration) (end func()) {
 }
 
 // The database does not answer for a while, during which a tick comes due: nobody else leads, so it is not missed.
-func TestCronStallOfTheDatabase(t *testing.T) {
+func TestStallOfTheDatabase(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed, c.cron.Overlap = MissedSkip, OverlapAllow
@@ -49,7 +49,7 @@ func TestCronStallOfTheDatabase(t *testing.T) {
 	c.finish(pgtest.Within(t, "one of two ticks", started), nil)
 	c.finish(pgtest.Within(t, "the other one", started), nil)
 	begun := time.Now()
-	c.look()
+	c.scan()
 	c.at(3*minute + late) // nothing held it up
 	if took := time.Since(begun); took >= late-missedAfter {
 		t.Skipf("the machine is too slow for that: it took %s", took)
@@ -60,7 +60,7 @@ func TestCronStallOfTheDatabase(t *testing.T) {
 }
 
 // What writing has taken is no part of the wait for the next tick.
-func TestCronWaitsFromNowOn(t *testing.T) {
+func TestWaitsFromNowOn(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	end := c.lead(1).stall(1 * minute)
@@ -79,7 +79,7 @@ func TestCronWaitsFromNowOn(t *testing.T) {
 }
 
 // The older leader learns of it at its next write, and writes nothing.
-func TestCronIsFencedAtItsNextWrite(t *testing.T) {
+func TestIsFencedAtItsNextWrite(t *testing.T) {
 	for name, write := range map[string]func(*cronTest, *call){
 		"begin":  func(c *cronTest, _ *call) { c.clock.move(c.epoch.Add(2 * minute)); c.clock.wake(c.t) },
 		"settle": func(_ *cronTest, call *call) { call.end <- nil },
@@ -106,13 +106,14 @@ func TestCronIsFencedAtItsNextWrite(t *testing.T) {
 }
 
 // Another election takes one of two jobs. This leader starts nothing of it any more, and gives up.
-func TestCronJobGoesToAnotherGroup(t *testing.T) {
+func TestJobGoesToAnotherGroup(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.others = []Job{{Name: "other", Schedules: []string{"* * * * *"}, Run: run}}
 	c.lead(1)
-	other := store{pool: c.pool, schema: jobs.DefaultSchema, group: "second"}
-	if _, err := other.claim(t.Context(), 1, c.all.jobs[:1], c.clock.read()); err != nil {
+	other := c.all.store
+	other.Group = "second"
+	if _, err := c.claim(other, 1, c.all.jobs[:1]); err != nil {
 		t.Fatal(err)
 	}
 	c.at(1 * minute)
@@ -121,14 +122,14 @@ func TestCronJobGoesToAnotherGroup(t *testing.T) {
 		t.Errorf("%+v starts, which is another group's", call.Tick)
 	}
 	c.none(started)
-	c.told <- ""
+	c.notified <- ""
 	if err := pgtest.Within(t, "the job to end", c.ended); !errors.Is(err, jobs.ErrFenced) {
 		t.Errorf("ended with %v, want %v", err, jobs.ErrFenced)
 	}
 }
 
 // What is counted of a job, and what a new leader knows of it from the rows.
-func TestCronStatsOverAFailover(t *testing.T) {
+func TestStatsOverAFailover(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue

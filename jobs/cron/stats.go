@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/measure"
 )
@@ -59,17 +60,17 @@ func (j *job) stats() Stats {
 
 func (s *Stats) conclude(outcome string) {
 	switch outcome {
-	case outcomeOK:
+	case rows.OK:
 		s.Succeeded++
-	case outcomeFailed:
+	case rows.Failed:
 		s.Failed++
-	case outcomeSkipped:
+	case rows.Skipped:
 		s.Skipped++
-	case outcomeMissed:
+	case rows.Missed:
 		s.Missed++
-	case outcomeReplaced:
+	case rows.Replaced:
 		s.Replaced++
-	case outcomeInterrupted:
+	case rows.Interrupted:
 		s.Interrupted++
 	}
 }

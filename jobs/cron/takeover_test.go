@@ -11,10 +11,11 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-func TestCronCrashLeavesARun(t *testing.T) {
+func TestCrashLeavesARun(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run).seen()
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', $1, 1)`, c.epoch)
@@ -34,7 +35,7 @@ func TestCronCrashLeavesARun(t *testing.T) {
 }
 
 // The tick that the earlier leader has begun under its row is nobody else's.
-func TestCronLeavesATickThatWasBegun(t *testing.T) {
+func TestLeavesATickThatWasBegun(t *testing.T) {
 	run, ran := collecting()
 	c := setupCron(t, run).seen()
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome) values ('job', $1, 1, 'ok')`, c.epoch.Add(time.Minute))
@@ -46,7 +47,7 @@ func TestCronLeavesATickThatWasBegun(t *testing.T) {
 	c.quit()
 }
 
-func TestCronIsFencedDuringARun(t *testing.T) {
+func TestIsFencedDuringARun(t *testing.T) {
 	cancelled := make(chan error, 1)
 	started := make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, _ Tick) error {
@@ -57,7 +58,7 @@ func TestCronIsFencedDuringARun(t *testing.T) {
 	}).seen().lead(1)
 	c.at(time.Minute)
 	pgtest.Within(t, "the tick", started)
-	if _, err := c.all.store.claim(t.Context(), 2, c.all.jobs, c.clock.read()); err != nil {
+	if _, err := c.claim(c.all.store, 2, c.all.jobs); err != nil {
 		t.Fatal(err)
 	}
 	c.clock.move(c.epoch.Add(2 * time.Minute))
@@ -71,15 +72,15 @@ func TestCronIsFencedDuringARun(t *testing.T) {
 	c.wantRuns(runRow{time.Minute, "running", ""}) // which is the newer leader's to settle
 }
 
-// TestCronTakeovers hands a fast job from term to term: while the old leader still runs, after it has stopped, and after it was
+// TestTakeovers hands a fast job from term to term: while the old leader still runs, after it has stopped, and after it was
 // cancelled.
-func TestCronTakeovers(t *testing.T) {
+func TestTakeovers(t *testing.T) {
 	for _, onInterrupt := range []OnInterrupt{InterruptAbandon, InterruptRetry} {
-		t.Run(string(onInterrupt), func(t *testing.T) { testCronTakeovers(t, onInterrupt) })
+		t.Run(string(onInterrupt), func(t *testing.T) { testTakeovers(t, onInterrupt) })
 	}
 }
 
-func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
+func testTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	const (
 		interval = time.Second
 		speed    = 25 // of the clock
@@ -147,7 +148,7 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	stop()
 	pgtest.Within(t, "the last leader to end", ended)
 
-	rows, err := pool.Query(t.Context(), `select scheduled_at, outcome from pgsolo.cron_run order by scheduled_at`)
+	all, err := pool.Query(t.Context(), `select scheduled_at, outcome from pgsolo.cron_run order by scheduled_at`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		outcome    string
 		counts     = map[string]int{}
 	)
-	if _, err := pgx.ForEachRow(rows, []any{&at, &outcome}, func() error {
+	if _, err := pgx.ForEachRow(all, []any{&at, &outcome}, func() error {
 		if !before.IsZero() && at.Sub(before) != interval {
 			t.Errorf("after the tick of %s comes that of %s", before, at)
 		}
@@ -165,11 +166,11 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		n := starts[at.UTC()]
 		delete(starts, at.UTC())
 		switch {
-		case n == 1 && outcome != outcomeSkipped && outcome != outcomeQueued:
-		case n == 0 && outcome == outcomeQueued: // and stopped before its turn came
-		case n == 0 && outcome == outcomeSkipped: // behind a slow one
+		case n == 1 && outcome != rows.Skipped && outcome != rows.Queued:
+		case n == 0 && outcome == rows.Queued: // and stopped before its turn came
+		case n == 0 && outcome == rows.Skipped: // behind a slow one
 		case n > 1 && onInterrupt == InterruptRetry:
-		case n == 0 && onInterrupt == InterruptAbandon && outcome == outcomeInterrupted: // cancelled between the row and the start
+		case n == 0 && onInterrupt == InterruptAbandon && outcome == rows.Interrupted: // cancelled between the row and the start
 		default:
 			t.Errorf("tick of %s started %d times, outcome %s", at, n, outcome)
 		}
@@ -180,7 +181,7 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	if len(starts) > 0 {
 		t.Errorf("%d ticks started without a row: %v", len(starts), starts)
 	}
-	if counts[outcomeRunning] > 0 || counts[outcomeOK] < 40 {
+	if counts[rows.Running] > 0 || counts[rows.OK] < 40 {
 		t.Errorf("outcomes: %v", counts)
 	}
 	t.Logf("outcomes: %v", counts)

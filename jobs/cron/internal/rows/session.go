@@ -1,4 +1,4 @@
-package cron
+package rows
 
 import (
 	"context"
@@ -14,15 +14,16 @@ type session struct {
 	conn *pgxpool.Conn // nil: none at present
 }
 
-// keepSession returns nil where the pool is too small for that.
-func keepSession(pool *pgxpool.Pool) *session {
-	if pool.Config().MaxConns < 3 {
-		return nil
+// KeepSession returns a store whose batches take one session of the pool, which they keep until release is called. It is for one
+// goroutine. Where the pool has fewer than three, the store takes any of them each time.
+func (s Store) KeepSession() (kept Store, release func()) {
+	if s.DB.Pool.Config().MaxConns < 3 {
+		return s, func() {}
 	}
-	return &session{pool: pool}
+	s.session = &session{pool: s.DB.Pool}
+	return s, s.session.release
 }
 
-// send carries out a batch as one transaction.
 func (s *session) send(ctx context.Context, batch *pgx.Batch) (err error) {
 	if s.conn == nil {
 		if s.conn, err = s.pool.Acquire(ctx); err != nil {
@@ -30,13 +31,13 @@ func (s *session) send(ctx context.Context, batch *pgx.Batch) (err error) {
 		}
 	}
 	if err = s.conn.SendBatch(ctx, batch).Close(); err != nil {
-		s.close() // it may be broken; another try is made on another one
+		s.release() // it may be broken; another try is made on another one
 	}
 	return err
 }
 
-func (s *session) close() {
-	if s != nil && s.conn != nil {
+func (s *session) release() {
+	if s.conn != nil {
 		s.conn.Release()
 		s.conn = nil
 	}

@@ -1,4 +1,4 @@
-package cron
+package rows
 
 import (
 	"testing"
@@ -8,26 +8,26 @@ import (
 )
 
 // A try that was given up, and that the server carries out late, finds a later attempt and leaves it alone.
-func TestCronStoreLateTries(t *testing.T) {
+func TestLateTries(t *testing.T) {
 	pool, ctx := jobstest.Pool(t), t.Context()
-	rows, known, tick := storeTest(t, pool)
-	if _, err := rows.claim(ctx, 5, known, tick.at); err != nil {
+	store, known, tick := setup(t, pool)
+	if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
 		t.Fatal(err)
 	}
-	first, retry := tick.later(0, outcomeRunning), tick.later(0, outcomeRetrying)
-	again := tick.later(0, outcomeRunning)
-	again.attempt = 2
-	begin := func(inserts, starts []*run) int {
+	first, retry := tick.later(0, Running), tick.later(0, Retrying)
+	again := tick.later(0, Running)
+	again.Attempt = 2
+	begin := func(inserts, starts []Run) int {
 		t.Helper()
-		mine, _, err := rows.begin(ctx, 5, "here", inserts, starts)
+		mine, _, err := store.Begin(ctx, 5, "here", inserts, starts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(mine)
 	}
-	settle := func(r *run) {
+	settle := func(r Run) {
 		t.Helper()
-		if _, err := rows.settle(ctx, 5, []*run{r}); err != nil {
+		if _, err := store.Settle(ctx, 5, []Run{r}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,15 +38,15 @@ func TestCronStoreLateTries(t *testing.T) {
 			t.Errorf("%s: %s in attempt %d, want %s in %d", what, got, n, outcome, attempt)
 		}
 	}
-	begin([]*run{first}, nil)
+	begin([]Run{first}, nil)
 	settle(retry)
-	if begin(nil, []*run{first}) != 0 {
+	if begin(nil, []Run{first}) != 0 {
 		t.Error("the first attempt is started again")
 	}
-	want("a late start", outcomeRetrying, 1)
-	if begin(nil, []*run{again}) != 1 {
+	want("a late start", Retrying, 1)
+	if begin(nil, []Run{again}) != 1 {
 		t.Error("the second attempt is not started")
 	}
 	settle(retry)
-	want("a late end", outcomeRunning, 2)
+	want("a late end", Running, 2)
 }

@@ -1,4 +1,4 @@
-package cron
+package rows
 
 import (
 	"fmt"
@@ -13,14 +13,14 @@ import (
 
 // What is written by key stays so, whatever the statistics say: of tables that are empty, or were when they were analyzed, or in which
 // nothing was open then.
-func TestCronStatementsFollowTheKey(t *testing.T) {
+func TestStatementsFollowTheKey(t *testing.T) {
 	var (
 		scan  = regexp.MustCompile(`Scan .*on (cron_|.*_pkey|.*_open)`)
 		byKey = regexp.MustCompile(`Bitmap (Heap Scan on|Index Scan on .*_pkey )`)
 	)
 	pool, ctx := jobstest.Pool(t), t.Context()
-	rows, known, tick := storeTest(t, pool)
-	if _, err := rows.claim(ctx, 5, known, tick.at); err != nil {
+	store, known, tick := setup(t, pool)
+	if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
 		t.Fatal(err)
 	}
 	insert := func(outcome, from string) {
@@ -33,10 +33,10 @@ func TestCronStatementsFollowTheKey(t *testing.T) {
 		reach func()
 	}{
 		{"new", func() {}},
-		{"analyzed when empty", func() { jobstest.MustExec(t, pool, `analyze pgsolo.cron_run`); insert(outcomeOK, "2026-01-01 00:00Z") }},
+		{"analyzed when empty", func() { jobstest.MustExec(t, pool, `analyze pgsolo.cron_run`); insert(OK, "2026-01-01 00:00Z") }},
 		{"analyzed with nothing open", func() {
 			jobstest.MustExec(t, pool, `analyze pgsolo.cron_run`)
-			insert(outcomeRunning, "2026-01-01 00:01Z")
+			insert(Running, "2026-01-01 00:01Z")
 		}},
 	} {
 		state.reach()
