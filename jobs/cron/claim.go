@@ -10,8 +10,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
-// movedHold is how long a job that was another group's waits: by then that one's leader, if there is one, has read of it, and has
-// cancelled the job's run.
+// movedHold is how long a job that was another group's waits: by then that one's leader, if there is one, has read of
+// it, and has cancelled the job's run.
 const movedHold = pollSubscribed + 5*time.Second
 
 // claim begins the term: from here on no earlier leader's runs are written any more, so what they have left is over.
@@ -102,8 +102,8 @@ func (j *jobTerm) takeOver(o rows.Open, now time.Time) {
 	}
 }
 
-// takeOverQueue does to the queue that earlier leaders have left what the overlap policy says: as if the latest run came up now,
-// except that it stays where it is. Of what is made up for, each has its turn.
+// takeOverQueue does to the queue that earlier leaders have left what the overlap policy says: as if the latest run
+// came up now, except that it stays where it is. Of what is made up for, each has its turn.
 func (j *jobTerm) takeOverQueue() {
 	others := len(j.queue) - 1
 	if others < 0 {

@@ -8,17 +8,17 @@ const (
 	// How many steps of the clock are remembered.
 	keptPeriods = 16
 
-	// A longer step forth is not taken for time that has passed: where that was a mistake and is undone, the time that was left
-	// out is still to come.
+	// A longer step forth is not taken for time that has passed: where that was a mistake and is undone, the time that
+	// was left out is still to come.
 	longStep = 10 * time.Minute
 
-	// How late a tick may be found, beyond the time for which nothing was scanned, before it counts as missed. Timers and a
-	// takeover after a visible death stay well below it.
+	// How late a tick may be found, beyond the time for which nothing was scanned, before it counts as missed. Timers
+	// and a takeover after a visible death stay well below it.
 	missedAfter = time.Second
 )
 
-// clock is what a term knows of the clock that the schedules follow: up to when it was scanned, and what it has shown before it
-// was set back. It belongs to the goroutine of the term.
+// clock is what a term knows of the clock that the schedules follow: up to when it was scanned, and what it has shown
+// before it was set back. It belongs to the goroutine of the term.
 type clock struct {
 	now func() time.Time
 
@@ -36,8 +36,8 @@ func newClock(now func() time.Time) *clock { return &clock{now: now, scannedAt: 
 // claimed begins at what the clock showed when the term was claimed.
 func (c *clock) claimed(now time.Time) { c.scannedTo = now }
 
-// follow takes in what the clock shows, and returns by how much it was set back. What it has shown before that, comes again: the
-// ticks of that time have been decided on, whether or not the history still has their rows.
+// follow takes in what the clock shows, and returns by how much it was set back. What it has shown before that, comes
+// again: the ticks of that time have been decided on, whether or not the history still has their rows.
 func (c *clock) follow(now time.Time) (back time.Duration) {
 	last := len(c.periods) - 1
 	switch {
@@ -56,8 +56,8 @@ func (c *clock) follow(now time.Time) (back time.Duration) {
 	return back
 }
 
-// lateness is how late a tick may be found at this moment, by the monotonic clock, and still be on time: more where nothing was
-// scanned, because the database was slow or this process was frozen.
+// lateness is how late a tick may be found at this moment, by the monotonic clock, and still be on time: more where
+// nothing was scanned, because the database was slow or this process was frozen.
 func (c *clock) lateness(at time.Time) time.Duration { return missedAfter + at.Sub(c.scannedAt) }
 
 // scanned notes that everything due up to now was found. at is the same moment, by the monotonic clock.

@@ -59,7 +59,7 @@ func TestPauseHoldsOverTerms(t *testing.T) {
 	c.wantRuns(runRow{3 * minute, "ok", ""})
 }
 
-// Nobody leads when the pause ends.
+// There is no leader when the pause ends.
 func TestResumeWithoutALeader(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
@@ -76,7 +76,7 @@ func TestResumeWithoutALeader(t *testing.T) {
 	c.quit()
 }
 
-// What runs goes on, and what waits waits until the pause has ended. What somebody triggers starts.
+// What runs goes on, and what waits waits until the pause has ended. A manual run starts.
 func TestPauseKeepsWhatWaits(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
@@ -114,7 +114,7 @@ func TestPauseKeepsARetry(t *testing.T) {
 	c.wantRuns(runRow{1 * minute, "ok", ""})
 }
 
-// A pause that the leader has not heard of holds for what it begins after that.
+// A pause that the leader has not read holds for what it begins after that.
 func TestPauseBeforeItIsHeard(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
@@ -179,7 +179,8 @@ func TestRemovedAndAddedAgain(t *testing.T) {
 	c.cron = Job{Name: "other", Schedules: []string{"0 0 1 1 *"}, Run: run}
 	c.leadNext().at(3 * minute)
 	const removed = "the job was removed from the configuration"
-	want := []attemptRow{{1 * minute, "schedule", "skipped", 1, removed}, {2 * minute, "schedule", "skipped", 0, removed}}
+	want := []attemptRow{{1 * minute, "schedule", "skipped", 1, removed},
+		{2 * minute, "schedule", "skipped", 0, removed}}
 	_, err := admin.CronJobs{}.Trigger(t.Context(), c.pool, "job", false)
 	if !errors.Is(err, admin.ErrUnknownJob) || !strings.Contains(err.Error(), "other.") {
 		t.Errorf("trigger: %v, want %v with the jobs", err, admin.ErrUnknownJob)
@@ -196,15 +197,19 @@ func TestRemovedAndAddedAgain(t *testing.T) {
 func TestCommandsForAnUnknownJob(t *testing.T) {
 	c := setupCron(t, func() TickFunc { run, _ := calls(t); return run }())
 	commands := map[string]func(job string) error{
-		"pause":   func(job string) error { return admin.CronJobs{}.Pause(t.Context(), c.pool, job) },
-		"resume":  func(job string) error { return admin.CronJobs{}.Resume(t.Context(), c.pool, job) },
-		"trigger": func(job string) error { _, err := admin.CronJobs{}.Trigger(t.Context(), c.pool, job, true); return err },
+		"pause":  func(job string) error { return admin.CronJobs{}.Pause(t.Context(), c.pool, job) },
+		"resume": func(job string) error { return admin.CronJobs{}.Resume(t.Context(), c.pool, job) },
+		"trigger": func(job string) error {
+			_, err := admin.CronJobs{}.Trigger(t.Context(), c.pool, job, true)
+			return err
+		},
 	}
 	check := func(want string) {
 		t.Helper()
 		for verb, command := range commands {
 			err := command("none such")
-			if !errors.Is(err, admin.ErrUnknownJob) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), verb+` cron job "none such"`) {
+			if !errors.Is(err, admin.ErrUnknownJob) || !strings.Contains(err.Error(), want) ||
+				!strings.Contains(err.Error(), verb+` cron job "none such"`) {
 				t.Errorf("%s: %v, want %v with %q", verb, err, admin.ErrUnknownJob, want)
 			}
 			if err := command("a\x00b"); err == nil {
@@ -221,10 +226,12 @@ func TestCommandsForAnUnknownJob(t *testing.T) {
 func TestCommandGrants(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `insert into pgsolo.cron_job (job, schedule, last_at) values ('job', '', now())`)
-	may, _ := jobstest.SessionOf(t, pool, `grant execute on function pgsolo.pause_job, pgsolo.resume_job, pgsolo.trigger_job to {role}`)
+	may, _ := jobstest.SessionOf(t, pool,
+		`grant execute on function pgsolo.pause_job, pgsolo.resume_job, pgsolo.trigger_job to {role}`)
 	mayNot, _ := jobstest.SessionOf(t, pool)
 	for _, sql := range []string{
-		`select pgsolo.pause_job('job')`, `select pgsolo.resume_job('job')`, `select pgsolo.trigger_job('job')`, `select pgsolo.trigger_job('job', true)`,
+		`select pgsolo.pause_job('job')`, `select pgsolo.resume_job('job')`, `select pgsolo.trigger_job('job')`,
+		`select pgsolo.trigger_job('job', true)`,
 	} {
 		if _, err := may.Exec(t.Context(), sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
@@ -234,8 +241,10 @@ func TestCommandGrants(t *testing.T) {
 		}
 	}
 	for _, sql := range []string{
-		`update pgsolo.cron_job set paused_at = now()`, `insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', now(), 1)`,
-		`select pgsolo.check_job('job')`, `select pgsolo.tell_cron()`, `select * from pgsolo.cron_run`, `update pgsolo.cron_leader set term = 9`,
+		`update pgsolo.cron_job set paused_at = now()`,
+		`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', now(), 1)`,
+		`select pgsolo.check_job('job')`, `select pgsolo.tell_cron()`, `select * from pgsolo.cron_run`,
+		`update pgsolo.cron_leader set term = 9`,
 	} {
 		if _, err := may.Exec(t.Context(), sql); err == nil {
 			t.Errorf("%s: allowed", sql)
@@ -264,7 +273,8 @@ func TestCommandsInAnotherSchema(t *testing.T) {
 	})
 	run, started := calls(t)
 	s, err := New(Options{
-		Pool: pool, Schema: "elsewhere", Group: "main", Subscribe: subscribe, Jobs: []Job{{Name: "job", Schedules: []string{"@yearly"}, Run: run}},
+		Pool: pool, Schema: "elsewhere", Group: "main", Subscribe: subscribe,
+		Jobs: []Job{{Name: "job", Schedules: []string{"@yearly"}, Run: run}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -292,7 +302,8 @@ func TestCommandsInAnotherSchema(t *testing.T) {
 		t.Error(err)
 	}
 	runs, err := jobs.Runs(t.Context(), pool, "job", time.Time{}, 10)
-	if err != nil || len(runs) != triggered || runs[0].Outcome != "ok" || runs[0].Cause != "manual" || runs[0].Term != 1 {
+	if err != nil || len(runs) != triggered || runs[0].Outcome != "ok" || runs[0].Cause != "manual" ||
+		runs[0].Term != 1 {
 		t.Errorf("runs: %+v, %v", runs, err)
 	}
 }

@@ -23,7 +23,8 @@ func TestDecide(t *testing.T) {
 		{"beside one that waits", contender{queued: 1}, []decision{skips, waits, replaces, starts}},
 		{"forced", contender{forced: true, running: 1, queued: 1}, []decision{starts, starts, starts, starts}},
 		{"one after the other", contender{serial: true}, []decision{waits, waits, waits, waits}},
-		{"one after the other, beside one", contender{serial: true, running: 1}, []decision{waits, waits, waits, waits}},
+		{"one after the other, beside one", contender{serial: true, running: 1},
+			[]decision{waits, waits, waits, waits}},
 		{"its turn", contender{accepted: true}, []decision{starts, starts, starts, starts}},
 		{"not its turn", contender{accepted: true, running: 1}, []decision{waits, waits, waits, starts}},
 		{"not its turn to make up", contender{accepted: true, serial: true, running: 1},
@@ -100,10 +101,12 @@ func TestTriggerBesideARun(t *testing.T) {
 				waiting = 1
 			}
 			if len(j.queue) != waiting || (j.active[0].replaced != nil) != (overlap == OverlapReplace) {
-				t.Errorf("%d wait, want %d; the first one is replaced by %v", len(j.queue), waiting, j.active[0].replaced)
+				t.Errorf("%d wait, want %d; the first one is replaced by %v", len(j.queue), waiting,
+					j.active[0].replaced)
 			}
 			before := len(j.outbox.toStart)
-			if j.trigger(rows.Triggered{Job: "job", At: noon.Add(3 * time.Minute), Forced: true}); len(j.outbox.toStart) != before+1 {
+			j.trigger(rows.Triggered{Job: "job", At: noon.Add(3 * time.Minute), Forced: true})
+			if len(j.outbox.toStart) != before+1 {
 				t.Error("a forced run does not start")
 			}
 		})
@@ -116,11 +119,13 @@ func TestTakeOverQueue(t *testing.T) {
 		for _, cause := range []string{rows.Schedule, rows.CatchUp} {
 			j := jobOf(t, Job{Overlap: overlap})
 			for m := 1; m <= 3; m++ {
-				j.takeOver(rows.Open{Job: "job", At: noon.Add(time.Duration(m) * time.Minute), Outcome: rows.Queued, Cause: cause}, noon)
+				at := noon.Add(time.Duration(m) * time.Minute)
+				j.takeOver(rows.Open{Job: "job", At: at, Outcome: rows.Queued, Cause: cause}, noon)
 			}
 			j.takeOverQueue()
 			replaced := overlap == OverlapReplace && cause != rows.CatchUp
-			if replaced && (len(j.queue) != 1 || len(j.outbox.toSettle) != 2 || !j.queue[0].at.Equal(noon.Add(3*time.Minute))) {
+			if replaced && (len(j.queue) != 1 || len(j.outbox.toSettle) != 2 ||
+				!j.queue[0].at.Equal(noon.Add(3*time.Minute))) {
 				t.Errorf("%s: %v wait and %v are settled, want the latest one alone to wait",
 					overlap, outcomes(j.queue), outcomes(j.outbox.toSettle))
 			}

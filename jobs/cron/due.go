@@ -7,8 +7,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
-// How many ticks of a job wait for their turn at most, and MaxCatchUp more where MissedAll makes up for ticks. What comes due
-// then is skipped.
+// How many ticks of a job wait for their turn at most, and MaxCatchUp more where MissedAll makes up for ticks. What
+// comes due then is skipped.
 const maxQueued = 1000
 
 var errOverlap = errors.New("the previous run was still going")

@@ -7,7 +7,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// A leader that can no longer prove itself starts nothing: neither before the row is written, nor if it lost its proof meanwhile.
+// A leader that can no longer prove itself starts nothing: neither before the row is written, nor if it lost its proof
+// meanwhile.
 func TestStartsNothingUnlessHeld(t *testing.T) {
 	for name, answers := range map[string][]bool{"before the row": {false}, "after the row": {true, false}} {
 		t.Run(name, func(t *testing.T) {

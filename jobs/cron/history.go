@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// The history is pruned this often: of a job with new runs, once a tenth of what is kept of it has been added, and of all
-	// jobs, because of their age, each pruneAllEvery.
+	// The history is pruned this often: of a job with new runs, once a tenth of what is kept of it has been added, and
+	// of all jobs, because of their age, each pruneAllEvery.
 	pruneEvery    = 5 * time.Second
 	pruneAllEvery = time.Hour
 
@@ -21,8 +21,8 @@ const (
 	forgottenFor = 90 * 24 * time.Hour
 )
 
-// pruner removes what the history has too much, beside the goroutine of the term. What goes wrong is logged: a history that grows
-// is no reason to give up a leadership.
+// pruner removes what the history has too much, beside the goroutine of the term. What goes wrong is logged: a history
+// that grows is no reason to give up a leadership.
 type pruner struct {
 	store  rows.Store
 	jobs   []*job

@@ -6,15 +6,15 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// How often the database is asked which jobs were paused, resumed or triggered: where there is a subscription for that, and
-// where there is none.
+// How often the database is asked which jobs were paused, resumed or triggered: where there is a subscription for that,
+// and where there is none.
 const (
 	pollSubscribed   = 10 * time.Second
 	pollUnsubscribed = 500 * time.Millisecond
 )
 
-// inbox knows when the database is to be asked for commands: which jobs were paused, resumed or triggered. It belongs to the
-// goroutine of the term.
+// inbox knows when the database is to be asked for commands: which jobs were paused, resumed or triggered. It belongs
+// to the goroutine of the term.
 type inbox struct {
 	notified <-chan string   // receives when there may be some; nil: no subscription
 	missed   <-chan struct{} // receives after notified may have missed messages

@@ -87,7 +87,8 @@ func TestInterruptedAgainAndAgain(t *testing.T) {
 			run, started := calls(t)
 			c := setupCron(t, run).seen().retrying(test.retries)
 			c.cron.OnInterrupt = InterruptRetry
-			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, attempt) values ('job', $1, 1, $2)`, c.epoch, test.attempt)
+			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, attempt) values ('job', $1, 1, $2)`, c.epoch,
+				test.attempt)
 			c.lead(2)
 			want := attemptRow{0, "schedule", "interrupted", test.attempt, "the leader of term 1 was gone"}
 			if test.again {
@@ -108,16 +109,19 @@ func TestTwoInterruptedRunsDoNotOverlap(t *testing.T) {
 			run, started := calls(t)
 			c := setupCron(t, run).seen()
 			c.cron.OnInterrupt, c.cron.Overlap = InterruptRetry, overlap
-			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', $1, 1), ('job', $1::timestamptz - interval '1 minute', 1)`, c.epoch)
+			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term)
+				values ('job', $1, 1), ('job', $1::timestamptz - interval '1 minute', 1)`, c.epoch)
 			c.lead(2)
 			first := pgtest.Within(t, "one of the two", started)
 			c.none(started)
 			c.finish(first, nil)
-			if overlap != OverlapReplace || pgtest.Value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
+			if overlap != OverlapReplace ||
+				pgtest.Value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
 				c.finish(pgtest.Within(t, "the other one", started), nil)
 			}
 			c.quit()
-			if open := pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where outcome in ('retrying', 'queued', 'running')`); open > 0 {
+			if open := pgtest.Value[int](t, c.pool,
+				`select count(*) from pgsolo.cron_run where outcome in ('retrying', 'queued', 'running')`); open > 0 {
 				t.Errorf("%d runs are left open", open)
 			}
 		})

@@ -87,12 +87,14 @@ func TestStepBackWithJitter(t *testing.T) {
 		c.at(m + delay)
 		c.finish(c.next(started, m, 1), nil)
 	}
-	for _, back := range []time.Duration{3*minute + delay - 2*time.Millisecond, 2 * minute, 1*minute + delay, 3*minute + delay} {
+	for _, back := range []time.Duration{3*minute + delay - 2*time.Millisecond, 2 * minute, 1*minute + delay,
+		3*minute + delay} {
 		c.at(back)
 		c.none(started)
 	}
 	c.at(4*minute + delay)
 	c.finish(c.next(started, 4*minute, 1), nil)
 	c.quit()
-	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""}, runRow{3 * minute, "ok", ""}, runRow{4 * minute, "ok", ""})
+	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""}, runRow{3 * minute, "ok", ""},
+		runRow{4 * minute, "ok", ""})
 }

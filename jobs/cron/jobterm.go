@@ -10,8 +10,8 @@ import (
 // never is when a job is scanned that waits for nothing.
 var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// jobTerm is a cron job during one term: all that the term knows of this job alone. It is made by newJobTerm and ended by end,
-// and belongs to the goroutine of the term.
+// jobTerm is a cron job during one term: all that the term knows of this job alone. It is made by newJobTerm and ended
+// by end, and belongs to the goroutine of the term.
 type jobTerm struct {
 	*job
 	clock  *clock  // of the term
@@ -34,7 +34,7 @@ func newJobTerm(j *job, clock *clock, outbox *outbox) *jobTerm {
 	return &jobTerm{job: j, clock: clock, outbox: outbox}
 }
 
-// end shows that this replica looks after the job no more.
+// end shows that this replica serves the job no more.
 func (j *jobTerm) end() {
 	j.count(func(s *Stats) { s.Running, s.Waiting, s.Next = 0, 0, time.Time{} })
 }

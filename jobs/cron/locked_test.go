@@ -9,11 +9,12 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// lockRow holds a lock on a tick's row, as an update does that nobody commits, until what it returns is called.
+// lockRow holds a lock on a tick's row, as an update does that is not committed, until what it returns is called.
 func (c *cronTest) lockRow(after time.Duration) (unlock func()) {
 	c.t.Helper()
 	tx := jobstest.Begin(c.t, c.pool)
-	if _, err := tx.Exec(c.t.Context(), `update pgsolo.cron_run set error = 'mine' where scheduled_at = $1`, c.epoch.Add(after)); err != nil {
+	if _, err := tx.Exec(c.t.Context(), `update pgsolo.cron_run set error = 'mine' where scheduled_at = $1`,
+		c.epoch.Add(after)); err != nil {
 		c.t.Fatal(err)
 	}
 	return func() {
@@ -26,7 +27,8 @@ func (c *cronTest) lockRow(after time.Duration) (unlock func()) {
 
 func (c *cronTest) outcome(after time.Duration) string {
 	c.t.Helper()
-	return pgtest.Value[string](c.t, c.pool, `select outcome from pgsolo.cron_run where scheduled_at = $1`, c.epoch.Add(after))
+	return pgtest.Value[string](c.t, c.pool, `select outcome from pgsolo.cron_run where scheduled_at = $1`,
+		c.epoch.Add(after))
 }
 
 // eventuallyScanning has the loop wake until something is so.
@@ -42,8 +44,8 @@ func (c *cronTest) eventuallyScanning(what string, so func() bool) {
 	})
 }
 
-// Somebody who has a lock on a running row holds up no other job, nor the next ticks of this one. How the run ended is written when
-// the lock has gone.
+// A lock on a running row holds up no other job, nor the next ticks of this one. How the run ended is
+// written when the lock has gone.
 func TestEndOfARunWhoseRowIsLocked(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
@@ -68,7 +70,8 @@ func TestEndOfARunWhoseRowIsLocked(t *testing.T) {
 	}
 }
 
-// A retry, and a run that waits for its turn, start when nobody has their row any more. Until then they count as runs of their job.
+// A retry, and a run that waits for its turn, start when their row is free. Until then they count as runs
+// of their job.
 func TestStartOfARunWhoseRowIsLocked(t *testing.T) {
 	for name, reach := range map[string]func(*cronTest, chan *call) (attempt int){
 		"retry": func(c *cronTest, started chan *call) int {
@@ -77,7 +80,8 @@ func TestStartOfARunWhoseRowIsLocked(t *testing.T) {
 			return 2
 		},
 		"queued": func(c *cronTest, _ chan *call) int {
-			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, attempt, started_at) values ('job', $1, 1, 'queued', 0, null)`,
+			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, attempt, started_at)
+				values ('job', $1, 1, 'queued', 0, null)`,
 				c.epoch.Add(1*minute))
 			return 1
 		},
@@ -107,7 +111,8 @@ func TestStartOfARunWhoseRowIsLocked(t *testing.T) {
 			c.finish(again, nil)
 			c.quit()
 			c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", attempt, ""},
-				attemptRow{2 * minute, "schedule", "skipped", 0, overlapError}, attemptRow{3 * minute, "schedule", "skipped", 0, overlapError})
+				attemptRow{2 * minute, "schedule", "skipped", 0, overlapError},
+				attemptRow{3 * minute, "schedule", "skipped", 0, overlapError})
 		})
 	}
 }
@@ -130,11 +135,12 @@ func TestEndsWhileARowIsLocked(t *testing.T) {
 	c.quit()
 }
 
-// A foreign key to the history, which somebody's open transaction uses, is no lock that anything waits for.
+// A foreign key to the history, which an open transaction uses, is no lock that anything waits for.
 func TestRowThatAForeignKeyRefersTo(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
-	c.exec(`create table report (job text, at timestamptz, foreign key (job, at) references pgsolo.cron_run (job, scheduled_at) on delete cascade)`)
+	c.exec(`create table report (job text, at timestamptz,
+		foreign key (job, at) references pgsolo.cron_run (job, scheduled_at) on delete cascade)`)
 	c.at(1 * minute)
 	first := c.next(started, 1*minute, 1)
 	tx := jobstest.Begin(t, c.pool)
@@ -148,7 +154,7 @@ func TestRowThatAForeignKeyRefersTo(t *testing.T) {
 	c.quit()
 }
 
-// What is set aside in a drain, or when the leader ends, is written when the lock goes.
+// What is deferred in a drain, or when the leader ends, is written when the lock goes.
 func TestPlannedStopWhileARowIsLocked(t *testing.T) {
 	for name, drain := range map[string]bool{"drain": true, "end": false} {
 		t.Run(name, func(t *testing.T) {

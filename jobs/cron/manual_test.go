@@ -55,7 +55,7 @@ func TestForcedRun(t *testing.T) {
 	}
 }
 
-// Nobody leads when it is triggered.
+// There is no leader when it is triggered.
 func TestManualRunWaitsForALeader(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
@@ -112,11 +112,12 @@ func TestManualRunsAreKeptApart(t *testing.T) {
 	c.quit()
 }
 
-// They were triggered while nobody led, and an earlier leader's run waits for a retry.
+// They were triggered while there was no leader, and an earlier leader's run waits for a retry.
 func TestManualRunsBesideWhatIsTakenOver(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
-	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, next_at) values ('job', $1, 1, 'retrying', $1::timestamptz + interval '1 hour')`,
+	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, next_at)
+		values ('job', $1, 1, 'retrying', $1::timestamptz + interval '1 hour')`,
 		c.epoch)
 	for _, force := range []bool{false, true} {
 		if _, err := (admin.CronJobs{}).Trigger(t.Context(), c.pool, "job", force); err != nil {

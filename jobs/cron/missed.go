@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Missed says which of the ticks that passed while there was no leader, or while the job was not looked after for another reason,
-// are made up for, among those within the starting deadline. What it leaves out is not started; if that includes the latest of all,
-// that one is recorded as missed.
+// Missed says which of the ticks that passed while there was no leader, or while the job was not served for another
+// reason, are made up for, among those within the starting deadline. What it leaves out is not started; if that
+// includes the latest of all, that one is recorded as missed.
 type Missed string
 
 // The policies for missed ticks.
@@ -16,12 +16,13 @@ const (
 	MissedSkip Missed = "skip" // none
 	MissedOnce Missed = "once" // the latest
 
-	// MissedAll: each, the oldest first, one after the other, at most MaxCatchUp of them. What comes due meanwhile waits, and so it
-	// does while a run that was cut off is started again.
+	// MissedAll: each, the oldest first, one after the other, at most MaxCatchUp of them. What comes due meanwhile
+	// waits, and so it does while a run that was cut off is started again.
 	MissedAll Missed = "all"
 )
 
-// tickDecision is what a scan of the schedule has found: the ticks to be started, the oldest first, and one that is left out.
+// tickDecision is what a scan of the schedule has found: the ticks to be started, the oldest first, and one that is
+// left out.
 type tickDecision struct {
 	start   []dueTick
 	missed  time.Time // the latest tick, if it is not started; else zero
@@ -33,8 +34,9 @@ type dueTick struct {
 	catchUp bool // it was found late, and is made up for
 }
 
-// decide goes over the ticks after last, up to latest, which is the last of them that is not after now. Of several only the latest
-// can be on time: the others have been overtaken, and count as missed. late is how late that one may be found.
+// decide goes over the ticks after last, up to latest, which is the last of them that is not after now. Of several only
+// the latest can be on time: the others have been overtaken, and count as missed. late is how late that one may be
+// found.
 func (j *job) decide(last, latest, now time.Time, late time.Duration) tickDecision {
 	due := latest.Add(j.delay)
 	if now.Sub(due) <= min(late, max(missedAfter, j.StartingDeadline)) {
@@ -49,7 +51,8 @@ func (j *job) decide(last, latest, now time.Time, late time.Duration) tickDecisi
 	case j.Missed == MissedSkip:
 		return tickDecision{missed: latest, because: fmt.Sprintf("found %s late", now.Sub(due).Round(time.Second))}
 	case now.Sub(due) > j.StartingDeadline:
-		return tickDecision{missed: latest, because: fmt.Sprintf("found after its starting deadline of %s", j.StartingDeadline)}
+		return tickDecision{missed: latest,
+			because: fmt.Sprintf("found after its starting deadline of %s", j.StartingDeadline)}
 	case j.Missed == MissedOnce:
 		return tickDecision{start: []dueTick{{latest, true}}}
 	}
@@ -65,7 +68,7 @@ func (j *job) countTicks(last, latest time.Time) (n int) {
 	return n
 }
 
-// logMissed tells of ticks after last that are left out.
+// logMissed writes a line about ticks after last that are left out.
 func (j *job) logMissed(last, latest time.Time, decision tickDecision) {
 	if left := j.countTicks(last, latest) - len(decision.start); left > 0 {
 		j.logger.Info("ticks were missed",
@@ -73,7 +76,8 @@ func (j *job) logMissed(last, latest time.Time, decision tickDecision) {
 	}
 }
 
-// missedTicks returns the ticks after last up to latest that are within the deadline: the latest ones, if they are too many.
+// missedTicks returns the ticks after last up to latest that are within the deadline: the latest ones, if they are too
+// many.
 func (j *job) missedTicks(last, latest, now time.Time) (ticks []dueTick) {
 	earliest := now.Add(-j.StartingDeadline - j.delay) // a tick right at the deadline may still start
 	if last.Before(earliest) {

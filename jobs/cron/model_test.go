@@ -18,8 +18,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
-// TestModel does things at random to a job of random policies: ticks, ends, failures, leaders that stop, are cancelled and are
-// killed, steps of the clock, manual runs. PGSOLO_CRON_SEED repeats one.
+// TestModel does things at random to a job of random policies: ticks, ends, failures, leaders that stop, are cancelled
+// and are killed, steps of the clock, manual runs. PGSOLO_CRON_SEED repeats one.
 func TestModel(t *testing.T) {
 	if seed, err := strconv.ParseUint(os.Getenv("PGSOLO_CRON_SEED"), 10, 64); err == nil {
 		testModel(t, seed)
@@ -46,8 +46,8 @@ type cronModel struct {
 
 func testModel(t *testing.T, seed uint64) {
 	m := &cronModel{
-		random: rand.New(rand.NewPCG(seed, 0)), active: map[*call]bool{}, attempts: map[int64]int{}, forced: map[int64]bool{},
-		over: make(chan struct{}),
+		random: rand.New(rand.NewPCG(seed, 0)), active: map[*call]bool{},
+		attempts: map[int64]int{}, forced: map[int64]bool{}, over: make(chan struct{}),
 	}
 	m.cronTest = setupCron(t, m.run).seen()
 	m.cron.Overlap = pick(m.random, OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow)
@@ -57,8 +57,8 @@ func testModel(t *testing.T, seed uint64) {
 	m.cron.Retry = jobs.Retry{Attempts: pick(m.random, 1, 3), Backoff: 30 * time.Second, MaxBackoff: 5 * minute}
 	m.cron.Jitter = pick(m.random, 0, 0, 30*time.Second)
 	m.cron.History = History{Runs: -1, MaxAge: -1, FailedRuns: -1, FailedMaxAge: -1}
-	t.Logf("%s %s %s, deadline %s, %d attempts, jitter %s", m.cron.Overlap, m.cron.Missed, m.cron.OnInterrupt, m.cron.StartingDeadline,
-		m.cron.Retry.Attempts, m.cron.Jitter)
+	t.Logf("%s %s %s, deadline %s, %d attempts, jitter %s", m.cron.Overlap, m.cron.Missed, m.cron.OnInterrupt,
+		m.cron.StartingDeadline, m.cron.Retry.Attempts, m.cron.Jitter)
 	m.latest = m.clock.read()
 	m.lead(1)
 	for range 60 {
@@ -70,7 +70,7 @@ func testModel(t *testing.T, seed uint64) {
 
 func pick[T any](random *rand.Rand, from ...T) T { return from[random.IntN(len(from))] }
 
-// run is the job's function. It ends when it is told to, or with its context; some do not mind that they are replaced.
+// run is the job's function. It ends when the test says so, or with its context; some go on although they are replaced.
 func (m *cronModel) run(ctx context.Context, tick Tick) error {
 	c := &call{tick, ctx, make(chan error, 1)}
 	over := m.starts(c)
@@ -206,7 +206,7 @@ func (m *cronModel) newLeader(under []*call) {
 	m.leadNext()
 }
 
-// wakeUnlessOver ends a wait of the leader, unless that has heard already that it is over, and waits for its runs.
+// wakeUnlessOver ends a wait of the leader, unless that knows already that it is over, and waits for its runs.
 func (m *cronModel) wakeUnlessOver() {
 	m.t.Helper()
 	pgtest.Eventually(m.t, "the leader to wake", func() bool {
@@ -221,8 +221,8 @@ func (m *cronModel) wakeUnlessOver() {
 	})
 }
 
-// takeInCutOffStarts counts what a leader that was cut off has written and not called. It may have been at work: a run that is replaced
-// ends by itself, and the next one starts then.
+// takeInCutOffStarts counts what a leader that was cut off has written and not called. It may have been at work: a run
+// that is replaced ends by itself, and the next one starts then.
 func (m *cronModel) takeInCutOffStarts() {
 	m.t.Helper()
 	if m.cron.Overlap != OverlapReplace {
@@ -247,7 +247,7 @@ func (m *cronModel) drain() {
 		for _, c := range m.calls() {
 			select {
 			case c.end <- m.outcome():
-			default: // it was told before
+			default: // it has its outcome
 			}
 		}
 		return len(m.ended) > 0
@@ -281,7 +281,8 @@ func (m *cronModel) settle() {
 			m.end(c)
 		}
 		m.clock.set(m.t, m.clock.read().Add(minute))
-		return pgtest.Value[bool](m.t, m.pool, `select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`)
+		return pgtest.Value[bool](m.t, m.pool,
+			`select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`)
 	})
 	m.quit()
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// A job that another group claims is not started by its old group any more, and the new one waits until that has heard of it.
+// A job that another group claims is not started by its old group any more, and the new one waits until that has read
+// of it.
 func TestJobMovesToAnotherGroup(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(3)
@@ -69,13 +70,14 @@ func TestClocksOfLeadersDiffer(t *testing.T) {
 	c.quit()
 }
 
-// A pause that ended before a tick does not hold it back, however late the leader hears of that.
+// A pause that ended before a tick does not hold it back, however late the leader reads of that.
 func TestResumedJustBeforeATick(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.exec(`select pgsolo.pause_job('job')`)
 	c.notify()
-	c.exec(`update pgsolo.cron_job set paused_at = null, last_at = $1`, c.epoch.Add(30*time.Second)) // resume_job, by the test's clock
+	// resume_job, by the test's clock
+	c.exec(`update pgsolo.cron_job set paused_at = null, last_at = $1`, c.epoch.Add(30*time.Second))
 	c.clock.move(c.epoch.Add(60*time.Second + 10*time.Millisecond))
 	c.notify()
 	c.finish(c.next(started, time.Minute, 1), nil)
@@ -103,11 +105,13 @@ func TestDisabledWithAQueue(t *testing.T) {
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.OnInterrupt, c.cron.Disabled = OverlapQueue, InterruptRetry, true
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, attempt, started_at)
-		values ('job', $1, 1, 'running', 1, now()), ('job', $1::timestamptz + interval '1 minute', 1, 'queued', 0, null)`, c.epoch)
+		values ('job', $1, 1, 'running', 1, now()),
+			('job', $1::timestamptz + interval '1 minute', 1, 'queued', 0, null)`, c.epoch)
 	c.clock.now = c.epoch.Add(90 * time.Second)
 	c.lead(2).none(started)
 	c.at(2 * minute)
 	c.none(started)
 	c.quit()
-	c.wantRuns(runRow{0, "interrupted", "the job is not enabled"}, runRow{time.Minute, "skipped", "the job is not enabled"})
+	c.wantRuns(runRow{0, "interrupted", "the job is not enabled"},
+		runRow{time.Minute, "skipped", "the job is not enabled"})
 }

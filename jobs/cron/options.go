@@ -15,17 +15,17 @@ import (
 // Options say what a Scheduler runs. Pool is required; New names the field that is wrong. jobs.Migrate has to have made
 // the tables.
 type Options struct {
-	// Pool serves the statements. All jobs together use two connections at a time, of which they keep one. Where there are
-	// fewer, they take turns. Where the successor of a leader waits for the end of its sessions, as that of package election
-	// does, they have to bear the name that it looks for.
+	// Pool serves the statements. All jobs together use two connections at a time, of which they keep one. Where there
+	// are fewer, they take turns. Where the successor of a leader waits for the end of its sessions, as that of package
+	// election does, they need the name that it waits for.
 	Pool *pgxpool.Pool
 
 	Schema string // where jobs.Migrate made the tables; default jobs.DefaultSchema
 	Group  string // tells schedulers in one schema apart that run different jobs; default "main"
 	Jobs   []Job
 
-	// Subscribe connects a channel of NOTIFY with the scheduler, which tells that a job was paused, resumed or triggered.
-	// Without it the database is asked twice a second instead of every ten seconds.
+	// Subscribe connects a channel of NOTIFY with the scheduler, which tells that a job was paused, resumed or
+	// triggered. Without it the database is asked twice a second instead of every ten seconds.
 	Subscribe func(channel string) (jobs.Subscription, error)
 
 	Logger hclog.Logger // default: none

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What passed while nobody led is made up for, or not, by the next leader, and by no later one.
+// What passed while there was no leader is made up for, or not, by the next leader, and by no later one.
 func TestMissedOverTerms(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -15,13 +15,17 @@ func TestMissedOverTerms(t *testing.T) {
 		now      time.Duration // when the next leader comes
 		want     []attemptRow
 	}{
-		{"skip", MissedSkip, time.Hour, 0, 5*minute + 30*time.Second, []attemptRow{{5 * minute, "catch_up", "missed", 0, "found 30s late"}}},
-		{"skip, in time", MissedSkip, time.Hour, 0, 5*minute + time.Second, []attemptRow{{5 * minute, "schedule", "ok", 1, ""}}},
-		{"once", MissedOnce, time.Hour, 0, 5*minute + 30*time.Second, []attemptRow{{5 * minute, "catch_up", "ok", 1, ""}}},
+		{"skip", MissedSkip, time.Hour, 0, 5*minute + 30*time.Second,
+			[]attemptRow{{5 * minute, "catch_up", "missed", 0, "found 30s late"}}},
+		{"skip, in time", MissedSkip, time.Hour, 0, 5*minute + time.Second,
+			[]attemptRow{{5 * minute, "schedule", "ok", 1, ""}}},
+		{"once", MissedOnce, time.Hour, 0, 5*minute + 30*time.Second,
+			[]attemptRow{{5 * minute, "catch_up", "ok", 1, ""}}},
 		{"once, past the deadline", MissedOnce, 10 * time.Second, 0, 5*minute + 30*time.Second,
 			[]attemptRow{{5 * minute, "catch_up", "missed", 0, "found after its starting deadline of 10s"}}},
 		{"all", MissedAll, time.Hour, 0, 4*minute + 30*time.Second, []attemptRow{
-			{1 * minute, "catch_up", "ok", 1, ""}, {2 * minute, "catch_up", "ok", 1, ""}, {3 * minute, "catch_up", "ok", 1, ""},
+			{1 * minute, "catch_up", "ok", 1, ""}, {2 * minute, "catch_up", "ok", 1, ""},
+			{3 * minute, "catch_up", "ok", 1, ""},
 			{4 * minute, "catch_up", "ok", 1, ""}}},
 		{"all, within the deadline", MissedAll, 2 * minute, 0, 5*minute + 30*time.Second,
 			[]attemptRow{{4 * minute, "catch_up", "ok", 1, ""}, {5 * minute, "catch_up", "ok", 1, ""}}},

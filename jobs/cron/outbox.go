@@ -11,22 +11,23 @@ import (
 )
 
 const (
-	// How many jobs are scanned, and how many rows written, at a time: what has been written starts while the rest is scanned.
+	// How many jobs are scanned, and how many rows written, at a time: what has been written starts while the rest is
+	// scanned.
 	pageSize = 512
 
 	// Outcomes are written when nothing is due, or when so many wait.
 	maxUnsettled = 50 * pageSize
 
-	// How long a row is left alone that was locked.
+	// How long a row that was locked is not tried again.
 	deferFor = time.Second
 )
 
-// outbox knows the rows of a term: the runs whose row may be open, and what is not written yet. It decides in which order that
-// is written, and does no input or output. It belongs to the goroutine of the term.
+// outbox knows the rows of a term: the runs whose row may be open, and what is not written yet. It decides in which
+// order that is written, and does no input or output. It belongs to the goroutine of the term.
 //
-// Another session may have a lock on an open row, as an update has that is not committed. What is to be written to it is tried
-// again, and nothing else waits for it: an outcome is deferred, while its job goes on, and a run that was to be started waits as
-// it did before.
+// Another session may have a lock on an open row, as an update has that is not committed. What is to be written to it
+// is tried again, and nothing else waits for it: an outcome is deferred, while its job goes on, and a run that was to
+// be started waits as it did before.
 type outbox struct {
 	open map[rows.Key]*run // all whose row may be open
 
@@ -77,8 +78,8 @@ func (o *outbox) close(r *run, outcome, reason string) {
 // hasStarts says whether rows are to be made or runs to be started.
 func (o *outbox) hasStarts() bool { return len(o.toInsert)+len(o.toStart) > 0 }
 
-// followsUnsettled says whether a run is to be started after another one of its job whose row still says that it runs. A leader
-// that dies between the two would leave both to the next one.
+// followsUnsettled says whether a run is to be started after another one of its job whose row still says that it runs.
+// A leader that dies between the two would leave both to the next one.
 func (o *outbox) followsUnsettled() bool {
 	follows := func(r *run) bool { return r.job.unsettled > 0 }
 	return slices.ContainsFunc(o.toInsert, follows) || slices.ContainsFunc(o.toStart, follows)

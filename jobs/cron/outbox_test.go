@@ -84,7 +84,8 @@ func TestOutboxPages(t *testing.T) {
 	for i, size := range []int{pageSize, pageSize, 1} {
 		inserts, starts := j.outbox.takeStarts()
 		if len(inserts) != size || inserts[0] != want[i*pageSize] || len(starts) != max(0, 1-i) {
-			t.Errorf("page %d: %d inserts and %d starts, want %d and %d", i, len(inserts), len(starts), size, max(0, 1-i))
+			t.Errorf("page %d: %d inserts and %d starts, want %d and %d", i, len(inserts), len(starts), size,
+				max(0, 1-i))
 		}
 		outcomes := j.outbox.outcomes()
 		if len(outcomes) != size || outcomes[0] != want[i*pageSize] {

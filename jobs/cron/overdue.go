@@ -25,7 +25,8 @@ func (j *jobTerm) reportOverdue() {
 		}
 		if running := time.Since(r.began); running > j.Timeout+overdueAfter {
 			r.overdue = true
-			j.logger.Warn("a run goes on although its time is up", "scheduled_at", r.at, "for", running.Round(time.Second))
+			j.logger.Warn("a run goes on although its time is up", "scheduled_at", r.at, "for",
+				running.Round(time.Second))
 		}
 	}
 }

@@ -7,15 +7,16 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
-// Overlap says what happens to a tick that comes due while the job still has a run: one that is under way, or one that waits
-// for a retry or for its turn. It holds for manual runs too, unless they are forced.
+// Overlap says what happens to a tick that comes due while the job still has a run: one that is under way, or one that
+// waits for a retry or for its turn. It holds for manual runs too, unless they are forced.
 type Overlap string
 
 // The policies for overlaps. A further one has its constant here, its place in Overlaps, and its case in decide.
 const (
 	OverlapSkip Overlap = "skip" // it is not started, and recorded as skipped
 
-	// OverlapQueue: it waits for its turn, at most 1000 of them and no longer than StartingDeadline. Manual runs have no limit.
+	// OverlapQueue: it waits for its turn, at most 1000 of them and no longer than StartingDeadline. Manual runs have
+	// no limit.
 	OverlapQueue Overlap = "queue"
 
 	OverlapReplace Overlap = "replace" // the run is cancelled, and the tick starts when its function has returned
@@ -45,8 +46,8 @@ type contender struct {
 	queued  int // others that wait for their turn
 }
 
-// decide is the one place that says what happens to a run beside others of its job: to a tick that comes due, to a manual run,
-// to what earlier leaders have left, and to a run that has waited.
+// decide is the one place that says what happens to a run beside others of its job: to a tick that comes due, to a
+// manual run, to what earlier leaders have left, and to a run that has waited.
 func (o Overlap) decide(c contender) decision {
 	switch {
 	case c.serial:
@@ -104,8 +105,8 @@ func remove(from *[]*run, r *run) {
 	}
 }
 
-// replaceAll ends every run of the job for a later one. Those under way are cancelled, and the later one begins when they have
-// ended.
+// replaceAll ends every run of the job for a later one. Those under way are cancelled, and the later one begins when
+// they have ended.
 func (j *jobTerm) replaceAll(by time.Time) {
 	reason := &replacedError{by}
 	for _, r := range j.active {

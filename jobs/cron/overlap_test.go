@@ -72,7 +72,8 @@ func TestQueueIsBounded(t *testing.T) {
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, attempt, outcome)
-		select 'job', $1::timestamptz - n * interval '1 second', 1, 0, 'queued' from generate_series(1, 1000) n`, c.epoch)
+		select 'job', $1::timestamptz - n * interval '1 second', 1, 0, 'queued'
+			from generate_series(1, 1000) n`, c.epoch)
 	c.lead(2)
 	_ = pgtest.Within(t, "the first of the queue", started)
 	c.at(1 * minute) // in its place
@@ -93,7 +94,9 @@ func TestQueueSurvivesAFailover(t *testing.T) {
 		end   func(*cronTest)
 		first attemptRow
 	}{
-		"crash":  {(*cronTest).crash, attemptRow{1 * minute, "schedule", "interrupted", 1, "the leader of term 1 was gone"}},
+		"crash": {(*cronTest).crash, attemptRow{
+			1 * minute, "schedule", "interrupted", 1, "the leader of term 1 was gone",
+		}},
 		"cancel": {(*cronTest).die, attemptRow{1 * minute, "schedule", "interrupted", 1, "context canceled"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +117,7 @@ func TestQueueSurvivesAFailover(t *testing.T) {
 			c.at(4 * minute)
 			c.finish(second, nil)
 			c.finish(c.next(started, 3*minute, 1), nil)
-			for range 2 { // the order of the manual run and the tick after the failover is not told
+			for range 2 { // the order of the manual run and the tick after the failover is not said
 				c.finish(pgtest.Within(t, "the rest", started), nil)
 			}
 			c.quit()
@@ -189,7 +192,8 @@ func TestReplacesARunThatWaitsForARetry(t *testing.T) {
 func TestReplacesARunThatIsAboutToWaitForARetry(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
-	c.cron.Overlap, c.cron.Retry = OverlapReplace, jobs.Retry{Attempts: 3, Backoff: 30 * minute, MaxBackoff: 30 * minute}
+	c.cron.Overlap = OverlapReplace
+	c.cron.Retry = jobs.Retry{Attempts: 3, Backoff: 30 * minute, MaxBackoff: 30 * minute}
 	c.lead(1).at(1 * minute)
 	first := c.next(started, 1*minute, 1)
 	c.clock.move(c.epoch.Add(2 * minute)) // which is seen when the run has ended
@@ -261,7 +265,8 @@ func TestAllowsOverlaps(t *testing.T) {
 func TestAllowsNoOverlapOfWhatIsMadeUpFor(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
-	c.cron.Overlap, c.cron.Missed, c.cron.Retry = OverlapAllow, MissedAll, jobs.Retry{Attempts: 2, Backoff: minute, MaxBackoff: minute, Jitter: -1}
+	c.cron.Overlap, c.cron.Missed = OverlapAllow, MissedAll
+	c.cron.Retry = jobs.Retry{Attempts: 2, Backoff: minute, MaxBackoff: minute, Jitter: -1}
 	c.clock.now = c.epoch.Add(2*minute + 30*time.Second)
 	c.lead(1)
 	first := c.next(started, 1*minute, 1)

@@ -29,7 +29,8 @@ func TestRetries(t *testing.T) {
 		t.Errorf("stats: %+v, want one that waits", stats)
 	}
 	c.wantAttempts(attemptRow{1 * minute, "schedule", "retrying", 1, "first"})
-	if next := pgtest.Value[time.Time](t, c.pool, `select next_at from pgsolo.cron_run`); !next.Equal(c.epoch.Add(2 * minute)) {
+	if next := pgtest.Value[time.Time](t, c.pool,
+		`select next_at from pgsolo.cron_run`); !next.Equal(c.epoch.Add(2 * minute)) {
 		t.Errorf("retried at %s, want after a minute", next)
 	}
 	c.at(2*minute - time.Millisecond)
@@ -43,25 +44,30 @@ func TestRetries(t *testing.T) {
 	c.none(started)
 	c.at(4 * minute) // two minutes later
 	third := c.next(started, 1*minute, 3)
-	if left := pgtest.Value[bool](t, c.pool, `select output is null and exit_code is null and error is null and next_at is null and finished_at is null
+	if left := pgtest.Value[bool](t, c.pool,
+		`select output is null and exit_code is null and error is null and next_at is null and finished_at is null
 		from pgsolo.cron_run where outcome = 'running'`); !left {
 		t.Error("the row of a running attempt has something of the one before")
 	}
 	third.Report.SetExitCode(4)
 	fmt.Fprint(third.Report, "more")
 	c.finish(third, errors.New("third"))
-	if stats := c.job.stats(); stats.Started != 3 || stats.Retried != 2 || stats.Failed != 1 || stats.Skipped != 3 || stats.Lateness.Count != 1 {
+	if stats := c.job.stats(); stats.Started != 3 || stats.Retried != 2 || stats.Failed != 1 || stats.Skipped != 3 ||
+		stats.Lateness.Count != 1 {
 		t.Errorf("stats: %+v", stats)
 	}
 	c.at(5 * minute)
 	c.finish(c.next(started, 5*minute, 1), nil)
 	c.quit()
 	c.wantAttempts(
-		attemptRow{1 * minute, "schedule", "failed", 3, "third"}, attemptRow{2 * minute, "schedule", "skipped", 0, overlapError},
-		attemptRow{3 * minute, "schedule", "skipped", 0, overlapError}, attemptRow{4 * minute, "schedule", "skipped", 0, overlapError},
+		attemptRow{1 * minute, "schedule", "failed", 3, "third"},
+		attemptRow{2 * minute, "schedule", "skipped", 0, overlapError},
+		attemptRow{3 * minute, "schedule", "skipped", 0, overlapError},
+		attemptRow{4 * minute, "schedule", "skipped", 0, overlapError},
 		attemptRow{5 * minute, "schedule", "ok", 1, ""},
 	)
-	if got := pgtest.Value[string](t, c.pool, `select exit_code || output from pgsolo.cron_run where attempt = 3`); got != "4more" {
+	if got := pgtest.Value[string](t, c.pool,
+		`select exit_code || output from pgsolo.cron_run where attempt = 3`); got != "4more" {
 		t.Errorf("exit code and output %q, want those of the last attempt", got)
 	}
 }
@@ -86,14 +92,16 @@ func TestRetriesEveryFailure(t *testing.T) {
 			}
 			c.lead(1).at(1 * minute)
 			c.over(Tick{Job: "job", ScheduledAt: c.epoch.Add(1 * minute), Attempt: 1})
-			if outcome := pgtest.Value[string](t, c.pool, `select outcome from pgsolo.cron_run`); outcome != "retrying" {
+			if outcome := pgtest.Value[string](t, c.pool,
+				`select outcome from pgsolo.cron_run`); outcome != "retrying" {
 				t.Fatalf("outcome %s, want retrying", outcome)
 			}
 			c.job.Timeout = time.Hour // nothing is under way
 			c.at(2 * minute)
 			c.finish(c.next(started, 1*minute, 2), nil)
 			c.quit()
-			c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", 2, ""}, attemptRow{2 * minute, "schedule", "skipped", 0, overlapError})
+			c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", 2, ""},
+				attemptRow{2 * minute, "schedule", "skipped", 0, overlapError})
 		})
 	}
 }
@@ -106,7 +114,8 @@ func TestDiscardEndsTheRetries(t *testing.T) {
 	c.at(2 * minute)
 	c.finish(c.next(started, 2*minute, 1), nil)
 	c.quit()
-	c.wantAttempts(attemptRow{1 * minute, "schedule", "failed", 1, "no disk"}, attemptRow{2 * minute, "schedule", "ok", 1, ""})
+	c.wantAttempts(attemptRow{1 * minute, "schedule", "failed", 1, "no disk"},
+		attemptRow{2 * minute, "schedule", "ok", 1, ""})
 }
 
 func TestRetryAfter(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-// run is a tick or a manual run that is open, or about to be. It belongs to the goroutine of the term, except that its attempt
-// writes failure and report, which that goroutine reads after the attempt has ended.
+// run is a tick or a manual run that is open, or about to be. It belongs to the goroutine of the term, except that its
+// attempt writes failure and report, which that goroutine reads after the attempt has ended.
 type run struct {
 	job     *jobTerm
 	at      time.Time
@@ -127,12 +127,13 @@ func (r *run) afterFailure(ctx context.Context) (outcome string, wait time.Durat
 	return rows.Failed, 0
 }
 
-// log writes a line when a run has failed for good or was cut off, in a row of those close to one another the first, when the job
-// succeeds again, and every panic's stack.
+// log writes a line when a run has failed for good or was cut off, in a row of those close to one another the first,
+// when the job succeeds again, and every panic's stack.
 func (j *jobTerm) log(r *run, result rows.Result) {
 	defer func() { _ = recover() }() // of what the function's error does when it is unwrapped
 	if panicked, ok := errors.AsType[*attempt.PanicError](r.failure); ok {
-		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.Value, "stack", string(panicked.Stack))
+		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.Value, "stack",
+			string(panicked.Stack))
 	}
 	switch {
 	case result.Outcome == rows.Failed, result.Outcome == rows.Interrupted:

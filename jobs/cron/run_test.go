@@ -34,7 +34,8 @@ func TestTellsTheTick(t *testing.T) {
 	c.quit()
 	c.wantRuns(runRow{After: time.Minute, Outcome: "ok"})
 	stats := c.job.stats()
-	if stats.Started != 1 || stats.Succeeded != 1 || stats.Running != 0 || stats.Lateness.Count != 1 || !stats.LastSuccess.Equal(c.clock.read()) {
+	if stats.Started != 1 || stats.Succeeded != 1 || stats.Running != 0 || stats.Lateness.Count != 1 ||
+		!stats.LastSuccess.Equal(c.clock.read()) {
 		t.Errorf("stats: %+v", stats)
 	}
 }
@@ -48,9 +49,13 @@ func TestFailures(t *testing.T) {
 	}{
 		{"error", func(context.Context, Tick) error { return errors.New("no disk") }, "no disk", "no disk"},
 		{"panic", func(context.Context, Tick) error { panic("boom") }, "panic: boom", "TestFailures"},
-		{"goexit", func(context.Context, Tick) error { runtime.Goexit(); return nil }, "the function ended its goroutine", ""},
-		{"timeout", func(ctx context.Context, _ Tick) error { <-ctx.Done(); return ctx.Err() }, "not done within its timeout of 10ms", ""},
-		{"unprintable", func(context.Context, Tick) error { return errors.New("a\x00b\xff" + strings.Repeat("x", 1<<20)) }, "a\uFFFDb\uFFFDx", ""},
+		{"goexit", func(context.Context, Tick) error { runtime.Goexit(); return nil },
+			"the function ended its goroutine", ""},
+		{"timeout", func(ctx context.Context, _ Tick) error { <-ctx.Done(); return ctx.Err() },
+			"not done within its timeout of 10ms", ""},
+		{"unprintable", func(context.Context, Tick) error {
+			return errors.New("a\x00b\xff" + strings.Repeat("x", 1<<20))
+		}, "a\uFFFDb\uFFFDx", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ran := make(chan Tick, 10)
@@ -70,7 +75,8 @@ func TestFailures(t *testing.T) {
 				t.Fatalf("got %d runs, want 2", len(runs))
 			}
 			for _, run := range runs {
-				if run.Outcome != "failed" || !strings.HasPrefix(run.Error, test.want) || len(run.Error) > text.MaxError+8 {
+				if run.Outcome != "failed" || !strings.HasPrefix(run.Error, test.want) ||
+					len(run.Error) > text.MaxError+8 {
 					t.Errorf("got %s with %.80q, want failed with %q", run.Outcome, run.Error, test.want)
 				}
 			}
@@ -189,13 +195,15 @@ func TestLosesItsConnections(t *testing.T) {
 	defer admin.Close(context.Background())
 	for _, minute := range []time.Duration{1, 2, 3} {
 		if _, err := admin.Exec(t.Context(), `select pg_terminate_backend(pid, 5000) from pg_stat_activity
-			where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`); err != nil {
+			where datname = current_database() and pid <> pg_backend_pid()
+				and backend_type = 'client backend'`); err != nil {
 			t.Fatal(err)
 		}
 		c.at(minute * time.Minute)
 		pgtest.Within(t, "the tick", ran)
 		pgtest.Eventually(t, "the run to end", func() bool { // the pool may still have a session that has gone
-			return !pgtest.Value[bool](t, admin, `select exists (select from pgsolo.cron_run where outcome = 'running')`)
+			return !pgtest.Value[bool](t, admin,
+				`select exists (select from pgsolo.cron_run where outcome = 'running')`)
 		})
 	}
 	c.quit()

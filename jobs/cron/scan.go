@@ -46,7 +46,8 @@ func (t *term) setBack(now time.Time, by time.Duration) {
 	t.heap.init(t.jobs)
 }
 
-// scan decides what is to be done for one job, and when it has to be scanned again. late is how late a tick may be found.
+// scan decides what is to be done for one job, and when it has to be scanned again. late is how late a tick may be
+// found.
 func (j *jobTerm) scan(now time.Time, late time.Duration) {
 	if now.Before(j.heldUntil) {
 		j.wake = j.heldUntil

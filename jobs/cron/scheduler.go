@@ -14,8 +14,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// Scheduler runs cron jobs for one leader at a time. It is a jobs.Engine. It follows their schedules on this process's clock.
-// What keeps a tick from starting twice is its row in the database, whatever the clocks say.
+// Scheduler runs cron jobs for one leader at a time. It is a jobs.Engine. It follows their schedules on this process's
+// clock. What keeps a tick from starting twice is its row in the database, whatever the clocks say.
 type Scheduler struct {
 	jobs      []*job
 	store     rows.Store
@@ -59,7 +59,8 @@ func New(options Options) (*Scheduler, error) {
 //
 //   - when Stopping is closed: no run is begun any more, those under way may finish, and their outcomes are written;
 //   - when ctx is done, before or after that: the runs under way are cancelled, and waited for;
-//   - with jobs.ErrFenced when a newer leader has claimed the jobs, or with an error when the database has failed for 30 s.
+//   - with jobs.ErrFenced when a newer leader has claimed the jobs, or with an error when the database has failed for
+//     30 s.
 //
 // It returns nil in the first two cases. Nothing that it started runs any more then.
 func (s *Scheduler) Run(ctx context.Context, lead jobs.Lead) error {

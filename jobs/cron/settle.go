@@ -59,8 +59,8 @@ func (t *term) settled(r *run) {
 	j.show()
 }
 
-// settleLast writes what has ended when ctx is done already. What it cannot write within lastOutcome, the next leader records as
-// interrupted, or starts again where OnInterrupt says so.
+// settleLast writes what has ended when ctx is done already. What it cannot write within lastOutcome, the next leader
+// records as interrupted, or starts again where OnInterrupt says so.
 func (t *term) settleLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOutcome)
 	defer cancel()

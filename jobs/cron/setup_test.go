@@ -24,11 +24,14 @@ import (
 
 // fakeClock stands still until it is set, and its timers fire when the test says so.
 type fakeClock struct {
-	mu    sync.Mutex // guards all below
-	now   time.Time
-	timer chan time.Time // of the latest wait; unbuffered: a send is taken by that wait or not at all; nil before the first one
-	next  chan struct{}  // closed when the next wait begins
-	waits time.Duration  // how long the latest wait lasts at most
+	mu  sync.Mutex // guards all below
+	now time.Time
+
+	// timer is that of the latest wait, nil before the first one. It is unbuffered: a send is taken by that wait or not
+	// at all.
+	timer chan time.Time
+	next  chan struct{} // closed when the next wait begins
+	waits time.Duration // how long the latest wait lasts at most
 }
 
 // wait is what the loop waits for, for any time.
@@ -77,8 +80,8 @@ func (c *fakeClock) move(now time.Time) {
 	c.now = now
 }
 
-// set moves the clock and lets the loop look at it, to the end. The loop waits then, and until an attempt ends or the test does something,
-// it reads neither the clock nor the database.
+// set moves the clock and has the loop scan, to the end. The loop waits then, and until an attempt ends or the
+// test does something, it reads neither the clock nor the database.
 func (c *fakeClock) set(t *testing.T, now time.Time) {
 	t.Helper()
 	c.move(now)
@@ -247,7 +250,7 @@ func (c *cronTest) wantRuns(want ...runRow) {
 	}
 }
 
-// blocking is a TickFunc that reports its start and goes on until it is told its outcome, whatever its context says.
+// blocking is a TickFunc that reports its start and goes on until it is given its outcome, whatever its context says.
 func blocking(t *testing.T) (run TickFunc, started chan Tick, outcome chan error) {
 	started, outcome = make(chan Tick, 10), make(chan error)
 	return func(_ context.Context, tick Tick) error {

@@ -21,7 +21,9 @@ func (c *cronTest) stall(at time.Duration) (end func()) {
 	c.clock.move(c.epoch.Add(at))
 	c.clock.wake(c.t)
 	pgtest.Eventually(c.t, "the row to be waited for", func() bool {
-		return pgtest.Value[bool](c.t, c.pool, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`)
+		return pgtest.Value[bool](c.t, c.pool,
+			`select exists (select from pg_stat_activity where datname = current_database()
+				and wait_event_type = 'Lock')`)
 	})
 	return func() {
 		c.t.Helper()
@@ -31,7 +33,8 @@ func (c *cronTest) stall(at time.Duration) (end func()) {
 	}
 }
 
-// The database does not answer for a while, during which a tick comes due: nobody else leads, so it is not missed.
+// The database does not answer for a while, during which a tick comes due: there is no other leader, so it is not
+// missed.
 func TestStallOfTheDatabase(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
@@ -56,7 +59,8 @@ func TestStallOfTheDatabase(t *testing.T) {
 	}
 	c.none(started)
 	c.quit()
-	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""}, runRow{3 * minute, "missed", "found 2s late"})
+	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""},
+		runRow{3 * minute, "missed", "found 2s late"})
 }
 
 // What writing has taken is no part of the wait for the next tick.
@@ -139,7 +143,8 @@ func TestStatsOverAFailover(t *testing.T) {
 	second := c.next(started, 2*minute, 1)
 	c.at(3 * minute)
 	stats := c.job.stats()
-	if stats.Running != 1 || stats.Waiting != 1 || !stats.Next.Equal(c.epoch.Add(4*minute)) || !stats.LastSuccess.Equal(c.epoch.Add(1*minute)) {
+	if stats.Running != 1 || stats.Waiting != 1 || !stats.Next.Equal(c.epoch.Add(4*minute)) ||
+		!stats.LastSuccess.Equal(c.epoch.Add(1*minute)) {
 		t.Errorf("stats: %+v", stats)
 	}
 	if stats.Lateness.Count != 2 || stats.Lateness.Sum < 0.199 || stats.Lateness.Sum > 0.201 {
@@ -149,13 +154,15 @@ func TestStatsOverAFailover(t *testing.T) {
 	if _, ok := <-second.ctx.Done(); ok {
 		t.Error("the run goes on")
 	}
-	if stats := c.job.stats(); stats.Running != 0 || stats.Waiting != 0 || !stats.Next.IsZero() || stats.Interrupted != 1 || stats.Succeeded != 1 {
+	if stats := c.job.stats(); stats.Running != 0 || stats.Waiting != 0 || !stats.Next.IsZero() ||
+		stats.Interrupted != 1 || stats.Succeeded != 1 {
 		t.Errorf("stats after the end: %+v", stats)
 	}
 	success := pgtest.Value[time.Time](t, c.pool, `select finished_at from pgsolo.cron_run where outcome = 'ok'`)
 	c.leadNext()
 	third := c.next(started, 3*minute, 1)
-	if stats := c.job.stats(); !stats.LastSuccess.Equal(success) || stats.Running != 1 || stats.Waiting != 0 || stats.Started != 1 {
+	if stats := c.job.stats(); !stats.LastSuccess.Equal(success) || stats.Running != 1 || stats.Waiting != 0 ||
+		stats.Started != 1 {
 		t.Errorf("stats of the next leader: %+v, want the last success at %s", stats, success)
 	}
 	c.finish(third, nil)

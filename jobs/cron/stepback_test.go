@@ -15,7 +15,8 @@ func TestStepBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run, started := calls(t)
 			c := setupCron(t, run)
-			c.cron.Schedules, c.cron.Overlap = []string{"*/20 * * * *"}, OverlapAllow // which keeps nothing from starting twice
+			// which keeps nothing from starting twice
+			c.cron.Schedules, c.cron.Overlap = []string{"*/20 * * * *"}, OverlapAllow
 			c.seen().lead(1)
 			for m := 20 * minute; m <= 80*minute; m += 20 * minute {
 				c.at(m)
@@ -46,7 +47,8 @@ func TestStepBack(t *testing.T) {
 // A tick comes due a second time while its run is under way, and so does one before that.
 func TestStepBackDuringARun(t *testing.T) {
 	for _, overlap := range []Overlap{OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow} {
-		for name, back := range map[string]time.Duration{"2ms": 2 * time.Millisecond, "1m": minute, "1m30s": minute + 30*time.Second} {
+		for name, back := range map[string]time.Duration{"2ms": 2 * time.Millisecond, "1m": minute,
+			"1m30s": minute + 30*time.Second} {
 			t.Run(string(overlap)+" "+name, func(t *testing.T) {
 				run, started := calls(t)
 				c := setupCron(t, run).seen()
@@ -121,8 +123,8 @@ func TestStepBackAfterPruning(t *testing.T) {
 	c.quit()
 }
 
-// Rows of a clock that was ahead neither push out those of the time that is right, nor keep the next leader from knowing what has
-// been decided on.
+// Rows of a clock that was ahead neither push out those of the time that is right, nor keep the next leader from
+// knowing what has been decided on.
 func TestClockWasAhead(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
@@ -164,13 +166,14 @@ func TestStepBackBeforeARetry(t *testing.T) {
 	c.quit()
 }
 
-// More jobs than a look takes at a time have to be looked at when the clock has been set back.
+// More jobs than a scan takes at a time have to be scanned when the clock has been set back.
 func TestStepBackOfManyJobs(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules = []string{"1 12 * * *"}
 	for i := range pageSize + 100 {
-		c.others = append(c.others, Job{Name: "other" + time.Duration(i).String(), Schedules: []string{"0 0 1 1 *"}, Run: run})
+		c.others = append(c.others, Job{Name: "other" + time.Duration(i).String(), Schedules: []string{"0 0 1 1 *"},
+			Run: run})
 	}
 	c.seen().retrying(2).lead(1).at(1 * minute)
 	c.finish(c.next(started, 1*minute, 1), jobs.RetryAfter(60*minute, errNoDisk))
@@ -194,12 +197,14 @@ func TestStepForward(t *testing.T) {
 	}{
 		{MissedSkip, []attemptRow{{61 * minute, "catch_up", "missed", 0, "found 30s late"}}},
 		{MissedOnce, []attemptRow{{61 * minute, "catch_up", "ok", 1, ""}}},
-		{MissedAll, []attemptRow{{31 * minute, "catch_up", "ok", 1, ""}, {46 * minute, "catch_up", "ok", 1, ""}, {61 * minute, "catch_up", "ok", 1, ""}}},
+		{MissedAll, []attemptRow{{31 * minute, "catch_up", "ok", 1, ""}, {46 * minute, "catch_up", "ok", 1, ""},
+			{61 * minute, "catch_up", "ok", 1, ""}}},
 	} {
 		t.Run(string(test.missed), func(t *testing.T) {
 			run, started := calls(t)
 			c := setupCron(t, run)
-			c.cron.Schedules, c.cron.Missed, c.cron.StartingDeadline = []string{"1,16,31,46 * * * *"}, test.missed, 40*minute
+			c.cron.Schedules = []string{"1,16,31,46 * * * *"}
+			c.cron.Missed, c.cron.StartingDeadline = test.missed, 40*minute
 			c.seen().lead(1).at(1 * minute)
 			c.finish(c.next(started, 1*minute, 1), nil)
 			c.at(hour)

@@ -34,11 +34,12 @@ func TestCrashLeavesARun(t *testing.T) {
 	}
 }
 
-// The tick that the earlier leader has begun under its row is nobody else's.
+// The tick that the earlier leader has begun under its row is no other leader's.
 func TestLeavesATickThatWasBegun(t *testing.T) {
 	run, ran := collecting()
 	c := setupCron(t, run).seen()
-	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome) values ('job', $1, 1, 'ok')`, c.epoch.Add(time.Minute))
+	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome) values ('job', $1, 1, 'ok')`,
+		c.epoch.Add(time.Minute))
 	c.lead(2)
 	c.at(time.Minute) // last_at is still epoch
 	if got := c.tick(2*time.Minute, ran); !got.ScheduledAt.Equal(c.epoch.Add(2 * time.Minute)) {
@@ -72,8 +73,8 @@ func TestIsFencedDuringARun(t *testing.T) {
 	c.wantRuns(runRow{time.Minute, "running", ""}) // which is the newer leader's to settle
 }
 
-// TestTakeovers hands a fast job from term to term: while the old leader still runs, after it has stopped, and after it was
-// cancelled.
+// TestTakeovers passes a fast job from term to term: while the old leader still runs, after it has stopped, and after
+// it was cancelled.
 func TestTakeovers(t *testing.T) {
 	for _, onInterrupt := range []OnInterrupt{InterruptAbandon, InterruptRetry} {
 		t.Run(string(onInterrupt), func(t *testing.T) { testTakeovers(t, onInterrupt) })
@@ -96,7 +97,8 @@ func testTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	defer running.Wait()
 	begin := func(term int64) (stop, cancel func(), ended chan error) {
 		all, err := New(Options{Pool: pool, Schema: jobs.DefaultSchema, Group: "main", Jobs: []Job{{
-			Name: "job", Schedules: []string{"@every 1s"}, Missed: MissedAll, OnInterrupt: onInterrupt, History: History{Runs: -1},
+			Name: "job", Schedules: []string{"@every 1s"}, Missed: MissedAll, OnInterrupt: onInterrupt,
+			History: History{Runs: -1},
 			Run: func(_ context.Context, tick Tick) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -143,7 +145,9 @@ func testTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		stop, cancel, ended = begin(term)
 	}
 	pgtest.Eventually(t, "what was cut off to be taken over", func() bool {
-		return pgtest.Value[bool](t, pool, `select not exists (select from pgsolo.cron_run where outcome = 'retrying' or outcome = 'running' and term < 21)`)
+		return pgtest.Value[bool](t, pool,
+			`select not exists (select from pgsolo.cron_run where outcome = 'retrying' or outcome = 'running'
+				and term < 21)`)
 	})
 	stop()
 	pgtest.Within(t, "the last leader to end", ended)
@@ -170,7 +174,8 @@ func testTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		case n == 0 && outcome == rows.Queued: // and stopped before its turn came
 		case n == 0 && outcome == rows.Skipped: // behind a slow one
 		case n > 1 && onInterrupt == InterruptRetry:
-		case n == 0 && onInterrupt == InterruptAbandon && outcome == rows.Interrupted: // cancelled between the row and the start
+		// cancelled between the row and the start
+		case n == 0 && onInterrupt == InterruptAbandon && outcome == rows.Interrupted:
 		default:
 			t.Errorf("tick of %s started %d times, outcome %s", at, n, outcome)
 		}

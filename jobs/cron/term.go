@@ -14,8 +14,8 @@ import (
 // The longest wait between two scans. A step of the clock is noticed within it.
 const clockCheck = 10 * time.Second
 
-// term is the scheduler during one leadership. All of it belongs to the goroutine that calls lead. Beside that there is one
-// goroutine for each attempt under way, which ends by sending its run to ended, and one that prunes the history.
+// term is the scheduler during one leadership. All of it belongs to the goroutine that calls lead. Beside that there is
+// one goroutine for each attempt under way, which ends by sending its run to ended, and one that prunes the history.
 type term struct {
 	*Scheduler
 	leadership *loop.Leadership
@@ -87,7 +87,8 @@ func (t *term) loop(ctx context.Context) error {
 		} else {
 			t.pulse.Beat()
 		}
-		// What has ended comes before what is due, or else a process that was frozen would see an overlap that was none.
+		// What has ended comes before what is due, or else a process that was frozen would see an overlap that was
+		// none.
 		t.concludeEnded(ctx)
 		if ctx.Err() != nil || stopping && t.running+len(t.outbox.toSettle) == 0 {
 			return nil

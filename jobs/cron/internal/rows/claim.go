@@ -15,19 +15,21 @@ const (
 	claimCronLeader = `insert into pgsolo.cron_leader as l ("group", term) values ($1, $2)
 		on conflict ("group") do update set term = excluded.term where l.term <= excluded.term`
 
-	// Only what has changed is written, so that a transaction which has a job's row, to pause it, holds up no leader that knows it.
+	// Only what has changed is written, so that a transaction which has a job's row, to pause it, holds up no leader
+	// that knows it.
 	changedCronJobs = `select u.job, coalesce(j."group", $1) ` +
 		`from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
 		left join pgsolo.cron_job j on j.job = u.job
-		where (j.schedule, j."group", j.enabled, j.forgotten_at) is distinct from (u.schedule, $1, u.enabled, null::timestamptz)`
+		where (j.schedule, j."group", j.enabled, j.forgotten_at) is distinct from ` +
+		`(u.schedule, $1, u.enabled, null::timestamptz)`
 
-	// A job may come from another group. That one's transactions are over when its leader's row is locked, and later ones see that
-	// the job has gone. Its leader is told, and ends.
+	// A job may come from another group. That one's transactions are over when its leader's row is locked, and later
+	// ones see that the job has gone. Its leader is notified, and ends.
 	lockOtherLeaders = `select from pgsolo.cron_leader where "group" = any ($1::text[]) order by "group" for update`
 	tellOtherLeaders = `select pg_notify('` + channel + `', '')`
 
-	// A new job, one with another schedule, and one that was not there or not enabled, begins now. One that another group has just
-	// forgotten has moved, and goes on.
+	// A new job, one with another schedule, and one that was not there or not enabled, begins now. One that another
+	// group has just forgotten has moved, and goes on.
 	knowCronJobs = `insert into pgsolo.cron_job as j (job, schedule, last_at, "group", enabled)
 		select u.job, u.schedule, $5::timestamptz, $1, u.enabled
 		from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
@@ -38,26 +40,28 @@ const (
 				then j.last_at else excluded.last_at end,
 			schedule = excluded.schedule, "group" = excluded."group", enabled = excluded.enabled, forgotten_at = null`
 
-	// What is left open of jobs that were removed: at once where one of them is there again, and else when it has not moved to
-	// another group, whose leader would go on with it.
+	// What is left open of jobs that were removed: at once where one of them is there again, and else when it has not
+	// moved to another group, whose leader would go on with it.
 	closeForgottenRuns = `update pgsolo.cron_run r
 		set outcome = case when r.outcome = 'running' then 'interrupted' else 'skipped' end, next_at = null,
 			error = 'the job was removed from the configuration', finished_at = clock_timestamp()
 		from pgsolo.cron_job j
-		where j.job = r.job and j."group" = $1 and j.forgotten_at < $2 and ($3::text[] is null or j.job = any ($3::text[]))
+		where j.job = r.job and j."group" = $1 and j.forgotten_at < $2 ` +
+		`and ($3::text[] is null or j.job = any ($3::text[]))
 			and r.outcome in ` + openOutcomes
 
 	forgetCronJobs = `update pgsolo.cron_job set forgotten_at = $3
 		where "group" = $1 and forgotten_at is null and job <> all ($2::text[])`
 
-	// The latest tick is the one up to now: a later one is from a clock that was ahead, or is behind now. Where there are only
-	// later ones, it is unknown what was missed.
+	// The latest tick is the one up to now: a later one is from a clock that was ahead, or is behind now. Where there
+	// are only later ones, it is unknown what was missed.
 	selectCronJobs = `select j.job, greatest(j.last_at, coalesce(t.scheduled_at, f.now)), j.pruned_to, ` +
 		`j.paused_at is not null, s.finished_at
 		from pgsolo.cron_job j
 			left join lateral (
 				select r.scheduled_at from pgsolo.cron_run r
-				where r.job = j.job and r.scheduled_at <= $2 and r.cause <> 'manual' order by r.scheduled_at desc limit 1
+				where r.job = j.job and r.scheduled_at <= $2 and r.cause <> 'manual' ` +
+		`order by r.scheduled_at desc limit 1
 			) t on true
 			left join lateral (
 				select $2::timestamptz as now from pgsolo.cron_run r
@@ -69,7 +73,8 @@ const (
 			) s on true
 		where j."group" = $1 and j.forgotten_at is null`
 
-	selectOpenRuns = `select r.job, r.scheduled_at, r.outcome, r.cause, r.attempt, r.term, coalesce(r.next_at, r.scheduled_at)
+	selectOpenRuns = `select r.job, r.scheduled_at, r.outcome, r.cause, r.attempt, r.term, ` +
+		`coalesce(r.next_at, r.scheduled_at)
 		from pgsolo.cron_run r join pgsolo.cron_job j on j.job = r.job
 		where j."group" = $1 and j.forgotten_at is null and r.outcome in ` + openOutcomes + `
 			and not (r.outcome = 'queued' and r.cause = 'manual')
@@ -116,8 +121,8 @@ type Open struct {
 	NextAt  time.Time
 }
 
-// Claim makes term the one that may write the group's jobs, makes these known, and returns what earlier leaders have left. now is
-// the clock of the schedules.
+// Claim makes term the one that may write the group's jobs, makes these known, and returns what earlier leaders have
+// left. now is the clock of the schedules.
 func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) (c Claim, err error) {
 	names, schedules, enabled := make([]string, len(all)), make([]string, len(all)), make([]bool, len(all))
 	for i, j := range all {
@@ -148,7 +153,8 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) 
 				return err
 			}
 			begin, moved := now.Truncate(time.Second), now.Add(-movedFor)
-			if _, err := tx.Exec(ctx, knowCronJobs, s.Group, names, schedules, enabled, begin, changed, moved); err != nil {
+			_, err := tx.Exec(ctx, knowCronJobs, s.Group, names, schedules, enabled, begin, changed, moved)
+			if err != nil {
 				return err
 			}
 		}

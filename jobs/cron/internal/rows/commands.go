@@ -10,7 +10,7 @@ import (
 // channel is where pause_job, resume_job and trigger_job notify, and a claim that takes a job of another group.
 const channel = "pgsolo.cron"
 
-// Channel is the channel of NOTIFY in the store's schema that tells of commands.
+// Channel is the channel of NOTIFY in the store's schema that announces commands.
 func (s Store) Channel() string { return s.DB.Place(channel) }
 
 const (

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Of each job the rows that have ended are numbered from the one written last, the runs that were all right, those that were not
-// and the skipped ticks each for themselves: a long run may skip more ticks than are kept. By when they were written, because a
-// clock that was ahead leaves rows which would be the latest for long. The latest tick up to now stays: it says what has been
-// missed.
+// Of each job the rows that have ended are numbered from the one written last, the runs that were all right, those that
+// were not and the skipped ticks each for themselves: a long run may skip more ticks than are kept. By when they were
+// written, because a clock that was ahead leaves rows which would be the latest for long. The latest tick up to now
+// stays: it says what has been missed.
 const pruneRuns = `with keep as (
 		select * from unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::timestamptz[])
 			as k (job, runs, since, failed_runs, failed_since)

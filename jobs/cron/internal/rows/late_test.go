@@ -7,7 +7,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// A try that was given up, and that the server carries out late, finds a later attempt and leaves it alone.
+// A try that was given up, and that the server carries out late, finds a later attempt and does not change it.
 func TestLateTries(t *testing.T) {
 	pool, ctx := jobstest.Pool(t), t.Context()
 	store, known, tick := setup(t, pool)
@@ -33,7 +33,8 @@ func TestLateTries(t *testing.T) {
 	}
 	want := func(what, outcome string, attempt int) {
 		t.Helper()
-		got, n := pgtest.Value[string](t, pool, `select outcome from pgsolo.cron_run`), pgtest.Value[int](t, pool, `select attempt from pgsolo.cron_run`)
+		got := pgtest.Value[string](t, pool, `select outcome from pgsolo.cron_run`)
+		n := pgtest.Value[int](t, pool, `select attempt from pgsolo.cron_run`)
 		if got != outcome || n != attempt {
 			t.Errorf("%s: %s in attempt %d, want %s in %d", what, got, n, outcome, attempt)
 		}

@@ -17,25 +17,27 @@ type Store struct {
 }
 
 const (
-	// With these, each row is looked up by its key: without a condition there is no bitmap scan, and the others are off. Of a
-	// table that was just empty, the planner would rather read all for each row, and keep to that plan.
+	// With these, each row is looked up by its key: without a condition there is no bitmap scan, and the others are
+	// off. Of a table that was just empty, the planner would rather read all for each row, and keep to that plan.
 	planByKey = `set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true)`
 
 	fence = `select ` + planByKey + ` from pgsolo.cron_leader where "group" = $1 and term = $2 for share`
 
-	// Each of these runs after the fence in its transaction, with a later snapshot: the term that it finds is the one that was
-	// locked. Each names the attempt that it is about: a try that was given up may come late, when a later attempt is under way.
-	// Those that are open are named by what they are not, which keeps the planner from the index of open rows: it may take that
-	// for empty. Rows that another session has locked are not waited for: startRuns and settleRuns leave them out.
+	// Each of these runs after the fence in its transaction, with a later snapshot: the term that it finds is the one
+	// that was locked. Each names the attempt that it is about: a try that was given up may come late, when a later
+	// attempt is under way. Those that are open are named by what they are not, which keeps the planner from the index
+	// of open rows: it may take that for empty. Rows that another session has locked are not waited for: startRuns and
+	// settleRuns leave them out.
 
-	// A job that is another group's by now gets no row, and one that is paused none either. A tick that has a row is not decided
-	// on again.
+	// A job that is another group's by now gets no row, and one that is paused none either. A tick that has a row is
+	// not decided on again.
 	insertRuns = `insert into pgsolo.cron_run as r ` +
 		`(job, scheduled_at, term, holder, cause, outcome, attempt, started_at, finished_at, error)
 		select u.job, u.at, $2, $3, u.cause, u.outcome, (u.outcome = 'running')::int,
 			case when u.outcome = 'running' then clock_timestamp() end,
 			case when u.outcome not in ('running', 'queued') then clock_timestamp() end, nullif(u.error, '')
-		from unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[]) as u (job, at, cause, outcome, error)
+		from unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[]) ` +
+		`as u (job, at, cause, outcome, error)
 			join pgsolo.cron_job j on j.job = u.job and j."group" = $1 and j.paused_at is null
 		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
 		on conflict (job, scheduled_at) do nothing
@@ -93,9 +95,9 @@ const (
 			else r.attempt = u.attempt and r.term = $2 end`
 )
 
-// Begin writes, in one transaction and one round trip, the rows of ticks that have come due, each with its outcome, and that
-// those which have a row already are started. mine are the rows that are as they were asked for: a tick that has been decided on
-// before is not among them. locked are starts that were left out.
+// Begin writes, in one transaction and one round trip, the rows of ticks that have come due, each with its outcome, and
+// that those which have a row already are started. mine are the rows that are as they were asked for: a tick that has
+// been decided on before is not among them. locked are starts that were left out.
 func (s Store) Begin(
 	ctx context.Context, term int64, holder string, inserts, starts []Run,
 ) (mine, locked map[Key]bool, err error) {
@@ -121,14 +123,14 @@ func (s Store) Begin(
 	return mine, locked, s.send(ctx, batch)
 }
 
-// Settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already, stays so.
-// It returns what was left out.
+// Settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already,
+// stays so. It returns what was left out.
 func (s Store) Settle(ctx context.Context, term int64, runs []Run) (locked map[Key]bool, err error) {
 	written := map[Key]bool{}
 	batch := s.fence(term)
 	u := columnsOf(runs, nil)
-	queue(batch, written, settleRuns, s.Group, term, u.jobs, u.ats, u.attempts, u.outcomes, u.nexts, u.failures, u.outputs,
-		u.exitCodes, u.httpStatuses)
+	queue(batch, written, settleRuns, s.Group, term, u.jobs, u.ats, u.attempts, u.outcomes, u.nexts, u.failures,
+		u.outputs, u.exitCodes, u.httpStatuses)
 	if err := s.send(ctx, batch); err != nil || len(written) == len(runs) {
 		return nil, err
 	}

@@ -49,7 +49,8 @@ func TestRefusesAnOlderTerm(t *testing.T) {
 
 	dump := func() []string {
 		t.Helper()
-		rows, err := pool.Query(ctx, `select to_jsonb(j)::text from pgsolo.cron_job j union all select to_jsonb(r)::text from pgsolo.cron_run r
+		rows, err := pool.Query(ctx, `select to_jsonb(j)::text from pgsolo.cron_job j union all select to_jsonb(r)::text
+			from pgsolo.cron_run r
 			union all select to_jsonb(l)::text from pgsolo.cron_leader l`)
 		if err != nil {
 			t.Fatal(err)
@@ -109,7 +110,9 @@ func TestClaimDuringABegin(t *testing.T) {
 		claimed <- left.Open
 	}()
 	pgtest.Eventually(t, "the claim to wait", func() bool {
-		return pgtest.Value[int](t, pool, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 1
+		return pgtest.Value[int](t, pool,
+			`select count(*) from pg_stat_activity where datname = current_database()
+				and wait_event_type = 'Lock'`) == 1
 	})
 	if _, err := tx.Exec(ctx, insertRuns, "main", 5, "here", []string{"job"}, []time.Time{tick.At}, []string{Schedule},
 		[]string{Running}, []string{""}); err != nil {
@@ -118,7 +121,8 @@ func TestClaimDuringABegin(t *testing.T) {
 	if err := tx.Commit(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if open := pgtest.Within(t, "the claim", claimed); len(open) != 1 || open[0].Outcome != Running || open[0].Term != 5 {
+	if open := pgtest.Within(t, "the claim", claimed); len(open) != 1 || open[0].Outcome != Running ||
+		open[0].Term != 5 {
 		t.Errorf("found %+v, want the tick that was just begun", open)
 	}
 }
@@ -141,7 +145,7 @@ func TestRepeats(t *testing.T) {
 		}
 	}
 	wantMine("begin", 3, []Run{tick, skipped, queued}, nil)
-	wantMine("begin again", 2, []Run{tick, skipped, queued}, nil) // one that is closed is nobody's any more
+	wantMine("begin again", 2, []Run{tick, skipped, queued}, nil) // one that is closed is no run of this term any more
 	for range 2 {
 		wantMine("start", 1, nil, []Run{queued})
 	}
@@ -174,10 +178,13 @@ func TestClaimBeginsNowOrGoesOn(t *testing.T) {
 		{"still disabled", func(*Job) {}, "", false},
 		{"enabled", func(j *Job) { j.Enabled = true }, "", true},
 		{"was forgotten", func(*Job) {}, "update pgsolo.cron_job set forgotten_at = now()", true},
-		{"has moved", func(*Job) {}, `update pgsolo.cron_job set forgotten_at = '2026-03-01 19:55Z', "group" = 'else'`, false},
-		{"was forgotten elsewhere", func(*Job) {}, `update pgsolo.cron_job set forgotten_at = '2026-03-01 18:30Z', "group" = 'else'`, true},
+		{"has moved", func(*Job) {}, `update pgsolo.cron_job set forgotten_at = '2026-03-01 19:55Z', "group" = 'else'`,
+			false},
+		{"was forgotten elsewhere", func(*Job) {},
+			`update pgsolo.cron_job set forgotten_at = '2026-03-01 18:30Z', "group" = 'else'`, true},
 		{"from another group", func(*Job) {}, `update pgsolo.cron_job set "group" = 'else'`, false},
-		{"has a tick", func(*Job) {}, `insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', '2026-03-01 22:30Z', 5)`, false},
+		{"has a tick", func(*Job) {}, `insert into pgsolo.cron_run (job, scheduled_at, term)
+			values ('job', '2026-03-01 22:30Z', 5)`, false},
 	} {
 		if test.sql != "" {
 			if _, err := pool.Exec(ctx, test.sql); err != nil {
