@@ -55,7 +55,7 @@ func (t *term) inserted(ctx context.Context, r *run, mine, held bool) {
 		t.outbox.forget(r)
 		t.heap.wakeSoon(j)
 	case outcome == rows.Running && held:
-		t.start(ctx, r)
+		t.call(ctx, r)
 	case outcome == rows.Running: // its row is open, and the next leader's
 		remove(&j.active, r)
 	case outcome == rows.Queued:

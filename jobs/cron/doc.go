@@ -27,7 +27,7 @@
 //	due.go      due          one tick beside the other runs of its job:
 //	overlap.go  decide       it starts, waits, replaces the others, or is skipped
 //	begin.go    begin        writes what the outbox holds, in pages: rows to be made, rows to be started
-//	run.go      start        calls the function, in a goroutine of its own
+//	run.go      call         calls the function, in a goroutine of its own
 //	run.go      conclude     decides what its end means
 //	settle.go   settle       writes outcomes; those whose row is locked are deferred
 //	history.go  pruner       removes rows that are no longer kept

@@ -53,8 +53,8 @@ func (e *replacedError) after(failure string) string {
 	return failure + "; " + e.Error()
 }
 
-// start calls the function, whose row says by now that it runs.
-func (t *term) start(ctx context.Context, r *run) {
+// call calls the function, whose row says by now that it runs.
+func (t *term) call(ctx context.Context, r *run) {
 	j := r.job
 	j.logger.Debug("run starts", "scheduled_at", r.at, "cause", r.cause, "attempt", r.attempt)
 	now := t.clock.now()
