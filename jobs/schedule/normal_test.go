@@ -118,7 +118,7 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-func TestParseSchedulesRefuses(t *testing.T) {
+func TestParseAllRefuses(t *testing.T) {
 	for _, test := range []struct {
 		exprs []string
 		want  string

@@ -8,7 +8,7 @@ import (
 )
 
 // Each says what is given, where it is wrong, and what is said of it.
-func TestParseScheduleRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	for _, test := range []string{
 		`
 61 * * * *
@@ -199,7 +199,7 @@ never fires: want a day from 1 to 30 in these months`,
 }
 
 // What cannot be seen, or can be taken for something else, is refused too, and its place is that of its bytes.
-func TestParseScheduleRefusesOtherLetters(t *testing.T) {
+func TestParseRefusesOtherLetters(t *testing.T) {
 	for _, test := range []struct{ expr, wrong, problem string }{
 		{"", "", "empty: " + wantSchedule},
 		{" \t", " \t", "empty: " + wantSchedule},
@@ -225,7 +225,7 @@ func TestParseScheduleRefusesOtherLetters(t *testing.T) {
 	}
 }
 
-func TestScheduleErrorSaysTheExpression(t *testing.T) {
+func TestErrorSaysTheExpression(t *testing.T) {
 	_, err := Parse("61 * * * *", nil)
 	if want := `"61 * * * *": minute 61: want 0 to 59`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
