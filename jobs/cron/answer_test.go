@@ -62,8 +62,9 @@ func (c *cronTest) leadLossy(term int64) (lose func(do func())) {
 	return func(do func()) { hook.Store(&do) }
 }
 
-// The answer to a start is lost, and before the repetition somebody locks the row: it starts when the lock has gone.
-func TestCronLostAnswerToAStartAndALock(t *testing.T) {
+// The answer to a start is lost, and before the repetition another session locks the row: it starts when the lock has
+// gone.
+func TestLostAnswerToAStartAndALock(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(3)
 	lose := c.leadLossy(1)
@@ -74,14 +75,16 @@ func TestCronLostAnswerToAStartAndALock(t *testing.T) {
 	c.at(2 * minute)
 	c.none(started)
 	pgtest.Within(t, "the lock", unlock)()
-	c.at(2*minute + asideFor)
+	c.at(2*minute + deferFor)
 	c.finish(c.next(started, 1*minute, 2), nil)
 	c.die()
-	c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", 2, ""}, attemptRow{2 * minute, "schedule", "skipped", 0, overlapError})
+	c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", 2, ""},
+		attemptRow{2 * minute, "schedule", "skipped", 0, overlapError})
 }
 
-// The answer to an insert is lost, and before the repetition somebody pauses the job: the row is there, and so the tick starts.
-func TestCronLostAnswerToAnInsertAndAPause(t *testing.T) {
+// The answer to an insert is lost, and before the repetition the job is paused: the row is there, and so the tick
+// starts.
+func TestLostAnswerToAnInsertAndAPause(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.leadLossy(1)(func() {

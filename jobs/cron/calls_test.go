@@ -22,7 +22,7 @@ type call struct {
 	end chan error
 }
 
-// calls is a TickFunc that hands each call to the test.
+// calls is a TickFunc that passes each call to the test.
 func calls(t *testing.T) (TickFunc, chan *call) {
 	all := make(chan *call, 1000)
 	return func(ctx context.Context, tick Tick) error {
@@ -51,13 +51,14 @@ func (c *cronTest) over(tick Tick) {
 	c.t.Helper()
 	pgtest.Eventually(c.t, "the end to be written", func() bool {
 		return pgtest.Value[bool](c.t, c.pool, `select not exists (select from pgsolo.cron_run
-			where job = $1 and scheduled_at = $2 and outcome = 'running' and attempt = $3)`, tick.Job, tick.ScheduledAt, tick.Attempt)
+			where job = $1 and scheduled_at = $2 and outcome = 'running'
+				and attempt = $3)`, tick.Job, tick.ScheduledAt, tick.Attempt)
 	})
-	c.look()
+	c.scan()
 }
 
-// look lets the loop look at the clock, to the end.
-func (c *cronTest) look() {
+// scan has the loop scan, to the end.
+func (c *cronTest) scan() {
 	c.t.Helper()
 	c.clock.set(c.t, c.clock.read())
 }
@@ -67,7 +68,8 @@ func (c *cronTest) next(started <-chan *call, after time.Duration, attempt int) 
 	c.t.Helper()
 	got := pgtest.Within(c.t, fmt.Sprintf("attempt %d at %s", attempt, after), started)
 	if !got.ScheduledAt.Equal(c.epoch.Add(after)) || got.Attempt != attempt {
-		c.t.Fatalf("attempt %d of the tick at %s starts, want attempt %d of that at %s", got.Attempt, got.ScheduledAt.Sub(c.epoch), attempt, after)
+		c.t.Fatalf("attempt %d of the tick at %s starts, want attempt %d of that at %s", got.Attempt,
+			got.ScheduledAt.Sub(c.epoch), attempt, after)
 	}
 	return got
 }
@@ -75,7 +77,7 @@ func (c *cronTest) next(started <-chan *call, after time.Duration, attempt int) 
 // none checks that nothing else has started.
 func (c *cronTest) none(started <-chan *call) {
 	c.t.Helper()
-	c.look()
+	c.scan()
 	select {
 	case got := <-started:
 		c.t.Fatalf("attempt %d of the tick at %s starts, want none", got.Attempt, got.ScheduledAt.Sub(c.epoch))
@@ -118,7 +120,7 @@ func (c *cronTest) trigger(force bool) time.Time {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.tell()
+	c.notify()
 	return at
 }
 
@@ -134,7 +136,8 @@ type attemptRow struct {
 // wantAttempts compares all rows, the manual ones last.
 func (c *cronTest) wantAttempts(want ...attemptRow) {
 	c.t.Helper()
-	rows, err := c.pool.Query(c.t.Context(), `select case when cause = 'manual' then interval '0' else scheduled_at - $1 end,
+	rows, err := c.pool.Query(c.t.Context(),
+		`select case when cause = 'manual' then interval '0' else scheduled_at - $1 end,
 			cause, outcome, attempt, coalesce(error, '')
 		from pgsolo.cron_run order by cause = 'manual', scheduled_at`, c.epoch)
 	if err != nil {

@@ -1,7 +1,6 @@
 package cron
 
 import (
-	"slices"
 	"time"
 )
 
@@ -9,63 +8,68 @@ const (
 	// How many steps of the clock are remembered.
 	keptPeriods = 16
 
-	// A longer step forth is not taken for time that has passed: where that was a mistake and is undone, the time that was left out is
-	// still to come.
+	// A longer step forth is not taken for time that has passed: where that was a mistake and is undone, the time that
+	// was left out is still to come.
 	longStep = 10 * time.Minute
+
+	// How late a tick may be found, beyond the time for which nothing was scanned, before it counts as missed. Timers
+	// and a takeover after a visible death stay well below it.
+	missedAfter = time.Second
 )
+
+// clock is what a term knows of the clock that the schedules follow: up to when it was scanned, and what it has shown
+// before it was set back. It belongs to the goroutine of the term.
+type clock struct {
+	now func() time.Time
+
+	scannedTo time.Time // what it showed at the latest scan that came to its end
+	scannedAt time.Time // that moment, by the monotonic clock
+	periods   []period  // what it has shown before it was set back, with what it shows since as the last one
+}
 
 // period is a time during which the clock went forward.
 type period struct{ from, to time.Time }
 
-// follow takes in what the clock shows. What it has shown before it was set back, comes again: the ticks of that time have been
-// decided on, whether or not the history still has their rows.
-func (t *term) follow(now time.Time) {
-	last := len(t.lived) - 1
+// newClock starts with nothing scanned. The process was last at it now.
+func newClock(now func() time.Time) *clock { return &clock{now: now, scannedAt: time.Now()} }
+
+// claimed begins at what the clock showed when the term was claimed.
+func (c *clock) claimed(now time.Time) { c.scannedTo = now }
+
+// follow takes in what the clock shows, and returns by how much it was set back. What it has shown before that, comes
+// again: the ticks of that time have been decided on, whether or not the history still has their rows.
+func (c *clock) follow(now time.Time) (back time.Duration) {
+	last := len(c.periods) - 1
 	switch {
 	case last < 0:
-		t.lived = []period{{t.looked, t.looked}}
-	case !now.Before(t.lived[last].to) && now.Sub(t.lived[last].to) <= longStep: // look says when it has been lived through
-	default: // it was set, back or forth: what it left out was not lived through
-		t.lived = append(t.lived, period{now, now})
-		t.lived = t.lived[max(0, len(t.lived)-keptPeriods):]
+		c.periods = []period{{c.scannedTo, c.scannedTo}}
+	case !now.Before(c.periods[last].to) && now.Sub(c.periods[last].to) <= longStep: // scanned says when it has passed
+	default: // it was set, back or forth: what it left out has not passed
+		c.periods = append(c.periods, period{now, now})
+		c.periods = c.periods[max(0, len(c.periods)-keptPeriods):]
 	}
-	if now.Before(t.looked) {
-		t.setBack(now)
+	if !now.Before(c.scannedTo) {
+		return 0
 	}
+	back = c.scannedTo.Sub(now)
+	c.scannedTo = now
+	return back
 }
 
-// setBack has everything wait as long as it would have without the step.
-func (t *term) setBack(now time.Time) {
-	by := t.looked.Sub(now)
-	if by >= time.Second {
-		t.logger.Info("the clock was set back", "by", by)
-	}
-	for _, j := range t.jobs {
-		if j.last.After(now) {
-			j.last = now
-			j.next = j.schedules.Next(now)
-		}
-		for _, r := range slices.Concat(j.settling, j.retrying, j.queue) {
-			if !r.nextAt.IsZero() {
-				r.nextAt = r.nextAt.Add(-by)
-			}
-		}
-		if !j.wake.IsZero() { // or else it is to be looked at anyway
-			j.wake = j.nextWake()
-		}
-	}
-	t.heap.init(t.jobs)
-	t.looked = now
+// lateness is how late a tick may be found at this moment, by the monotonic clock, and still be on time: more where
+// nothing was scanned, because the database was slow or this process was frozen.
+func (c *clock) lateness(at time.Time) time.Duration { return missedAfter + at.Sub(c.scannedAt) }
+
+// scanned notes that everything due up to now was found. at is the same moment, by the monotonic clock.
+func (c *clock) scanned(now, at time.Time) {
+	c.scannedTo, c.scannedAt = now, at
+	c.periods[len(c.periods)-1].to = now
 }
 
-// cameBefore says whether the tick came due before the clock was set back.
-func (t *term) cameBefore(j *jobTerm, at time.Time) bool {
-	if t.open[runKey{j.Name, at.UnixMicro()}] != nil {
-		return true
-	}
-	due := at.Add(j.delay)
-	for _, s := range t.lived[:max(0, len(t.lived)-1)] {
-		if due.After(s.from) && !due.After(s.to) {
+// cameBefore says whether that time has passed before the clock was set back.
+func (c *clock) cameBefore(due time.Time) bool {
+	for _, p := range c.periods[:max(0, len(c.periods)-1)] {
+		if due.After(p.from) && !due.After(p.to) {
 			return true
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/admin"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
-	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // pause and resume pause and resume the job, and let the leader see it.
@@ -19,7 +18,7 @@ func (c *cronTest) pause() {
 	if err := (admin.CronJobs{}).Pause(c.t.Context(), c.pool, "job"); err != nil {
 		c.t.Fatal(err)
 	}
-	c.tell()
+	c.notify()
 }
 
 func (c *cronTest) resume() {
@@ -27,10 +26,10 @@ func (c *cronTest) resume() {
 	if err := (admin.CronJobs{}).Resume(c.t.Context(), c.pool, "job"); err != nil {
 		c.t.Fatal(err)
 	}
-	c.tell()
+	c.notify()
 }
 
-func TestCronPauseHoldsOverTerms(t *testing.T) {
+func TestPauseHoldsOverTerms(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed = MissedAll
@@ -60,8 +59,8 @@ func TestCronPauseHoldsOverTerms(t *testing.T) {
 	c.wantRuns(runRow{3 * minute, "ok", ""})
 }
 
-// Nobody leads when the pause ends.
-func TestCronResumeWithoutALeader(t *testing.T) {
+// There is no leader when the pause ends.
+func TestResumeWithoutALeader(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Missed, c.cron.StartingDeadline = MissedAll, 24*time.Hour
@@ -77,8 +76,8 @@ func TestCronResumeWithoutALeader(t *testing.T) {
 	c.quit()
 }
 
-// What runs goes on, and what waits waits until the pause has ended. What somebody triggers starts.
-func TestCronPauseKeepsWhatWaits(t *testing.T) {
+// What runs goes on, and what waits waits until the pause has ended. A manual run starts.
+func TestPauseKeepsWhatWaits(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue
@@ -101,7 +100,7 @@ func TestCronPauseKeepsWhatWaits(t *testing.T) {
 		attemptRow{0, "manual", "ok", 1, ""})
 }
 
-func TestCronPauseKeepsARetry(t *testing.T) {
+func TestPauseKeepsARetry(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(2).lead(1)
 	c.at(1 * minute)
@@ -115,8 +114,8 @@ func TestCronPauseKeepsARetry(t *testing.T) {
 	c.wantRuns(runRow{1 * minute, "ok", ""})
 }
 
-// A pause that the leader has not heard of holds for what it begins after that.
-func TestCronPauseBeforeItIsHeard(t *testing.T) {
+// A pause that the leader has not read holds for what it begins after that.
+func TestPauseBeforeItIsHeard(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.exec(`select pgsolo.pause_job('job')`)
@@ -130,7 +129,7 @@ func TestCronPauseBeforeItIsHeard(t *testing.T) {
 }
 
 // It was paused before the tick was to start, and resumed before that, too: the tick is still to come.
-func TestCronPauseWithinTheJitter(t *testing.T) {
+func TestPauseWithinTheJitter(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules, c.cron.Jitter = []string{"1 12 * * *"}, time.Hour
@@ -147,7 +146,7 @@ func TestCronPauseWithinTheJitter(t *testing.T) {
 	c.quit()
 }
 
-func TestCronDisabled(t *testing.T) {
+func TestDisabled(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Disabled, c.cron.Missed = true, MissedAll
@@ -167,7 +166,7 @@ func TestCronDisabled(t *testing.T) {
 }
 
 // Its paused state survives, and what is open does not. When it comes back, nothing is made up for.
-func TestCronRemovedAndAddedAgain(t *testing.T) {
+func TestRemovedAndAddedAgain(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(2)
 	c.cron.Overlap, c.cron.Missed = OverlapQueue, MissedAll
@@ -180,7 +179,8 @@ func TestCronRemovedAndAddedAgain(t *testing.T) {
 	c.cron = Job{Name: "other", Schedules: []string{"0 0 1 1 *"}, Run: run}
 	c.leadNext().at(3 * minute)
 	const removed = "the job was removed from the configuration"
-	want := []attemptRow{{1 * minute, "schedule", "skipped", 1, removed}, {2 * minute, "schedule", "skipped", 0, removed}}
+	want := []attemptRow{{1 * minute, "schedule", "skipped", 1, removed},
+		{2 * minute, "schedule", "skipped", 0, removed}}
 	_, err := admin.CronJobs{}.Trigger(t.Context(), c.pool, "job", false)
 	if !errors.Is(err, admin.ErrUnknownJob) || !strings.Contains(err.Error(), "other.") {
 		t.Errorf("trigger: %v, want %v with the jobs", err, admin.ErrUnknownJob)
@@ -194,18 +194,22 @@ func TestCronRemovedAndAddedAgain(t *testing.T) {
 	c.wantAttempts(append(want, attemptRow{4 * minute, "schedule", "ok", 1, ""})...)
 }
 
-func TestCronCommandsForAnUnknownJob(t *testing.T) {
+func TestCommandsForAnUnknownJob(t *testing.T) {
 	c := setupCron(t, func() TickFunc { run, _ := calls(t); return run }())
 	commands := map[string]func(job string) error{
-		"pause":   func(job string) error { return admin.CronJobs{}.Pause(t.Context(), c.pool, job) },
-		"resume":  func(job string) error { return admin.CronJobs{}.Resume(t.Context(), c.pool, job) },
-		"trigger": func(job string) error { _, err := admin.CronJobs{}.Trigger(t.Context(), c.pool, job, true); return err },
+		"pause":  func(job string) error { return admin.CronJobs{}.Pause(t.Context(), c.pool, job) },
+		"resume": func(job string) error { return admin.CronJobs{}.Resume(t.Context(), c.pool, job) },
+		"trigger": func(job string) error {
+			_, err := admin.CronJobs{}.Trigger(t.Context(), c.pool, job, true)
+			return err
+		},
 	}
 	check := func(want string) {
 		t.Helper()
 		for verb, command := range commands {
 			err := command("none such")
-			if !errors.Is(err, admin.ErrUnknownJob) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), verb+` cron job "none such"`) {
+			if !errors.Is(err, admin.ErrUnknownJob) || !strings.Contains(err.Error(), want) ||
+				!strings.Contains(err.Error(), verb+` cron job "none such"`) {
 				t.Errorf("%s: %v, want %v with %q", verb, err, admin.ErrUnknownJob, want)
 			}
 			if err := command("a\x00b"); err == nil {
@@ -219,13 +223,15 @@ func TestCronCommandsForAnUnknownJob(t *testing.T) {
 	check("Cron jobs: a, b.")
 }
 
-func TestCronCommandGrants(t *testing.T) {
+func TestCommandGrants(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `insert into pgsolo.cron_job (job, schedule, last_at) values ('job', '', now())`)
-	may, _ := jobstest.SessionOf(t, pool, `grant execute on function pgsolo.pause_job, pgsolo.resume_job, pgsolo.trigger_job to {role}`)
+	may, _ := jobstest.SessionOf(t, pool,
+		`grant execute on function pgsolo.pause_job, pgsolo.resume_job, pgsolo.trigger_job to {role}`)
 	mayNot, _ := jobstest.SessionOf(t, pool)
 	for _, sql := range []string{
-		`select pgsolo.pause_job('job')`, `select pgsolo.resume_job('job')`, `select pgsolo.trigger_job('job')`, `select pgsolo.trigger_job('job', true)`,
+		`select pgsolo.pause_job('job')`, `select pgsolo.resume_job('job')`, `select pgsolo.trigger_job('job')`,
+		`select pgsolo.trigger_job('job', true)`,
 	} {
 		if _, err := may.Exec(t.Context(), sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
@@ -235,8 +241,10 @@ func TestCronCommandGrants(t *testing.T) {
 		}
 	}
 	for _, sql := range []string{
-		`update pgsolo.cron_job set paused_at = now()`, `insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', now(), 1)`,
-		`select pgsolo.check_job('job')`, `select pgsolo.tell_cron()`, `select * from pgsolo.cron_run`, `update pgsolo.cron_leader set term = 9`,
+		`update pgsolo.cron_job set paused_at = now()`,
+		`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', now(), 1)`,
+		`select pgsolo.check_job('job')`, `select pgsolo.tell_cron()`, `select * from pgsolo.cron_run`,
+		`update pgsolo.cron_leader set term = 9`,
 	} {
 		if _, err := may.Exec(t.Context(), sql); err == nil {
 			t.Errorf("%s: allowed", sql)
@@ -248,24 +256,25 @@ func TestCronCommandGrants(t *testing.T) {
 }
 
 // With a LISTEN session, in a schema of its own.
-func TestCronHearsInAnotherSchema(t *testing.T) {
+func TestCommandsInAnotherSchema(t *testing.T) {
 	pool := jobstest.Pool(t)
 	if err := jobs.Migrate(t.Context(), jobstest.OwnSession(t, pool), "elsewhere"); err != nil {
 		t.Fatal(err)
 	}
-	subscribe := jobstest.Listen(t, pool)
-	subscription, err := subscribe(pg.Place(channel, "elsewhere"))
+	subscribe, channel := jobstest.Listen(t, pool), "elsewhere.cron"
+	subscription, err := subscribe(channel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer subscription.Close()
 	pgtest.Eventually(t, "LISTEN to be in force", func() bool {
-		jobstest.MustExec(t, pool, `select pg_notify($1, '')`, pg.Place(channel, "elsewhere"))
+		jobstest.MustExec(t, pool, `select pg_notify($1, '')`, channel)
 		return len(subscription.Messages) > 0
 	})
 	run, started := calls(t)
 	s, err := New(Options{
-		Pool: pool, Schema: "elsewhere", Group: "main", Subscribe: subscribe, Jobs: []Job{{Name: "job", Schedules: []string{"@yearly"}, Run: run}},
+		Pool: pool, Schema: "elsewhere", Group: "main", Subscribe: subscribe,
+		Jobs: []Job{{Name: "job", Schedules: []string{"@yearly"}, Run: run}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -279,7 +288,7 @@ func TestCronHearsInAnotherSchema(t *testing.T) {
 	})
 	pgtest.Within(t, "the first manual run", started).end <- nil
 	triggered := 1
-	pgtest.Quickly(t, lookWhenTold/2, func() time.Duration {
+	pgtest.Quickly(t, pollSubscribed/2, func() time.Duration {
 		begun := time.Now()
 		if _, err := jobs.Trigger(t.Context(), pool, "job", true); err != nil {
 			t.Fatal(err)
@@ -293,7 +302,8 @@ func TestCronHearsInAnotherSchema(t *testing.T) {
 		t.Error(err)
 	}
 	runs, err := jobs.Runs(t.Context(), pool, "job", time.Time{}, 10)
-	if err != nil || len(runs) != triggered || runs[0].Outcome != "ok" || runs[0].Cause != "manual" || runs[0].Term != 1 {
+	if err != nil || len(runs) != triggered || runs[0].Outcome != "ok" || runs[0].Cause != "manual" ||
+		runs[0].Term != 1 {
 		t.Errorf("runs: %+v, %v", runs, err)
 	}
 }

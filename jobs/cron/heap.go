@@ -2,9 +2,10 @@ package cron
 
 import (
 	"container/heap"
+	"time"
 )
 
-// wakeHeap orders the jobs of a term by when they have to be looked at.
+// wakeHeap orders the jobs of a term by when they have to be scanned.
 type wakeHeap []*jobTerm
 
 func (h *wakeHeap) init(jobs []*jobTerm) {
@@ -17,6 +18,12 @@ func (h *wakeHeap) init(jobs []*jobTerm) {
 
 // moved is to be called when the job's wake has changed.
 func (h *wakeHeap) moved(j *jobTerm) { heap.Fix(h, j.position) }
+
+// wakeSoon has a job scanned at once.
+func (h *wakeHeap) wakeSoon(j *jobTerm) {
+	j.wake = time.Time{}
+	h.moved(j)
+}
 
 func (h wakeHeap) Len() int { return len(h) }
 

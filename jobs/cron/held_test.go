@@ -7,8 +7,9 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// A leader that can no longer prove itself starts nothing: neither before the row is written, nor if it lost its proof meanwhile.
-func TestCronStartsNothingUnlessHeld(t *testing.T) {
+// A leader that can no longer prove itself starts nothing: neither before the row is written, nor if it lost its proof
+// meanwhile.
+func TestStartsNothingUnlessHeld(t *testing.T) {
 	for name, answers := range map[string][]bool{"before the row": {false}, "after the row": {true, false}} {
 		t.Run(name, func(t *testing.T) {
 			run, ran := collecting()

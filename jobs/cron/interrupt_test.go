@@ -7,7 +7,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-func TestCronInterrupted(t *testing.T) {
+func TestInterrupted(t *testing.T) {
 	for name, test := range map[string]struct {
 		policy  OnInterrupt
 		end     func(*cronTest)
@@ -52,7 +52,7 @@ func (c *cronTest) stopAndDie() {
 }
 
 // A run that was done all the same is not started again.
-func TestCronInterruptedRunThatSucceeds(t *testing.T) {
+func TestInterruptedRunThatSucceeds(t *testing.T) {
 	for _, policy := range []OnInterrupt{InterruptAbandon, InterruptRetry} {
 		t.Run(string(policy), func(t *testing.T) {
 			started := make(chan *call, 1)
@@ -73,7 +73,7 @@ func TestCronInterruptedRunThatSucceeds(t *testing.T) {
 }
 
 // It may be what kills its leaders.
-func TestCronInterruptedAgainAndAgain(t *testing.T) {
+func TestInterruptedAgainAndAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		attempt, retries int
 		again            bool
@@ -87,7 +87,8 @@ func TestCronInterruptedAgainAndAgain(t *testing.T) {
 			run, started := calls(t)
 			c := setupCron(t, run).seen().retrying(test.retries)
 			c.cron.OnInterrupt = InterruptRetry
-			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, attempt) values ('job', $1, 1, $2)`, c.epoch, test.attempt)
+			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, attempt) values ('job', $1, 1, $2)`, c.epoch,
+				test.attempt)
 			c.lead(2)
 			want := attemptRow{0, "schedule", "interrupted", test.attempt, "the leader of term 1 was gone"}
 			if test.again {
@@ -102,22 +103,25 @@ func TestCronInterruptedAgainAndAgain(t *testing.T) {
 }
 
 // A leader that was killed may have left the end of a run unwritten after it had begun the next one.
-func TestCronTwoInterruptedRunsDoNotOverlap(t *testing.T) {
+func TestTwoInterruptedRunsDoNotOverlap(t *testing.T) {
 	for _, overlap := range []Overlap{OverlapSkip, OverlapQueue, OverlapReplace} {
 		t.Run(string(overlap), func(t *testing.T) {
 			run, started := calls(t)
 			c := setupCron(t, run).seen()
 			c.cron.OnInterrupt, c.cron.Overlap = InterruptRetry, overlap
-			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', $1, 1), ('job', $1::timestamptz - interval '1 minute', 1)`, c.epoch)
+			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term)
+				values ('job', $1, 1), ('job', $1::timestamptz - interval '1 minute', 1)`, c.epoch)
 			c.lead(2)
 			first := pgtest.Within(t, "one of the two", started)
 			c.none(started)
 			c.finish(first, nil)
-			if overlap != OverlapReplace || pgtest.Value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
+			if overlap != OverlapReplace ||
+				pgtest.Value[bool](t, c.pool, `select exists (select from pgsolo.cron_run where finished_at is null)`) {
 				c.finish(pgtest.Within(t, "the other one", started), nil)
 			}
 			c.quit()
-			if open := pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where outcome in ('retrying', 'queued', 'running')`); open > 0 {
+			if open := pgtest.Value[int](t, c.pool,
+				`select count(*) from pgsolo.cron_run where outcome in ('retrying', 'queued', 'running')`); open > 0 {
 				t.Errorf("%d runs are left open", open)
 			}
 		})

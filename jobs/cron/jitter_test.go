@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestCronDelay(t *testing.T) {
+func TestDelay(t *testing.T) {
 	const jitter = 10 * minute
 	seen := map[time.Duration]bool{}
 	var least, most time.Duration = jitter, 0
@@ -28,7 +28,7 @@ func TestCronDelay(t *testing.T) {
 }
 
 // A jitter may be longer than the period. A tick keeps its time, and is late when it comes after its own start.
-func TestCronJitter(t *testing.T) {
+func TestJitter(t *testing.T) {
 	for _, jitter := range []time.Duration{30 * time.Second, 30 * minute} {
 		t.Run(jitter.String(), func(t *testing.T) {
 			run, started := calls(t)
@@ -76,7 +76,7 @@ func TestCronJitter(t *testing.T) {
 	}
 }
 
-func TestCronStepBackWithJitter(t *testing.T) {
+func TestStepBackWithJitter(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Jitter = 30 * minute
@@ -87,12 +87,14 @@ func TestCronStepBackWithJitter(t *testing.T) {
 		c.at(m + delay)
 		c.finish(c.next(started, m, 1), nil)
 	}
-	for _, back := range []time.Duration{3*minute + delay - 2*time.Millisecond, 2 * minute, 1*minute + delay, 3*minute + delay} {
+	for _, back := range []time.Duration{3*minute + delay - 2*time.Millisecond, 2 * minute, 1*minute + delay,
+		3*minute + delay} {
 		c.at(back)
 		c.none(started)
 	}
 	c.at(4*minute + delay)
 	c.finish(c.next(started, 4*minute, 1), nil)
 	c.quit()
-	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""}, runRow{3 * minute, "ok", ""}, runRow{4 * minute, "ok", ""})
+	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""}, runRow{3 * minute, "ok", ""},
+		runRow{4 * minute, "ok", ""})
 }

@@ -1,98 +1,89 @@
 package cron
 
 import (
-	"cmp"
-	"fmt"
+	"hash/fnv"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/text"
-	"github.com/pgsolo/pgsolo/jobs/schedule"
 )
 
+// Job names a function and the times at which it runs.
+type Job struct {
+	Name string // unique among cron jobs: its ticks are kept under this name
+
+	// Schedules are expressions as schedule.Parse reads them; at least one. Times that several of them name are one
+	// tick.
+	Schedules []string
+	Location  *time.Location // of the schedules' fields; default UTC
+
+	// Jitter delays every start by one part of it, up to the whole, that follows from Name: jobs with the same schedule
+	// start spread over it, each of them always at the same distance. A tick keeps the time that the schedule names.
+	// Default none.
+	Jitter time.Duration
+
+	// Disabled keeps the job from starting by its schedule, and ends what waits for its turn or a retry. It can be
+	// triggered. When it is enabled again, nothing is made up for.
+	Disabled bool
+
+	Run TickFunc
+
+	// Timeout is that of one attempt, whose context then ends; default 1 h. What returns nil all the same has
+	// succeeded.
+	Timeout time.Duration
+
+	Missed Missed // default MissedOnce
+
+	// StartingDeadline is how late a tick may still be started; default 1 h. Retries and manual runs have none.
+	StartingDeadline time.Duration
+
+	MaxCatchUp int // how many missed ticks MissedAll starts at most, the latest ones; default 1000
+
+	Overlap     Overlap     // default OverlapSkip
+	OnInterrupt OnInterrupt // default InterruptAbandon
+
+	// Retry is for attempts that failed, as for events, except that Attempts is 1 by default: none is retried. Discard
+	// and RetryAfter hold here too.
+	Retry   jobs.Retry
+	History History
+}
+
+// OnInterrupt says what happens to a run that was cut off, because its leader died or had to stop.
+type OnInterrupt string
+
+// The policies for interrupted runs.
 const (
-	// How many ticks of a job wait for their turn at most, and MaxCatchUp more where MissedAll makes up for ticks. What comes due
-	// then is skipped.
-	maxQueued = 1000
+	// InterruptAbandon: it is not started again. Each tick is started at most once, if Retry says nothing else.
+	InterruptAbandon OnInterrupt = "abandon"
 
-	// How many attempts a run gets at most that is cut off again and again: it may be what kills its leaders.
-	maxInterrupted = 10
+	// InterruptRetry: the next leader starts it again at once, as the next attempt, at most ten attempts in all, or
+	// Retry.Attempts if that is more: a run that kills its process ends at some point.
+	InterruptRetry OnInterrupt = "retry"
 )
 
-// job is a Cron with its defaults, and what is counted of it.
-type job struct {
-	Job
-	schedules schedule.Set
-	delay     time.Duration
-	logger    hclog.Logger
-	counters
-}
-
-// newJob checks the Cron. Its errors name the job and the field.
-func newJob(c Job, logger hclog.Logger) (*job, error) {
-	c = c.WithDefaults()
-	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("cron %q: %w", c.Name, err)
-	}
-	schedules, err := schedule.ParseAll(c.Schedules, c.Location)
-	if err != nil {
-		return nil, fmt.Errorf("cron %q: Schedules: %w", c.Name, err)
-	}
-	return &job{Job: c, schedules: schedules, delay: c.Delay(), logger: logger.With("job", c.Name)}, nil
-}
-
-// WithDefaults fills in what was left out. What is wrong stays as it is: New refuses it.
-func (c Job) WithDefaults() Job {
-	if c.Location == nil {
-		c.Location = time.UTC
-	}
-	c.Timeout = cmp.Or(c.Timeout, time.Hour)
-	c.Missed = cmp.Or(c.Missed, MissedOnce)
-	c.StartingDeadline = cmp.Or(c.StartingDeadline, time.Hour)
-	c.MaxCatchUp = cmp.Or(c.MaxCatchUp, 1000)
-	c.Overlap = cmp.Or(c.Overlap, OverlapSkip)
-	c.OnInterrupt = cmp.Or(c.OnInterrupt, InterruptAbandon)
-	c.Retry.Attempts = cmp.Or(c.Retry.Attempts, 1)
-	c.Retry = c.Retry.WithDefaults()
-	c.History.Runs = cmp.Or(c.History.Runs, 100)
-	c.History.MaxAge = cmp.Or(c.History.MaxAge, 30*24*time.Hour)
-	c.History.FailedRuns = cmp.Or(c.History.FailedRuns, 100)
-	c.History.FailedMaxAge = cmp.Or(c.History.FailedMaxAge, 90*24*time.Hour)
-	return c
-}
-
-func (c Job) check() error {
-	switch {
-	case c.Name == "":
-		return jobs.NewFieldError("Name", "is required")
-	case c.Run == nil:
-		return jobs.NewFieldError("Run", "is required")
-	case len(c.Schedules) == 0:
-		return jobs.NewFieldError("Schedules", "is required")
-	case c.Jitter < 0:
-		return jobs.NewFieldError("Jitter", "%s is negative", c.Jitter)
-	case c.Timeout < 0:
-		return jobs.NewFieldError("Timeout", "%s is negative", c.Timeout)
-	case c.StartingDeadline < 0:
-		return jobs.NewFieldError("StartingDeadline", "%s is negative", c.StartingDeadline)
-	case c.MaxCatchUp < 0:
-		return jobs.NewFieldError("MaxCatchUp", "%d is negative", c.MaxCatchUp)
-	case c.Missed != MissedSkip && c.Missed != MissedOnce && c.Missed != MissedAll:
-		return jobs.NewFieldError("Missed", "%q: want skip, once or all", c.Missed)
-	case c.Overlap != OverlapSkip && c.Overlap != OverlapQueue && c.Overlap != OverlapReplace && c.Overlap != OverlapAllow:
-		return jobs.NewFieldError("Overlap", "%q: want skip, queue, replace or allow", c.Overlap)
-	case c.OnInterrupt != InterruptAbandon && c.OnInterrupt != InterruptRetry:
-		return jobs.NewFieldError("OnInterrupt", "%q: want abandon or retry", c.OnInterrupt)
-	}
-	if err := text.Check(c.Name); err != nil {
-		return jobs.NewFieldError("Name", "has %w", err)
-	}
-	return c.Retry.Check()
-}
+// How many attempts a run gets at most that is cut off again and again: it may be what kills its leaders.
+const maxInterrupted = 10
 
 // retriesInterrupted says whether a run that was cut off in this attempt gets another one.
-func (j *job) retriesInterrupted(attempt int) bool {
-	return j.OnInterrupt == InterruptRetry && attempt < max(maxInterrupted, j.Retry.Attempts)
+func (c Job) retriesInterrupted(attempt int) bool {
+	return c.OnInterrupt == InterruptRetry && attempt < max(maxInterrupted, c.Retry.Attempts)
+}
+
+// History says which ended runs of a job are kept, those that were all right and those that were not each for
+// themselves. The latest tick is always kept: it says what has been missed. A negative value keeps all.
+type History struct {
+	Runs   int           // how many that succeeded or were replaced, and as many skipped ticks; default 100
+	MaxAge time.Duration // and for how long after their scheduled time; default 30 days
+
+	FailedRuns   int           // how many that failed, were interrupted or were missed; default 100
+	FailedMaxAge time.Duration // and for how long; default 90 days
+}
+
+// Delay is how long after its scheduled time a tick of the job starts: the part of Jitter that falls to Name.
+func (c Job) Delay() time.Duration {
+	if c.Jitter <= 0 {
+		return 0
+	}
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(c.Name))
+	return time.Duration(hash.Sum64() % uint64(c.Jitter+1))
 }

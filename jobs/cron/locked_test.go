@@ -1,23 +1,20 @@
 package cron
 
 import (
-	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// lockRow holds a lock on a tick's row, as an update does that nobody commits, until what it returns is called.
+// lockRow holds a lock on a tick's row, as an update does that is not committed, until what it returns is called.
 func (c *cronTest) lockRow(after time.Duration) (unlock func()) {
 	c.t.Helper()
 	tx := jobstest.Begin(c.t, c.pool)
-	if _, err := tx.Exec(c.t.Context(), `update pgsolo.cron_run set error = 'mine' where scheduled_at = $1`, c.epoch.Add(after)); err != nil {
+	if _, err := tx.Exec(c.t.Context(), `update pgsolo.cron_run set error = 'mine' where scheduled_at = $1`,
+		c.epoch.Add(after)); err != nil {
 		c.t.Fatal(err)
 	}
 	return func() {
@@ -30,11 +27,12 @@ func (c *cronTest) lockRow(after time.Duration) (unlock func()) {
 
 func (c *cronTest) outcome(after time.Duration) string {
 	c.t.Helper()
-	return pgtest.Value[string](c.t, c.pool, `select outcome from pgsolo.cron_run where scheduled_at = $1`, c.epoch.Add(after))
+	return pgtest.Value[string](c.t, c.pool, `select outcome from pgsolo.cron_run where scheduled_at = $1`,
+		c.epoch.Add(after))
 }
 
-// eventuallyLooking has the loop wake until something is so.
-func (c *cronTest) eventuallyLooking(what string, so func() bool) {
+// eventuallyScanning has the loop wake until something is so.
+func (c *cronTest) eventuallyScanning(what string, so func() bool) {
 	c.t.Helper()
 	pgtest.Eventually(c.t, what, func() bool {
 		timer, _ := c.clock.waiting()
@@ -46,9 +44,9 @@ func (c *cronTest) eventuallyLooking(what string, so func() bool) {
 	})
 }
 
-// Somebody who has a lock on a running row holds up no other job, nor the next ticks of this one. How the run ended is written when
-// the lock has gone.
-func TestCronEndOfARunWhoseRowIsLocked(t *testing.T) {
+// A lock on a running row holds up no other job, nor the next ticks of this one. How the run ended is
+// written when the lock has gone.
+func TestEndOfARunWhoseRowIsLocked(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.others = []Job{{Name: "other", Schedules: []string{"2 12 * * *"}, Run: run}}
@@ -61,19 +59,20 @@ func TestCronEndOfARunWhoseRowIsLocked(t *testing.T) {
 	for range 2 { // of both jobs
 		c.finish(pgtest.Within(t, "a tick beside the lock", started), nil)
 	}
-	if outcome := c.outcome(1 * minute); outcome != outcomeRunning {
+	if outcome := c.outcome(1 * minute); outcome != rows.Running {
 		t.Errorf("the locked row is %s", outcome)
 	}
 	unlock()
-	c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeOK })
+	c.eventuallyScanning("the end to be written", func() bool { return c.outcome(1*minute) == rows.OK })
 	c.quit()
 	if stats := c.job.stats(); stats.Succeeded != 2 || !stats.LastSuccess.Equal(c.epoch.Add(2*minute)) {
 		t.Errorf("stats: %+v", stats)
 	}
 }
 
-// A retry, and a run that waits for its turn, start when nobody has their row any more. Until then they count as runs of their job.
-func TestCronStartOfARunWhoseRowIsLocked(t *testing.T) {
+// A retry, and a run that waits for its turn, start when their row is free. Until then they count as runs
+// of their job.
+func TestStartOfARunWhoseRowIsLocked(t *testing.T) {
 	for name, reach := range map[string]func(*cronTest, chan *call) (attempt int){
 		"retry": func(c *cronTest, started chan *call) int {
 			c.lead(1).at(1 * minute)
@@ -81,7 +80,8 @@ func TestCronStartOfARunWhoseRowIsLocked(t *testing.T) {
 			return 2
 		},
 		"queued": func(c *cronTest, _ chan *call) int {
-			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, attempt, started_at) values ('job', $1, 1, 'queued', 0, null)`,
+			c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, attempt, started_at)
+				values ('job', $1, 1, 'queued', 0, null)`,
 				c.epoch.Add(1*minute))
 			return 1
 		},
@@ -103,7 +103,7 @@ func TestCronStartOfARunWhoseRowIsLocked(t *testing.T) {
 				t.Errorf("stats: %+v, want one that waits", stats)
 			}
 			unlock()
-			c.at(3*minute + asideFor)
+			c.at(3*minute + deferFor)
 			again := pgtest.Within(t, "the start", started)
 			if again.Attempt != attempt || !again.ScheduledAt.Equal(c.epoch.Add(1*minute)) {
 				t.Errorf("%+v starts, want attempt %d of the first tick", again.Tick, attempt)
@@ -111,13 +111,14 @@ func TestCronStartOfARunWhoseRowIsLocked(t *testing.T) {
 			c.finish(again, nil)
 			c.quit()
 			c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", attempt, ""},
-				attemptRow{2 * minute, "schedule", "skipped", 0, overlapError}, attemptRow{3 * minute, "schedule", "skipped", 0, overlapError})
+				attemptRow{2 * minute, "schedule", "skipped", 0, overlapError},
+				attemptRow{3 * minute, "schedule", "skipped", 0, overlapError})
 		})
 	}
 }
 
 // The leader ends while a row is locked: that of a run which has ended stays open, and is the next leader's.
-func TestCronEndsWhileARowIsLocked(t *testing.T) {
+func TestEndsWhileARowIsLocked(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.at(1 * minute)
@@ -125,20 +126,21 @@ func TestCronEndsWhileARowIsLocked(t *testing.T) {
 	unlock := c.lockRow(1 * minute)
 	first.end <- nil
 	pgtest.Eventually(t, "the run to end", func() bool { return c.job.stats().Running == 0 })
-	c.look()
+	c.scan()
 	c.quit()
 	c.leadNext().at(2 * minute)
 	c.finish(c.next(started, 2*minute, 1), nil)
 	unlock()
-	c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeInterrupted })
+	c.eventuallyScanning("the end to be written", func() bool { return c.outcome(1*minute) == rows.Interrupted })
 	c.quit()
 }
 
-// A foreign key to the history, which somebody's open transaction uses, is no lock that anything waits for.
-func TestCronRowThatAForeignKeyRefersTo(t *testing.T) {
+// A foreign key to the history, which an open transaction uses, is no lock that anything waits for.
+func TestRowThatAForeignKeyRefersTo(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
-	c.exec(`create table report (job text, at timestamptz, foreign key (job, at) references pgsolo.cron_run (job, scheduled_at) on delete cascade)`)
+	c.exec(`create table report (job text, at timestamptz,
+		foreign key (job, at) references pgsolo.cron_run (job, scheduled_at) on delete cascade)`)
 	c.at(1 * minute)
 	first := c.next(started, 1*minute, 1)
 	tx := jobstest.Begin(t, c.pool)
@@ -146,14 +148,14 @@ func TestCronRowThatAForeignKeyRefersTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.finish(first, nil)
-	if outcome := c.outcome(1 * minute); outcome != outcomeOK {
+	if outcome := c.outcome(1 * minute); outcome != rows.OK {
 		t.Errorf("the row is %s", outcome)
 	}
 	c.quit()
 }
 
-// What is set aside in a drain, or when the leader ends, is written when the lock goes.
-func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
+// What is deferred in a drain, or when the leader ends, is written when the lock goes.
+func TestPlannedStopWhileARowIsLocked(t *testing.T) {
 	for name, drain := range map[string]bool{"drain": true, "end": false} {
 		t.Run(name, func(t *testing.T) {
 			run, started := calls(t)
@@ -166,7 +168,7 @@ func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
 			unlock := c.lockRow(1 * minute)
 			first.end <- nil
 			pgtest.Eventually(t, "the run to end", func() bool { return c.job.stats().Running == 1 })
-			c.look()
+			c.scan()
 			if !drain {
 				c.finish(second, nil)
 			}
@@ -174,7 +176,7 @@ func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
 			close(c.stop)
 			unlock()
 			if drain {
-				c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeOK })
+				c.eventuallyScanning("the end to be written", func() bool { return c.outcome(1*minute) == rows.OK })
 				second.end <- nil
 			}
 			if err := pgtest.Within(t, "the job to end", c.ended); err != nil {
@@ -189,7 +191,7 @@ func TestCronPlannedStopWhileARowIsLocked(t *testing.T) {
 }
 
 // A start that waits for its row is one that waits: a pause and a later tick hold for it.
-func TestCronLockedStartWaits(t *testing.T) {
+func TestLockedStartWaits(t *testing.T) {
 	t.Run("paused", func(t *testing.T) {
 		run, started := calls(t)
 		c := setupCron(t, run).seen().retrying(3).lead(1)
@@ -217,29 +219,8 @@ func TestCronLockedStartWaits(t *testing.T) {
 		c.at(3 * minute)
 		c.finish(c.next(started, 3*minute, 1), nil)
 		unlock()
-		c.eventuallyLooking("the end to be written", func() bool { return c.outcome(1*minute) == outcomeReplaced })
+		c.eventuallyScanning("the end to be written", func() bool { return c.outcome(1*minute) == rows.Replaced })
 		c.none(started)
 		c.quit()
-	})
-}
-
-// Outcomes are tried again a second after the first of them was set aside, however many follow.
-func TestCronAsideIsTakenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, err := New(Options{Pool: new(pgxpool.Pool), Jobs: []Job{{Name: "job", Schedules: []string{"* * * * *"}, Run: func(context.Context, Tick) error { return nil }}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		term := newTerm(s, jobs.Lead{Number: 1})
-		for range 2 {
-			term.setAside(&run{job: term.jobs[0]})
-			<-time.After(asideFor / 2)
-		}
-		if wait := term.untilTakeUp(); wait != 0 {
-			t.Errorf("taken up in %s, want now", wait)
-		}
-		if term.takeUp(); len(term.toSettle) != 2 || len(term.aside) != 0 {
-			t.Errorf("%d are taken up and %d left, want 2 and 0", len(term.toSettle), len(term.aside))
-		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/admin"
 )
 
-func TestCronManualRunAndASkippedTick(t *testing.T) {
+func TestManualRunAndASkippedTick(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	at := c.trigger(false)
@@ -34,7 +34,7 @@ func TestCronManualRunAndASkippedTick(t *testing.T) {
 }
 
 // A forced run starts beside another one, whatever the policy says, and cancels nothing.
-func TestCronForcedRun(t *testing.T) {
+func TestForcedRun(t *testing.T) {
 	for _, overlap := range []Overlap{OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow} {
 		t.Run(string(overlap), func(t *testing.T) {
 			run, started := calls(t)
@@ -55,8 +55,8 @@ func TestCronForcedRun(t *testing.T) {
 	}
 }
 
-// Nobody leads when it is triggered.
-func TestCronManualRunWaitsForALeader(t *testing.T) {
+// There is no leader when it is triggered.
+func TestManualRunWaitsForALeader(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	if _, err := (admin.CronJobs{}).Trigger(t.Context(), c.pool, "job", false); err != nil {
@@ -68,7 +68,7 @@ func TestCronManualRunWaitsForALeader(t *testing.T) {
 	c.wantAttempts(attemptRow{0, "manual", "failed", 1, "no disk"})
 }
 
-func TestCronManualRunOverAFailover(t *testing.T) {
+func TestManualRunOverAFailover(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.OnInterrupt = InterruptRetry
@@ -89,7 +89,7 @@ func TestCronManualRunOverAFailover(t *testing.T) {
 }
 
 // Manual runs have no starting deadline, and may be asked for at the same moment.
-func TestCronManualRunsAreKeptApart(t *testing.T) {
+func TestManualRunsAreKeptApart(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.StartingDeadline = OverlapQueue, time.Second
@@ -112,11 +112,12 @@ func TestCronManualRunsAreKeptApart(t *testing.T) {
 	c.quit()
 }
 
-// They were triggered while nobody led, and an earlier leader's run waits for a retry.
-func TestCronManualRunsBesideWhatIsTakenOver(t *testing.T) {
+// They were triggered while there was no leader, and an earlier leader's run waits for a retry.
+func TestManualRunsBesideWhatIsTakenOver(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
-	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, next_at) values ('job', $1, 1, 'retrying', $1::timestamptz + interval '1 hour')`,
+	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, next_at)
+		values ('job', $1, 1, 'retrying', $1::timestamptz + interval '1 hour')`,
 		c.epoch)
 	for _, force := range []bool{false, true} {
 		if _, err := (admin.CronJobs{}).Trigger(t.Context(), c.pool, "job", force); err != nil {

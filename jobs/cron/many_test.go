@@ -10,8 +10,9 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// Ten thousand jobs are due at the same moment. Each starts exactly once, also when the leader is stopped in the middle of that.
-func TestCronManyJobs(t *testing.T) {
+// Ten thousand jobs are due at the same moment. Each starts exactly once, also when the leader is stopped in the middle
+// of that.
+func TestManyJobs(t *testing.T) {
 	const jobs, stopAt = 10_000, 3000
 	var (
 		mu     sync.Mutex // guards all below
@@ -75,10 +76,12 @@ func TestCronManyJobs(t *testing.T) {
 	c.idle()
 	check(2 * jobs)
 	c.quit()
-	if ok := pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where outcome = 'ok' and attempt = 1`); ok != 2*jobs {
+	if ok := pgtest.Value[int](t, c.pool,
+		`select count(*) from pgsolo.cron_run where outcome = 'ok' and attempt = 1`); ok != 2*jobs {
 		t.Errorf("%d rows of runs that succeeded, want %d", ok, 2*jobs)
 	}
-	if made := pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where cause = 'catch_up'`); made != jobs-first {
+	if made := pgtest.Value[int](t, c.pool,
+		`select count(*) from pgsolo.cron_run where cause = 'catch_up'`); made != jobs-first {
 		t.Errorf("%d catch-ups, want %d", made, jobs-first)
 	}
 }

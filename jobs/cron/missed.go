@@ -6,11 +6,23 @@ import (
 	"time"
 )
 
-// missedAfter is how late a tick may be found, beyond the time for which nobody looked, before it counts as missed. Timers and a
-// takeover after a visible death stay well below it.
-const missedAfter = time.Second
+// Missed says which of the ticks that passed while there was no leader, or while the job was not served for another
+// reason, are made up for, among those within the starting deadline. What it leaves out is not started; if that
+// includes the latest of all, that one is recorded as missed.
+type Missed string
 
-// tickDecision is what a look at the schedule has found: the ticks to be started, the oldest first, and one that is left out.
+// The policies for missed ticks.
+const (
+	MissedSkip Missed = "skip" // none
+	MissedOnce Missed = "once" // the latest
+
+	// MissedAll: each, the oldest first, one after the other, at most MaxCatchUp of them. What comes due meanwhile
+	// waits, and so it does while a run that was cut off is started again.
+	MissedAll Missed = "all"
+)
+
+// tickDecision is what a scan of the schedule has found: the ticks to be started, the oldest first, and one that is
+// left out.
 type tickDecision struct {
 	start   []dueTick
 	missed  time.Time // the latest tick, if it is not started; else zero
@@ -22,8 +34,9 @@ type dueTick struct {
 	catchUp bool // it was found late, and is made up for
 }
 
-// decide looks at the ticks after last, up to latest, which is the last of them that is not after now. Of several only the latest
-// can be on time: the others have been overtaken, and count as missed. late is how late that one may be found.
+// decide goes over the ticks after last, up to latest, which is the last of them that is not after now. Of several only
+// the latest can be on time: the others have been overtaken, and count as missed. late is how late that one may be
+// found.
 func (j *job) decide(last, latest, now time.Time, late time.Duration) tickDecision {
 	due := latest.Add(j.delay)
 	if now.Sub(due) <= min(late, max(missedAfter, j.StartingDeadline)) {
@@ -38,7 +51,8 @@ func (j *job) decide(last, latest, now time.Time, late time.Duration) tickDecisi
 	case j.Missed == MissedSkip:
 		return tickDecision{missed: latest, because: fmt.Sprintf("found %s late", now.Sub(due).Round(time.Second))}
 	case now.Sub(due) > j.StartingDeadline:
-		return tickDecision{missed: latest, because: fmt.Sprintf("found after its starting deadline of %s", j.StartingDeadline)}
+		return tickDecision{missed: latest,
+			because: fmt.Sprintf("found after its starting deadline of %s", j.StartingDeadline)}
 	case j.Missed == MissedOnce:
 		return tickDecision{start: []dueTick{{latest, true}}}
 	}
@@ -54,7 +68,16 @@ func (j *job) countTicks(last, latest time.Time) (n int) {
 	return n
 }
 
-// missedTicks returns the ticks after last up to latest that are within the deadline: the latest ones, if they are too many.
+// logMissed writes a line about ticks after last that are left out.
+func (j *job) logMissed(last, latest time.Time, decision tickDecision) {
+	if left := j.countTicks(last, latest) - len(decision.start); left > 0 {
+		j.logger.Info("ticks were missed",
+			"not_started_at_least", left, "made_up_for", len(decision.start), "latest", latest)
+	}
+}
+
+// missedTicks returns the ticks after last up to latest that are within the deadline: the latest ones, if they are too
+// many.
 func (j *job) missedTicks(last, latest, now time.Time) (ticks []dueTick) {
 	earliest := now.Add(-j.StartingDeadline - j.delay) // a tick right at the deadline may still start
 	if last.Before(earliest) {
@@ -62,7 +85,8 @@ func (j *job) missedTicks(last, latest, now time.Time) (ticks []dueTick) {
 	}
 	for at := latest; at.After(last); at = j.schedules.Latest(last, at.Add(-1)) {
 		if len(ticks) == j.MaxCatchUp {
-			j.logger.Warn("too many ticks were missed, the earlier ones are given up", "made_up_for", j.MaxCatchUp, "given_up_to", at)
+			j.logger.Warn("too many ticks were missed, the earlier ones are given up",
+				"made_up_for", j.MaxCatchUp, "given_up_to", at)
 			break
 		}
 		ticks = append(ticks, dueTick{at, true})

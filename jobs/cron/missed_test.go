@@ -34,7 +34,8 @@ func TestMissedTicks(t *testing.T) {
 		{"once, the latest on time stands for all", "@every 1m", MissedOnce, 0, 10 * time.Minute, []tick{{0, false}}},
 		{"once, at the deadline", "0 12 * * *", MissedOnce, time.Hour, 25 * time.Hour, []tick{{time.Hour, true}}},
 		{"once, past the deadline", "0 12 * * *", MissedOnce, time.Hour, 25*time.Hour + 1, nil},
-		{"once, after two weeks of a five-second job", "@every 5s", MissedOnce, 30 * day, 14*day + 3*time.Second, []tick{{3 * time.Second, true}}},
+		{"once, after two weeks of a five-second job", "@every 5s", MissedOnce, 30 * day, 14*day + 3*time.Second,
+			[]tick{{3 * time.Second, true}}},
 		{"all", "@every 1m", MissedAll, 0, 3*time.Minute + 2*time.Second,
 			[]tick{{122 * time.Second, true}, {62 * time.Second, true}, {2 * time.Second, true}}},
 		{"all, the latest on time", "@every 1m", MissedAll, 0, 3 * time.Minute,
@@ -50,7 +51,8 @@ func TestMissedTicks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			run := func(context.Context, Tick) error { return nil }
 			job, err := newJob(Job{
-				Name: "job", Schedules: []string{test.schedule}, Run: run, Missed: test.missed, StartingDeadline: test.deadline,
+				Name: "job", Schedules: []string{test.schedule}, Run: run,
+				Missed: test.missed, StartingDeadline: test.deadline,
 			}, hclog.NewNullLogger())
 			if err != nil {
 				t.Fatal(err)
@@ -78,7 +80,8 @@ func TestMissedTicks(t *testing.T) {
 func TestMissedTicksAreCapped(t *testing.T) {
 	run := func(context.Context, Tick) error { return nil }
 	job, err := newJob(Job{
-		Name: "job", Schedules: []string{"* * * * * *"}, Run: run, Missed: MissedAll, StartingDeadline: 24 * time.Hour, MaxCatchUp: 100,
+		Name: "job", Schedules: []string{"* * * * * *"}, Run: run,
+		Missed: MissedAll, StartingDeadline: 24 * time.Hour, MaxCatchUp: 100,
 	}, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +90,8 @@ func TestMissedTicksAreCapped(t *testing.T) {
 	now := last.Add(2 * time.Hour)
 	due := job.decide(last, now, now, missedAfter).start
 	if len(due) != 101 || !due[0].at.Equal(now.Add(-100*time.Second)) || due[100] != (dueTick{now, false}) {
-		t.Errorf("got %d ticks from %s to %+v, want the latest 100 and the one on time", len(due), due[0].at, due[len(due)-1])
+		t.Errorf("got %d ticks from %s to %+v, want the latest 100 and the one on time", len(due), due[0].at,
+			due[len(due)-1])
 	}
 }
 
@@ -97,7 +101,8 @@ func TestMissedOnceRunsOnce(t *testing.T) {
 	c.cron.Missed = MissedOnce
 	c.clock.now = c.epoch.Add(10*time.Minute + 30*time.Second)
 	c.lead(1)
-	if got := pgtest.Within(t, "the missed tick", ran); !got.CatchUp || !got.ScheduledAt.Equal(c.epoch.Add(10*time.Minute)) {
+	if got := pgtest.Within(t, "the missed tick", ran); !got.CatchUp ||
+		!got.ScheduledAt.Equal(c.epoch.Add(10*time.Minute)) {
 		t.Errorf("got %+v", got)
 	}
 	c.idle()
@@ -108,8 +113,8 @@ func TestMissedOnceRunsOnce(t *testing.T) {
 	c.wantRuns(runRow{10 * time.Minute, "ok", ""}, runRow{11 * time.Minute, "ok", ""})
 }
 
-// While missed ticks are made up for, the next one waits for its turn. Only the one that comes due during an ordinary run is
-// an overlap.
+// While missed ticks are made up for, the next one waits for its turn. Only the one that comes due during an ordinary
+// run is an overlap.
 func TestMissedAllRunsOneAfterTheOther(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run).seen()
@@ -166,7 +171,8 @@ func TestChangedScheduleMakesUpForNothing(t *testing.T) {
 			c.clock.now = c.epoch.Add(5*time.Minute + 30*time.Second)
 			c.cron.Missed = MissedAll
 			change(&c.cron)
-			if got := c.lead(1).tick(6*time.Minute, ran); got.CatchUp || !got.ScheduledAt.Equal(c.epoch.Add(6*time.Minute)) {
+			if got := c.lead(1).tick(6*time.Minute, ran); got.CatchUp ||
+				!got.ScheduledAt.Equal(c.epoch.Add(6*time.Minute)) {
 				t.Errorf("got %+v", got)
 			}
 			c.quit()

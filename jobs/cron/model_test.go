@@ -15,18 +15,19 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/admin"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
-// TestCronModel does things at random to a job of random policies: ticks, ends, failures, leaders that stop, are cancelled and are
-// killed, steps of the clock, manual runs. PGSOLO_CRON_SEED repeats one.
-func TestCronModel(t *testing.T) {
+// TestModel does things at random to a job of random policies: ticks, ends, failures, leaders that stop, are cancelled
+// and are killed, steps of the clock, manual runs. PGSOLO_CRON_SEED repeats one.
+func TestModel(t *testing.T) {
 	if seed, err := strconv.ParseUint(os.Getenv("PGSOLO_CRON_SEED"), 10, 64); err == nil {
-		testCronModel(t, seed)
+		testModel(t, seed)
 		return
 	}
 	for range 16 {
 		seed := rand.Uint64()
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { testCronModel(t, seed) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { testModel(t, seed) })
 	}
 }
 
@@ -43,10 +44,10 @@ type cronModel struct {
 	latest   time.Time      // the clock
 }
 
-func testCronModel(t *testing.T, seed uint64) {
+func testModel(t *testing.T, seed uint64) {
 	m := &cronModel{
-		random: rand.New(rand.NewPCG(seed, 0)), active: map[*call]bool{}, attempts: map[int64]int{}, forced: map[int64]bool{},
-		over: make(chan struct{}),
+		random: rand.New(rand.NewPCG(seed, 0)), active: map[*call]bool{},
+		attempts: map[int64]int{}, forced: map[int64]bool{}, over: make(chan struct{}),
 	}
 	m.cronTest = setupCron(t, m.run).seen()
 	m.cron.Overlap = pick(m.random, OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow)
@@ -56,8 +57,8 @@ func testCronModel(t *testing.T, seed uint64) {
 	m.cron.Retry = jobs.Retry{Attempts: pick(m.random, 1, 3), Backoff: 30 * time.Second, MaxBackoff: 5 * minute}
 	m.cron.Jitter = pick(m.random, 0, 0, 30*time.Second)
 	m.cron.History = History{Runs: -1, MaxAge: -1, FailedRuns: -1, FailedMaxAge: -1}
-	t.Logf("%s %s %s, deadline %s, %d attempts, jitter %s", m.cron.Overlap, m.cron.Missed, m.cron.OnInterrupt, m.cron.StartingDeadline,
-		m.cron.Retry.Attempts, m.cron.Jitter)
+	t.Logf("%s %s %s, deadline %s, %d attempts, jitter %s", m.cron.Overlap, m.cron.Missed, m.cron.OnInterrupt,
+		m.cron.StartingDeadline, m.cron.Retry.Attempts, m.cron.Jitter)
 	m.latest = m.clock.read()
 	m.lead(1)
 	for range 60 {
@@ -69,10 +70,10 @@ func testCronModel(t *testing.T, seed uint64) {
 
 func pick[T any](random *rand.Rand, from ...T) T { return from[random.IntN(len(from))] }
 
-// run is the job's function. It ends when it is told to, or with its context; some do not mind that they are replaced.
+// run is the job's function. It ends when the test says so, or with its context; some go on although they are replaced.
 func (m *cronModel) run(ctx context.Context, tick Tick) error {
 	c := &call{tick, ctx, make(chan error, 1)}
-	over := m.begun(c)
+	over := m.starts(c)
 	defer m.ends(c)
 	select {
 	case err := <-c.end:
@@ -89,8 +90,8 @@ func (m *cronModel) run(ctx context.Context, tick Tick) error {
 	return context.Cause(ctx)
 }
 
-// begun checks a start against those before it.
-func (m *cronModel) begun(c *call) (over chan struct{}) {
+// starts checks a start against those before it.
+func (m *cronModel) starts(c *call) (over chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := c.ScheduledAt.UnixMicro()
@@ -133,10 +134,10 @@ func (m *cronModel) step() {
 	switch {
 	case n < 40:
 		m.to(m.clock.read().Add(time.Duration(m.random.IntN(90_000)) * time.Millisecond))
-		m.look()
+		m.scan()
 	case n < 45:
 		m.to(m.clock.read().Add(-time.Duration(m.random.IntN(180_000)) * time.Millisecond))
-		m.look()
+		m.scan()
 	case n < 75:
 		if len(under) > 0 {
 			m.end(pick(m.random, under...))
@@ -150,7 +151,7 @@ func (m *cronModel) step() {
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		m.tell()
+		m.notify()
 	default:
 		m.newLeader(under)
 	}
@@ -205,7 +206,7 @@ func (m *cronModel) newLeader(under []*call) {
 	m.leadNext()
 }
 
-// wakeUnlessOver ends a wait of the leader, unless that has heard already that it is over, and waits for its runs.
+// wakeUnlessOver ends a wait of the leader, unless that knows already that it is over, and waits for its runs.
 func (m *cronModel) wakeUnlessOver() {
 	m.t.Helper()
 	pgtest.Eventually(m.t, "the leader to wake", func() bool {
@@ -220,8 +221,8 @@ func (m *cronModel) wakeUnlessOver() {
 	})
 }
 
-// takeInCutOffStarts counts what a leader that was cut off has written and not called. It may have been at work: a run that is replaced
-// ends by itself, and the next one starts then.
+// takeInCutOffStarts counts what a leader that was cut off has written and not called. It may have been at work: a run
+// that is replaced ends by itself, and the next one starts then.
 func (m *cronModel) takeInCutOffStarts() {
 	m.t.Helper()
 	if m.cron.Overlap != OverlapReplace {
@@ -232,7 +233,7 @@ func (m *cronModel) takeInCutOffStarts() {
 		m.t.Fatal(err)
 	}
 	for _, r := range runs {
-		if key := r.ScheduledAt.UnixMicro(); r.Outcome == outcomeRunning && m.attempts[key] == r.Attempt-1 {
+		if key := r.ScheduledAt.UnixMicro(); r.Outcome == rows.Running && m.attempts[key] == r.Attempt-1 {
 			m.attempts[key] = r.Attempt
 		}
 	}
@@ -246,7 +247,7 @@ func (m *cronModel) drain() {
 		for _, c := range m.calls() {
 			select {
 			case c.end <- m.outcome():
-			default: // it was told before
+			default: // it has its outcome
 			}
 		}
 		return len(m.ended) > 0
@@ -270,7 +271,7 @@ func (m *cronModel) takeOver() {
 func (m *cronModel) settle() {
 	m.t.Helper()
 	m.to(m.latest.Add(2 * minute))
-	m.look()
+	m.scan()
 	m.drain()
 	m.takeOver()
 	m.cron.Disabled = true
@@ -280,7 +281,8 @@ func (m *cronModel) settle() {
 			m.end(c)
 		}
 		m.clock.set(m.t, m.clock.read().Add(minute))
-		return pgtest.Value[bool](m.t, m.pool, `select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`)
+		return pgtest.Value[bool](m.t, m.pool,
+			`select not exists (select from pgsolo.cron_run where outcome in ('queued', 'running', 'retrying'))`)
 	})
 	m.quit()
 }
@@ -288,16 +290,16 @@ func (m *cronModel) settle() {
 // check compares the rows with what was started.
 func (m *cronModel) check() {
 	m.t.Helper()
-	rows, err := admin.CronJobs{}.Runs(m.t.Context(), m.pool, "job", time.Time{}, 100_000)
+	history, err := admin.CronJobs{}.Runs(m.t.Context(), m.pool, "job", time.Time{}, 100_000)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	seen := map[int64]bool{}
-	for _, row := range rows {
+	for _, row := range history {
 		key := row.ScheduledAt.UnixMicro()
 		seen[key] = true
 		switch row.Outcome {
-		case outcomeQueued, outcomeRunning, outcomeRetrying:
+		case rows.Queued, rows.Running, rows.Retrying:
 			m.t.Errorf("left open: %+v", row)
 		}
 		if m.attempts[key] != row.Attempt {

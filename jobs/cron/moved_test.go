@@ -1,19 +1,17 @@
 package cron
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/admin"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// A job that another group claims is not started by its old group any more, and the new one waits until that has heard of it.
-func TestCronJobMovesToAnotherGroup(t *testing.T) {
+// A job that another group claims is not started by its old group any more, and the new one waits until that has read
+// of it.
+func TestJobMovesToAnotherGroup(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(3)
 	c.lead(1).at(1 * minute)
@@ -25,7 +23,7 @@ func TestCronJobMovesToAnotherGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	second.now = func() time.Time { return now }
-	term := newTerm(second, jobs.Lead{Number: 1})
+	term := termOf(t, second)
 	if err := term.claim(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -34,38 +32,20 @@ func TestCronJobMovesToAnotherGroup(t *testing.T) {
 	for _, step := range []struct {
 		wait  time.Duration
 		start int
-	}{{0, 0}, {lookWhenTold, 0}, {movedHold, 1}} {
+	}{{0, 0}, {pollSubscribed, 0}, {movedHold, 1}} {
 		now = c.epoch.Add(1*minute + 30*time.Second + step.wait)
-		if term.look(); len(term.toStart) != step.start {
-			t.Errorf("%s after the claim %d runs are started, want %d", step.wait, len(term.toStart), step.start)
+		if term.scan(); len(term.outbox.toStart) != step.start {
+			t.Errorf("%s after the claim %d runs are started, want %d", step.wait, len(term.outbox.toStart), step.start)
 		}
 	}
-	c.told <- "" // as the claim does
+	c.notified <- "" // as the claim does
 	if err := pgtest.Within(t, "the old group's leader to end", c.ended); !errors.Is(err, jobs.ErrFenced) {
 		t.Errorf("it ended with %v, want %v", err, jobs.ErrFenced)
 	}
 }
 
-// Whoever has paused a job and not committed holds up no leader that knows the job already.
-func TestCronClaimBesideAnOpenPause(t *testing.T) {
-	pool := jobstest.Pool(t)
-	rows, known, tick := storeTest(t, pool)
-	if _, err := rows.claim(t.Context(), 1, known, tick.at); err != nil {
-		t.Fatal(err)
-	}
-	tx := jobstest.Begin(t, pool)
-	if err := (admin.CronJobs{}).Pause(t.Context(), tx, "job"); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
-	defer cancel()
-	if _, err := rows.claim(ctx, 2, known, tick.at); err != nil {
-		t.Errorf("claim: %v", err)
-	}
-}
-
 // A leader whose clock is ahead dies, and the next one has the right time. The history has only the latest rows.
-func TestCronClocksOfLeadersDiffer(t *testing.T) {
+func TestClocksOfLeadersDiffer(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules, c.cron.History = []string{"* * * * * *"}, History{Runs: 5, FailedRuns: 5}
@@ -75,7 +55,7 @@ func TestCronClocksOfLeadersDiffer(t *testing.T) {
 		c.at(s)
 		c.finish(c.next(started, s, 1), nil)
 	}
-	if err := c.all.prunePage(t.Context(), c.all.jobs); err != nil {
+	if err := c.all.pruner().prunePage(t.Context(), c.all.jobs); err != nil {
 		t.Fatal(err)
 	}
 	c.quit()
@@ -90,21 +70,22 @@ func TestCronClocksOfLeadersDiffer(t *testing.T) {
 	c.quit()
 }
 
-// A pause that ended before a tick does not hold it back, however late the leader hears of that.
-func TestCronResumedJustBeforeATick(t *testing.T) {
+// A pause that ended before a tick does not hold it back, however late the leader reads of that.
+func TestResumedJustBeforeATick(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.exec(`select pgsolo.pause_job('job')`)
-	c.tell()
-	c.exec(`update pgsolo.cron_job set paused_at = null, last_at = $1`, c.epoch.Add(30*time.Second)) // resume_job, by the test's clock
+	c.notify()
+	// resume_job, by the test's clock
+	c.exec(`update pgsolo.cron_job set paused_at = null, last_at = $1`, c.epoch.Add(30*time.Second))
 	c.clock.move(c.epoch.Add(60*time.Second + 10*time.Millisecond))
-	c.tell()
+	c.notify()
 	c.finish(c.next(started, time.Minute, 1), nil)
 	c.quit()
 }
 
 // The clock is set back before anybody has seen that a run has ended and the next one may start.
-func TestCronStepBackWhileOneIsNext(t *testing.T) {
+func TestStepBackWhileOneIsNext(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules, c.cron.Overlap = []string{"1,2 12 * * *"}, OverlapQueue
@@ -119,16 +100,18 @@ func TestCronStepBackWhileOneIsNext(t *testing.T) {
 }
 
 // enabled = false also ends what an earlier leader has left waiting.
-func TestCronDisabledWithAQueue(t *testing.T) {
+func TestDisabledWithAQueue(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.OnInterrupt, c.cron.Disabled = OverlapQueue, InterruptRetry, true
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome, attempt, started_at)
-		values ('job', $1, 1, 'running', 1, now()), ('job', $1::timestamptz + interval '1 minute', 1, 'queued', 0, null)`, c.epoch)
+		values ('job', $1, 1, 'running', 1, now()),
+			('job', $1::timestamptz + interval '1 minute', 1, 'queued', 0, null)`, c.epoch)
 	c.clock.now = c.epoch.Add(90 * time.Second)
 	c.lead(2).none(started)
 	c.at(2 * minute)
 	c.none(started)
 	c.quit()
-	c.wantRuns(runRow{0, "interrupted", "the job is not enabled"}, runRow{time.Minute, "skipped", "the job is not enabled"})
+	c.wantRuns(runRow{0, "interrupted", "the job is not enabled"},
+		runRow{time.Minute, "skipped", "the job is not enabled"})
 }

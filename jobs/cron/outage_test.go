@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// What passed while nobody led is made up for, or not, by the next leader, and by no later one.
-func TestCronMissedOverTerms(t *testing.T) {
+// What passed while there was no leader is made up for, or not, by the next leader, and by no later one.
+func TestMissedOverTerms(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		missed   Missed
@@ -15,13 +15,17 @@ func TestCronMissedOverTerms(t *testing.T) {
 		now      time.Duration // when the next leader comes
 		want     []attemptRow
 	}{
-		{"skip", MissedSkip, time.Hour, 0, 5*minute + 30*time.Second, []attemptRow{{5 * minute, "catch_up", "missed", 0, "found 30s late"}}},
-		{"skip, in time", MissedSkip, time.Hour, 0, 5*minute + time.Second, []attemptRow{{5 * minute, "schedule", "ok", 1, ""}}},
-		{"once", MissedOnce, time.Hour, 0, 5*minute + 30*time.Second, []attemptRow{{5 * minute, "catch_up", "ok", 1, ""}}},
+		{"skip", MissedSkip, time.Hour, 0, 5*minute + 30*time.Second,
+			[]attemptRow{{5 * minute, "catch_up", "missed", 0, "found 30s late"}}},
+		{"skip, in time", MissedSkip, time.Hour, 0, 5*minute + time.Second,
+			[]attemptRow{{5 * minute, "schedule", "ok", 1, ""}}},
+		{"once", MissedOnce, time.Hour, 0, 5*minute + 30*time.Second,
+			[]attemptRow{{5 * minute, "catch_up", "ok", 1, ""}}},
 		{"once, past the deadline", MissedOnce, 10 * time.Second, 0, 5*minute + 30*time.Second,
 			[]attemptRow{{5 * minute, "catch_up", "missed", 0, "found after its starting deadline of 10s"}}},
 		{"all", MissedAll, time.Hour, 0, 4*minute + 30*time.Second, []attemptRow{
-			{1 * minute, "catch_up", "ok", 1, ""}, {2 * minute, "catch_up", "ok", 1, ""}, {3 * minute, "catch_up", "ok", 1, ""},
+			{1 * minute, "catch_up", "ok", 1, ""}, {2 * minute, "catch_up", "ok", 1, ""},
+			{3 * minute, "catch_up", "ok", 1, ""},
 			{4 * minute, "catch_up", "ok", 1, ""}}},
 		{"all, within the deadline", MissedAll, 2 * minute, 0, 5*minute + 30*time.Second,
 			[]attemptRow{{4 * minute, "catch_up", "ok", 1, ""}, {5 * minute, "catch_up", "ok", 1, ""}}},
@@ -66,7 +70,7 @@ func TestCronMissedOverTerms(t *testing.T) {
 }
 
 // The catch-ups that wait for their turn are the next leader's, in their order, before those which it finds itself.
-func TestCronCatchUpsOverAFailover(t *testing.T) {
+func TestCatchUpsOverAFailover(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed = MissedAll
@@ -87,7 +91,7 @@ func TestCronCatchUpsOverAFailover(t *testing.T) {
 	c.quit()
 }
 
-func TestCronWeeklyJobUnderDailyRestarts(t *testing.T) {
+func TestWeeklyJobUnderDailyRestarts(t *testing.T) {
 	const day = 24 * time.Hour
 	run, started := calls(t)
 	c := setupCron(t, run) // epoch is a Sunday at noon
@@ -114,7 +118,7 @@ func TestCronWeeklyJobUnderDailyRestarts(t *testing.T) {
 	}
 }
 
-func TestCronLongOutageOfAFastJob(t *testing.T) {
+func TestLongOutageOfAFastJob(t *testing.T) {
 	const outage = 14 * 24 * time.Hour
 	for _, missed := range []Missed{MissedOnce, MissedSkip} {
 		t.Run(string(missed), func(t *testing.T) {
@@ -141,7 +145,7 @@ func TestCronLongOutageOfAFastJob(t *testing.T) {
 }
 
 // The tick that is on time waits behind as many as are made up for at most.
-func TestCronCatchUpsLeaveRoomForTheTickOnTime(t *testing.T) {
+func TestCatchUpsLeaveRoomForTheTickOnTime(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules, c.cron.Missed = []string{"* * * * * *"}, MissedAll

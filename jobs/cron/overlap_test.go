@@ -11,7 +11,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-func TestCronQueueKeepsTheOrder(t *testing.T) {
+func TestQueueKeepsTheOrder(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue
@@ -42,7 +42,7 @@ func TestCronQueueKeepsTheOrder(t *testing.T) {
 	)
 }
 
-func TestCronQueueWaitsNoLongerThanTheDeadline(t *testing.T) {
+func TestQueueWaitsNoLongerThanTheDeadline(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.StartingDeadline = OverlapQueue, 90*time.Second
@@ -67,12 +67,13 @@ func TestCronQueueWaitsNoLongerThanTheDeadline(t *testing.T) {
 	)
 }
 
-func TestCronQueueIsBounded(t *testing.T) {
+func TestQueueIsBounded(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, attempt, outcome)
-		select 'job', $1::timestamptz - n * interval '1 second', 1, 0, 'queued' from generate_series(1, 1000) n`, c.epoch)
+		select 'job', $1::timestamptz - n * interval '1 second', 1, 0, 'queued'
+			from generate_series(1, 1000) n`, c.epoch)
 	c.lead(2)
 	_ = pgtest.Within(t, "the first of the queue", started)
 	c.at(1 * minute) // in its place
@@ -88,12 +89,14 @@ func TestCronQueueIsBounded(t *testing.T) {
 }
 
 // A leader goes on with what an earlier one has queued, however that has ended.
-func TestCronQueueSurvivesAFailover(t *testing.T) {
+func TestQueueSurvivesAFailover(t *testing.T) {
 	for name, test := range map[string]struct {
 		end   func(*cronTest)
 		first attemptRow
 	}{
-		"crash":  {(*cronTest).crash, attemptRow{1 * minute, "schedule", "interrupted", 1, "the leader of term 1 was gone"}},
+		"crash": {(*cronTest).crash, attemptRow{
+			1 * minute, "schedule", "interrupted", 1, "the leader of term 1 was gone",
+		}},
 		"cancel": {(*cronTest).die, attemptRow{1 * minute, "schedule", "interrupted", 1, "context canceled"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +117,7 @@ func TestCronQueueSurvivesAFailover(t *testing.T) {
 			c.at(4 * minute)
 			c.finish(second, nil)
 			c.finish(c.next(started, 3*minute, 1), nil)
-			for range 2 { // the order of the manual run and the tick after the failover is not told
+			for range 2 { // the order of the manual run and the tick after the failover is not said
 				c.finish(pgtest.Within(t, "the rest", started), nil)
 			}
 			c.quit()
@@ -126,7 +129,7 @@ func TestCronQueueSurvivesAFailover(t *testing.T) {
 	}
 }
 
-func TestCronReplace(t *testing.T) {
+func TestReplace(t *testing.T) {
 	started := make(chan *call, 10)
 	c := setupCron(t, func(ctx context.Context, tick Tick) error { // ignores that it is cancelled
 		call := &call{tick, ctx, make(chan error)}
@@ -169,7 +172,7 @@ func TestCronReplace(t *testing.T) {
 	)
 }
 
-func TestCronReplacesARunThatWaitsForARetry(t *testing.T) {
+func TestReplacesARunThatWaitsForARetry(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap, c.cron.Retry = OverlapReplace, jobs.Retry{Attempts: 3, Backoff: 5 * minute, MaxBackoff: 5 * minute}
@@ -186,10 +189,11 @@ func TestCronReplacesARunThatWaitsForARetry(t *testing.T) {
 }
 
 // The tick comes due when the failure is known and not written yet.
-func TestCronReplacesARunThatIsAboutToWaitForARetry(t *testing.T) {
+func TestReplacesARunThatIsAboutToWaitForARetry(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
-	c.cron.Overlap, c.cron.Retry = OverlapReplace, jobs.Retry{Attempts: 3, Backoff: 30 * minute, MaxBackoff: 30 * minute}
+	c.cron.Overlap = OverlapReplace
+	c.cron.Retry = jobs.Retry{Attempts: 3, Backoff: 30 * minute, MaxBackoff: 30 * minute}
 	c.lead(1).at(1 * minute)
 	first := c.next(started, 1*minute, 1)
 	c.clock.move(c.epoch.Add(2 * minute)) // which is seen when the run has ended
@@ -203,7 +207,7 @@ func TestCronReplacesARunThatIsAboutToWaitForARetry(t *testing.T) {
 }
 
 // A run that was being replaced when its leader died is not started again in front of the one that was to replace it.
-func TestCronReplaceOverAFailover(t *testing.T) {
+func TestReplaceOverAFailover(t *testing.T) {
 	started := make(chan *call, 10)
 	over := make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, tick Tick) error {
@@ -233,7 +237,7 @@ func TestCronReplaceOverAFailover(t *testing.T) {
 	c.quit()
 }
 
-func TestCronAllowsOverlaps(t *testing.T) {
+func TestAllowsOverlaps(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapAllow
@@ -258,10 +262,11 @@ func TestCronAllowsOverlaps(t *testing.T) {
 }
 
 // What is made up for comes one after the other even so, with its retries.
-func TestCronAllowsNoOverlapOfWhatIsMadeUpFor(t *testing.T) {
+func TestAllowsNoOverlapOfWhatIsMadeUpFor(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
-	c.cron.Overlap, c.cron.Missed, c.cron.Retry = OverlapAllow, MissedAll, jobs.Retry{Attempts: 2, Backoff: minute, MaxBackoff: minute, Jitter: -1}
+	c.cron.Overlap, c.cron.Missed = OverlapAllow, MissedAll
+	c.cron.Retry = jobs.Retry{Attempts: 2, Backoff: minute, MaxBackoff: minute, Jitter: -1}
 	c.clock.now = c.epoch.Add(2*minute + 30*time.Second)
 	c.lead(1)
 	first := c.next(started, 1*minute, 1)
@@ -278,7 +283,7 @@ func TestCronAllowsNoOverlapOfWhatIsMadeUpFor(t *testing.T) {
 }
 
 // Once all is made up for, the overlap policy holds again, also for a job whose runs take longer than its period.
-func TestCronOverlapHoldsAfterWhatIsMadeUpFor(t *testing.T) {
+func TestOverlapHoldsAfterWhatIsMadeUpFor(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed = MissedAll

@@ -20,7 +20,7 @@ func (c *cronTest) retrying(attempts int) *cronTest {
 }
 
 // A run that waits for a retry is one that goes on: ticks that come due meanwhile are overlaps.
-func TestCronRetries(t *testing.T) {
+func TestRetries(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(3).lead(1)
 	c.at(1 * minute)
@@ -29,7 +29,8 @@ func TestCronRetries(t *testing.T) {
 		t.Errorf("stats: %+v, want one that waits", stats)
 	}
 	c.wantAttempts(attemptRow{1 * minute, "schedule", "retrying", 1, "first"})
-	if next := pgtest.Value[time.Time](t, c.pool, `select next_at from pgsolo.cron_run`); !next.Equal(c.epoch.Add(2 * minute)) {
+	if next := pgtest.Value[time.Time](t, c.pool,
+		`select next_at from pgsolo.cron_run`); !next.Equal(c.epoch.Add(2 * minute)) {
 		t.Errorf("retried at %s, want after a minute", next)
 	}
 	c.at(2*minute - time.Millisecond)
@@ -43,31 +44,36 @@ func TestCronRetries(t *testing.T) {
 	c.none(started)
 	c.at(4 * minute) // two minutes later
 	third := c.next(started, 1*minute, 3)
-	if left := pgtest.Value[bool](t, c.pool, `select output is null and exit_code is null and error is null and next_at is null and finished_at is null
+	if left := pgtest.Value[bool](t, c.pool,
+		`select output is null and exit_code is null and error is null and next_at is null and finished_at is null
 		from pgsolo.cron_run where outcome = 'running'`); !left {
 		t.Error("the row of a running attempt has something of the one before")
 	}
 	third.Report.SetExitCode(4)
 	fmt.Fprint(third.Report, "more")
 	c.finish(third, errors.New("third"))
-	if stats := c.job.stats(); stats.Started != 3 || stats.Retried != 2 || stats.Failed != 1 || stats.Skipped != 3 || stats.Lateness.Count != 1 {
+	if stats := c.job.stats(); stats.Started != 3 || stats.Retried != 2 || stats.Failed != 1 || stats.Skipped != 3 ||
+		stats.Lateness.Count != 1 {
 		t.Errorf("stats: %+v", stats)
 	}
 	c.at(5 * minute)
 	c.finish(c.next(started, 5*minute, 1), nil)
 	c.quit()
 	c.wantAttempts(
-		attemptRow{1 * minute, "schedule", "failed", 3, "third"}, attemptRow{2 * minute, "schedule", "skipped", 0, overlapError},
-		attemptRow{3 * minute, "schedule", "skipped", 0, overlapError}, attemptRow{4 * minute, "schedule", "skipped", 0, overlapError},
+		attemptRow{1 * minute, "schedule", "failed", 3, "third"},
+		attemptRow{2 * minute, "schedule", "skipped", 0, overlapError},
+		attemptRow{3 * minute, "schedule", "skipped", 0, overlapError},
+		attemptRow{4 * minute, "schedule", "skipped", 0, overlapError},
 		attemptRow{5 * minute, "schedule", "ok", 1, ""},
 	)
-	if got := pgtest.Value[string](t, c.pool, `select exit_code || output from pgsolo.cron_run where attempt = 3`); got != "4more" {
+	if got := pgtest.Value[string](t, c.pool,
+		`select exit_code || output from pgsolo.cron_run where attempt = 3`); got != "4more" {
 		t.Errorf("exit code and output %q, want those of the last attempt", got)
 	}
 }
 
 // What fails in whatever way is retried, and so is a program of its own.
-func TestCronRetriesEveryFailure(t *testing.T) {
+func TestRetriesEveryFailure(t *testing.T) {
 	for name, fail := range map[string]TickFunc{
 		"panic":   func(context.Context, Tick) error { panic("boom") },
 		"timeout": func(ctx context.Context, _ Tick) error { <-ctx.Done(); return ctx.Err() },
@@ -86,19 +92,21 @@ func TestCronRetriesEveryFailure(t *testing.T) {
 			}
 			c.lead(1).at(1 * minute)
 			c.over(Tick{Job: "job", ScheduledAt: c.epoch.Add(1 * minute), Attempt: 1})
-			if outcome := pgtest.Value[string](t, c.pool, `select outcome from pgsolo.cron_run`); outcome != "retrying" {
+			if outcome := pgtest.Value[string](t, c.pool,
+				`select outcome from pgsolo.cron_run`); outcome != "retrying" {
 				t.Fatalf("outcome %s, want retrying", outcome)
 			}
 			c.job.Timeout = time.Hour // nothing is under way
 			c.at(2 * minute)
 			c.finish(c.next(started, 1*minute, 2), nil)
 			c.quit()
-			c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", 2, ""}, attemptRow{2 * minute, "schedule", "skipped", 0, overlapError})
+			c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", 2, ""},
+				attemptRow{2 * minute, "schedule", "skipped", 0, overlapError})
 		})
 	}
 }
 
-func TestCronDiscardEndsTheRetries(t *testing.T) {
+func TestDiscardEndsTheRetries(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(5).lead(1)
 	c.at(1 * minute)
@@ -106,10 +114,11 @@ func TestCronDiscardEndsTheRetries(t *testing.T) {
 	c.at(2 * minute)
 	c.finish(c.next(started, 2*minute, 1), nil)
 	c.quit()
-	c.wantAttempts(attemptRow{1 * minute, "schedule", "failed", 1, "no disk"}, attemptRow{2 * minute, "schedule", "ok", 1, ""})
+	c.wantAttempts(attemptRow{1 * minute, "schedule", "failed", 1, "no disk"},
+		attemptRow{2 * minute, "schedule", "ok", 1, ""})
 }
 
-func TestCronRetryAfter(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules = []string{"1 12 * * *"}
@@ -126,7 +135,7 @@ func TestCronRetryAfter(t *testing.T) {
 }
 
 // A retry is the next leader's, at its time.
-func TestCronRetryOverAFailover(t *testing.T) {
+func TestRetryOverAFailover(t *testing.T) {
 	for name, test := range map[string]struct {
 		end   func(*cronTest)
 		found time.Duration // when the next leader comes
@@ -168,7 +177,7 @@ func TestCronRetryOverAFailover(t *testing.T) {
 }
 
 // Nothing of the old schedule is made up for, but what was begun is ended.
-func TestCronRetryOfAChangedSchedule(t *testing.T) {
+func TestRetryOfAChangedSchedule(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(2).lead(1)
 	c.at(1 * minute)

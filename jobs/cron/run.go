@@ -9,15 +9,14 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/attempt"
 	"github.com/pgsolo/pgsolo/jobs/internal/measure"
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-var errOverlap = errors.New("the previous run was still going")
-
-// run is a tick or a manual run that is open, or about to be. It belongs to the goroutine of the term, except that its attempt
-// writes failure and report, which that goroutine reads after the attempt has ended.
+// run is a tick or a manual run that is open, or about to be. It belongs to the goroutine of the term, except that its
+// attempt writes failure and report, which that goroutine reads after the attempt has ended.
 type run struct {
 	job     *jobTerm
 	at      time.Time
@@ -34,8 +33,12 @@ type run struct {
 	replaced *replacedError // it was cancelled for a later tick
 	report   *jobs.Report
 	failure  error
-	result   runResult // what is to be written
+	result   rows.Result // what is to be written
 }
+
+func (r *run) key() rows.Key { return rows.KeyOf(r.job.Name, r.at) }
+
+func (r *run) catchUp() bool { return r.cause == rows.CatchUp }
 
 // replacedError is why a run was cut off by a later one.
 type replacedError struct{ by time.Time }
@@ -50,12 +53,12 @@ func (e *replacedError) after(failure string) string {
 	return failure + "; " + e.Error()
 }
 
-// start calls the function, whose row says by now that it runs.
-func (t *term) start(ctx context.Context, r *run) {
+// call calls the function, whose row says by now that it runs.
+func (t *term) call(ctx context.Context, r *run) {
 	j := r.job
 	j.logger.Debug("run starts", "scheduled_at", r.at, "cause", r.cause, "attempt", r.attempt)
-	now := t.now()
-	if r.cause == causeSchedule && r.attempt == 1 {
+	now := t.clock.now()
+	if r.cause == rows.Schedule && r.attempt == 1 {
 		j.lateness.Add(int64(max(0, now.Sub(r.at.Add(j.delay)))), &measure.DurationBounds)
 	}
 	j.count(func(s *Stats) {
@@ -65,8 +68,8 @@ func (t *term) start(ctx context.Context, r *run) {
 		}
 	})
 	tick := Tick{
-		Job: j.Name, ScheduledAt: r.at.In(j.Location), CatchUp: r.cause == causeCatchUp, Manual: r.cause == causeManual,
-		Attempt: r.attempt, Term: t.term, Report: &jobs.Report{},
+		Job: j.Name, ScheduledAt: r.at.In(j.Location), CatchUp: r.catchUp(), Manual: r.cause == rows.Manual,
+		Attempt: r.attempt, Term: t.leadership.Term, Report: &jobs.Report{},
 	}
 	r.report, r.failure = tick.Report, attempt.ErrExited // which remains if Run calls runtime.Goexit
 	ctx, r.cancel = context.WithCancelCause(ctx)
@@ -85,60 +88,63 @@ func (t *term) start(ctx context.Context, r *run) {
 func (t *term) conclude(ctx context.Context, r *run) {
 	j := r.job
 	t.running--
-	r.ended = t.now()
+	r.ended = t.clock.now()
 	r.cancel(nil)
 	r.cancel, r.overdue = nil, false
-	j.remove(&j.active, r)
-	result := runResult{outcome: outcomeOK}
-	result.output, result.exitCode, result.httpStatus = r.report.End()
+	remove(&j.active, r)
+	result := rows.Result{Outcome: rows.OK}
+	result.Output, result.ExitCode, result.HTTPStatus = r.report.End()
 	if r.failure != nil {
-		result.failure = text.Error(r.failure)
+		result.Failure = text.Error(r.failure)
 		var wait time.Duration
-		result.outcome, wait = t.afterFailure(ctx, r)
-		if result.outcome == outcomeReplaced {
-			result.failure = r.replaced.after(result.failure)
+		result.Outcome, wait = r.afterFailure(ctx)
+		if result.Outcome == rows.Replaced {
+			result.Failure = r.replaced.after(result.Failure)
 		}
 		r.nextAt = r.ended.Add(wait)
 	}
 	j.log(r, result)
 	r.report, r.failure = nil, nil
-	t.writeEnd(r, result)
+	t.outbox.record(r, result)
 	if len(j.queue)+len(j.retrying) > 0 {
-		t.touch(j)
+		t.heap.wakeSoon(j)
 	}
 }
 
 // afterFailure says what follows a failed attempt.
-func (t *term) afterFailure(ctx context.Context, r *run) (outcome string, wait time.Duration) {
+func (r *run) afterFailure(ctx context.Context) (outcome string, wait time.Duration) {
 	switch {
 	case r.replaced != nil:
-		return outcomeReplaced, 0
+		return rows.Replaced, 0
 	case ctx.Err() != nil && r.job.retriesInterrupted(r.attempt):
-		return outcomeRetrying, 0
+		return rows.Retrying, 0
 	case ctx.Err() != nil:
-		return outcomeInterrupted, 0
+		return rows.Interrupted, 0
 	}
 	if wait, dead := r.job.Retry.Next(r.attempt, r.failure); !dead {
-		return outcomeRetrying, wait
+		return rows.Retrying, wait
 	}
-	return outcomeFailed, 0
+	return rows.Failed, 0
 }
 
-// log writes a line when a run has failed for good or was cut off, in a row of those close to one another the first, when the job
-// succeeds again, and every panic's stack.
-func (j *jobTerm) log(r *run, result runResult) {
+// log writes a line when a run has failed for good or was cut off, in a row of those close to one another the first,
+// when the job succeeds again, and every panic's stack.
+func (j *jobTerm) log(r *run, result rows.Result) {
 	defer func() { _ = recover() }() // of what the function's error does when it is unwrapped
 	if panicked, ok := errors.AsType[*attempt.PanicError](r.failure); ok {
-		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.Value, "stack", string(panicked.Stack))
+		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.Value, "stack",
+			string(panicked.Stack))
 	}
 	switch {
-	case result.outcome == outcomeFailed, result.outcome == outcomeInterrupted:
+	case result.Outcome == rows.Failed, result.Outcome == rows.Interrupted:
 		j.failing = true
-		j.failures.Log(j.logger, hclog.Warn, "cron job "+result.outcome, "scheduled_at", r.at, "attempt", r.attempt, "error", result.failure)
-	case result.outcome == outcomeOK && j.failing:
+		j.failures.Log(j.logger, hclog.Warn, "cron job "+result.Outcome,
+			"scheduled_at", r.at, "attempt", r.attempt, "error", result.Failure)
+	case result.Outcome == rows.OK && j.failing:
 		j.failing = false
 		j.logger.Info("cron job succeeds again", "scheduled_at", r.at)
 	default:
-		j.logger.Debug("run ended", "scheduled_at", r.at, "attempt", r.attempt, "outcome", result.outcome, "error", result.failure)
+		j.logger.Debug("run ended",
+			"scheduled_at", r.at, "attempt", r.attempt, "outcome", result.Outcome, "error", result.Failure)
 	}
 }

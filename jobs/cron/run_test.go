@@ -17,7 +17,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-func TestCronTellsTheTick(t *testing.T) {
+func TestTellsTheTick(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run)
 	c.cron.Location = zone(t, "Europe/Berlin")
@@ -34,12 +34,13 @@ func TestCronTellsTheTick(t *testing.T) {
 	c.quit()
 	c.wantRuns(runRow{After: time.Minute, Outcome: "ok"})
 	stats := c.job.stats()
-	if stats.Started != 1 || stats.Succeeded != 1 || stats.Running != 0 || stats.Lateness.Count != 1 || !stats.LastSuccess.Equal(c.clock.read()) {
+	if stats.Started != 1 || stats.Succeeded != 1 || stats.Running != 0 || stats.Lateness.Count != 1 ||
+		!stats.LastSuccess.Equal(c.clock.read()) {
 		t.Errorf("stats: %+v", stats)
 	}
 }
 
-func TestCronFailures(t *testing.T) {
+func TestFailures(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		run      TickFunc
@@ -47,10 +48,14 @@ func TestCronFailures(t *testing.T) {
 		inTheLog string
 	}{
 		{"error", func(context.Context, Tick) error { return errors.New("no disk") }, "no disk", "no disk"},
-		{"panic", func(context.Context, Tick) error { panic("boom") }, "panic: boom", "TestCronFailures"},
-		{"goexit", func(context.Context, Tick) error { runtime.Goexit(); return nil }, "the function ended its goroutine", ""},
-		{"timeout", func(ctx context.Context, _ Tick) error { <-ctx.Done(); return ctx.Err() }, "not done within its timeout of 10ms", ""},
-		{"unprintable", func(context.Context, Tick) error { return errors.New("a\x00b\xff" + strings.Repeat("x", 1<<20)) }, "a\uFFFDb\uFFFDx", ""},
+		{"panic", func(context.Context, Tick) error { panic("boom") }, "panic: boom", "TestFailures"},
+		{"goexit", func(context.Context, Tick) error { runtime.Goexit(); return nil },
+			"the function ended its goroutine", ""},
+		{"timeout", func(ctx context.Context, _ Tick) error { <-ctx.Done(); return ctx.Err() },
+			"not done within its timeout of 10ms", ""},
+		{"unprintable", func(context.Context, Tick) error {
+			return errors.New("a\x00b\xff" + strings.Repeat("x", 1<<20))
+		}, "a\uFFFDb\uFFFDx", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ran := make(chan Tick, 10)
@@ -70,7 +75,8 @@ func TestCronFailures(t *testing.T) {
 				t.Fatalf("got %d runs, want 2", len(runs))
 			}
 			for _, run := range runs {
-				if run.Outcome != "failed" || !strings.HasPrefix(run.Error, test.want) || len(run.Error) > text.MaxError+8 {
+				if run.Outcome != "failed" || !strings.HasPrefix(run.Error, test.want) ||
+					len(run.Error) > text.MaxError+8 {
 					t.Errorf("got %s with %.80q, want failed with %q", run.Outcome, run.Error, test.want)
 				}
 			}
@@ -81,7 +87,7 @@ func TestCronFailures(t *testing.T) {
 	}
 }
 
-func TestCronSkipsAnOverlap(t *testing.T) {
+func TestSkipsAnOverlap(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.at(time.Minute)
@@ -105,7 +111,7 @@ func TestCronSkipsAnOverlap(t *testing.T) {
 	}
 }
 
-func TestCronStopWaitsForTheRun(t *testing.T) {
+func TestStopWaitsForTheRun(t *testing.T) {
 	started, stopped := make(chan struct{}), make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, _ Tick) error {
 		close(started)
@@ -131,7 +137,7 @@ func TestCronStopWaitsForTheRun(t *testing.T) {
 	c.wantRuns(runRow{time.Minute, "ok", ""})
 }
 
-func TestCronStopBeginsNothing(t *testing.T) {
+func TestStopBeginsNothing(t *testing.T) {
 	c := setupCron(t, func(context.Context, Tick) error { return nil }).seen()
 	all, err := New(Options{Pool: c.pool, Schema: jobs.DefaultSchema, Group: "main", Jobs: []Job{c.cron}})
 	if err != nil {
@@ -146,7 +152,7 @@ func TestCronStopBeginsNothing(t *testing.T) {
 	c.wantRuns()
 }
 
-func TestCronCancelEndsTheRun(t *testing.T) {
+func TestCancelEndsTheRun(t *testing.T) {
 	started := make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, _ Tick) error {
 		close(started)
@@ -159,7 +165,7 @@ func TestCronCancelEndsTheRun(t *testing.T) {
 	c.wantRuns(runRow{time.Minute, "interrupted", "context canceled"})
 }
 
-func TestCronClockSetBack(t *testing.T) {
+func TestClockSetBack(t *testing.T) {
 	run, ran := collecting()
 	c := setupCron(t, run).seen().lead(1)
 	for _, minute := range []time.Duration{1, 2, 3} {
@@ -179,7 +185,7 @@ func TestCronClockSetBack(t *testing.T) {
 	c.quit()
 }
 
-func TestCronLosesItsConnections(t *testing.T) {
+func TestLosesItsConnections(t *testing.T) {
 	run, ran := collecting()
 	c := setupCron(t, run).seen().lead(1)
 	admin, err := pgx.ConnectConfig(t.Context(), c.pool.Config().ConnConfig)
@@ -189,13 +195,15 @@ func TestCronLosesItsConnections(t *testing.T) {
 	defer admin.Close(context.Background())
 	for _, minute := range []time.Duration{1, 2, 3} {
 		if _, err := admin.Exec(t.Context(), `select pg_terminate_backend(pid, 5000) from pg_stat_activity
-			where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`); err != nil {
+			where datname = current_database() and pid <> pg_backend_pid()
+				and backend_type = 'client backend'`); err != nil {
 			t.Fatal(err)
 		}
 		c.at(minute * time.Minute)
 		pgtest.Within(t, "the tick", ran)
 		pgtest.Eventually(t, "the run to end", func() bool { // the pool may still have a session that has gone
-			return !pgtest.Value[bool](t, admin, `select exists (select from pgsolo.cron_run where outcome = 'running')`)
+			return !pgtest.Value[bool](t, admin,
+				`select exists (select from pgsolo.cron_run where outcome = 'running')`)
 		})
 	}
 	c.quit()

@@ -3,6 +3,8 @@ package cron
 import (
 	"context"
 	"time"
+
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
 // How long the last outcomes may take to be written once the leader has to stop at once.
@@ -10,7 +12,7 @@ const lastOutcome = time.Second
 
 // settle writes a page of what has ended.
 func (t *term) settle(ctx context.Context) error {
-	if len(t.toSettle) == 0 {
+	if len(t.outbox.toSettle) == 0 {
 		return nil
 	}
 	return t.persist(ctx, "record outcomes", t.settlePage)
@@ -18,18 +20,16 @@ func (t *term) settle(ctx context.Context) error {
 
 // settlePage makes one try.
 func (t *term) settlePage(ctx context.Context) error {
-	page := t.toSettle[:min(cronPage, len(t.toSettle))]
-	locked, err := t.store.settle(ctx, t.term, page)
+	page := t.outbox.outcomes()
+	locked, err := t.store.Settle(ctx, t.leadership.Term, rowsOf(page))
 	if err != nil {
 		return err
 	}
-	if t.toSettle = t.toSettle[len(page):]; len(t.toSettle) == 0 {
-		t.toSettle = nil // or else a burst's memory would stay
-	}
+	t.outbox.written()
 	for _, r := range page {
-		r.job.unsettled--
 		if locked[r.key()] {
-			t.setAside(r)
+			t.outbox.deferOutcome(r)
+			r.job.show()
 		} else {
 			t.settled(r)
 		}
@@ -40,52 +40,42 @@ func (t *term) settlePage(ctx context.Context) error {
 // settled goes on with a run whose outcome has been written.
 func (t *term) settled(r *run) {
 	j := r.job
-	outcome := r.result.outcome
-	r.result = runResult{}
-	if outcome == outcomeRetrying {
-		j.remove(&j.settling, r)
+	outcome := r.result.Outcome
+	r.result = rows.Result{}
+	if outcome == rows.Retrying {
+		remove(&j.settling, r)
 		j.retrying = append(j.retrying, r)
-		t.touch(j)
+		t.heap.wakeSoon(j)
 	} else {
-		t.close(r)
+		t.outbox.forget(r)
 		j.ended.Add(1)
 	}
 	j.count(func(s *Stats) {
 		s.conclude(outcome)
-		if outcome == outcomeOK && (r.ended.After(s.LastSuccess) || s.LastSuccess.After(t.now())) {
+		if outcome == rows.OK && (r.ended.After(s.LastSuccess) || s.LastSuccess.After(t.clock.now())) {
 			s.LastSuccess = r.ended
 		}
 	})
-	t.show(j)
+	j.show()
 }
 
-// settleLast writes what has ended when ctx is done already. What it cannot write within lastOutcome, the next leader records as
-// interrupted, or starts again where OnInterrupt says so.
+// settleLast writes what has ended when ctx is done already. What it cannot write within lastOutcome, the next leader
+// records as interrupted, or starts again where OnInterrupt says so.
 func (t *term) settleLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOutcome)
 	defer cancel()
-	for t.takeUp(); len(t.toSettle) > 0; t.takeUp() {
-		for len(t.toSettle) > 0 {
+	for t.outbox.retryDeferred(); len(t.outbox.toSettle) > 0; t.outbox.retryDeferred() {
+		for len(t.outbox.toSettle) > 0 {
 			if err := t.settlePage(ctx); err != nil {
-				t.logger.Debug("last outcomes not written", "runs", len(t.toSettle), "error", err)
+				t.logger.Debug("last outcomes not written", "runs", len(t.outbox.toSettle), "error", err)
 				return
 			}
 		}
-		if len(t.aside) > 0 {
+		if len(t.outbox.deferred) > 0 {
 			select {
 			case <-ctx.Done():
 			case <-time.After(lastOutcome / 20):
 			}
 		}
 	}
-}
-
-// writeEnd has it written how an attempt has ended, or that there will be none.
-func (t *term) writeEnd(r *run, result runResult) {
-	r.result = result
-	r.job.unsettled++
-	if result.outcome == outcomeRetrying {
-		r.job.settling = append(r.job.settling, r)
-	}
-	t.toSettle = append(t.toSettle, r)
 }

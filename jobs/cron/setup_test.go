@@ -16,17 +16,22 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/schedule"
 )
 
 // fakeClock stands still until it is set, and its timers fire when the test says so.
 type fakeClock struct {
-	mu    sync.Mutex // guards all below
-	now   time.Time
-	timer chan time.Time // of the latest wait; unbuffered: a send is taken by that wait or not at all; nil before the first one
-	next  chan struct{}  // closed when the next wait begins
-	waits time.Duration  // how long the latest wait lasts at most
+	mu  sync.Mutex // guards all below
+	now time.Time
+
+	// timer is that of the latest wait, nil before the first one. It is unbuffered: a send is taken by that wait or not
+	// at all.
+	timer chan time.Time
+	next  chan struct{} // closed when the next wait begins
+	waits time.Duration // how long the latest wait lasts at most
 }
 
 // wait is what the loop waits for, for any time.
@@ -75,8 +80,8 @@ func (c *fakeClock) move(now time.Time) {
 	c.now = now
 }
 
-// set moves the clock and lets the loop look at it, to the end. The loop waits then, and until an attempt ends or the test does something,
-// it reads neither the clock nor the database.
+// set moves the clock and has the loop scan, to the end. The loop waits then, and until an attempt ends or the
+// test does something, it reads neither the clock nor the database.
 func (c *fakeClock) set(t *testing.T, now time.Time) {
 	t.Helper()
 	c.move(now)
@@ -99,23 +104,23 @@ type cronTest struct {
 	epoch time.Time
 	log   bytes.Buffer // to be read after the job has ended
 
-	stop   chan struct{}
-	cancel context.CancelFunc
-	ended  chan error
-	job    *job
-	all    *Scheduler
-	told   chan string // makes it look at what somebody did to the jobs
-	others []Job
-	term   int64
+	stop     chan struct{}
+	cancel   context.CancelFunc
+	ended    chan error
+	job      *job
+	all      *Scheduler
+	notified chan string // makes it read commands
+	others   []Job
+	term     int64
 }
 
 func setupCron(t *testing.T, run TickFunc) *cronTest {
 	epoch := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &cronTest{
 		t: t, pool: jobstest.Pool(t), epoch: epoch,
-		cron:  Job{Name: "job", Schedules: []string{"* * * * *"}, Run: run},
-		clock: &fakeClock{next: make(chan struct{}), now: epoch.Add(30 * time.Second)},
-		told:  make(chan string),
+		cron:     Job{Name: "job", Schedules: []string{"* * * * *"}, Run: run},
+		clock:    &fakeClock{next: make(chan struct{}), now: epoch.Add(30 * time.Second)},
+		notified: make(chan string),
 	}
 }
 
@@ -143,7 +148,7 @@ func (c *cronTest) lead(term int64) *cronTest {
 	scheduler, err := New(Options{
 		Pool: c.pool, Schema: jobs.DefaultSchema, Group: "main", Jobs: append([]Job{c.cron}, c.others...),
 		Subscribe: func(string) (jobs.Subscription, error) {
-			return jobs.Subscription{Messages: c.told, Close: func() {}}, nil
+			return jobs.Subscription{Messages: c.notified, Close: func() {}}, nil
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Output: &c.log}),
 	})
@@ -162,6 +167,24 @@ func (c *cronTest) lead(term int64) *cronTest {
 	})
 	c.clock.set(c.t, c.clock.read())
 	return c
+}
+
+// claim makes a term of a group the one that may write these jobs.
+func (c *cronTest) claim(store rows.Store, term int64, all []*job) (rows.Claim, error) {
+	c.t.Helper()
+	var known []rows.Job
+	for _, j := range all {
+		known = append(known, j.row())
+	}
+	return store.Claim(c.t.Context(), term, known, c.clock.read())
+}
+
+// termOf is a first term, whose steps the test takes.
+func termOf(t *testing.T, s *Scheduler) *term {
+	t.Helper()
+	leadership, end := loop.Lead(t.Context(), 1, "", nil, nil)
+	t.Cleanup(end)
+	return newTerm(s, leadership)
 }
 
 // at moves the clock to so long after epoch.
@@ -195,15 +218,15 @@ func (c *cronTest) quit() {
 	}
 }
 
-// tell has the leader look at what somebody did to the jobs, to the end.
-func (c *cronTest) tell() {
+// notify has the leader read the commands, to the end.
+func (c *cronTest) notify() {
 	c.t.Helper()
 	select {
-	case c.told <- "":
+	case c.notified <- "":
 	case <-time.After(pgtest.Patience):
 		c.t.Fatal("the loop does not listen")
 	}
-	c.look()
+	c.scan()
 }
 
 func (c *cronTest) runs() []runRow {
@@ -227,7 +250,7 @@ func (c *cronTest) wantRuns(want ...runRow) {
 	}
 }
 
-// blocking is a TickFunc that reports its start and goes on until it is told its outcome, whatever its context says.
+// blocking is a TickFunc that reports its start and goes on until it is given its outcome, whatever its context says.
 func blocking(t *testing.T) (run TickFunc, started chan Tick, outcome chan error) {
 	started, outcome = make(chan Tick, 10), make(chan error)
 	return func(_ context.Context, tick Tick) error {

@@ -21,7 +21,9 @@ func (c *cronTest) stall(at time.Duration) (end func()) {
 	c.clock.move(c.epoch.Add(at))
 	c.clock.wake(c.t)
 	pgtest.Eventually(c.t, "the row to be waited for", func() bool {
-		return pgtest.Value[bool](c.t, c.pool, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`)
+		return pgtest.Value[bool](c.t, c.pool,
+			`select exists (select from pg_stat_activity where datname = current_database()
+				and wait_event_type = 'Lock')`)
 	})
 	return func() {
 		c.t.Helper()
@@ -31,8 +33,9 @@ func (c *cronTest) stall(at time.Duration) (end func()) {
 	}
 }
 
-// The database does not answer for a while, during which a tick comes due: nobody else leads, so it is not missed.
-func TestCronStallOfTheDatabase(t *testing.T) {
+// The database does not answer for a while, during which a tick comes due: there is no other leader, so it is not
+// missed.
+func TestStallOfTheDatabase(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Missed, c.cron.Overlap = MissedSkip, OverlapAllow
@@ -49,18 +52,19 @@ func TestCronStallOfTheDatabase(t *testing.T) {
 	c.finish(pgtest.Within(t, "one of two ticks", started), nil)
 	c.finish(pgtest.Within(t, "the other one", started), nil)
 	begun := time.Now()
-	c.look()
+	c.scan()
 	c.at(3*minute + late) // nothing held it up
 	if took := time.Since(begun); took >= late-missedAfter {
 		t.Skipf("the machine is too slow for that: it took %s", took)
 	}
 	c.none(started)
 	c.quit()
-	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""}, runRow{3 * minute, "missed", "found 2s late"})
+	c.wantRuns(runRow{1 * minute, "ok", ""}, runRow{2 * minute, "ok", ""},
+		runRow{3 * minute, "missed", "found 2s late"})
 }
 
 // What writing has taken is no part of the wait for the next tick.
-func TestCronWaitsFromNowOn(t *testing.T) {
+func TestWaitsFromNowOn(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	end := c.lead(1).stall(1 * minute)
@@ -79,7 +83,7 @@ func TestCronWaitsFromNowOn(t *testing.T) {
 }
 
 // The older leader learns of it at its next write, and writes nothing.
-func TestCronIsFencedAtItsNextWrite(t *testing.T) {
+func TestIsFencedAtItsNextWrite(t *testing.T) {
 	for name, write := range map[string]func(*cronTest, *call){
 		"begin":  func(c *cronTest, _ *call) { c.clock.move(c.epoch.Add(2 * minute)); c.clock.wake(c.t) },
 		"settle": func(_ *cronTest, call *call) { call.end <- nil },
@@ -106,13 +110,14 @@ func TestCronIsFencedAtItsNextWrite(t *testing.T) {
 }
 
 // Another election takes one of two jobs. This leader starts nothing of it any more, and gives up.
-func TestCronJobGoesToAnotherGroup(t *testing.T) {
+func TestJobGoesToAnotherGroup(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.others = []Job{{Name: "other", Schedules: []string{"* * * * *"}, Run: run}}
 	c.lead(1)
-	other := store{pool: c.pool, schema: jobs.DefaultSchema, group: "second"}
-	if _, err := other.claim(t.Context(), 1, c.all.jobs[:1], c.clock.read()); err != nil {
+	other := c.all.store
+	other.Group = "second"
+	if _, err := c.claim(other, 1, c.all.jobs[:1]); err != nil {
 		t.Fatal(err)
 	}
 	c.at(1 * minute)
@@ -121,14 +126,14 @@ func TestCronJobGoesToAnotherGroup(t *testing.T) {
 		t.Errorf("%+v starts, which is another group's", call.Tick)
 	}
 	c.none(started)
-	c.told <- ""
+	c.notified <- ""
 	if err := pgtest.Within(t, "the job to end", c.ended); !errors.Is(err, jobs.ErrFenced) {
 		t.Errorf("ended with %v, want %v", err, jobs.ErrFenced)
 	}
 }
 
 // What is counted of a job, and what a new leader knows of it from the rows.
-func TestCronStatsOverAFailover(t *testing.T) {
+func TestStatsOverAFailover(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
 	c.cron.Overlap = OverlapQueue
@@ -138,7 +143,8 @@ func TestCronStatsOverAFailover(t *testing.T) {
 	second := c.next(started, 2*minute, 1)
 	c.at(3 * minute)
 	stats := c.job.stats()
-	if stats.Running != 1 || stats.Waiting != 1 || !stats.Next.Equal(c.epoch.Add(4*minute)) || !stats.LastSuccess.Equal(c.epoch.Add(1*minute)) {
+	if stats.Running != 1 || stats.Waiting != 1 || !stats.Next.Equal(c.epoch.Add(4*minute)) ||
+		!stats.LastSuccess.Equal(c.epoch.Add(1*minute)) {
 		t.Errorf("stats: %+v", stats)
 	}
 	if stats.Lateness.Count != 2 || stats.Lateness.Sum < 0.199 || stats.Lateness.Sum > 0.201 {
@@ -148,13 +154,15 @@ func TestCronStatsOverAFailover(t *testing.T) {
 	if _, ok := <-second.ctx.Done(); ok {
 		t.Error("the run goes on")
 	}
-	if stats := c.job.stats(); stats.Running != 0 || stats.Waiting != 0 || !stats.Next.IsZero() || stats.Interrupted != 1 || stats.Succeeded != 1 {
+	if stats := c.job.stats(); stats.Running != 0 || stats.Waiting != 0 || !stats.Next.IsZero() ||
+		stats.Interrupted != 1 || stats.Succeeded != 1 {
 		t.Errorf("stats after the end: %+v", stats)
 	}
 	success := pgtest.Value[time.Time](t, c.pool, `select finished_at from pgsolo.cron_run where outcome = 'ok'`)
 	c.leadNext()
 	third := c.next(started, 3*minute, 1)
-	if stats := c.job.stats(); !stats.LastSuccess.Equal(success) || stats.Running != 1 || stats.Waiting != 0 || stats.Started != 1 {
+	if stats := c.job.stats(); !stats.LastSuccess.Equal(success) || stats.Running != 1 || stats.Waiting != 0 ||
+		stats.Started != 1 {
 		t.Errorf("stats of the next leader: %+v, want the last success at %s", stats, success)
 	}
 	c.finish(third, nil)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/measure"
 )
@@ -25,10 +26,14 @@ type Stats struct {
 	Interrupted int64 // cut off because the leader had to stop, or found unfinished after an earlier leader
 
 	LastSuccess time.Time // when the latest run that succeeded ended, under earlier leaders too; zero if none has
-	Next        time.Time // when the next tick will start; zero while this replica does not lead, and while the job is paused or not enabled
-	Running     int64     // attempts under way
-	Waiting     int64     // runs that wait for their turn or for a retry
-	Paused      bool
+
+	// Next is when the next tick will start; zero while this replica does not lead, and while the job is paused or not
+	// enabled.
+	Next time.Time
+
+	Running int64 // attempts under way
+	Waiting int64 // runs that wait for their turn or for a retry
+	Paused  bool
 
 	Lateness jobs.Histogram // of the starts of ticks that were not missed: how long after they were due, in seconds
 }
@@ -59,17 +64,17 @@ func (j *job) stats() Stats {
 
 func (s *Stats) conclude(outcome string) {
 	switch outcome {
-	case outcomeOK:
+	case rows.OK:
 		s.Succeeded++
-	case outcomeFailed:
+	case rows.Failed:
 		s.Failed++
-	case outcomeSkipped:
+	case rows.Skipped:
 		s.Skipped++
-	case outcomeMissed:
+	case rows.Missed:
 		s.Missed++
-	case outcomeReplaced:
+	case rows.Replaced:
 		s.Replaced++
-	case outcomeInterrupted:
+	case rows.Interrupted:
 		s.Interrupted++
 	}
 }

@@ -11,10 +11,11 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-func TestCronCrashLeavesARun(t *testing.T) {
+func TestCrashLeavesARun(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run).seen()
 	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term) values ('job', $1, 1)`, c.epoch)
@@ -33,11 +34,12 @@ func TestCronCrashLeavesARun(t *testing.T) {
 	}
 }
 
-// The tick that the earlier leader has begun under its row is nobody else's.
-func TestCronLeavesATickThatWasBegun(t *testing.T) {
+// The tick that the earlier leader has begun under its row is no other leader's.
+func TestLeavesATickThatWasBegun(t *testing.T) {
 	run, ran := collecting()
 	c := setupCron(t, run).seen()
-	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome) values ('job', $1, 1, 'ok')`, c.epoch.Add(time.Minute))
+	c.exec(`insert into pgsolo.cron_run (job, scheduled_at, term, outcome) values ('job', $1, 1, 'ok')`,
+		c.epoch.Add(time.Minute))
 	c.lead(2)
 	c.at(time.Minute) // last_at is still epoch
 	if got := c.tick(2*time.Minute, ran); !got.ScheduledAt.Equal(c.epoch.Add(2 * time.Minute)) {
@@ -46,7 +48,7 @@ func TestCronLeavesATickThatWasBegun(t *testing.T) {
 	c.quit()
 }
 
-func TestCronIsFencedDuringARun(t *testing.T) {
+func TestIsFencedDuringARun(t *testing.T) {
 	cancelled := make(chan error, 1)
 	started := make(chan struct{})
 	c := setupCron(t, func(ctx context.Context, _ Tick) error {
@@ -57,7 +59,7 @@ func TestCronIsFencedDuringARun(t *testing.T) {
 	}).seen().lead(1)
 	c.at(time.Minute)
 	pgtest.Within(t, "the tick", started)
-	if _, err := c.all.store.claim(t.Context(), 2, c.all.jobs, c.clock.read()); err != nil {
+	if _, err := c.claim(c.all.store, 2, c.all.jobs); err != nil {
 		t.Fatal(err)
 	}
 	c.clock.move(c.epoch.Add(2 * time.Minute))
@@ -71,15 +73,15 @@ func TestCronIsFencedDuringARun(t *testing.T) {
 	c.wantRuns(runRow{time.Minute, "running", ""}) // which is the newer leader's to settle
 }
 
-// TestCronTakeovers hands a fast job from term to term: while the old leader still runs, after it has stopped, and after it was
-// cancelled.
-func TestCronTakeovers(t *testing.T) {
+// TestTakeovers passes a fast job from term to term: while the old leader still runs, after it has stopped, and after
+// it was cancelled.
+func TestTakeovers(t *testing.T) {
 	for _, onInterrupt := range []OnInterrupt{InterruptAbandon, InterruptRetry} {
-		t.Run(string(onInterrupt), func(t *testing.T) { testCronTakeovers(t, onInterrupt) })
+		t.Run(string(onInterrupt), func(t *testing.T) { testTakeovers(t, onInterrupt) })
 	}
 }
 
-func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
+func testTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	const (
 		interval = time.Second
 		speed    = 25 // of the clock
@@ -95,7 +97,8 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	defer running.Wait()
 	begin := func(term int64) (stop, cancel func(), ended chan error) {
 		all, err := New(Options{Pool: pool, Schema: jobs.DefaultSchema, Group: "main", Jobs: []Job{{
-			Name: "job", Schedules: []string{"@every 1s"}, Missed: MissedAll, OnInterrupt: onInterrupt, History: History{Runs: -1},
+			Name: "job", Schedules: []string{"@every 1s"}, Missed: MissedAll, OnInterrupt: onInterrupt,
+			History: History{Runs: -1},
 			Run: func(_ context.Context, tick Tick) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -142,12 +145,14 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		stop, cancel, ended = begin(term)
 	}
 	pgtest.Eventually(t, "what was cut off to be taken over", func() bool {
-		return pgtest.Value[bool](t, pool, `select not exists (select from pgsolo.cron_run where outcome = 'retrying' or outcome = 'running' and term < 21)`)
+		return pgtest.Value[bool](t, pool,
+			`select not exists (select from pgsolo.cron_run where outcome = 'retrying' or outcome = 'running'
+				and term < 21)`)
 	})
 	stop()
 	pgtest.Within(t, "the last leader to end", ended)
 
-	rows, err := pool.Query(t.Context(), `select scheduled_at, outcome from pgsolo.cron_run order by scheduled_at`)
+	all, err := pool.Query(t.Context(), `select scheduled_at, outcome from pgsolo.cron_run order by scheduled_at`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +161,7 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		outcome    string
 		counts     = map[string]int{}
 	)
-	if _, err := pgx.ForEachRow(rows, []any{&at, &outcome}, func() error {
+	if _, err := pgx.ForEachRow(all, []any{&at, &outcome}, func() error {
 		if !before.IsZero() && at.Sub(before) != interval {
 			t.Errorf("after the tick of %s comes that of %s", before, at)
 		}
@@ -165,11 +170,12 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		n := starts[at.UTC()]
 		delete(starts, at.UTC())
 		switch {
-		case n == 1 && outcome != outcomeSkipped && outcome != outcomeQueued:
-		case n == 0 && outcome == outcomeQueued: // and stopped before its turn came
-		case n == 0 && outcome == outcomeSkipped: // behind a slow one
+		case n == 1 && outcome != rows.Skipped && outcome != rows.Queued:
+		case n == 0 && outcome == rows.Queued: // and stopped before its turn came
+		case n == 0 && outcome == rows.Skipped: // behind a slow one
 		case n > 1 && onInterrupt == InterruptRetry:
-		case n == 0 && onInterrupt == InterruptAbandon && outcome == outcomeInterrupted: // cancelled between the row and the start
+		// cancelled between the row and the start
+		case n == 0 && onInterrupt == InterruptAbandon && outcome == rows.Interrupted:
 		default:
 			t.Errorf("tick of %s started %d times, outcome %s", at, n, outcome)
 		}
@@ -180,7 +186,7 @@ func testCronTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 	if len(starts) > 0 {
 		t.Errorf("%d ticks started without a row: %v", len(starts), starts)
 	}
-	if counts[outcomeRunning] > 0 || counts[outcomeOK] < 40 {
+	if counts[rows.Running] > 0 || counts[rows.OK] < 40 {
 		t.Errorf("outcomes: %v", counts)
 	}
 	t.Logf("outcomes: %v", counts)

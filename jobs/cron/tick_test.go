@@ -52,7 +52,8 @@ func leftBy(report *jobs.Report) left {
 func TestTickInvocation(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
 	tick := cron.Tick{
-		Job: "report", ScheduledAt: time.Date(2026, 1, 2, 3, 4, 5, 0, zone), CatchUp: true, Attempt: 2, Term: 9, Report: new(jobs.Report),
+		Job: "report", ScheduledAt: time.Date(2026, 1, 2, 3, 4, 5, 0,
+			zone), CatchUp: true, Attempt: 2, Term: 9, Report: new(jobs.Report),
 	}
 	want := jobs.Invocation{
 		Name: "report", IdempotencyKey: "report/2026-01-02T02:04:05Z", Attempt: 2, Term: 9,
@@ -71,7 +72,8 @@ func TestTickInvocation(t *testing.T) {
 func TestTickIdempotencyKey(t *testing.T) {
 	at := time.Date(2026, 10, 25, 0, 30, 0, 0, time.UTC)
 	tick := cron.Tick{Job: "report", ScheduledAt: at, Attempt: 1, Term: 9}
-	later := cron.Tick{Job: "report", ScheduledAt: at.In(time.FixedZone("CEST", 7200)), CatchUp: true, Attempt: 2, Term: 10}
+	later := cron.Tick{Job: "report", ScheduledAt: at.In(time.FixedZone("CEST", 7200)), CatchUp: true, Attempt: 2,
+		Term: 10}
 	if a, b := tick.IdempotencyKey(), later.IdempotencyKey(); a != b {
 		t.Errorf("two attempts at one tick have the keys %q and %q", a, b)
 	}
@@ -79,7 +81,8 @@ func TestTickIdempotencyKey(t *testing.T) {
 	for _, other := range []cron.Tick{
 		tick,
 		{Job: "backup", ScheduledAt: at},
-		{Job: "report", ScheduledAt: at.Add(time.Hour).In(time.FixedZone("CET", 3600))}, // the same time on a clock set back
+		// the same time on a clock set back
+		{Job: "report", ScheduledAt: at.Add(time.Hour).In(time.FixedZone("CET", 3600))},
 		{Job: "report", ScheduledAt: at.Add(time.Microsecond), Manual: true},
 	} {
 		if key := other.IdempotencyKey(); seen[key] {
@@ -107,7 +110,8 @@ func TestExecReports(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var report jobs.Report
-			err := exec.Command{Args: []string{"/bin/sh", "-c", test.script}}.Run(t.Context(), cron.Tick{Report: &report}.Invocation())
+			err := exec.Command{Args: []string{"/bin/sh", "-c", test.script}}.Run(t.Context(),
+				cron.Tick{Report: &report}.Invocation())
 			if (err == nil) != (test.want.ExitCode == 0) {
 				t.Errorf("Run = %v", err)
 			}
@@ -130,7 +134,8 @@ func TestExecReportsNothingWithoutAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	var report jobs.Report
-	if err := (exec.Command{Args: []string{program}}).Run(t.Context(), cron.Tick{Report: &report}.Invocation()); err == nil {
+	if err := (exec.Command{Args: []string{program}}).Run(t.Context(),
+		cron.Tick{Report: &report}.Invocation()); err == nil {
 		t.Fatal("Run = nil, want an error of the start")
 	}
 	if diff := cmp.Diff(left{"", none, none}, leftBy(&report)); diff != "" {
@@ -249,12 +254,13 @@ func receiver(t *testing.T, handle http.HandlerFunc) (string, *http.Client) {
 	return server.URL, client
 }
 
-// A program that writes while its report is read and ended by somebody else does no harm.
+// A program that writes while its report is read and ended by another goroutine does no harm.
 func TestExecReportEndedMeanwhile(t *testing.T) {
 	var report jobs.Report
 	var once sync.Once
 	command := exec.Command{Args: []string{"/bin/sh", "-c", "yes 0123456789abcde | head -c 1000000"}}
-	command.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: onWrite(func() { once.Do(func() { leftBy(&report) }) })})
+	command.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug,
+		Output: onWrite(func() { once.Do(func() { leftBy(&report) }) })})
 	if err := command.Run(t.Context(), cron.Tick{Report: &report}.Invocation()); err != nil {
 		t.Fatal(err)
 	}

@@ -10,13 +10,17 @@ import (
 // Error says what is wrong with a schedule's expression, and where.
 type Error struct {
 	Expression string // as it was given
-	Start, End int    // the bytes of Expression that are wrong, without the one at End; at least one, unless Expression is empty
-	Problem    string // what is wrong there, and what would be right
+
+	// Start and End are the bytes of Expression that are wrong, without the one at End. It is at least one, unless
+	// Expression is empty.
+	Start, End int
+
+	Problem string // what is wrong there, and what would be right
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%q: %s", e.Expression, e.Problem) }
 
-// expression is the text that ParseSchedule reads, as it was given.
+// expression is the text that Parse reads, as it was given.
 type expression string
 
 // word is a part of an expression: its bytes from start to end, with the letters of ASCII in lower case.
@@ -25,7 +29,8 @@ type word struct {
 	start, end int
 }
 
-// words splits at white space. Letters beyond ASCII stay as they are, since lower case may have another length, or look like ASCII.
+// words splits at white space. Letters beyond ASCII stay as they are, since lower case may have another length, or look
+// like ASCII.
 func (e expression) words() (words []word) {
 	start := -1
 	add := func(end int) {
@@ -71,8 +76,8 @@ func (w word) split(separator byte) (parts []word) {
 	return append(parts, w.part(from, len(w.text)))
 }
 
-// cut is strings.Cut, except that it returns the whole for a half that is empty, so that there is something to point at. The
-// separator in it tells it from a value.
+// cut is strings.Cut, except that it returns the whole for a half that is empty, so that there is something to point
+// at. The separator in it tells it from a value.
 func (w word) cut(separator string) (before, after word, found bool) {
 	i := strings.Index(w.text, separator)
 	if i < 0 {

@@ -25,8 +25,8 @@ var cronFields = []cronField{
 
 const anyValue = "*"
 
-// check returns the field in a form that the parser behind it cannot misread: with numbers for names, and with 0 for Sunday. The
-// field is a wildcard if all of its items are * or */n, or one is *.
+// check returns the field in a form that the parser behind it cannot misread: with numbers for names, and with 0 for
+// Sunday. The field is a wildcard if all of its items are * or */n, or one is *.
 func (f cronField) check(e expression, field word) (normal string, wildcard bool, err error) {
 	if field.text == "?" && (f.name == "day" || f.name == "weekday") {
 		return anyValue, true, nil
@@ -105,7 +105,8 @@ func (f cronField) refuseBackwards(e expression, base, from, to word, low, high 
 		}
 		return f.spell(a, to.text) + "-" + f.spell(b, to.text)
 	}
-	return e.refuse(base, "%s %s ends before it begins: want %s,%s", f.name, e.quote(base), between(low, f.max), between(f.min, high))
+	return e.refuse(base, "%s %s ends before it begins: want %s,%s", f.name, e.quote(base), between(low, f.max),
+		between(f.min, high))
 }
 
 // spell returns a value as a name, if like is one.

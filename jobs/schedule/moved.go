@@ -4,9 +4,9 @@ import (
 	"time"
 )
 
-// Moved says whether the schedule runs at the instant at in place of times that the clocks skip there, because they are put
-// forward. It may run at that instant anyway. named is what the expression names: the date and time skipped, such as
-// "2026-03-29 02:30", or the first and the last of several, such as "2026-03-29 02:00 to 02:55".
+// Moved says whether the schedule runs at the instant at in place of times that the clocks skip there, because they are
+// put forward. It may run at that instant anyway. named is what the expression names: the date and time skipped, such
+// as "2026-03-29 02:30", or the first and the last of several, such as "2026-03-29 02:00 to 02:55".
 func (s Schedule) Moved(at time.Time) (named string, moved bool) {
 	if s.calendar == nil || s.everyHour {
 		return "", false
@@ -32,8 +32,8 @@ func (s Schedule) Moved(at time.Time) (named string, moved bool) {
 	return named, true
 }
 
-// Repeated says whether the schedule runs at the instant at and not again, although the clocks will show the same time once
-// more, because they are put back meanwhile. Only the first of the two counts, unless the hours are a wildcard.
+// Repeated says whether the schedule runs at the instant at and not again, although the clocks will show the same time
+// once more, because they are put back meanwhile. Only the first of the two counts, unless the hours are a wildcard.
 func (s Schedule) Repeated(at time.Time) bool {
 	if s.calendar == nil || s.everyHour || !s.Next(at.Add(-1)).Equal(at) {
 		return false

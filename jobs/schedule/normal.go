@@ -11,7 +11,8 @@ import (
 // starBit is set by the parser in the sets of the days and weekdays where * leaves them to the other field.
 const starBit = 1 << 63
 
-// normalForm returns six fields that ParseSchedule reads as the same calendar, and that are the same for every way to write it.
+// normalForm returns six fields that Parse reads as the same calendar, and that are the same for every way to
+// write it.
 func normalForm(calendar *cron.SpecSchedule, everyHour bool) string {
 	days, weekdays := cronFields[3].write(calendar.Dom), cronFields[5].write(calendar.Dow)
 	if either := (calendar.Dom|calendar.Dow)&starBit == 0; either && (days == anyValue || weekdays == anyValue) {

@@ -112,12 +112,13 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if !all.Repeated(time.Date(2026, 10, 25, 0, 30, 0, 0, time.UTC)) || all.Repeated(time.Date(2026, 10, 25, 1, 30, 0, 0, time.UTC)) {
+	if !all.Repeated(time.Date(2026, 10, 25, 0, 30, 0, 0, time.UTC)) ||
+		all.Repeated(time.Date(2026, 10, 25, 1, 30, 0, 0, time.UTC)) {
 		t.Error("of the two 02:30 of 2026-10-25, want the first to be marked")
 	}
 }
 
-func TestParseSchedulesRefuses(t *testing.T) {
+func TestParseAllRefuses(t *testing.T) {
 	for _, test := range []struct {
 		exprs []string
 		want  string

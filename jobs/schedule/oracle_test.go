@@ -60,7 +60,7 @@ func (s *oracleSchedule) fires(i oracleInstant) bool {
 	return s.names(i.shown) && !i.repeated // a repeated time runs once
 }
 
-// oracleWindow looks at the clock of a zone from before an instant to after it, step by step.
+// oracleWindow reads the clock of a zone from before an instant to after it, step by step.
 func oracleWindow(t *testing.T, zone, around string, before, after, step time.Duration) []oracleInstant {
 	t.Helper()
 	loc := location(t, zone)
@@ -160,8 +160,8 @@ func oracleScheduleOf(r *rand.Rand, withSeconds bool) (s oracleSchedule) {
 	return s
 }
 
-// Ten thousand schedules, each over a change of some clock: Next leads through the instants that the definition names, as it
-// walks through the minutes or seconds one by one.
+// Ten thousand schedules, each over a change of some clock: Next leads through the instants that the definition names,
+// which goes through the minutes or seconds one by one.
 func TestTenThousandSchedules(t *testing.T) {
 	type window struct {
 		zone     string
@@ -196,7 +196,8 @@ func TestTenThousandSchedules(t *testing.T) {
 		{"Pacific/Kwajalein", "1993-08-21T12:00:00Z", 1},
 	} {
 		around := time.Duration(change.hours)*time.Hour + 90*time.Minute
-		minutes = append(minutes, window{change.zone, oracleWindow(t, change.zone, change.at, around, around, time.Minute)})
+		minutes = append(minutes, window{change.zone,
+			oracleWindow(t, change.zone, change.at, around, around, time.Minute)})
 	}
 	for _, change := range []struct{ zone, at string }{
 		{"America/New_York", "2026-03-08T07:00:00Z"},
@@ -243,13 +244,15 @@ func TestTenThousandSchedules(t *testing.T) {
 	}
 }
 
-func compareWithOracle(t *testing.T, schedule Schedule, made *oracleSchedule, want []oracleInstant, first, last time.Time) {
+func compareWithOracle(t *testing.T, schedule Schedule, made *oracleSchedule, want []oracleInstant,
+	first, last time.Time) {
 	t.Helper()
 	at := first
 	for _, instant := range want {
 		next := schedule.Next(at)
 		if !next.Equal(instant.at) {
-			t.Fatalf("%s: after %s comes %s, want %s", schedule, at.In(schedule.location), next, instant.at.In(schedule.location))
+			t.Fatalf("%s: after %s comes %s, want %s", schedule, at.In(schedule.location), next,
+				instant.at.In(schedule.location))
 		}
 		at = next
 		moved := !made[2].wildcard && slices.ContainsFunc(instant.skipped, made.names)

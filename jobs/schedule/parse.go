@@ -9,7 +9,8 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-const wantSchedule = "want 5 fields (minute hour day month weekday), 6 with seconds first, a descriptor such as @daily, or @every 5m"
+const wantSchedule = "want 5 fields (minute hour day month weekday), 6 with seconds first, " +
+	"a descriptor such as @daily, or @every 5m"
 
 // descriptors are shorthands for five fields.
 var descriptors = map[string]string{
@@ -22,19 +23,19 @@ var descriptors = map[string]string{
 	"@hourly":   "0 * * * *",
 }
 
-// longestEvery is a year with a 29 February. Who wants less often than yearly wants a date.
+// longestEvery is a year with a 29 February. What is rarer than yearly is a date.
 const longestEvery = 366 * 24 * time.Hour
 
 var calendarParser = cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
 // Parse reads a cron expression: five fields; six with seconds first; @yearly, @annually, @monthly, @weekly, @daily,
-// @midnight or @hourly; or @every and a duration of whole seconds, at most 8784h. Its times are those of location, UTC if nil.
-// Sunday is 0 or 7. Where both the day and the weekday are restricted, by */2 too, either of them suffices.
+// @midnight or @hourly; or @every and a duration of whole seconds, at most 8784h. Its times are those of location, UTC
+// if nil. Sunday is 0 or 7. Where both the day and the weekday are restricted, by */2 too, either of them suffices.
 //
-// The times of @every are the multiples of its duration since 1970-01-01T00:00:00Z, whoever asks.
+// The times of @every are the multiples of its duration since 1970-01-01T00:00:00Z, in every process.
 //
 // What would never fire is refused, and so is a time zone within the expression: location says it. The error is a
-// *ScheduleError.
+// *Error.
 func Parse(expr string, location *time.Location) (Schedule, error) {
 	if location == nil {
 		location = time.UTC
@@ -46,7 +47,8 @@ func Parse(expr string, location *time.Location) (Schedule, error) {
 	}
 	for _, w := range words {
 		if strings.Contains(w.text, "=") { // TZ= and CRON_TZ=
-			return Schedule{}, e.refuse(w, "%s does not belong into the expression: the job has a time zone of its own", e.quote(w))
+			return Schedule{}, e.refuse(w, "%s does not belong into the expression: the job has a time zone of its own",
+				e.quote(w))
 		}
 	}
 	first := words[0]
@@ -113,8 +115,8 @@ func parseEvery(e expression, words []word) (time.Duration, error) {
 	return 0, e.refuse(given, "@every %s: %s", e.quote(given), problem)
 }
 
-// parseCalendar checks everything itself, because the parser behind it panics on some mistakes and guesses at others. What
-// it hands on, the parser cannot misread.
+// parseCalendar checks everything itself, because the parser behind it panics on some mistakes and guesses at others.
+// What it passes on, the parser cannot misread.
 func parseCalendar(e expression, words []word) (calendar *cron.SpecSchedule, everyHour bool, err error) {
 	const most = 6
 	switch first, last := words[0], words[len(words)-1]; {

@@ -8,7 +8,7 @@ import (
 )
 
 // Each says what is given, where it is wrong, and what is said of it.
-func TestParseScheduleRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	for _, test := range []string{
 		`
 61 * * * *
@@ -136,7 +136,7 @@ CRON_TZ=Europe/Berlin does not belong into the expression: the job has a time zo
 tz=UTC does not belong into the expression: the job has a time zone of its own`, `
 @reboot
 ^^^^^^^
-@reboot has no meaning where another replica may take over: want 5 fields (minute hour day month weekday), 6 with seconds first, a descriptor such as @daily, or @every 5m`, `
+@reboot has no meaning where another replica may take over: ` + wantSchedule, `
 @Fortnightly
 ^^^^^^^^^^^^
 unknown descriptor @Fortnightly: want @yearly, @monthly, @weekly, @daily, @hourly, or @every 5m`, `
@@ -188,7 +188,7 @@ never fires: want a day from 1 to 30 in these months`,
 		t.Run(expr, func(t *testing.T) {
 			var wrong *Error
 			if _, err := Parse(expr, time.UTC); !errors.As(err, &wrong) {
-				t.Fatalf("got error %v, want a ScheduleError", err)
+				t.Fatalf("got error %v, want an Error", err)
 			}
 			underlined := strings.Repeat(" ", wrong.Start) + strings.Repeat("^", wrong.End-wrong.Start)
 			if wrong.Expression != expr || underlined != carets || wrong.Problem != problem {
@@ -198,8 +198,8 @@ never fires: want a day from 1 to 30 in these months`,
 	}
 }
 
-// What cannot be seen, or looks like something else, is refused too, and its place is that of its bytes.
-func TestParseScheduleRefusesOtherLetters(t *testing.T) {
+// What cannot be seen, or can be taken for something else, is refused too, and its place is that of its bytes.
+func TestParseRefusesOtherLetters(t *testing.T) {
 	for _, test := range []struct{ expr, wrong, problem string }{
 		{"", "", "empty: " + wantSchedule},
 		{" \t", " \t", "empty: " + wantSchedule},
@@ -210,12 +210,13 @@ func TestParseScheduleRefusesOtherLetters(t *testing.T) {
 			"unknown descriptor \"@wee\u212aly\": want @yearly, @monthly, @weekly, @daily, @hourly, or @every 5m"},
 		{"5\x00 * * * *", "5\x00", `minute "5\x00": want 0 to 59`},
 		{"\xff * * * *", "\xff", `minute "\xff": want 0 to 59`},
-		{strings.Repeat("5", 50) + " * * * *", strings.Repeat("5", 50), `minute "` + strings.Repeat("5", 40) + `"...: want 0 to 59`},
+		{strings.Repeat("5", 50) + " * * * *", strings.Repeat("5", 50),
+			`minute "` + strings.Repeat("5", 40) + `"...: want 0 to 59`},
 	} {
 		t.Run(test.expr, func(t *testing.T) {
 			var wrong *Error
 			if _, err := Parse(test.expr, time.UTC); !errors.As(err, &wrong) {
-				t.Fatalf("got error %v, want a ScheduleError", err)
+				t.Fatalf("got error %v, want an Error", err)
 			}
 			if place := test.expr[wrong.Start:wrong.End]; place != test.wrong || wrong.Problem != test.problem {
 				t.Errorf("got %q: %s, want %q: %s", place, wrong.Problem, test.wrong, test.problem)
@@ -224,7 +225,7 @@ func TestParseScheduleRefusesOtherLetters(t *testing.T) {
 	}
 }
 
-func TestScheduleErrorSaysTheExpression(t *testing.T) {
+func TestErrorSaysTheExpression(t *testing.T) {
 	_, err := Parse("61 * * * *", nil)
 	if want := `"61 * * * *": minute 61: want 0 to 59`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

@@ -6,12 +6,12 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// Schedule says when a cron job runs: at the times of a calendar in one time zone, or at a fixed distance. ParseSchedule makes
-// one; the zero value has no times. A Schedule does not change: several goroutines may use it.
+// Schedule says when a cron job runs: at the times of a calendar in one time zone, or at a fixed distance.
+// Parse makes one; the zero value has no times. A Schedule does not change: several goroutines may use it.
 //
-// Where the clocks are put forward, the times that they skip are replaced by the first instant after them; where they are put
-// back, a time that they show twice counts once, the first time. A schedule whose hours are a wildcard (* or */n) has nothing to
-// make up for: it follows the clock as it shows.
+// Where the clocks are put forward, the times that they skip are replaced by the first instant after them; where they
+// are put back, a time that they show twice counts once, the first time. A schedule whose hours are a wildcard (* or
+// */n) has nothing to make up for: it follows the clock as it shows.
 type Schedule struct {
 	text string
 
@@ -23,8 +23,8 @@ type Schedule struct {
 	everyHour bool
 }
 
-// String returns the schedule in a normal form: expressions that mean the same have the same. It ends with the time zone, except
-// that of @every. Two schedules with the same text have the same times.
+// String returns the schedule in a normal form: expressions that mean the same have the same. It ends with the time
+// zone, except that of @every. Two schedules with the same text have the same times.
 func (s Schedule) String() string { return s.text }
 
 // Next returns the first time after t, in the schedule's time zone. There always is one, at most eight years and some
@@ -89,8 +89,8 @@ func (s Schedule) nextShown(t time.Time) time.Time {
 	}
 }
 
-// nextInCalendar looks ten years ahead, because the parser's own five do not always reach the next 29 February. ParseSchedule
-// has refused what is not found there.
+// nextInCalendar searches ten years ahead, because the parser's own five do not always reach the next 29 February.
+// Parse has refused what is not found there.
 func (s Schedule) nextInCalendar(shown time.Time) time.Time {
 	shown = s.skipEmpty(shown)
 	if next := s.calendar.Next(shown); !next.IsZero() {
@@ -99,8 +99,8 @@ func (s Schedule) nextInCalendar(shown time.Time) time.Time {
 	return s.calendar.Next(shown.AddDate(5, 0, 0))
 }
 
-// skipEmpty leaves out the rest of the minute, hour and day after shown where it has none of the calendar's seconds, minutes and
-// hours: the parser's Schedule would walk through it one by one.
+// skipEmpty leaves out the rest of the minute, hour and day after shown where it has none of the calendar's seconds,
+// minutes and hours: the parser's Schedule would go through it one by one.
 func (s Schedule) skipEmpty(shown time.Time) time.Time {
 	const day = 24 * time.Hour
 	next := shown.Truncate(time.Second).Add(time.Second)

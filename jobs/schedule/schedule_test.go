@@ -44,15 +44,22 @@ func TestScheduleNext(t *testing.T) {
 		{"30 0 12 * * *", "2026-03-01 12:00:30", []string{"2026-03-02 12:00:30 +0000"}},
 		{"0 9 * * mon-fri", "2026-03-06 10:00:00", []string{"2026-03-09 09:00:00 +0000", "2026-03-10 09:00:00 +0000"}},
 		{"0 9 * * 7", "2026-03-06 10:00:00", []string{"2026-03-08 09:00:00 +0000", "2026-03-15 09:00:00 +0000"}},
-		{"0 9 * * 5-7", "2026-03-06 10:00:00", []string{"2026-03-07 09:00:00 +0000", "2026-03-08 09:00:00 +0000", "2026-03-13 09:00:00 +0000"}},
-		{"0 9 * * Fri-Sun", "2026-03-06 10:00:00", []string{"2026-03-07 09:00:00 +0000", "2026-03-08 09:00:00 +0000", "2026-03-13 09:00:00 +0000"}},
-		{"0 9 * * 1-7/3", "2026-03-06 10:00:00", []string{"2026-03-08 09:00:00 +0000", "2026-03-09 09:00:00 +0000", "2026-03-12 09:00:00 +0000"}},
-		{"0 0 13 * fri", "2026-03-06 10:00:00", []string{"2026-03-13 00:00:00 +0000", "2026-03-20 00:00:00 +0000"}}, // either day
+		{"0 9 * * 5-7", "2026-03-06 10:00:00",
+			[]string{"2026-03-07 09:00:00 +0000", "2026-03-08 09:00:00 +0000", "2026-03-13 09:00:00 +0000"}},
+		{"0 9 * * Fri-Sun", "2026-03-06 10:00:00",
+			[]string{"2026-03-07 09:00:00 +0000", "2026-03-08 09:00:00 +0000", "2026-03-13 09:00:00 +0000"}},
+		{"0 9 * * 1-7/3", "2026-03-06 10:00:00",
+			[]string{"2026-03-08 09:00:00 +0000", "2026-03-09 09:00:00 +0000", "2026-03-12 09:00:00 +0000"}},
+		// either day
+		{"0 0 13 * fri", "2026-03-06 10:00:00", []string{"2026-03-13 00:00:00 +0000", "2026-03-20 00:00:00 +0000"}},
 		{"0 0 ? * 1", "2026-03-06 10:00:00", []string{"2026-03-09 00:00:00 +0000"}},
 		{"0 0 */1 * 1", "2026-03-06 10:00:00", []string{"2026-03-09 00:00:00 +0000"}},
-		{"10/20 3 * jan,Dec *", "2026-03-06 10:00:00", []string{"2026-12-01 03:10:00 +0000", "2026-12-01 03:30:00 +0000", "2026-12-01 03:50:00 +0000"}},
-		{"0 0 29 2 *", "2096-03-01 00:00:00", []string{"2104-02-29 00:00:00 +0000"}},                                // eight years
-		{"0 0 31 2 mon", "2026-03-06 10:00:00", []string{"2027-02-01 00:00:00 +0000", "2027-02-08 00:00:00 +0000"}}, // by the weekday
+		{"10/20 3 * jan,Dec *", "2026-03-06 10:00:00",
+			[]string{"2026-12-01 03:10:00 +0000", "2026-12-01 03:30:00 +0000", "2026-12-01 03:50:00 +0000"}},
+		// eight years
+		{"0 0 29 2 *", "2096-03-01 00:00:00", []string{"2104-02-29 00:00:00 +0000"}},
+		// by the weekday
+		{"0 0 31 2 mon", "2026-03-06 10:00:00", []string{"2027-02-01 00:00:00 +0000", "2027-02-08 00:00:00 +0000"}},
 		{"@hourly", "2026-03-06 10:00:00", []string{"2026-03-06 11:00:00 +0000"}},
 		{"@daily", "2026-03-06 10:00:00", []string{"2026-03-07 00:00:00 +0000"}},
 		{"@midnight", "2026-03-06 10:00:00", []string{"2026-03-07 00:00:00 +0000"}},
@@ -112,7 +119,8 @@ func TestScheduleLatest(t *testing.T) {
 
 func TestScheduleLatestNeedsFewSteps(t *testing.T) {
 	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for _, expr := range []string{"@every 5s", "* * * * * *", "* * 3 1 1 *"} { // the last has its times at the beginning
+	// the last has its times at the beginning
+	for _, expr := range []string{"@every 5s", "* * * * * *", "* * 3 1 1 *"} {
 		schedule, steps := mustParse(t, expr, nil), 0
 		latestOf(func(t time.Time) time.Time { steps++; return schedule.Next(t) }, from, from.AddDate(0, 0, 14))
 		if steps > 100 {
@@ -121,7 +129,7 @@ func TestScheduleLatestNeedsFewSteps(t *testing.T) {
 	}
 }
 
-// Whoever asks, at whatever instant, the times of @every are the same.
+// The times of @every are the same from whichever instant they are asked for.
 func TestScheduleEvery(t *testing.T) {
 	for _, test := range []struct{ expr, after, want string }{
 		{"@every 90s", "1970-01-01 00:00:00", "1970-01-01 00:01:30"},
@@ -168,7 +176,8 @@ func TestScheduleZeroHasNoTimes(t *testing.T) {
 
 // The time for a Next is no check, since machines differ.
 func BenchmarkScheduleNext(b *testing.B) {
-	for _, expr := range []string{"* * * * * *", "*/5 * * * *", "30 2 * * *", "0 9 * * mon-fri", "0 0 29 2 *", "@every 5s"} {
+	for _, expr := range []string{"* * * * * *", "*/5 * * * *", "30 2 * * *", "0 9 * * mon-fri", "0 0 29 2 *",
+		"@every 5s"} {
 		b.Run(expr, func(b *testing.B) {
 			schedule := mustParse(b, expr, location(b, "Europe/Berlin"))
 			from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Set are those of one cron job: it runs at the times of any of them, once at a time that several have.
+// Set are the schedules of one cron job: it runs at the times of any of them, once at a time that several have.
 type Set []Schedule
 
-// ParseAll reads at least one expression, as ParseSchedule does. The error is a *ScheduleError, unless there is none.
+// ParseAll reads at least one expression, as Parse does. The error is an *Error, unless there is none.
 func ParseAll(exprs []string, location *time.Location) (Set, error) {
 	if len(exprs) == 0 {
 		return nil, errors.New("no schedule: " + wantSchedule)
@@ -67,7 +67,8 @@ func (all Set) Moved(at time.Time) (named string, moved bool) {
 	return strings.Join(names, ", "), len(names) > 0
 }
 
-// Repeated says whether the time at is the first of two that the clocks show alike, and one of the schedules leaves out the second.
+// Repeated says whether the time at is the first of two that the clocks show alike, and one of the schedules leaves out
+// the second.
 func (all Set) Repeated(at time.Time) bool {
 	return slices.ContainsFunc(all, func(s Schedule) bool { return s.Repeated(at) })
 }

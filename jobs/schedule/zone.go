@@ -6,8 +6,8 @@ import (
 
 // In this file, what the clocks of a time zone show is a Time in UTC with the same date and time of day.
 
-// stretch is a time during which the clocks of a zone keep one distance from UTC. Stretches that follow one another may keep the
-// same.
+// stretch is a time during which the clocks of a zone keep one distance from UTC. Stretches that follow one another may
+// keep the same.
 type stretch struct {
 	start, end time.Time // zero: it has none; end itself belongs to the next
 	offset     time.Duration
@@ -22,7 +22,8 @@ func stretchAt(t time.Time, location *time.Location) stretch {
 	_, offset := t.Zone()
 	start, end := t.ZoneBounds()
 	if !end.IsZero() && !end.After(t) {
-		// Beyond the zone's table of transitions, package time ends a year after 365 days. On the 366th the clocks are left alone.
+		// Beyond the zone's table of transitions, package time ends a year after 365 days. On the 366th the clocks are
+		// left alone.
 		end = t.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
 	}
 	return stretch{start: start, end: end, offset: seconds(offset)}
@@ -31,8 +32,8 @@ func stretchAt(t time.Time, location *time.Location) stretch {
 // aroundTheWorld is more than what the clocks of two zones, or those of one at two times, differ by.
 const aroundTheWorld = 36 * time.Hour
 
-// highestShown returns the latest date and time that the clocks of location have shown up to t: those that they show at t, or
-// while a time repeats, those at which they were put back.
+// highestShown returns the latest date and time that the clocks of location have shown up to t: those that they show at
+// t, or while a time repeats, those at which they were put back.
 func highestShown(t time.Time, location *time.Location) time.Time {
 	current := stretchAt(t, location)
 	highest := current.shown(t)
@@ -46,8 +47,8 @@ func highestShown(t time.Time, location *time.Location) time.Time {
 	return highest
 }
 
-// firstReached returns the first instant at which the clocks of location show shown, and where they skip it, the first one
-// after that.
+// firstReached returns the first instant at which the clocks of location show shown, and where they skip it, the first
+// one after that.
 func firstReached(shown time.Time, location *time.Location) time.Time {
 	for current := stretchAt(shown.Add(-aroundTheWorld), location); ; current = stretchAt(current.end, location) {
 		at := current.instant(shown)

@@ -14,7 +14,8 @@ type Leadership struct {
 	// Starting is done when nothing new may begin: the leader hands over, or the context of the loops is done.
 	Starting context.Context
 
-	held func() bool
+	stopping <-chan struct{}
+	held     func() bool
 }
 
 // Lead makes the Leadership of one call of an engine's Run. ctx is the context of the loops, stopping is closed at a
@@ -23,7 +24,7 @@ func Lead(
 	ctx context.Context, term int64, holder string, stopping <-chan struct{}, held func() bool,
 ) (l *Leadership, end func()) {
 	starting, stop := context.WithCancel(ctx)
-	l = &Leadership{Term: term, Holder: holder, Starting: starting, held: held}
+	l = &Leadership{Term: term, Holder: holder, Starting: starting, stopping: stopping, held: held}
 	if IsClosed(stopping) {
 		stop()
 	}
@@ -45,5 +46,5 @@ func Lead(
 // done: the leader cannot prove its leadership at this moment.
 func (l *Leadership) Held() bool { return l.held == nil || l.held() }
 
-// Stopping says whether nothing new may begin.
-func (l *Leadership) Stopping() bool { return l.Starting.Err() != nil }
+// Stopping says whether nothing new may begin. A handover shows at once, while Starting may end a moment later.
+func (l *Leadership) Stopping() bool { return IsClosed(l.stopping) || l.Starting.Err() != nil }

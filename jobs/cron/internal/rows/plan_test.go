@@ -1,4 +1,4 @@
-package cron
+package rows
 
 import (
 	"fmt"
@@ -11,16 +11,16 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// What is written by key stays so, whatever the statistics say: of tables that are empty, or were when they were analyzed, or in which
-// nothing was open then.
-func TestCronStatementsFollowTheKey(t *testing.T) {
+// What is written by key stays so, whatever the statistics say: of tables that are empty, or were when they were
+// analyzed, or in which nothing was open then.
+func TestStatementsFollowTheKey(t *testing.T) {
 	var (
 		scan  = regexp.MustCompile(`Scan .*on (cron_|.*_pkey|.*_open)`)
 		byKey = regexp.MustCompile(`Bitmap (Heap Scan on|Index Scan on .*_pkey )`)
 	)
 	pool, ctx := jobstest.Pool(t), t.Context()
-	rows, known, tick := storeTest(t, pool)
-	if _, err := rows.claim(ctx, 5, known, tick.at); err != nil {
+	store, known, tick := setup(t, pool)
+	if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
 		t.Fatal(err)
 	}
 	insert := func(outcome, from string) {
@@ -33,14 +33,19 @@ func TestCronStatementsFollowTheKey(t *testing.T) {
 		reach func()
 	}{
 		{"new", func() {}},
-		{"analyzed when empty", func() { jobstest.MustExec(t, pool, `analyze pgsolo.cron_run`); insert(outcomeOK, "2026-01-01 00:00Z") }},
+		{"analyzed when empty", func() {
+			jobstest.MustExec(t, pool, `analyze pgsolo.cron_run`)
+			insert(OK, "2026-01-01 00:00Z")
+		}},
 		{"analyzed with nothing open", func() {
 			jobstest.MustExec(t, pool, `analyze pgsolo.cron_run`)
-			insert(outcomeRunning, "2026-01-01 00:01Z")
+			insert(Running, "2026-01-01 00:01Z")
 		}},
 	} {
 		state.reach()
-		for name, sql := range map[string]string{"insert": insertRuns, "start": startRuns, "settle": settleRuns, "locked": selectLocked} {
+		for name, sql := range map[string]string{
+			"insert": insertRuns, "start": startRuns, "settle": settleRuns, "locked": selectLocked,
+		} {
 			plan := planOf(t, jobstest.Begin(t, pool), sql)
 			for _, line := range strings.Split(plan, "\n") {
 				if scan.MatchString(line) && !byKey.MatchString(line) {
@@ -55,7 +60,8 @@ func TestCronStatementsFollowTheKey(t *testing.T) {
 func planOf(t *testing.T, tx pgx.Tx, sql string) string {
 	t.Helper()
 	defer func() { _ = tx.Rollback(t.Context()) }()
-	if _, err := tx.Exec(t.Context(), `select `+planByKey+`, set_config('plan_cache_mode', 'force_generic_plan', true)`); err != nil {
+	const generic = `select ` + planByKey + `, set_config('plan_cache_mode', 'force_generic_plan', true)`
+	if _, err := tx.Exec(t.Context(), generic); err != nil {
 		t.Fatal(err)
 	}
 	parameters := 0

@@ -1,0 +1,208 @@
+package rows
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
+
+const (
+	claimCronLeader = `insert into pgsolo.cron_leader as l ("group", term) values ($1, $2)
+		on conflict ("group") do update set term = excluded.term where l.term <= excluded.term`
+
+	// Only what has changed is written, so that a transaction which has a job's row, to pause it, holds up no leader
+	// that knows it.
+	changedCronJobs = `select u.job, coalesce(j."group", $1) ` +
+		`from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
+		left join pgsolo.cron_job j on j.job = u.job
+		where (j.schedule, j."group", j.enabled, j.forgotten_at) is distinct from ` +
+		`(u.schedule, $1, u.enabled, null::timestamptz)`
+
+	// A job may come from another group. That one's transactions are over when its leader's row is locked, and later
+	// ones see that the job has gone. Its leader is notified, and ends.
+	lockOtherLeaders = `select from pgsolo.cron_leader where "group" = any ($1::text[]) order by "group" for update`
+	tellOtherLeaders = `select pg_notify('` + channel + `', '')`
+
+	// A new job, one with another schedule, and one that was not there or not enabled, begins now. One that another
+	// group has just forgotten has moved, and goes on.
+	knowCronJobs = `insert into pgsolo.cron_job as j (job, schedule, last_at, "group", enabled)
+		select u.job, u.schedule, $5::timestamptz, $1, u.enabled
+		from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
+		where u.job = any ($6::text[])
+		on conflict (job) do update set
+			last_at = case when j.schedule = excluded.schedule and (j.enabled or not excluded.enabled)
+					and (j.forgotten_at is null or j."group" <> excluded."group" and j.forgotten_at > $7)
+				then j.last_at else excluded.last_at end,
+			schedule = excluded.schedule, "group" = excluded."group", enabled = excluded.enabled, forgotten_at = null`
+
+	// What is left open of jobs that were removed: at once where one of them is there again, and else when it has not
+	// moved to another group, whose leader would go on with it.
+	closeForgottenRuns = `update pgsolo.cron_run r
+		set outcome = case when r.outcome = 'running' then 'interrupted' else 'skipped' end, next_at = null,
+			error = 'the job was removed from the configuration', finished_at = clock_timestamp()
+		from pgsolo.cron_job j
+		where j.job = r.job and j."group" = $1 and j.forgotten_at < $2 ` +
+		`and ($3::text[] is null or j.job = any ($3::text[]))
+			and r.outcome in ` + openOutcomes
+
+	forgetCronJobs = `update pgsolo.cron_job set forgotten_at = $3
+		where "group" = $1 and forgotten_at is null and job <> all ($2::text[])`
+
+	// The latest tick is the one up to now: a later one is from a clock that was ahead, or is behind now. Where there
+	// are only later ones, it is unknown what was missed.
+	selectCronJobs = `select j.job, greatest(j.last_at, coalesce(t.scheduled_at, f.now)), j.pruned_to, ` +
+		`j.paused_at is not null, s.finished_at
+		from pgsolo.cron_job j
+			left join lateral (
+				select r.scheduled_at from pgsolo.cron_run r
+				where r.job = j.job and r.scheduled_at <= $2 and r.cause <> 'manual' ` +
+		`order by r.scheduled_at desc limit 1
+			) t on true
+			left join lateral (
+				select $2::timestamptz as now from pgsolo.cron_run r
+				where r.job = j.job and r.scheduled_at > $2 and r.cause <> 'manual' limit 1
+			) f on true
+			left join lateral (
+				select r.finished_at from pgsolo.cron_run r
+				where r.job = j.job and r.outcome = 'ok' order by r.scheduled_at desc limit 1
+			) s on true
+		where j."group" = $1 and j.forgotten_at is null`
+
+	selectOpenRuns = `select r.job, r.scheduled_at, r.outcome, r.cause, r.attempt, r.term, ` +
+		`coalesce(r.next_at, r.scheduled_at)
+		from pgsolo.cron_run r join pgsolo.cron_job j on j.job = r.job
+		where j."group" = $1 and j.forgotten_at is null and r.outcome in ` + openOutcomes + `
+			and not (r.outcome = 'queued' and r.cause = 'manual')
+		order by r.job, r.scheduled_at`
+)
+
+// movedFor is how long after it was forgotten by one group a job counts as moved when another one claims it.
+const movedFor = 10 * time.Minute
+
+// always is later than every time that a job was forgotten.
+var always = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Job is what a claim makes known of a job.
+type Job struct {
+	Name     string
+	Schedule string // in its normal form
+	Enabled  bool
+}
+
+// Claim is what a claim has found.
+type Claim struct {
+	Known []Known
+	Open  []Open
+	Moved []string // jobs that were another group's
+}
+
+// Known is what the database knows of a job.
+type Known struct {
+	Job         string
+	Last        time.Time  // ticks up to here are decided on
+	PrunedTo    *time.Time // and so are these, if the clock of the leader before was ahead of this one's
+	Paused      bool
+	LastSuccess *time.Time
+}
+
+// Open is a row that an earlier leader has left open.
+type Open struct {
+	Job     string
+	At      time.Time
+	Outcome string
+	Cause   string
+	Attempt int
+	Term    int64
+	NextAt  time.Time
+}
+
+// Claim makes term the one that may write the group's jobs, makes these known, and returns what earlier leaders have
+// left. now is the clock of the schedules.
+func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) (c Claim, err error) {
+	names, schedules, enabled := make([]string, len(all)), make([]string, len(all)), make([]bool, len(all))
+	for i, j := range all {
+		names[i], schedules[i], enabled[i] = j.Name, j.Schedule, j.Enabled
+	}
+	err = s.DB.InTx(ctx, func(tx pg.Tx) error {
+		tag, err := tx.Exec(ctx, claimCronLeader, s.Group, term)
+		if err == nil && tag.RowsAffected() == 0 {
+			return pg.ErrFenced
+		}
+		if err != nil {
+			return err
+		}
+		changed, groups, err := s.changed(ctx, tx, names, schedules, enabled)
+		if err != nil {
+			return err
+		}
+		if c.Moved = slices.Collect(maps.Keys(groups)); len(c.Moved) > 0 {
+			if _, err := tx.Exec(ctx, lockOtherLeaders, slices.Collect(maps.Values(groups))); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, tellOtherLeaders); err != nil {
+				return err
+			}
+		}
+		if len(changed) > 0 {
+			if _, err := tx.Exec(ctx, closeForgottenRuns, s.Group, always, changed); err != nil {
+				return err
+			}
+			begin, moved := now.Truncate(time.Second), now.Add(-movedFor)
+			_, err := tx.Exec(ctx, knowCronJobs, s.Group, names, schedules, enabled, begin, changed, moved)
+			if err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, forgetCronJobs, s.Group, names, now); err != nil {
+			return err
+		}
+		return s.selectLeft(ctx, tx, now, &c)
+	})
+	return c, err
+}
+
+// changed returns the jobs whose rows are not as they should be, and of those that are another group's, which one's.
+func (s Store) changed(
+	ctx context.Context, tx pg.Tx, names, schedules []string, enabled []bool,
+) (changed []string, groups map[string]string, err error) {
+	rows, err := tx.Query(ctx, changedCronJobs, s.Group, names, schedules, enabled)
+	if err != nil {
+		return nil, nil, err
+	}
+	groups = map[string]string{}
+	var job, group string
+	_, err = pgx.ForEachRow(rows, []any{&job, &group}, func() error {
+		changed = append(changed, job)
+		if group != s.Group {
+			groups[job] = group
+		}
+		return nil
+	})
+	return changed, groups, err
+}
+
+// selectLeft reads what earlier leaders have left.
+func (s Store) selectLeft(ctx context.Context, tx pg.Tx, now time.Time, c *Claim) error {
+	rows, err := tx.Query(ctx, selectCronJobs, s.Group, now)
+	if err != nil {
+		return err
+	}
+	c.Known, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (j Known, err error) {
+		return j, row.Scan(&j.Job, &j.Last, &j.PrunedTo, &j.Paused, &j.LastSuccess)
+	})
+	if err != nil {
+		return err
+	}
+	if rows, err = tx.Query(ctx, selectOpenRuns, s.Group); err != nil {
+		return err
+	}
+	c.Open, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Open, err error) {
+		return r, row.Scan(&r.Job, &r.At, &r.Outcome, &r.Cause, &r.Attempt, &r.Term, &r.NextAt)
+	})
+	return err
+}

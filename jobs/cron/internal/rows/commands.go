@@ -1,0 +1,77 @@
+package rows
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// channel is where pause_job, resume_job and trigger_job notify, and a claim that takes a job of another group.
+const channel = "pgsolo.cron"
+
+// Channel is the channel of NOTIFY in the store's schema that announces commands.
+func (s Store) Channel() string { return s.DB.Place(channel) }
+
+const (
+	selectPausedJobs = `select job from pgsolo.cron_job where paused_at is not null and "group" = $1`
+
+	selectTriggeredRuns = `select r.job, r.scheduled_at, r.forced
+		from pgsolo.cron_run r join pgsolo.cron_job j on j.job = r.job and j."group" = $1
+		where r.outcome = 'queued' and r.cause = 'manual' order by r.scheduled_at`
+
+	// When a pause has ended, which may be a while ago.
+	selectResumed = `select job, last_at from pgsolo.cron_job where job = any ($1::text[])`
+
+	// Another group's leader has claimed a job of this one, or another leader of this group has another configuration.
+	countCronJobs = `select count(*) from pgsolo.cron_job where "group" = $1 and forgotten_at is null`
+)
+
+// Commands are what operators have done to the jobs of a group.
+type Commands struct {
+	Paused    map[string]bool
+	Triggered []Triggered // and not started, the oldest first
+	Jobs      int         // how many the group has
+}
+
+// Triggered is a manual run.
+type Triggered struct {
+	Job    string
+	At     time.Time
+	Forced bool
+}
+
+// Commands reads which of the group's jobs are paused and what was triggered.
+func (s Store) Commands(ctx context.Context) (c Commands, err error) {
+	c.Paused = map[string]bool{}
+	batch := s.DB.Batch()
+	batch.Queue(selectPausedJobs, s.Group).Query(func(rows pgx.Rows) error {
+		var job string
+		_, err := pgx.ForEachRow(rows, []any{&job}, func() error { c.Paused[job] = true; return nil })
+		return err
+	})
+	batch.Queue(selectTriggeredRuns, s.Group).Query(func(rows pgx.Rows) (err error) {
+		c.Triggered, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Triggered, err error) {
+			return r, row.Scan(&r.Job, &r.At, &r.Forced)
+		})
+		return err
+	})
+	batch.Queue(countCronJobs, s.Group).QueryRow(func(row pgx.Row) error { return row.Scan(&c.Jobs) })
+	err = s.send(ctx, batch)
+	return c, err
+}
+
+// Resumed returns for each job up to when its ticks were those of a pause.
+func (s Store) Resumed(ctx context.Context, jobs []string) (since map[string]time.Time, err error) {
+	since = map[string]time.Time{}
+	batch := s.DB.Batch()
+	batch.Queue(selectResumed, jobs).Query(func(rows pgx.Rows) error {
+		var (
+			job string
+			at  time.Time
+		)
+		_, err := pgx.ForEachRow(rows, []any{&job, &at}, func() error { since[job] = at; return nil })
+		return err
+	})
+	return since, s.send(ctx, batch)
+}
