@@ -24,7 +24,7 @@ func (e *nilError) Error() string { return e.cause.Error() }
 func (e *nilError) Unwrap() error { return e.cause }
 
 func TestPanicOfWhen(t *testing.T) {
-	_, err := (&Handler{When: func(Event) (bool, error) { panic("assertion failed") }}).filter(Event{})
+	_, err := (&Handler{When: func(Event) (bool, error) { panic("assertion failed") }}).wants(Event{})
 	if got, want := text.Error(err), "when: panic: assertion failed"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

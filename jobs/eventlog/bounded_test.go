@@ -75,7 +75,7 @@ func TestLogThatHasGoneBack(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.EmitMany(t, pool, 5)
 	l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: ignore})
-	pgtest.Eventually(t, "a look at the end of the log", func() bool { return l.runner.poll.Given.Load() == 5 })
+	pgtest.Eventually(t, "a look at the end of the log", func() bool { return l.runner.poll.Given() == 5 })
 	execute(t, pool, `select setval('pgsolo.event_id_seq', 2)`)
 	if err := pgtest.Within(t, "the end of the leader", l.ended); err == nil || !strings.Contains(err.Error(), "lost commits") {
 		t.Errorf("the leader ended with %v", err)

@@ -29,7 +29,7 @@ func TestBreakerOfAHandler(t *testing.T) {
 			return errDown
 		},
 	})
-	c := l.runner.consumers[1]
+	c := l.runner.handlers[1]
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Within(t, "the first event", attempts)
 	pgtest.Eventually(t, "its success to be reported", func() bool { return c.counters.handled.Load() == 1 }) // before any failure

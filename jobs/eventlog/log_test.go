@@ -123,7 +123,7 @@ func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 		pgtest.Within(t, "a quick event", quickEvents)
 	}
 	pgtest.Eventually(t, "the slow handler's consumer to read past the hole", func() bool {
-		return l.runner.consumers[0].counters.read.Load() >= 4
+		return l.runner.handlers[0].counters.read.Load() >= 4
 	})
 	if err := gate.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
@@ -275,13 +275,9 @@ func TestStopFinishesWhatRunsAndBeginsNothing(t *testing.T) {
 		jobstest.Emit(t, pool, "t", `1`)
 	}
 	pgtest.Within(t, "the first event", running)
+	pgtest.Eventually(t, "the others to wait", func() bool { return l.runner.handlers[0].waiting() == 4 })
 	l.stop()
-	pgtest.Eventually(t, "the queue to close", func() bool {
-		q := l.runner.consumers[0].queue
-		q.Mu.Lock()
-		defer q.Mu.Unlock()
-		return q.Closed
-	})
+	pgtest.Eventually(t, "the queue to close", func() bool { return l.runner.handlers[0].waiting() == 0 })
 	close(release)
 	if err := pgtest.Within(t, "end", l.ended); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // Thousands of rolled-back ids that an open transaction keeps from being settled do not delay new events.
@@ -64,7 +65,7 @@ func TestManyHolesDelayNoOrder(t *testing.T) {
 	o.check(1)
 	var (
 		all          idset.Holes
-		log          = logread.NewReader(pool, jobs.DefaultSchema, "t")
+		log          = logread.NewReader(pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, "t")
 		looks, takes time.Duration
 	)
 	for n := range int64(many) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
@@ -110,7 +111,7 @@ func TestDiscardIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			limit := pgtest.Patience
 			if bell {
-				limit = retryLook / 2
+				limit = cursor.DueEvery / 2
 			}
 			pgtest.Quickly(t, limit, func() time.Duration {
 				pool := jobstest.Pool(t)
@@ -137,7 +138,7 @@ func TestDiscardIsNoticed(t *testing.T) {
 
 // Nothing of the key is left, which nobody has told. Its next event does not wait.
 func TestNextEventOfADiscardedKey(t *testing.T) {
-	pgtest.Quickly(t, retryLook/2, func() time.Duration {
+	pgtest.Quickly(t, cursor.DueEvery/2, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		l := lead(t, pool, 1, h)
@@ -155,7 +156,7 @@ func TestNextEventOfADiscardedKey(t *testing.T) {
 
 // A leader that has ended between a success and the look for the next one of the key leaves any number of keys behind whose turn it is.
 func TestTakeoverOfKeysWhoseTurnItIs(t *testing.T) {
-	pgtest.Quickly(t, retryLook, func() time.Duration {
+	pgtest.Quickly(t, cursor.DueEvery, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		const n = 5 * maxCandidates

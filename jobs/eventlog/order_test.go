@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
@@ -154,9 +155,10 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
 		t.Errorf("%d deliveries left", n)
 	}
-	c := l.runner.consumers[0]
-	if len(c.queue.Chains) != 0 || c.queue.Behind != 0 || len(c.retrying) != 0 {
-		t.Errorf("left behind: %d chains, %d deliveries, %d in hand", len(c.queue.Chains), c.queue.Behind, len(c.retrying))
+	c := l.runner.handlers[0].consumer
+	keys := c.queue.Keys(func(string) bool { return true })
+	if len(keys) != 0 || c.queue.Size() != 0 || len(c.due.retrying) != 0 {
+		t.Errorf("left behind: keys %v, %d deliveries, %d being retried", keys, c.queue.Size(), len(c.due.retrying))
 	}
 }
 
@@ -196,14 +198,14 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 		return pgtest.Value[int](t, pool, parked) == before
 	})
 	l.quit()
-	if c := l.runner.consumers[0]; len(c.keys.blocked) != 0 {
+	if c := l.runner.handlers[0].consumer; len(c.keys.blocked) != 0 {
 		t.Errorf("keys still blocked after %d more events: %v", more, c.keys.blocked)
 	}
 }
 
 // A slow key does not hold up the others, even if the queue is full of it.
 func TestSlowKeyHoldsUpNoOther(t *testing.T) {
-	pgtest.Quickly(t, retryLook/2, func() time.Duration {
+	pgtest.Quickly(t, cursor.DueEvery/2, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o := newOrders(t)
 		gate := make(chan struct{})
@@ -213,7 +215,7 @@ func TestSlowKeyHoldsUpNoOther(t *testing.T) {
 		emitKeys(t, pool, "quick", 10)
 		l := lead(t, pool, 1, o.handler(2))
 		o.check(10)
-		pgtest.Eventually(t, "the slow key's other events to be put aside", func() bool { return deliveries(t, pool, "waiting") > 0 })
+		pgtest.Eventually(t, "the slow key's other events to be offloaded", func() bool { return deliveries(t, pool, "waiting") > 0 })
 		began := time.Now()
 		close(gate)
 		pgtest.Eventually(t, "the first of them", func() bool { return o.count() > 11 })
@@ -255,8 +257,8 @@ func TestTakeoverKeepsTheOrder(t *testing.T) {
 	o.check(events)
 }
 
-// What a slow key has in hand comes before what was put aside, also for the next leader.
-func TestTakeoverAfterSpill(t *testing.T) {
+// What of a slow key is being handled comes before what was offloaded, also for the next leader.
+func TestTakeoverAfterOffload(t *testing.T) {
 	pool := jobstest.Pool(t)
 	o := newOrders(t)
 	slow := emitKey(t, pool, "slow")
@@ -265,7 +267,7 @@ func TestTakeoverAfterSpill(t *testing.T) {
 	emitKeys(t, pool, "quick", 10)
 	first := lead(t, pool, 1, o.handler(2))
 	o.check(10)
-	pgtest.Eventually(t, "the slow key's other events to be put aside", func() bool { return deliveries(t, pool, "waiting") > 0 })
+	pgtest.Eventually(t, "the slow key's other events to be offloaded", func() bool { return deliveries(t, pool, "waiting") > 0 })
 	first.die()
 	if pgtest.Value[bool](t, pool, `select done @> $1::bigint from pgsolo.cursor`, slow) {
 		t.Fatal("not the state that the test is about")

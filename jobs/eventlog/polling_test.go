@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
-	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
 
@@ -36,10 +36,10 @@ func TestPollWithoutABell(t *testing.T) {
 	}
 	late := jobstest.Begin(t, pool)
 	id := jobstest.Emit(t, late, "t", `1`)
-	pgtest.Eventually(t, "a look that shows nothing", func() bool { return l.runner.poll.Given.Load() == id })
+	pgtest.Eventually(t, "a look that shows nothing", func() bool { return l.runner.poll.Given() == id })
 	jobstest.Commit(t, late)
 	pgtest.Within(t, "the late event", events)
-	if mode := l.runner.ringMode.Load(); mode != wake.ModeOff {
+	if mode := l.runner.poll.Mode(); mode != wake.ModeOff {
 		t.Errorf("ring mode %q, want off", mode)
 	}
 	l.quit()
@@ -60,12 +60,12 @@ type statements struct {
 
 func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	s.all.Add(1)
-	switch data.SQL {
-	case wake.SelectEnd:
+	switch {
+	case strings.Contains(data.SQL, "from pgsolo.event_id_seq"):
 		s.ends.Add(1)
-	case logread.SelectNew:
+	case strings.Contains(data.SQL, "where e.id > $2"):
 		s.reads.Add(1)
-	case selectDue:
+	case strings.Contains(data.SQL, "state in ('scheduled', 'retry') and next_at <= statement_timestamp()"):
 		s.dues.Add(1)
 	}
 	return ctx

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
 
 // Stats are counters since New, and the state of things, for metrics. A replica counts only what it did as the leader.
@@ -22,7 +21,7 @@ type LogStats struct {
 	Ring RingMode
 }
 
-// RingMode says how the leader hears of new events.
+// RingMode says how the leader learns of new events.
 type RingMode string
 
 // The modes.
@@ -65,19 +64,18 @@ type HandlerStats struct {
 // Stats may be called at any time.
 func (r *Runner) Stats() Stats {
 	var stats Stats
-	given := r.poll.Given.Load()
-	mode, _ := r.ringMode.Load().(wake.Mode)
-	stats.Log.Ring = RingMode(mode)
+	given := r.poll.Given()
+	stats.Log.Ring = RingMode(r.poll.Mode())
 	leads := r.leads.Load()
-	for _, c := range r.consumers {
-		given = max(given, c.latest.Load()) // which may have seen more since the latest look
+	for _, h := range r.handlers {
+		given = max(given, h.SeenTo()) // which may have seen more since the latest poll
 	}
-	for _, c := range r.consumers {
-		s := c.counters.stats(c.Name)
+	for _, h := range r.handlers {
+		s := h.counters.stats(h.Name)
 		if leads {
-			s.Waiting = c.waiting()
-			s.Lag = max(0, given-c.latest.Load()) + s.Waiting + s.InFlight
-			s.OldestAge = c.oldestAge()
+			s.Waiting = h.waiting()
+			s.Lag = max(0, given-h.SeenTo()) + s.Waiting + s.InFlight
+			s.OldestAge = h.oldestAge()
 		}
 		stats.Handlers = append(stats.Handlers, s)
 	}
@@ -88,22 +86,4 @@ func (r *Runner) Stats() Stats {
 		stats.Handlers = append(stats.Handlers, h.counters.stats(h.Name))
 	}
 	return stats
-}
-
-func (c *handlerCounters) stats(name string) HandlerStats {
-	return HandlerStats{
-		Name: name, Handled: c.handled.Load(), Failed: c.failed.Load(), Retried: c.retried.Load(), Dead: c.dead.Load(),
-		Filtered: c.filtered.Load(), InFlight: c.inFlight.Load(),
-		Durations: c.duration.Seconds(), Batches: c.batches.Sizes(),
-		Paused: c.gate.Open.Load(), Pauses: c.gate.Opened.Load(),
-	}
-}
-
-// waiting is how many deliveries no worker has begun.
-func (c *consumer) waiting() int64 {
-	q := c.shown.Load()
-	if q == nil {
-		return 0
-	}
-	return int64(q.Size())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // A producer rings while the bell is armed, unless its transaction asks for silence: PostgreSQL refuses to prepare, for two-phase
@@ -69,18 +70,20 @@ func TestRing(t *testing.T) {
 
 // A message that speaks of deliveries wakes consumers for those, whether or not the producers are told to ring.
 func TestDoorbellTellsOfDeliveries(t *testing.T) {
-	for name, wait := range map[string]func(*Doorbell, context.Context, <-chan struct{}) (bool, error){
+	for name, wait := range map[string]func(*Doorbell, context.Context, *loop.Leadership) (bool, error){
 		"armed": (*Doorbell).sleep, "busy": (*Doorbell).pollWhileBusy,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, readers := setupPoll(jobstest.Pool(t), 2)
 			messages, missed := make(chan string, 1), make(chan struct{}, 1)
-			d := &Doorbell{Poll: p, Subscription: jobs.Subscription{Messages: messages, Missed: missed}}
-			stop, ended := make(chan struct{}), make(chan error, 1)
+			d := NewDoorbell(Bell{}, jobs.Subscription{Messages: messages, Missed: missed}, p)
+			starting, stop := context.WithCancel(t.Context())
+			defer stop()
+			lead, ended := &loop.Leadership{Starting: starting}, make(chan error, 1)
 			go func() {
 				var err error
-				for !loop.IsClosed(stop) && err == nil { // it ends when there is nothing to do
-					_, err = wait(d, t.Context(), stop)
+				for !lead.Stopping() && err == nil { // it ends when there is nothing to do
+					_, err = wait(d, t.Context(), lead)
 				}
 				ended <- err
 			}()
@@ -94,7 +97,7 @@ func TestDoorbellTellsOfDeliveries(t *testing.T) {
 			if err := pgtest.Within(t, "the end", ended); err == nil {
 				t.Error("the bell is deaf, and goes on")
 			}
-			close(stop)
+			stop()
 		})
 	}
 }
@@ -102,7 +105,7 @@ func TestDoorbellTellsOfDeliveries(t *testing.T) {
 func TestDoorbellOfAStaleLeader(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.arm('main', true, 2)`)
-	stale := &Doorbell{Pool: pool, Schema: jobs.DefaultSchema, Group: "main", Term: 1, Logger: hclog.NewNullLogger()}
+	stale := Bell{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Group: "main", Term: 1, Logger: hclog.NewNullLogger()}
 	for _, armed := range []bool{true, false} {
 		if err := stale.Arm(t.Context(), armed); !errors.Is(err, jobs.ErrFenced) {
 			t.Errorf("arm(%t): %v, want ErrFenced", armed, err)

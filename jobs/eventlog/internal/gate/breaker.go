@@ -34,7 +34,7 @@ func newBreaker(b jobs.Breaker, logger hclog.Logger, counts *Counts) *breaker {
 }
 
 // pass waits until an attempt may begin, and returns the period that it belongs to. It returns false, at once, when ctx is done
-// before that. Whoever it lets through reports what came of it, or everything ends.
+// before that. A worker that it lets through reports what came of it, or the leadership ends.
 func (b *breaker) pass(ctx context.Context) (period int, ok bool) {
 	for ctx.Err() == nil {
 		b.mu.Lock()
@@ -66,7 +66,7 @@ func (b *breaker) pass(ctx context.Context) (period int, ok bool) {
 	return 0, false
 }
 
-// tryPass is pass for those who would rather not wait. It never begins the trial.
+// tryPass is pass without waiting. It never begins the trial.
 func (b *breaker) tryPass() (period int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

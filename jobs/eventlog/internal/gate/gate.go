@@ -12,7 +12,7 @@ import (
 // Gate is what an attempt has to pass before it begins. Nil is an open one, for handlers with neither a rate nor a breaker.
 type Gate struct {
 	breaker *breaker // nil: none
-	pacer   *Pacer   // nil: none
+	pacer   *pacer   // nil: none
 }
 
 // New returns nil where neither the rate nor the breaker bounds anything.
@@ -22,7 +22,7 @@ func New(rate jobs.Rate, b jobs.Breaker, logger hclog.Logger, counts *Counts) *G
 	}
 	g := new(Gate)
 	if rate.Events > 0 {
-		g.pacer = NewPacer(rate)
+		g.pacer = newPacer(rate)
 	}
 	if b.Failures > 0 {
 		g.breaker = newBreaker(b, logger, counts)
@@ -51,7 +51,7 @@ func (g *Gate) Pass(ctx context.Context) (period int, ok bool) {
 		if g.pacer == nil {
 			return period, true
 		}
-		if !g.pacer.Pass(ctx, nil) {
+		if !g.pacer.pass(ctx) {
 			return 0, false
 		}
 		if g.breaker == nil || g.breaker.is(period) { // it may have opened meanwhile

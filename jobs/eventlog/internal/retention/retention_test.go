@@ -17,6 +17,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // trimTest is a log whose events are as old as the test wants them, and the trimmer of group "main".
@@ -33,8 +34,22 @@ func setupTrim(t *testing.T, retention map[string]time.Duration) *trimTest {
 
 func trimmerOn(t *testing.T, pool *pgxpool.Pool, retention map[string]time.Duration) *trimTest {
 	test := &trimTest{t: t, pool: pool}
-	test.Trimmer = New(pool, jobs.DefaultSchema, "main", retention, hclog.New(&hclog.LoggerOptions{Output: &test.logged}))
+	logger := hclog.New(&hclog.LoggerOptions{Output: &test.logged})
+	test.Trimmer = New(pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, "main", retention, logger)
 	return test
+}
+
+// startTrimmer runs the trimmer until end is called.
+func startTrimmer(t *testing.T, tt *trimTest) (ended <-chan struct{}, end func()) {
+	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	t.Cleanup(end)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tt.Run(ctx)
+	}()
+	return done, end
 }
 
 func (tt *trimTest) exec(sql string, args ...any) {
@@ -239,9 +254,8 @@ func TestRetentionThatFails(t *testing.T) {
 	tt.cursor("h", "t", "{}")
 	tt.exec(`update pgsolo.cursor set seen_at = now() - interval '8 days'`)
 	tt.exec(`insert into pgsolo.dedup values ('t', 'old', now() - interval '1 hour')`)
-	tt.Trimmer.pool, tt.pause = guest, time.Millisecond
-	stop, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- tt.Run(t.Context(), stop) }()
+	tt.db.Pool, tt.pause = guest, time.Millisecond
+	ended, end := startTrimmer(t, tt)
 	gone := func(table string) func() bool {
 		return func() bool { return pgtest.Value[bool](t, tt.pool, `select not exists (select from `+table+`)`) }
 	}
@@ -263,10 +277,8 @@ func TestRetentionThatFails(t *testing.T) {
 	pgtest.Eventually(t, "the event to be deleted", gone("pgsolo.event"))
 	tt.add("t", time.Hour)
 	pgtest.Eventually(t, "another event to be deleted", gone("pgsolo.event"))
-	close(stop)
-	if err := pgtest.Within(t, "the trimmer to end", ended); err != nil {
-		t.Error(err)
-	}
+	end()
+	pgtest.Within(t, "the trimmer to end", ended)
 	if n := strings.Count(tt.logged.String(), "[WARN]"); n != 1 || !strings.Contains(tt.logged.String(), "permission denied") {
 		t.Errorf("want one warning, got\n%s", &tt.logged)
 	}

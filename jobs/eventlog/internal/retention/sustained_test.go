@@ -108,9 +108,7 @@ func TestSizeUnderSustainedLoad(t *testing.T) {
 			}
 		}
 	})
-	if err := tt.Run(ctx, nil); err != nil {
-		t.Fatal(err)
-	}
+	tt.Run(ctx)
 	p.running.Wait()
 
 	size := pgtest.Value[int64](t, pool, `select pg_total_relation_size('pgsolo.event')`)

@@ -50,7 +50,7 @@ const (
 	deleteEvents = `with unfinished as materialized (
 			select c.topic, min(lower('{[1,)}'::int8multirange - c.done)) as id
 			from pgsolo.cursor c
-			where c.configured and c.seen_at > now() - interval '7 days'
+			where c.configured and c.seen_at > now() - ` + aliveWithin + `
 			group by c.topic
 		)
 		delete from pgsolo.event e
@@ -149,12 +149,12 @@ func (t *Trimmer) trimPage(
 	micros := retention.Microseconds()
 	err = pg.Try(ctx, func(ctx context.Context) error {
 		var young *int64
-		look := &pgx.Batch{} // that is one transaction
-		look.Queue(followIndex)
-		look.Queue(pg.Place(selectPage, t.schema), from, to, limit, topics, others, micros).QueryRow(func(row pgx.Row) error {
+		batch := t.db.Batch() // that is one transaction
+		batch.Queue(followIndex)
+		batch.Queue(selectPage, from, to, limit, topics, others, micros).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&page.read, &page.last, &young, &page.size)
 		})
-		if err := t.pool.SendBatch(ctx, look).Close(); err != nil {
+		if err := t.db.Pool.SendBatch(ctx, &batch.Batch).Close(); err != nil {
 			return err
 		}
 		if young != nil {
@@ -163,7 +163,7 @@ func (t *Trimmer) trimPage(
 		if page.last <= from {
 			return nil
 		}
-		tag, err := t.pool.Exec(ctx, pg.Place(deleteEvents, t.schema), from, page.last, topics, others, micros)
+		tag, err := t.db.Exec(ctx, deleteEvents, from, page.last, topics, others, micros)
 		gone = tag.RowsAffected()
 		return err
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // What was not old enough is looked at again, without a look at what is below.
@@ -253,7 +254,8 @@ func TestRetentionOfSeveralLeadersAtOnce(t *testing.T) {
 	tt.cursor("h", "t", "{[1,15001)}")
 	var passes sync.WaitGroup
 	for range 4 {
-		other := New(tt.pool, jobs.DefaultSchema, "other", map[string]time.Duration{"t": time.Minute}, hclog.NewNullLogger())
+		db := pg.DB{Pool: tt.pool, Schema: jobs.DefaultSchema}
+		other := New(db, "other", map[string]time.Duration{"t": time.Minute}, hclog.NewNullLogger())
 		passes.Go(func() {
 			if err := other.pass(t.Context()); err != nil {
 				t.Error(err)

@@ -88,7 +88,7 @@ func (t *Trimmer) vacuum(ctx context.Context, s *space, statement string) error 
 		may   bool
 	)
 	err := pg.Try(ctx, func(ctx context.Context) error {
-		return t.pool.QueryRow(ctx, selectSpace, s.table).Scan(&s.size, &began, &may)
+		return t.db.Pool.QueryRow(ctx, selectSpace, s.table).Scan(&s.size, &began, &may)
 	})
 	if err != nil {
 		return fmt.Errorf("look at the size of %s: %w", s.table, err)
@@ -112,7 +112,7 @@ func (t *Trimmer) vacuum(ctx context.Context, s *space, statement string) error 
 
 // runVacuum takes as long as it takes, but ends with ctx, at the server too.
 func (t *Trimmer) runVacuum(ctx context.Context, statement string) error {
-	conn, err := t.pool.Acquire(ctx)
+	conn, err := t.db.Pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (t *Trimmer) runVacuum(ctx context.Context, statement string) error {
 func (t *Trimmer) measure(ctx context.Context, s *space, since time.Time, rows int64) error {
 	var dead int64
 	err := pg.Try(ctx, func(ctx context.Context) error {
-		return t.pool.QueryRow(ctx, selectLeft, s.table, since).Scan(&s.size, &dead)
+		return t.db.Pool.QueryRow(ctx, selectLeft, s.table, since).Scan(&s.size, &dead)
 	})
 	if err != nil {
 		return fmt.Errorf("look at the size of %s: %w", s.table, err)

@@ -39,7 +39,7 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 
 func TestRetentionWithoutOwnership(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
-	tt.Trimmer.pool = tt.role("retention_guest", `select, delete on pgsolo.event`, `select, update on pgsolo.cursor`,
+	tt.db.Pool = tt.role("retention_guest", `select, delete on pgsolo.event`, `select, update on pgsolo.cursor`,
 		`select, update, delete on pgsolo.dedup`)
 	for range 2 {
 		tt.fill(20_000, "t", 2*time.Hour)
@@ -100,9 +100,8 @@ func TestStopDuringVacuum(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	tt.Trimmer.pool, tt.pause = slow, time.Millisecond
-	stop, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- tt.Run(t.Context(), stop) }()
+	tt.db.Pool, tt.pause = slow, time.Millisecond
+	ended, end := startTrimmer(t, tt)
 	const vacuums = `select count(*) from pg_stat_progress_vacuum where datname = current_database()`
 	pgtest.Eventually(t, "a vacuum", func() bool { return pgtest.Value[int](t, tt.pool, vacuums) == 1 })
 	pgtest.Eventually(t, "the vacuum to take longer than a statement may", func() bool {
@@ -110,9 +109,7 @@ func TestStopDuringVacuum(t *testing.T) {
 		return pgtest.Value[bool](t, tt.pool, `select exists (select from pg_stat_activity
 			where datname = current_database() and state = 'active' and query like 'vacuum %' and now() - query_start > '3 s')`)
 	})
-	close(stop)
-	if err := pgtest.Within(t, "the trimmer to end", ended); err != nil {
-		t.Error(err)
-	}
+	end()
+	pgtest.Within(t, "the trimmer to end", ended)
 	pgtest.Eventually(t, "the vacuum to end", func() bool { return pgtest.Value[int](t, tt.pool, vacuums) == 0 })
 }

@@ -1,21 +1,16 @@
-package eventlog
+package cursor
 
 import (
 	"strings"
-	"sync/atomic"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
-	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
 
-// However many deliveries wait, a look reads by index what is due and the beginning of the keys that it looks at.
-func TestLookReadsNoMoreThanItNeeds(t *testing.T) {
+// However many deliveries wait, a due query reads by index what is due and the beginning of the keys that it is asked for.
+func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 	pool := jobstest.Pool(t)
 	conn, err := pool.Acquire(t.Context())
 	if err != nil {
@@ -23,7 +18,8 @@ func TestLookReadsNoMoreThanItNeeds(t *testing.T) {
 	}
 	defer conn.Release()
 	jobstest.MustExec(t, pool, `alter table pgsolo.delivery set (autovacuum_enabled = false)`) // which analyzes, too
-	const insert = `insert into pgsolo.delivery (handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
+	const insert = `insert into pgsolo.delivery
+			(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
 		select 'h', n, 't', `
 	for name, rows := range map[string]string{
 		"one key": insert + `'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'waiting' end, null, ''
@@ -43,10 +39,10 @@ func TestLookReadsNoMoreThanItNeeds(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				for what, sql := range map[string]string{"none": selectDue, "key": selectLook} {
-					args := []any{"h", []int64{}, retryPage}
-					if sql == selectLook {
-						args = append(args, true, []string{"k", "k1"}, maxCandidates, "", []string{})
+				for what, sql := range map[string]string{"none": selectDue, "key": selectOrderedDue} {
+					args := []any{"h", []int64{}, duePage}
+					if sql == selectOrderedDue {
+						args = append(args, true, []string{"k", "k1"}, 256, "", []string{})
 					}
 					plan, err := conn.Query(t.Context(), "explain analyze "+sql, args...)
 					if err != nil {
@@ -64,28 +60,5 @@ func TestLookReadsNoMoreThanItNeeds(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// A look may find the row of a failed event before the loop knows that the write which makes it has ended. It would be in hand, and then
-// forgotten with the end of that write, and come once more.
-func TestLookBesideTheWriteOfAFailure(t *testing.T) {
-	c := newConsumer(Handler{Name: "h", Retry: jobs.Retry{Attempts: 3}}, logread.NewLog(logread.Reader{}, new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{})
-	due := found{next: retryLook, due: []queue.Delivery{{Record: &logread.Record{ID: 5}, Attempt: 2, Retry: true}, {Record: &logread.Record{ID: 6}, Attempt: 2, Retry: true}}}
-	c.writing = &progress{failed: []failure{{id: 5, attempt: 1}}}
-	c.looked(look{}, &due)
-	if _, taken := c.retrying[5]; taken || c.queue.Length() != 1 {
-		t.Errorf("in hand: %v; %d in the queue", c.retrying, c.queue.Length())
-	}
-	if err := c.written(outcome{apply: func() {}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, taken := c.retrying[6]; !taken {
-		t.Error("the other one is forgotten")
-	}
-	c.looked(look{}, &due)
-	if _, taken := c.retrying[5]; !taken {
-		t.Error("not taken after the write either")
 	}
 }

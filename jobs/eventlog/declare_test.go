@@ -73,7 +73,7 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := idle.declare(t.Context(), 1, nil); !errors.Is(err, jobs.ErrFenced) { // it has no cursor to be fenced by
+	if err := idle.declare(t.Context(), leadership(t, 1)); !errors.Is(err, jobs.ErrFenced) { // it has no cursor to be fenced by
 		t.Errorf("topics of a stale leader: %v, want ErrFenced", err)
 	}
 	if _, err := pool.Exec(t.Context(), markOthers, "main", []string{}, 1); err != nil {

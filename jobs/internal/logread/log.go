@@ -5,11 +5,13 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 )
 
 const (
-	// A page of the log is at first small, and doubles while it stays under half of pageBytes, so that small events are read in
-	// few round trips. No page holds more than pageBytes and one event.
+	// A page of the log is at first small, and doubles while it stays under half of PageBytes, so that small events are read in
+	// few round trips. No page holds more than PageBytes and one event.
 	FirstPage = 64
 	MaxPage   = 4096
 	PageBytes = 2 << 20
@@ -19,20 +21,20 @@ const (
 	cachePages = 64
 )
 
-// Log is the log as the handlers of one topic read it. Each has its own place in it; those that keep pace share their reads:
-// whoever comes first reads, those who ask meanwhile for the same wait for that answer, and those who come later find it in
-// the cache. Nobody waits for a slower one: a handler that has fallen out of the cache reads by itself.
+// Log is the log as the readers of one topic share it. Each has its own place in it, its Frontier. Those that keep pace share
+// their reads: the first one reads, those that ask meanwhile for the same wait for that answer, and those that come later find
+// it in the cache. None waits for a slower one: a reader that has fallen out of the cache reads by itself.
 //
 // An older page is as good as a fresh one. What it has is committed, and stays. What it lacks, and was committed since, is
 // either above its highest id, and the reader comes back for that because the page was read before the ring that told of
-// it (page.rung); or it is a hole, and stays one until a read of holes that is never shared, under a horizon that is taken
+// it (Page.ringSeen); or it is a hole, and stays one until a read of holes that is never shared, under a horizon that is taken
 // after that, and so after whichever read showed the hole.
 type Log struct {
-	Reader
-	Rings *atomic.Int64 // how often the doorbell has rung; counted before anybody is woken
+	reader  Reader
+	rings   *atomic.Int64 // how often the doorbell has rung; counted before a consumer is woken
+	readers int           // does not change while one reads
 
 	mu      sync.Mutex // guards all below
-	Readers int        // handlers of the topic
 	limit   int        // rows of the next page
 	expect  int        // records of the next page
 	flights map[int64]*flight
@@ -40,18 +42,28 @@ type Log struct {
 	cached  int     // bytes
 }
 
-// flight is a read under way. Whoever began it sets page and err, and then closes done.
+// flight is a read under way. The goroutine that began it sets page and err, and then closes done.
 type flight struct {
 	done chan struct{}
 	page *Page
 	err  error
 }
 
+// NewLog makes the log of a topic. rings is how often the doorbell has rung, and is counted before a reader is woken.
 func NewLog(reader Reader, rings *atomic.Int64) *Log {
-	return &Log{Reader: reader, Rings: rings, limit: FirstPage, flights: map[int64]*flight{}}
+	return &Log{reader: reader, rings: rings, limit: FirstPage, flights: map[int64]*flight{}}
 }
 
-// Begin forgets what an earlier term has read. Nobody reads at that time.
+// Join adds a reader. None reads at that time.
+func (l *Log) Join() { l.readers++ }
+
+// Shared says whether other readers may get the same records.
+func (l *Log) Shared() bool { return l.readers > 1 }
+
+// Rings is how often the doorbell has rung.
+func (l *Log) Rings() int64 { return l.rings.Load() }
+
+// Begin forgets what an earlier term has read. None reads at that time.
 func (l *Log) Begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,15 +77,12 @@ func (l *Log) PageLimit() int {
 	return l.limit
 }
 
-// Shared says whether other handlers may get the same records.
-func (l *Log) Shared() bool { return l.Readers > 1 } // does not change after New
-
-// After returns the rows that follow id. Where there are none it has looked after ring number rung. The page may be older than
-// that where it has rows: whoever takes it compares its own rung.
-func (l *Log) After(ctx context.Context, id, rung int64) (Page, error) {
+// After returns the rows that follow id. Where there are none the read has begun after so many rings. The page may be older
+// than that where it has rows: Frontier.Arrived compares.
+func (l *Log) After(ctx context.Context, id, rings int64) (Page, error) {
 	for {
 		l.mu.Lock()
-		if p := l.find(id, rung); p != nil {
+		if p := l.find(id, rings); p != nil {
 			l.mu.Unlock()
 			return p.above(id), nil
 		}
@@ -105,26 +114,42 @@ func (l *Log) After(ctx context.Context, id, rung int64) (Page, error) {
 // fly reads, and leaves the page in the cache.
 func (l *Log) fly(ctx context.Context, f *flight, id int64, limit, expect int) {
 	defer close(f.done)
-	rung := l.Rings.Load()
-	f.page, f.err = l.Reader.after(ctx, id, limit, expect)
+	rings := l.rings.Load()
+	f.page, f.err = l.reader.after(ctx, id, limit, expect)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.flights, id)
 	if f.err != nil {
 		return
 	}
-	f.page.Rung = rung
+	f.page.ringSeen = rings
 	l.resize(f.page)
-	if l.Readers > 1 {
+	if l.Shared() {
 		l.keep(f.page)
 	}
 }
 
-// Learn takes a page that was not shared into account for the size of the next one.
-func (l *Log) Learn(p *Page) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.resize(p)
+// InHoles returns rows that have become visible in the holes, as many as fit into a page. It is never shared. Holes without a
+// horizon get one first.
+func (l *Log) InHoles(ctx context.Context, holes idset.Holes) (*Page, error) {
+	limit := l.PageLimit()
+	if holes.LackHorizon() { // otherwise a write of progress has given them one for nothing
+		number, err := TransactionNumber(ctx, l.reader.db)
+		if err != nil {
+			return nil, err
+		}
+		holes.SetHorizon(number)
+	}
+	p, err := l.reader.In(ctx, holes, limit)
+	if err != nil {
+		return nil, err
+	}
+	if p.cutOff {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.resize(p)
+	}
+	return p, nil
 }
 
 // resize sets the size of the next page by what the last one held.
@@ -133,19 +158,19 @@ func (l *Log) resize(p *Page) {
 	switch {
 	case p.bytes > PageBytes:
 		l.limit = max(1, p.Rows)
-	case p.CutOff && p.bytes < PageBytes/2:
+	case p.cutOff && p.bytes < PageBytes/2:
 		l.limit = min(MaxPage, 2*l.limit)
 	}
-	if p.CutOff {
+	if p.cutOff {
 		l.expect = min(l.limit, 2*len(p.Records))
 	}
 }
 
-// find looks for a page that tells what follows id: rows, or as of ring number rung that there are none.
-func (l *Log) find(id, rung int64) *Page {
+// find returns a page that tells what follows id: rows, or, read after so many rings, that there are none.
+func (l *Log) find(id, rings int64) *Page {
 	for i := len(l.cache) - 1; i >= 0; i-- {
 		p := l.cache[i]
-		if p.after <= id && (id < p.highest() || id == p.highest() && !p.CutOff && p.Rung >= rung) {
+		if p.after <= id && (id < p.highest() || id == p.highest() && !p.cutOff && p.ringSeen >= rings) {
 			return p
 		}
 	}
@@ -170,5 +195,5 @@ func (l *Log) keep(p *Page) {
 // size is about how much memory the page takes.
 func (p *Page) size() int {
 	const ofRecord, ofLater, ofSpan = 96, 32, 16
-	return p.bytes + cap(p.Records)*ofRecord + cap(p.Later)*ofLater + (cap(p.Present)+cap(p.Foreign))*ofSpan
+	return p.bytes + cap(p.Records)*ofRecord + cap(p.Later)*ofLater + (cap(p.present)+cap(p.Foreign))*ofSpan
 }

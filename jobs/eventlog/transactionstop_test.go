@@ -44,10 +44,7 @@ func TestStopOfATransaction(t *testing.T) {
 			pgtest.Within(t, "the second event", handling)
 			test.stop(first)
 			pgtest.Eventually(t, "the queue to close", func() bool {
-				q := first.runner.consumers[0].queue
-				q.Mu.Lock()
-				defer q.Mu.Unlock()
-				return q.Closed
+				return first.runner.handlers[0].waiting() == 0 // of three
 			})
 			close(release)
 			if err := pgtest.Within(t, "the end", first.ended); err != nil {
@@ -126,9 +123,9 @@ func TestStopWhileWaitingForAConnection(t *testing.T) {
 	for range 3 {
 		pgtest.Within(t, "the workers with connections", handling)
 	}
-	pgtest.Eventually(t, "the fourth to have an event", func() bool { return l.runner.consumers[0].waiting() == 6 })
+	pgtest.Eventually(t, "the fourth to have an event", func() bool { return l.runner.handlers[0].waiting() == 6 })
 	l.stop()
-	pgtest.Eventually(t, "the queue to close", func() bool { return l.runner.consumers[0].waiting() == 0 })
+	pgtest.Eventually(t, "the queue to close", func() bool { return l.runner.handlers[0].waiting() == 0 })
 	close(release)
 	if err := pgtest.Within(t, "the end", l.ended); err != nil {
 		t.Error(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
@@ -24,7 +25,7 @@ func TestTooManyKeys(t *testing.T) {
 	if !k.isBlocked("other") || len(k.blocked) != 1 {
 		t.Fatalf("all: %t, %d keys", k.all, len(k.blocked))
 	}
-	if !k.stale("new", 1) || k.stale("other", 1) {
+	if !k.isStale("new", 1) || k.isStale("other", 1) {
 		t.Error("the new key's rows are taken for complete, or another one's are not")
 	}
 	k.loading = true
@@ -37,7 +38,7 @@ func TestTooManyKeys(t *testing.T) {
 }
 
 func TestTooManyBlockedKeys(t *testing.T) {
-	pgtest.Quickly(t, retryLook, func() time.Duration {
+	pgtest.Quickly(t, cursor.DueEvery, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		if _, err := pool.Exec(t.Context(), `insert into pgsolo.delivery
@@ -56,7 +57,7 @@ func TestTooManyBlockedKeys(t *testing.T) {
 		took := time.Since(began)
 		pgtest.Eventually(t, "the dead key's event to wait", func() bool { return deliveries(t, pool, "waiting") == 1 })
 		l.quit()
-		if !l.runner.consumers[0].keys.all {
+		if !l.runner.handlers[0].consumer.keys.all {
 			t.Error("not the state that the test is about")
 		}
 		return took

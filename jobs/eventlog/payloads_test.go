@@ -4,27 +4,10 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
-	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
-
-// A page from before the ring does not let the consumer sleep.
-func TestPageFromBeforeTheRing(t *testing.T) {
-	c := newConsumer(Handler{Name: "h"}, logread.NewLog(logread.Reader{}, new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{})
-	c.rung = 2
-	for rung, more := range map[int64]bool{1: true, 2: false, 3: false} {
-		if c.arrived(&logread.Page{Rung: rung}); c.more != more {
-			t.Errorf("after a page that was read after ring %d and before the next: reads on: %t, want %t", rung, c.more, more)
-		}
-	}
-}
 
 // Each handler may do with its event what it likes.
 func TestHandlersDoNotDisturbEachOther(t *testing.T) {

@@ -1,4 +1,4 @@
-package eventlog
+package cursor
 
 import (
 	"context"
@@ -7,46 +7,62 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// look is a read of the deliveries that are due.
-type look struct {
-	taken      []int64  // events in hand, or whose outcome is not written yet
-	takenKeys  []string // keys of which something is in hand; with OrderKey
-	candidates []string // keys to look at whatever is due
-	walk       int      // how many keys with waiting rows to walk to
-	walked     string   // the one to begin behind
-	walks      int      // how often a walk had begun
-	ended      int64    // writes that had ended before
-}
-
-// found is what a look brings.
-type found struct {
-	due    []queue.Delivery
-	next   time.Duration // until more is due; retryLook at most
-	none   bool          // the handler has no deliveries at all
-	cutOff bool          // there may be more now
-
-	early []earlyDelivery // due, but behind one of their key that is not
-	free  []string        // candidates without rows that hold up their key
-	walk  string          // the last key that was walked to; empty: there are no more
-}
-
-// earlyDelivery is one whose date has come before its turn.
-type earlyDelivery struct {
-	id  int64
-	key string
-}
-
-// The answers of selectDue and of selectLook have rows of several kinds.
 const (
-	foundNext  = iota // when something is due next, the last key walked to, and whether there is any delivery
-	foundDue          // a delivery
-	foundEarly        // one before its turn
-	foundFree         // a key without rows
+	// DueEvery is how long after one due query the next one follows, where nothing is known to be due before: other sessions may
+	// have changed deliveries.
+	DueEvery = 5 * time.Second
+
+	duePage = 64 // deliveries in one query
+)
+
+// DueQuery is what a query of the deliveries that are due takes into account.
+type DueQuery struct {
+	Taken []int64 // events in the queue or with a worker, or whose outcome is not written yet
+
+	// With an order, where nil is an error.
+	Ordered    bool
+	DeadBlocks bool     // dead letters block their keys
+	TakenKeys  []string // keys with such events
+	Candidates []string // keys to read whatever is due
+	Scan       int      // how many keys with waiting rows to read beside them
+	ScannedTo  string   // the key above which they begin
+}
+
+// DueBatch is what a due query brings.
+type DueBatch struct {
+	Due    []Due
+	Next   time.Duration // until more is due; DueEvery at most
+	None   bool          // the handler has no deliveries at all
+	CutOff bool          // more may be due now
+
+	// With an order.
+	Early     []Early  // due, but behind one of their key that is not
+	Free      []string // candidates without rows that block their key
+	ScannedTo string   // the last key of the scan; empty: there are no more
+}
+
+// Due is a delivery whose next attempt is due.
+type Due struct {
+	Record  *logread.Record
+	Attempt int // the next one
+}
+
+// Early is a delivery whose date has come before its turn.
+type Early struct {
+	ID  int64
+	Key string
+}
+
+// The answers have rows of several kinds.
+const (
+	rowNext  = iota // when something is due next, the last key of the scan, and whether there is any delivery
+	rowDue          // a delivery
+	rowEarly        // one before its turn
+	rowFree         // a key without rows
 )
 
 const (
@@ -65,14 +81,14 @@ const (
 			limit $3
 		)`
 
-	// With OrderKey a key's deliveries come in the order of their ids, from the lowest on, up to the first that is not due. A waiting
-	// one is due when it is the lowest; a scheduled one does not count before its date; a dead one bars the way if $4, else it does
-	// not count. Keys to look at are those with something due by its date, the candidates, and some that are walked to: each is
-	// a step in an index, however many rows a key has.
+	// With an order a key's deliveries come in the order of their ids, from the lowest on, up to the first that is not due. A
+	// waiting one is due when it is the lowest; a scheduled one does not count before its date; a dead one bars the way if $4,
+	// else it does not count. The keys that are read are those with something due by its date, the candidates, and some of a
+	// scan (walked): each is a step in an index, however many rows a key has.
 	//
 	// Those that are due by their date, and not by their turn, are to become waiting ones: there may be any number of them, and they
 	// would be in the way each time.
-	selectLook = `with recursive walked (key, n) as (
+	selectOrderedDue = `with recursive walked (key, n) as (
 			(
 				select key, 1 from pgsolo.delivery
 				where $6 > 0 and handler = $1 and state = 'waiting' and key > $7
@@ -138,18 +154,18 @@ const (
 		)`
 )
 
-// lookForDue returns the deliveries whose next attempt is due, except those in hand.
-func (c *consumer) lookForDue(ctx context.Context, l look) (f found, err error) {
-	sql, args := selectDue, []any{c.Name, l.taken, retryPage}
-	if c.Order == OrderKey {
-		sql = selectLook
-		args = append(args, c.OnDead == OnDeadBlockKey, l.candidates, l.walk, l.walked, l.takenKeys)
+// Due returns the deliveries whose next attempt is due, except those that are taken.
+func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
+	sql, args := selectDue, []any{c.Handler, q.Taken, duePage}
+	if q.Ordered {
+		sql = selectOrderedDue
+		args = append(args, q.DeadBlocks, q.Candidates, q.Scan, q.ScannedTo, q.TakenKeys)
 	}
-	rows, err := c.log.Pool.Query(ctx, pg.Place(sql, c.log.Schema), args...)
+	rows, err := c.DB.Query(ctx, sql, args...)
 	if err != nil {
-		return found{}, fmt.Errorf("read due deliveries: %w", err)
+		return DueBatch{}, fmt.Errorf("read due deliveries: %w", err)
 	}
-	f.next = retryLook
+	b.Next = DueEvery
 	var (
 		kind             int
 		id               *int64
@@ -159,30 +175,32 @@ func (c *consumer) lookForDue(ctx context.Context, l look) (f found, err error) 
 		attempt          *int
 		wait             *float64
 	)
-	_, err = pgx.ForEachRow(rows, []any{&kind, &id, &topic, &key, &payload, &headers, &createdAt, &attempt, &wait}, func() error {
+	columns := []any{&kind, &id, &topic, &key, &payload, &headers, &createdAt, &attempt, &wait}
+	_, err = pgx.ForEachRow(rows, columns, func() error {
 		var of string
 		if key != nil {
 			of = *key
 		}
 		switch kind {
-		case foundNext:
-			f.walk, f.none = of, attempt == nil
-			if wait != nil && *wait < retryLook.Seconds() {
-				f.next = max(0, pg.Seconds(*wait))
+		case rowNext:
+			b.ScannedTo, b.None = of, attempt == nil
+			if wait != nil && *wait < DueEvery.Seconds() {
+				b.Next = max(0, pg.Seconds(*wait))
 			}
-		case foundDue:
-			r := &logread.Record{ID: *id, Topic: *topic, Key: of, Payload: payload, Headers: headers, CreatedAt: createdAt.UnixMicro()}
-			f.due = append(f.due, queue.Delivery{Record: r, Attempt: *attempt, Retry: true})
-		case foundEarly:
-			f.early = append(f.early, earlyDelivery{*id, of})
-		case foundFree:
-			f.free = append(f.free, of)
+		case rowDue:
+			b.Due = append(b.Due, Due{&logread.Record{
+				ID: *id, Topic: *topic, Key: of, Payload: payload, Headers: headers, CreatedAt: createdAt.UnixMicro(),
+			}, *attempt})
+		case rowEarly:
+			b.Early = append(b.Early, Early{*id, of})
+		case rowFree:
+			b.Free = append(b.Free, of)
 		}
 		return nil
 	})
 	if err != nil {
-		return found{}, fmt.Errorf("read due deliveries: %w", err)
+		return DueBatch{}, fmt.Errorf("read due deliveries: %w", err)
 	}
-	f.cutOff = len(f.due) == retryPage
-	return f, nil
+	b.CutOff = len(b.Due) == duePage
+	return b, nil
 }

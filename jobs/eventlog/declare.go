@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/retention"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -34,15 +35,23 @@ const (
 // declare tells the database what this leader's configuration has: the topics that producers may use, and that it has no handlers
 // of the group but its own. No handler waits for it: it begins when they have begun, and leaves them the first connections of the
 // pool.
-func (r *Runner) declare(ctx context.Context, term int64, stop <-chan struct{}) error {
-	if !r.haveClaimed(ctx, stop) {
+func (r *Runner) declare(ctx context.Context, lead *loop.Leadership) error {
+	if !r.haveClaimed(lead) {
 		return nil
 	}
-	o := r.options
-	logger := o.Logger.Named("topics")
+	err := r.declareTopics(ctx, lead.Term)
+	if err != nil {
+		return err
+	}
+	return r.markOthers(ctx, lead.Term)
+}
+
+// declareTopics makes the topics of the configuration known. A role that may not do that has its leader go on without.
+func (r *Runner) declareTopics(ctx context.Context, term int64) error {
+	logger := r.options.Logger.Named("topics")
 	err := pg.Persist(ctx, logger, "make topics known", func(ctx context.Context) error {
 		var changed bool
-		err := o.Pool.QueryRow(ctx, pg.Place(knowTopics, o.Schema), o.Group, r.topics(), term).Scan(&changed)
+		err := r.db.QueryRow(ctx, knowTopics, r.options.Group, r.topics(), term).Scan(&changed)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return fmt.Errorf("topics: %w", jobs.ErrFenced)
@@ -53,18 +62,17 @@ func (r *Runner) declare(ctx context.Context, term int64, stop <-chan struct{}) 
 	})
 	if pg.IsNotAllowed(err) {
 		logger.Warn("the role may not say which topics are known, so that the event log goes on refusing those that it refuses now: "+
-			"grant execute on the function", "function", pg.Place("pgsolo.know(text, text[])", o.Schema), "error", err)
-		err = nil
+			"grant execute on the function", "function", r.db.Place("pgsolo.know(text, text[])"), "error", err)
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	names := make([]string, 0, len(r.consumers))
-	for _, c := range r.consumers {
-		names = append(names, c.Name)
-	}
-	err = pg.Persist(ctx, logger, "mark cursors", func(ctx context.Context) error {
-		_, err := o.Pool.Exec(ctx, pg.Place(markOthers, o.Schema), o.Group, names, term)
+	return err
+}
+
+// markOthers takes the cursors of the group's other handlers out of the configuration.
+func (r *Runner) markOthers(ctx context.Context, term int64) error {
+	names := r.handlerNames()
+	err := pg.Persist(ctx, r.options.Logger.Named("topics"), "mark cursors", func(ctx context.Context) error {
+		_, err := r.db.Exec(ctx, markOthers, r.options.Group, names, term)
 		return err
 	})
 	if pg.IsNotAllowed(err) && len(names) == 0 { // nor does it need to, until it has handlers
@@ -73,14 +81,21 @@ func (r *Runner) declare(ctx context.Context, term int64, stop <-chan struct{}) 
 	return err
 }
 
-// haveClaimed waits until every cursor is this term's. It returns false if everything ends before that.
-func (r *Runner) haveClaimed(ctx context.Context, stop <-chan struct{}) bool {
-	for _, c := range r.consumers {
+// handlerNames are those of the handlers of topics.
+func (r *Runner) handlerNames() []string {
+	names := make([]string, 0, len(r.handlers))
+	for _, h := range r.handlers {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
+// haveClaimed waits until every cursor is this term's. It returns false if the leadership stops before that.
+func (r *Runner) haveClaimed(lead *loop.Leadership) bool {
+	for _, h := range r.handlers {
 		select {
-		case <-c.claimed:
-		case <-ctx.Done():
-			return false
-		case <-stop:
+		case <-h.claimed:
+		case <-lead.Starting.Done():
 			return false
 		}
 	}
@@ -103,19 +118,15 @@ func (r *Runner) topics() []string {
 	return slices.Compact(names)
 }
 
-// trim runs the retention of the topics, once the cursors that hold it back are marked. Whatever becomes of it, the leader goes on.
-func (r *Runner) trim(ctx context.Context, stop <-chan struct{}) error {
-	if !r.haveClaimed(ctx, stop) {
-		return nil
-	}
-	o := r.options
-	kept := map[string]time.Duration{}
-	for _, t := range o.Topics {
-		kept[t.Name] = t.Retention
-	}
-	logger := o.Logger.Named("retention")
-	if err := retention.New(o.Pool, o.Schema, o.Group, kept, logger).Run(ctx, stop); err != nil {
-		logger.Error("retention has ended, and the event log grows", "error", err)
+// trim runs the retention of the topics, once the cursors that hold it back are marked. Whatever becomes of it, the leader
+// goes on.
+func (r *Runner) trim(_ context.Context, lead *loop.Leadership) error {
+	if r.haveClaimed(lead) {
+		kept := map[string]time.Duration{}
+		for _, t := range r.options.Topics {
+			kept[t.Name] = t.Retention
+		}
+		retention.New(r.db, r.options.Group, kept, r.options.Logger.Named("retention")).Run(lead.Starting)
 	}
 	return nil
 }
