@@ -19,23 +19,26 @@ const (
 
 // keys is what the loop of a handler with OrderKey knows about the keys of its events. It does no input or output.
 //
-// The order of a key is kept in two places. In the queue, chains let one delivery of a key follow the other. Once one has
-// failed, or is offloaded, the key is blocked: it has rows in pgsolo.delivery, and its later events go there too, as waiting,
-// until no row is left. The lowest id of a key comes next (see cursor.Due). Three rules keep the two in line:
+// The order of a key is kept in two places. In the queue, chains let one delivery of a key follow the other. Once one
+// has failed, or is offloaded, the key is blocked: it has rows in pgsolo.delivery, and its later events go there too,
+// as waiting, until no row is left. The lowest id of a key comes next (see cursor.Due). Three rules keep the two in
+// line:
 //
-//   - A key is blocked from the moment at which the loop takes in the failure, before anything is written. The queue hands out
-//     nothing of the key between the failure and that moment (queue.Take), and only the loop puts anything into the queue.
-//   - What a due query says of a key counts only if the query began after the end of the last write that put a row of the key
-//     there, and none has to be written since. Otherwise a query that began before the failure of event 3 could bring the
-//     waiting event 4, or find that the key has no rows. blocked has the number of that write.
-//   - A key is let go only by such a query that finds no row of it. Only this leader, whose term the write checks, makes one.
+//   - A key is blocked from the moment at which the loop takes in the failure, before anything is written. The queue
+//     hands out nothing of the key between the failure and that moment (queue.Take), and only the loop puts anything
+//     into the queue.
+//   - What a due query says of a key counts only if the query began after the end of the last write that put a row of
+//     the key there, and none has to be written since. Otherwise a query that began before the failure of event 3 could
+//     bring the waiting event 4, or find that the key has no rows. blocked has the number of that write.
+//   - A key is let go only by such a query that finds no row of it. Only this leader, whose term the write checks,
+//     makes one.
 //
-// A leader that begins has no chains, and reads the keys from the table before anything else. What was in a chain of its
-// predecessor is in a gap of the cursor, and may come before rows of the same key that were offloaded: so the gaps are read,
-// and what is found in blocked keys is put with the rows, before the first due query.
+// A leader that begins has no chains, and reads the keys from the table before anything else. What was in a chain of
+// its predecessor is in a gap of the cursor, and may come before rows of the same key that were offloaded: so the gaps
+// are read, and what is found in blocked keys is put with the rows, before the first due query.
 //
-// blocked has as many keys as have unfinished deliveries, and a few that have had some, up to maxBlocked. Beyond that, all
-// counts, and it has only those whose rows a query may miss.
+// blocked has as many keys as have unfinished deliveries, and a few that have had some, up to maxBlocked. Beyond that,
+// all counts, and it has only those whose rows a query may miss.
 type keys struct {
 	blocked map[string]int64 // to the number of the write that puts its latest row into the table
 	all     bool
@@ -101,8 +104,8 @@ func (k *keys) load(found []string) {
 	}
 }
 
-// isStale says whether a due query that began when so many writes had ended may be wrong about a key. Then another query
-// follows, after the write that it was too early for.
+// isStale says whether a due query that began when so many writes had ended may be wrong about a key. Then another
+// query follows, after the write that it was too early for.
 func (k *keys) isStale(key string, writes int64) bool {
 	if k.blocked[key] <= writes {
 		return false
@@ -123,6 +126,22 @@ func (k *keys) written() bool {
 	}
 	k.recheck = k.recheck[:0]
 	return len(k.candidates) > 0
+}
+
+// awaitTurn blocks the keys of deliveries that are due by their date and not by their turn, and returns those that are to wait
+// for it: all but those about which the query may be wrong.
+func (k *keys) awaitTurn(early []cursor.Early, writes int64) (waiting []int64) {
+	var sure []cursor.Early
+	for _, e := range early { // of one key there may be several
+		if !k.isStale(e.Key, writes) {
+			sure = append(sure, e)
+		}
+	}
+	for _, e := range sure {
+		k.block(e.Key)
+		waiting = append(waiting, e.ID)
+	}
+	return waiting
 }
 
 // consider makes the next due query read whether something of the key is due.

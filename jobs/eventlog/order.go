@@ -3,13 +3,12 @@ package eventlog
 import (
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
 
-// offloadAfter is how long workers may have nothing to do, while all that was read waits behind events of the same keys, before
-// that is offloaded.
+// offloadAfter is how long workers may have nothing to do, while all that was read waits behind events of the same
+// keys, before that is offloaded.
 const offloadAfter = 250 * time.Millisecond
 
 // pushInOrder queues the records, except those of blocked keys.
@@ -19,19 +18,15 @@ func (c *consumer) pushInOrder(records []logread.Record) {
 		if key := records[i].Key; key != "" && c.keys.isBlocked(key) {
 			c.queue.Push(records[start:i])
 			start = i + 1
-			c.moveBehind(&records[i])
+			c.keys.block(key)
+			c.writer.moveBehind(&records[i])
 		}
 	}
 	c.queue.Push(records[start:])
 }
 
-// moveBehind moves an event from the log to the rows of its key, to wait there for its turn.
-func (c *consumer) moveBehind(r *logread.Record) {
-	c.keys.block(r.Key)
-	c.writer.moveBehind(r)
-}
-
-// followInTable queries the next one of a key after an event that has no row, if others of the key have: they were offloaded.
+// followInTable queries the next one of a key after an event that has no row, if others of the key have: they were
+// offloaded.
 func (c *consumer) followInTable(key string) {
 	if c.isOrdered() && key != "" && c.keys.isBlocked(key) {
 		c.keys.consider(key)
@@ -39,21 +34,21 @@ func (c *consumer) followInTable(key string) {
 	}
 }
 
-// offload moves deliveries that the queue has let go of to the rows of their keys. Those that have a row are read again from
-// there.
+// offload moves deliveries that the queue has let go of to the rows of their keys. Those that have a row are read again
+// from there.
 func (c *consumer) offload(deliveries []queue.Delivery) {
 	for _, d := range deliveries {
+		c.keys.block(d.Record.Key)
 		if d.Retry {
 			delete(c.due.retrying, d.Record.ID)
-			c.keys.block(d.Record.Key)
 		} else {
-			c.moveBehind(d.Record)
+			c.writer.moveBehind(d.Record)
 		}
 	}
 }
 
-// offloadIfStalled offloads what waits behind slow keys once it keeps the workers from everything else. full: the queue has no
-// room.
+// offloadIfStalled offloads what waits behind slow keys once it keeps the workers from everything else. full: the queue
+// has no room.
 func (c *consumer) offloadIfStalled(full bool) {
 	switch now := time.Now(); {
 	case !full || !c.queue.IsStalled():
@@ -63,19 +58,5 @@ func (c *consumer) offloadIfStalled(full bool) {
 	case now.Sub(c.keys.stalledSince) >= offloadAfter:
 		c.keys.stalledSince = time.Time{}
 		c.offload(c.queue.Offload())
-	}
-}
-
-// awaitTurn makes those waiting ones that are due by their date only.
-func (c *consumer) awaitTurn(q *dueQuery, early []cursor.Early) {
-	var sure []cursor.Early
-	for _, e := range early {
-		if !c.keys.isStale(e.Key, q.writes) {
-			sure = append(sure, e)
-		}
-	}
-	for _, e := range sure {
-		c.keys.block(e.Key)
-		c.writer.early(e.ID)
 	}
 }

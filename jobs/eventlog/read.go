@@ -40,17 +40,17 @@ func (c *consumer) startHoles(ctx context.Context) {
 		p, err = c.log.InHoles(ctx, holes)
 		return err
 	}, func() {
-		gone, above := c.frontier.Reread(p, holes, time.Now())
+		gone, held := c.frontier.Reread(p, holes, time.Now())
 		c.writer.gone(gone)
 		c.deliver(p)
-		if above != nil {
-			c.deliver(above)
+		if held != nil {
+			c.deliver(held)
 		}
 	})
 }
 
-// deliver queues the records, gives the events that are not due yet rows of their own, and counts the rows of other topics as
-// done.
+// deliver queues the records, gives the events that are not due yet rows of their own, and counts the rows of other
+// topics as done.
 func (c *consumer) deliver(p *logread.Page) {
 	c.writer.gone(p.Foreign)
 	c.counters.read.Add(int64(p.Rows))
@@ -64,8 +64,8 @@ func (c *consumer) deliver(p *logread.Page) {
 	}
 }
 
-// startDueQuery reads the deliveries that are due. What a write sets to be retried meanwhile it may miss, so the earlier one of
-// the dates that the two name decides when to query next.
+// startDueQuery reads the deliveries that are due. What a write sets to be retried meanwhile it may miss, so the
+// earlier one of the dates that the two name decides when to query next.
 func (c *consumer) startDueQuery(ctx context.Context) {
 	c.frontier.OtherRead()
 	now := time.Now()
@@ -126,7 +126,9 @@ func (c *consumer) applyDue(q *dueQuery, b *cursor.DueBatch) {
 		}
 		return
 	}
-	c.awaitTurn(q, b.Early)
+	for _, id := range c.keys.awaitTurn(b.Early, q.writes) {
+		c.writer.early(id)
+	}
 	if c.keys.scanned(q, b.ScannedTo) && c.isOrdered() {
 		c.due.queryBy(time.Time{})
 	}

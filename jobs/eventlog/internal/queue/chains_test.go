@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,7 +25,9 @@ func ids(deliveries []Delivery) (all []int64) {
 // One delivery of a key is ready at a time. A key with many takes turns with the others.
 func TestChain(t *testing.T) {
 	q := New(true)
-	q.Push([]logread.Record{{ID: 1, Key: "a"}, {ID: 2, Key: "a"}, {ID: 3, Key: "a"}, {ID: 4, Key: "b"}, {ID: 5}, {ID: 6}})
+	q.Push([]logread.Record{
+		{ID: 1, Key: "a"}, {ID: 2, Key: "a"}, {ID: 3, Key: "a"}, {ID: 4, Key: "b"}, {ID: 5}, {ID: 6},
+	})
 	first := wantNext(t, q, 1)
 	wantNext(t, q, 4)
 	wantNext(t, q, 5)
@@ -65,44 +68,48 @@ func TestFailureHaltsItsChain(t *testing.T) {
 	wantEmpty(t, q)
 }
 
-// What is offloaded is what waits behind slow keys. The consumer is told of the success of the first one, so that it can look
-// for the next where it has put it.
+// What is offloaded is what waits behind slow keys. The success of the first one of such a key is a result of its own, so that
+// the consumer can query the next one from where it has put it.
 func TestOffload(t *testing.T) {
-	q := New(true)
-	var all []logread.Record
-	for id := range int64(20) {
-		all = append(all, logread.Record{ID: id, Key: "slow"})
-	}
-	q.Push(append(all, logread.Record{ID: 100, Key: "quick"}, logread.Record{ID: 101, Key: "quick"}))
-	slow := wantNext(t, q, 0)
-	quick := wantNext(t, q, 100)
-	if q.IsStalled() {
-		t.Error("stalled without an idle worker")
-	}
-	idle := make(chan Delivery)
-	go func() {
-		d, _ := q.Next()
-		idle <- d
-	}()
-	for !q.IsStalled() {
-	}
-	offloaded := ids(q.Offload())
-	if len(offloaded) != 19 || offloaded[0] != 1 || !slices.IsSorted(offloaded) {
-		t.Errorf("offloaded %v, want 1 to 19", offloaded)
-	}
-	q.Finish(quick)
-	if d := <-idle; d.Record.ID != 101 {
-		t.Errorf("event %d, want 101", d.Record.ID)
-	}
-	q.Finish(slow)
-	results, _ := q.Take(Results{})
-	if len(results.Others) != 1 || results.Others[0].Record.ID != 0 || results.Others[0].Err != nil {
-		t.Errorf("the consumer is not told of the offloaded key: %+v", results.Others)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		q := New(true)
+		var all []logread.Record
+		for id := range int64(20) {
+			all = append(all, logread.Record{ID: id, Key: "slow"})
+		}
+		q.Push(append(all, logread.Record{ID: 100, Key: "quick"}, logread.Record{ID: 101, Key: "quick"}))
+		slow := wantNext(t, q, 0)
+		quick := wantNext(t, q, 100)
+		if q.IsStalled() {
+			t.Error("stalled without an idle worker")
+		}
+		idle := make(chan Delivery)
+		go func() {
+			d, _ := q.Next()
+			idle <- d
+		}()
+		synctest.Wait()
+		if !q.IsStalled() {
+			t.Error("not stalled although a worker is idle, and all that waits is behind others")
+		}
+		offloaded := ids(q.Offload())
+		if len(offloaded) != 19 || offloaded[0] != 1 || !slices.IsSorted(offloaded) {
+			t.Errorf("offloaded %v, want 1 to 19", offloaded)
+		}
+		q.Finish(quick)
+		if d := <-idle; d.Record.ID != 101 {
+			t.Errorf("event %d, want 101", d.Record.ID)
+		}
+		q.Finish(slow)
+		results, _ := q.Take(Results{})
+		if len(results.Others) != 1 || results.Others[0].Record.ID != 0 || results.Others[0].Err != nil {
+			t.Errorf("the success of the slow key is no result of its own: %+v", results.Others)
+		}
+	})
 }
 
-// Whatever fails, is offloaded and comes back: no two deliveries of a key are with workers at once, and a key's deliveries
-// come in order, as long as what the queue has let go of is put back before later ones.
+// Whatever fails, is offloaded and comes back: no two deliveries of a key are with workers at once, and a key's
+// deliveries come in order, as long as what the queue has let go of is put back before later ones.
 func TestChainsModel(t *testing.T) {
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 2))
@@ -193,7 +200,8 @@ func TestChainsModel(t *testing.T) {
 			waiting += len(deliveries)
 		}
 		if all := int64(count + len(with) + waiting + q.Size()); all != next {
-			t.Errorf("seed %d: %d done, %d with workers, %d away and %d waiting of %d", seed, count, len(with), waiting, q.Size(), next)
+			t.Errorf("seed %d: %d done, %d with workers, %d away and %d waiting of %d",
+				seed, count, len(with), waiting, q.Size(), next)
 		}
 		q.Close()
 		if keys := q.Keys(every); len(keys) != 0 || q.Size() != 0 {

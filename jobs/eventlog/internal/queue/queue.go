@@ -31,9 +31,10 @@ type Results struct {
 	Count  int
 }
 
-// Queue brings deliveries from the consumer to its workers and their results back. Both happen in one critical section, so
-// that a worker's step from one event to the next costs one lock and no channel. A worker has never more than the event that
-// it works on: what waits is there for any other worker, and what is done can be written down, however long an attempt takes.
+// Queue brings deliveries from the consumer to its workers and their results back. Both happen in one critical section,
+// so that a worker's step from one event to the next costs one lock and no channel. A worker has never more than the
+// event that it works on: what waits is there for any other worker, and what is done can be written down, however long
+// an attempt takes.
 type Queue struct {
 	changed, low chan struct{} // see Changed and Low; capacity 1
 
@@ -42,8 +43,7 @@ type Queue struct {
 	idle    int        // workers that wait for it
 	ready   []Delivery // from head on, for any worker
 	head    int
-	chains  chains // nil without order
-	blocked int    // deliveries that wait in them
+	chains  *chains // nil without order
 	mark    int
 	results Results
 	closed  bool
@@ -53,7 +53,7 @@ type Queue struct {
 func New(ordered bool) *Queue {
 	q := &Queue{changed: make(chan struct{}, 1), low: make(chan struct{}, 1)}
 	if ordered {
-		q.chains = chains{}
+		q.chains = &chains{byKey: map[string]*chain{}}
 	}
 	q.arrived.L = &q.mu
 	return q
@@ -62,7 +62,8 @@ func New(ordered bool) *Queue {
 // Changed receives, without ever blocking a worker, after a result was put where there was none.
 func (q *Queue) Changed() <-chan struct{} { return q.changed }
 
-// Low receives when as little waits as HasRoom was asked for, or when a worker finds nothing although more waits in chains.
+// Low receives when as little waits as HasRoom was asked for, or when a worker finds nothing although more waits in
+// chains.
 func (q *Queue) Low() <-chan struct{} { return q.low }
 
 // Push adds the records for the workers. Only the consumer calls it.
@@ -91,6 +92,12 @@ func (q *Queue) PushDeliveries(deliveries []Delivery) {
 		q.admit(d)
 	}
 	q.wake(len(deliveries))
+}
+
+func (q *Queue) admit(d Delivery) {
+	if q.chains == nil || q.chains.admit(d) {
+		q.ready = append(q.ready, d)
+	}
 }
 
 // compact moves what is ready to the front, so that the same memory serves for ever.
@@ -152,14 +159,23 @@ func (q *Queue) Committed(deliveries []Delivery) {
 }
 
 func (q *Queue) succeeded(d Delivery) {
-	if d.Retry || q.chains != nil && q.isOffloaded(d) {
+	if d.Retry || q.chains != nil && q.chains.isOffloaded(d) {
 		q.results.Others = append(q.results.Others, Result{Delivery: d})
 	} else {
 		q.results.Done.Add(idset.One(d.Record.ID))
 	}
 	q.counted()
-	if q.chains != nil {
-		q.follow(d)
+	q.follow(d)
+}
+
+// follow makes the delivery ready that waits behind one that is done. It becomes the last of those that are ready, so that a
+// key with many does not hold up the others.
+func (q *Queue) follow(d Delivery) {
+	if q.chains == nil {
+		return
+	}
+	if next, ok := q.chains.follow(d); ok {
+		q.ready = append(q.ready, next)
 	}
 }
 
@@ -168,7 +184,9 @@ func (q *Queue) Fail(d Delivery, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.results.Others = append(q.results.Others, Result{Delivery: d, Err: err})
-	q.halt(d)
+	if q.chains != nil {
+		q.chains.halt(d)
+	}
 	q.counted()
 }
 
@@ -180,7 +198,7 @@ func (q *Queue) counted() {
 
 func (q *Queue) pop() (Delivery, bool) {
 	for q.length() == 0 && !q.closed {
-		if q.blocked > q.mark {
+		if q.size() > q.mark {
 			loop.Signal(q.low) // the consumer may find this one something to do
 		}
 		q.idle++
@@ -193,19 +211,28 @@ func (q *Queue) pop() (Delivery, bool) {
 	d := q.ready[q.head]
 	q.ready[q.head] = Delivery{} // let go of the page
 	q.head++
-	if q.length()+q.blocked == q.mark {
+	if q.size() == q.mark {
 		loop.Signal(q.low)
 	}
 	return d, true
 }
 
+// length is how many deliveries are ready.
 func (q *Queue) length() int { return len(q.ready) - q.head }
+
+// size is how many deliveries wait, ready or not.
+func (q *Queue) size() int {
+	if q.chains == nil {
+		return q.length()
+	}
+	return q.length() + q.chains.blocked
+}
 
 // Size is how many deliveries no worker has begun.
 func (q *Queue) Size() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.length() + q.blocked
+	return q.size()
 }
 
 // Take exchanges the results since the last call for the memory of earlier ones, and says whether anything waits.
@@ -216,11 +243,11 @@ func (q *Queue) Take(used Results) (r Results, more bool) {
 	clear(used.Others)
 	q.results = Results{Done: used.Done[:0], Others: used.Others[:0]}
 	for i := range r.Others {
-		if r.Others[i].Err != nil {
-			r.Others[i].Blocked = q.release(r.Others[i].Delivery)
+		if q.chains != nil && r.Others[i].Err != nil {
+			r.Others[i].Blocked = q.chains.release(r.Others[i].Delivery)
 		}
 	}
-	return r, q.length()+q.blocked > 0
+	return r, q.size() > 0
 }
 
 // HasRoom says whether at most so many deliveries wait. Where more do, Low receives when it is so, or when workers have
@@ -229,7 +256,40 @@ func (q *Queue) HasRoom(mark int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.mark = mark
-	return q.length()+q.blocked <= mark
+	return q.size() <= mark
+}
+
+// IsStalled says whether workers have nothing to do while deliveries wait behind others of their keys.
+func (q *Queue) IsStalled() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.idle > 0 && q.length() == 0 && q.size() > 0
+}
+
+// Offload takes out what waits behind the slowest keys, which is at least half of all that waits. The success of the first one
+// of such a key is among Results.Others.
+func (q *Queue) Offload() []Delivery {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.chains == nil {
+		return nil
+	}
+	return q.chains.offload()
+}
+
+// Keys returns those with deliveries that wait or are with workers, as far as want selects them.
+func (q *Queue) Keys(want func(key string) bool) []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	keys := []string{} // nil would be null in SQL
+	if q.chains != nil {
+		for key := range q.chains.byKey {
+			if want(key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
 }
 
 // Close lets the workers end after what they handle now. What waits is forgotten here; its cursor still has it.
@@ -237,7 +297,9 @@ func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.ready, q.head, q.blocked = nil, 0, 0
-	clear(q.chains)
+	q.ready, q.head = nil, 0
+	if q.chains != nil {
+		q.chains.clear()
+	}
 	q.arrived.Broadcast()
 }

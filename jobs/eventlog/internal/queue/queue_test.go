@@ -81,7 +81,8 @@ func TestResults(t *testing.T) {
 		others = append(others, strconv.FormatInt(r.Record.ID, 10)+" "+strconv.FormatBool(r.Err != nil)+" "+
 			strconv.FormatBool(r.Durable)+" "+strconv.FormatBool(r.Retry))
 	}
-	if diff := cmp.Diff([]string{"3 true false false", "4 false true false", "9 false false true"}, others); diff != "" {
+	want := []string{"3 true false false", "4 false true false", "9 false false true"}
+	if diff := cmp.Diff(want, others); diff != "" {
 		t.Errorf("id, failed, durable, retry: -want +got\n%s", diff)
 	}
 	if again, _ := q.Take(got); again.Count != 0 || len(again.Done) != 0 || len(again.Others) != 0 {
@@ -144,8 +145,8 @@ func TestNextWaits(t *testing.T) {
 	})
 }
 
-// Whatever workers do with a queue, each record is with one of them at a time until it has succeeded, and comes out as a
-// result once.
+// Whatever workers do with a queue, each record is with one of them at a time until it has succeeded, and comes out as
+// a result once.
 func TestQueueModel(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -192,7 +193,8 @@ func TestQueueModel(t *testing.T) {
 		used, _ = q.Take(used)
 		done, failed = done+used.Done.Size(), failed+len(used.Others)
 		if all := int64(done + failed + len(with) + q.Size()); all != next {
-			t.Errorf("seed %d: %d done, %d failed, %d with workers and %d waiting of %d", seed, done, failed, len(with), q.Size(), next)
+			t.Errorf("seed %d: %d done, %d failed, %d with workers and %d waiting of %d",
+				seed, done, failed, len(with), q.Size(), next)
 		}
 	}
 }
