@@ -14,12 +14,12 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-// channelHandler is a handler of a plain NOTIFY channel: its messages are handled at most once, each attempted once. Those that
-// wait for their turn by Rate do so in the subscription, which drops what it cannot hold.
+// channelHandler is a handler of a plain NOTIFY channel: its messages are handled at most once, each attempted once.
+// Those that wait for their turn by Rate do so in the subscription, which drops what it cannot hold.
 type channelHandler struct{ executor }
 
-// run handles until the leadership stops (then it waits for the attempts under way), until ctx is done (then it cancels them),
-// or until the subscription ends. It closes the subscription.
+// run handles until the leadership stops (then it waits for the attempts under way), until ctx is done (then it cancels
+// them), or until the subscription ends. It closes the subscription.
 func (h *channelHandler) run(ctx context.Context, lead *loop.Leadership, subscription jobs.Subscription) error {
 	defer subscription.Close()
 	h.begin(lead)

@@ -44,7 +44,8 @@ func TestChannelFilterAndRate(t *testing.T) {
 	counters := &l.runner.channels[0].counters
 	pgtest.Eventually(t, "the last message", func() bool { return counters.failed.Load() == 2 })
 	l.quit()
-	if handled, filtered := counters.handled.Load(), counters.filtered.Load(); handled != 1 || filtered != asked.Load()-4 {
+	if handled, filtered := counters.handled.Load(), counters.filtered.Load(); handled != 1 ||
+		filtered != asked.Load()-4 {
 		t.Errorf("%d handled and %d filtered of %d, want 1, and all but 4", handled, filtered, asked.Load())
 	}
 }

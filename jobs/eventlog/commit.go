@@ -15,7 +15,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// severityError is that of a failed statement. One with a higher severity ends the session, whatever became of the statement.
+// severityError is that of a failed statement. One with a higher severity ends the session, whatever became of the
+// statement.
 const severityError = "ERROR"
 
 // end marks what has succeeded as done, and commits.
@@ -116,6 +117,6 @@ func (w *transactionWorker) markDone(ctx context.Context) error {
 func (w *transactionWorker) giveUp(err error) {
 	select {
 	case w.c.broken <- err:
-	default: // another one has said so
+	default: // another worker has done so
 	}
 }

@@ -14,9 +14,10 @@ import (
 
 // consumer brings the events of one topic to one handler, for one leadership.
 //
-// Its loop, one goroutine, owns the state below. Beside the loop run the workers, who see the executor with its queue; at most
-// one read, ahead of the workers; and at most one write of progress, while the next one gathers. Reads and writes are
-// goroutines that the loop starts with copies of what they need, and that end by sending their outcome to the loop.
+// Its loop, one goroutine, owns the state below. Beside the loop run the workers, who see the executor with its queue;
+// at most one read, ahead of the workers; and at most one write of progress, while the next one gathers. Reads and
+// writes are goroutines that the loop starts with copies of what they need, and that end by sending their outcome to
+// the loop.
 type consumer struct {
 	*logHandler
 	cursor   cursor.Cursor
@@ -49,8 +50,8 @@ func newConsumer(h *logHandler) *consumer {
 	}
 }
 
-// run consumes until the leadership stops (then it waits for the attempts under way and writes their outcome), until ctx is
-// done (then it cancels them first), or until it can no longer write its progress.
+// run consumes until the leadership stops (then it waits for the attempts under way and writes their outcome), until
+// ctx is done (then it cancels them first), or until it can no longer write its progress.
 func (c *consumer) run(ctx context.Context) error {
 	if err := c.claim(ctx); err != nil {
 		return err

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// The doorbell's row has the term of the group's latest leader. It is locked until the topics are replaced, so that a stale leader
-	// does not replace them again.
+	// The doorbell's row has the term of the group's latest leader. It is locked until the topics are replaced, so that
+	// a stale leader does not replace them again.
 	knowTopics = `with fence as (
 			insert into pgsolo.doorbell as d ("group", armed, term) values ($1, false, $3)
 			on conflict ("group") do update set term = excluded.term where d.term <= excluded.term
@@ -25,22 +25,21 @@ const (
 		)
 		select pgsolo.know("group", $2) from fence`
 
-	// The handlers of this leader mark their own cursors when they claim them. The others of the group get its term all the same,
-	// so that a stale leader, which may still have them, cannot claim them. A cursor without a topic was last claimed by
-	// an older version, and may be another group's.
+	// The handlers of this leader mark their own cursors when they claim them. The others of the group get its term all
+	// the same, so that a stale leader, which may still have them, cannot claim them. A cursor without a topic was last
+	// claimed by an older version, and may be another group's.
 	markOthers = `update pgsolo.cursor set configured = false, term = $3
 		where "group" = $1 and topic <> '' and handler <> all ($2) and term <= $3 and (configured or term < $3)`
 )
 
-// declare tells the database what this leader's configuration has: the topics that producers may use, and that it has no handlers
-// of the group but its own. No handler waits for it: it begins when they have begun, and leaves them the first connections of the
-// pool.
+// declare writes to the database what this leader's configuration has: the topics that producers may use, and that it
+// has no handlers of the group but its own. No handler waits for it: it begins when they have begun, and leaves them
+// the first connections of the pool.
 func (r *Runner) declare(ctx context.Context, lead *loop.Leadership) error {
 	if !r.haveClaimed(lead) {
 		return nil
 	}
-	err := r.declareTopics(ctx, lead.Term)
-	if err != nil {
+	if err := r.declareTopics(ctx, lead.Term); err != nil {
 		return err
 	}
 	return r.markOthers(ctx, lead.Term)
@@ -61,8 +60,9 @@ func (r *Runner) declareTopics(ctx context.Context, term int64) error {
 		return err
 	})
 	if pg.IsNotAllowed(err) {
-		logger.Warn("the role may not say which topics are known, so that the event log goes on refusing those that it refuses now: "+
-			"grant execute on the function", "function", r.db.Place("pgsolo.know(text, text[])"), "error", err)
+		logger.Warn("the role may not say which topics are known, "+
+			"so that the event log goes on refusing those that it refuses now: grant execute on the function",
+			"function", r.db.Place("pgsolo.know(text, text[])"), "error", err)
 		return nil
 	}
 	return err
@@ -118,8 +118,8 @@ func (r *Runner) topics() []string {
 	return slices.Compact(names)
 }
 
-// trim runs the retention of the topics, once the cursors that hold it back are marked. Whatever becomes of it, the leader
-// goes on.
+// trim runs the retention of the topics, once the cursors that hold it back are marked. Whatever becomes of it, the
+// leader goes on.
 func (r *Runner) trim(_ context.Context, lead *loop.Leadership) error {
 	if r.haveClaimed(lead) {
 		kept := map[string]time.Duration{}

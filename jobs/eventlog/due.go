@@ -6,10 +6,10 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 )
 
-// due is what the loop of a handler knows of its rows in pgsolo.delivery: which of them it has, and when to query those that
-// are due.
+// due is what the loop of a handler knows of its rows in pgsolo.delivery: which of them it has, and when to query those
+// that are due.
 type due struct {
-	retrying map[int64]string // in the queue, with a worker, or with an outcome that is not written yet: their keys, with order
+	retrying map[int64]string // queued, with a worker, or with an outcome not written yet; their keys, with order
 	dueBy    time.Time        // the next query
 	none     bool             // there was no row at all
 	queries  int              // in this term
@@ -24,8 +24,9 @@ func (d *due) queryBy(at time.Time) {
 	}
 }
 
-// isDue says whether to query now. Where the handler has no deliveries, no other session can have changed one, and there is
-// nothing to query: none as of the latest query, this term has written none since, and noKeys, of which rows are known.
+// isDue says whether to query now. Where the handler has no deliveries, no other session can have changed one, and
+// there is nothing to query: none as of the latest query, this term has written none since, and keys know of none
+// (noKeys).
 func (d *due) isDue(now time.Time, noKeys bool) bool {
 	if now.Before(d.dueBy) {
 		return false

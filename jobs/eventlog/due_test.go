@@ -8,8 +8,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
 
-// A due query may find the row of a failed event before the loop knows that the write which makes it has ended. It would be taken,
-// and then forgotten with the end of that write, and come once more.
+// A due query may find the row of a failed event before the loop knows that the write which makes it has ended. It
+// would be taken, and then forgotten with the end of that write, and come once more.
 func TestDueQueryBesideTheWriteOfAFailure(t *testing.T) {
 	c := idleConsumer(t, Handler{Name: "h", Retry: jobs.Retry{Attempts: 3}}, nil)
 	due := cursor.DueBatch{Next: cursor.DueEvery, Due: []cursor.Due{

@@ -18,8 +18,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-// executor is one handler with what its workers share, whether their events come from the log or from a channel. The first
-// part outlasts leaderships.
+// executor is one handler with what its workers share, whether their events come from the log or from a channel. The
+// first part outlasts leaderships.
 type executor struct {
 	Handler
 	logger   hclog.Logger
@@ -39,8 +39,8 @@ func (e *executor) begin(lead *loop.Leadership) {
 	e.gate = gate.New(e.Rate, e.Breaker, e.logger, &e.counters.gate)
 }
 
-// event makes the event of a delivery. Where other handlers may have the same record, the payload is a copy, so that each may
-// do with its own what it likes.
+// event makes the event of a delivery. Where other handlers may have the same record, the payload is a copy, so that
+// each may do with its own what it likes.
 func (e *executor) event(d queue.Delivery, payloads *logread.Arena) (Event, error) {
 	if e.queue == nil {
 		return Event{
@@ -60,7 +60,8 @@ func (e *executor) event(d queue.Delivery, payloads *logread.Arena) (Event, erro
 func eventOf(r *logread.Record) (Event, error) {
 	headers, err := text.Headers(r.Headers)
 	return Event{
-		ID: r.ID, Topic: r.Topic, Key: r.Key, Headers: headers, Payload: r.Payload, CreatedAt: time.UnixMicro(r.CreatedAt),
+		ID: r.ID, Topic: r.Topic, Key: r.Key, Headers: headers, Payload: r.Payload,
+		CreatedAt: time.UnixMicro(r.CreatedAt),
 	}, err
 }
 
@@ -74,7 +75,8 @@ func (e *executor) failed(d queue.Delivery, err error) {
 	e.queue.Fail(d, err)
 }
 
-// verdict decides what becomes of a failed attempt. The program's log gets a line when failures begin, not one for each.
+// verdict decides what becomes of a failed attempt. The program's log gets a line when failures begin, not one for
+// each.
 func (e *executor) verdict(r queue.Result) cursor.Failure {
 	f := cursor.Failure{ID: r.Record.ID, Attempt: r.Attempt, Message: text.Error(r.Err)}
 	if f.RetryIn, f.Dead = e.Retry.Next(r.Attempt, r.Err); f.Dead {

@@ -15,7 +15,9 @@ func TestLongHandlerIsHealthy(t *testing.T) {
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Within(t, "the event", events)
 	at := l.runner.handlers[0].pulse.At.Load()
-	pgtest.Eventually(t, "the loop to move although there is nothing to do", func() bool { return l.runner.handlers[0].pulse.At.Load() > at })
+	pgtest.Eventually(t, "the loop to move although there is nothing to do", func() bool {
+		return l.runner.handlers[0].pulse.At.Load() > at
+	})
 	if err := l.runner.Healthy(); err != nil {
 		t.Error(err)
 	}

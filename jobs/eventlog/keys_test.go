@@ -10,8 +10,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// Beyond a bound all keys count as blocked, until a read of the table shows that they are few again. What such a read may have missed is not
-// forgotten.
+// Beyond a bound all keys count as blocked, until a read of the table shows that they are few again. What such a read
+// may have missed is not forgotten.
 func TestTooManyKeys(t *testing.T) {
 	k := newKeys()
 	for i := range maxBlocked {
@@ -43,7 +43,8 @@ func TestTooManyBlockedKeys(t *testing.T) {
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		if _, err := pool.Exec(t.Context(), `insert into pgsolo.delivery
 			(handler, event_id, topic, key, payload, headers, created_at, attempt, state, error)
-			select 'h', -1 - n, 't', 'dead' || n, '{}', '{}', now(), 1, 'dead', '' from generate_series(0, $1::int) n`, maxBlocked); err != nil {
+			select 'h', -1 - n, 't', 'dead' || n, '{}', '{}', now(), 1, 'dead', ''
+				from generate_series(0, $1::int) n`, maxBlocked); err != nil {
 			t.Fatal(err)
 		}
 		l := lead(t, pool, 1, h)

@@ -7,8 +7,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// A transaction with the lower number commits the higher id, while one that is younger still holds the lower id: the snapshot
-// that shows the hole has an xmax no higher than the younger one's number.
+// A transaction with the lower number commits the higher id, while one that is younger still holds the lower id: the
+// snapshot that shows the hole has an xmax no higher than the younger one's number.
 func TestYoungerTransactionFillsTheHole(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handler, events := recorder("h", "t")

@@ -46,7 +46,8 @@ func TestEventReachesItsHandlers(t *testing.T) {
 	pgtest.Within(t, "the event", secondEvents)
 	l.quit()
 	for _, handler := range []string{"first", "second", "other"} {
-		if done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor where handler = $1`, handler); handler != "other" && done != fmt.Sprintf("{[1,%d)}", id+1) {
+		done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor where handler = $1`, handler)
+		if handler != "other" && done != fmt.Sprintf("{[1,%d)}", id+1) {
 			t.Errorf("cursor of %s: done = %s", handler, done)
 		}
 	}
@@ -78,13 +79,15 @@ func TestLateCommitAndRollback(t *testing.T) {
 		t.Fatalf("got event %d, want %d", got.ID, lateID)
 	}
 	pgtest.Eventually(t, "the rolled-back id to be settled", func() bool {
-		return pgtest.Value[bool](t, pool, `select done @> $1::bigint and done = int8multirange(int8range(1, $2)) from pgsolo.cursor`, undoneID, nextID+1)
+		return pgtest.Value[bool](t, pool,
+			`select done @> $1::bigint and done = int8multirange(int8range(1, $2)) from pgsolo.cursor`,
+			undoneID, nextID+1)
 	})
 	l.quit()
 }
 
-// An id that its transaction has taken, but not used yet, must keep its place in the log open, although the transaction has
-// written nothing.
+// An id that its transaction has taken, but not used yet, must keep its place in the log open, although the transaction
+// has written nothing.
 func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 	pool := jobstest.Pool(t)
 	exec := func(sql string) {
@@ -106,7 +109,8 @@ func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 	slow, slowEvents := recorder("slow", "slow")
 	quick, quickEvents := recorder("quick", "quick")
 	l := lead(t, pool, 1, slow, quick)
-	jobstest.Emit(t, pool, "quick", `1`) // the sequence's first value gives its transaction a number, for the sake of the WAL
+	// the sequence's first value gives its transaction a number, for the sake of the WAL
+	jobstest.Emit(t, pool, "quick", `1`)
 	pgtest.Within(t, "a quick event", quickEvents)
 
 	inserted := make(chan error, 1)
@@ -115,7 +119,8 @@ func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 		inserted <- err
 	}()
 	pgtest.Eventually(t, "the slow insert to wait", func() bool {
-		return pgtest.Value[bool](t, pool, `select exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted
+		return pgtest.Value[bool](t, pool,
+			`select exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted
 			and database = (select oid from pg_database where datname = current_database()))`)
 	})
 	for range 3 {
@@ -139,7 +144,8 @@ func TestRetryThenSuccess(t *testing.T) {
 	var attempts []Event
 	done := make(chan struct{})
 	l := lead(t, pool, 1, Handler{
-		Name: "h", Topic: "t", Retry: jobs.Retry{Attempts: 5, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond},
+		Name: "h", Topic: "t",
+		Retry: jobs.Retry{Attempts: 5, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond},
 		Handle: func(_ context.Context, e Event) error {
 			attempts = append(attempts, e)
 			if e.Attempt < 3 {
@@ -153,7 +159,8 @@ func TestRetryThenSuccess(t *testing.T) {
 	pgtest.Within(t, "the third attempt", done)
 	l.quit()
 	for i, e := range attempts {
-		if e.ID != id || e.Attempt != i+1 || e.IdempotencyKey() != attempts[0].IdempotencyKey() || string(e.Payload) != `{"a": 1}` {
+		if e.ID != id || e.Attempt != i+1 || e.IdempotencyKey() != attempts[0].IdempotencyKey() ||
+			string(e.Payload) != `{"a": 1}` {
 			t.Errorf("attempt %d: %+v", i+1, e)
 		}
 	}
@@ -170,7 +177,9 @@ func TestPanicIsAFailedAttemptAndTheLastOneIsDead(t *testing.T) {
 	})
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Eventually(t, "the dead letter", func() bool {
-		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and attempt = 2 and next_at is null and error like 'panic: boom%')`)
+		return pgtest.Value[bool](t, pool,
+			`select exists (select from pgsolo.delivery where state = 'dead' and attempt = 2 and next_at is null
+				and error like 'panic: boom%')`)
 	})
 	ok, events := recorder("h", "t")
 	l.quit()
@@ -189,7 +198,9 @@ func TestTimeout(t *testing.T) {
 	})
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Eventually(t, "the dead letter", func() bool {
-		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and error like 'not done within its timeout of 10ms%')`)
+		return pgtest.Value[bool](t, pool,
+			`select exists (select from pgsolo.delivery where state = 'dead'
+				and error like 'not done within its timeout of 10ms%')`)
 	})
 }
 
@@ -217,12 +228,14 @@ func TestStaleLeaderWritesNothing(t *testing.T) {
 	if err := pgtest.Within(t, "the stale leader to end", stale.ended); !errors.Is(err, jobs.ErrFenced) {
 		t.Errorf("the stale leader ended with %v, want ErrFenced", err)
 	}
-	if pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery) or (select done @> $1::bigint from pgsolo.cursor)`, id) {
+	if pgtest.Value[bool](t, pool,
+		`select exists (select from pgsolo.delivery) or (select done @> $1::bigint from pgsolo.cursor)`, id) {
 		t.Error("the stale leader has written")
 	}
 	close(blocked)
 	next.quit()
-	if late := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { return nil }}); !errors.Is(pgtest.Within(t, "refusal", late.ended), jobs.ErrFenced) {
+	late := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { return nil }})
+	if err := pgtest.Within(t, "refusal", late.ended); !errors.Is(err, jobs.ErrFenced) {
 		t.Error("an older term could claim the cursor")
 	}
 }
@@ -231,15 +244,16 @@ func TestTakeoverDeliversWhatWasInFlight(t *testing.T) {
 	pool := jobstest.Pool(t)
 	var handled atomic.Int64
 	stuck := make(chan int64, 1)
-	first := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Concurrency: 2, Handle: func(ctx context.Context, e Event) error {
-		if e.ID == 3 {
-			stuck <- e.ID
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		handled.Add(1)
-		return nil
-	}})
+	first := lead(t, pool, 1,
+		Handler{Name: "h", Topic: "t", Concurrency: 2, Handle: func(ctx context.Context, e Event) error {
+			if e.ID == 3 {
+				stuck <- e.ID
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			handled.Add(1)
+			return nil
+		}})
 	for i := range 10 {
 		jobstest.Emit(t, pool, "t", fmt.Sprint(i))
 	}
@@ -302,7 +316,8 @@ func TestWorkerSessionsEnd(t *testing.T) {
 		}
 		var id int64
 		pgtest.Eventually(t, "an insert", func() bool { // the pool may hand out a session that was just ended
-			return pool.QueryRow(t.Context(), `insert into pgsolo.event (topic) values ('t') returning id`).Scan(&id) == nil
+			return pool.QueryRow(t.Context(),
+				`insert into pgsolo.event (topic) values ('t') returning id`).Scan(&id) == nil
 		})
 		for pgtest.Within(t, "the event", events).ID != id {
 		}
@@ -312,13 +327,14 @@ func TestWorkerSessionsEnd(t *testing.T) {
 func TestChannel(t *testing.T) {
 	pool := jobstest.Pool(t)
 	got := make(chan Event, 1)
-	l := lead(t, pool, 3, Handler{Name: "h", Channel: "Cache Invalidate", Handle: func(_ context.Context, e Event) error {
-		select {
-		case got <- e:
-		default: // nobody wants any more of them
-		}
-		return errors.New("no retry of a plain message")
-	}})
+	l := lead(t, pool, 3,
+		Handler{Name: "h", Channel: "Cache Invalidate", Handle: func(_ context.Context, e Event) error {
+			select {
+			case got <- e:
+			default: // nobody wants any more of them
+			}
+			return errors.New("no retry of a plain message")
+		}})
 	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
 		if _, err := pool.Exec(t.Context(), `select pg_notify('Cache Invalidate', 'not json')`); err != nil {
 			t.Fatal(err)
@@ -340,9 +356,11 @@ func TestNewNamesTheWrongField(t *testing.T) {
 		`handler "h": Handle`:                        {{Name: "h", Topic: "t"}},
 		`handler "h": want one of Topic and Channel`: {{Name: "h", Handle: handle}},
 		`handler "h": Timeout -1s`:                   {{Name: "h", Topic: "t", Handle: handle, Timeout: -time.Second}},
-		`handler "h": Retry.Attempts`:                {{Name: "h", Topic: "t", Handle: handle, Retry: jobs.Retry{Attempts: -1}}},
-		`two handlers are named "h"`:                 {{Name: "h", Topic: "t", Handle: handle}, {Name: "h", Topic: "t", Handle: handle}},
-		`handler "h": Channel needs`:                 {{Name: "h", Channel: "c", Handle: handle}},
+		`handler "h": Retry.Attempts`: {{Name: "h", Topic: "t", Handle: handle,
+			Retry: jobs.Retry{Attempts: -1}}},
+		`two handlers are named "h"`: {{Name: "h", Topic: "t", Handle: handle},
+			{Name: "h", Topic: "t", Handle: handle}},
+		`handler "h": Channel needs`: {{Name: "h", Channel: "c", Handle: handle}},
 	} {
 		if _, err := New(Options{Pool: pool, Handlers: handlers}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -13,8 +13,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// logHandler is a handler of a topic, as the runner, the poll and Stats see it. It outlasts leaderships, each of which has a
-// consumer of its own. It is begun, run and ended by itself, without regard to other handlers.
+// logHandler is a handler of a topic, as the runner, the poll and Stats see it. It outlasts leaderships, each of which
+// has a consumer of its own. It is begun, run and ended by itself, without regard to other handlers.
 type logHandler struct {
 	executor
 	db    pg.DB
@@ -25,9 +25,10 @@ type logHandler struct {
 	retry chan struct{} // capacity 1: there may be deliveries that are due
 	pulse loop.Pulse
 
-	seenTo atomic.Int64                // the frontier's, for other goroutines
-	oldest atomic.Int64                // creation of the oldest event not done; Unix time in nanoseconds, 0: none; for Stats
-	shown  atomic.Pointer[queue.Queue] // the queue, for Stats
+	// For other goroutines:
+	seenTo atomic.Int64                // the frontier's
+	oldest atomic.Int64                // creation of the oldest event not done; Unix time in nanoseconds, 0: none
+	shown  atomic.Pointer[queue.Queue] // the queue
 
 	claimed  chan struct{} // closed by the loop once the cursor is this term's
 	consumer *consumer     // of the latest leadership

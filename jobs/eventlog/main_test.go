@@ -32,10 +32,12 @@ type leader struct {
 	ended  chan error              // receives what Run returned
 }
 
-// lead runs handlers in a term, with a LISTEN session of their own, until the test ends. Events of any topic are accepted.
+// lead runs handlers in a term, with a LISTEN session of their own, until the test ends. Events of any topic are
+// accepted.
 func lead(t testing.TB, pool *pgxpool.Pool, term int64, handlers ...Handler) *leader {
 	t.Helper()
-	return leadWith(t, term, Options{Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "*"}}, Subscribe: jobstest.Listen(t, pool)})
+	return leadWith(t, term,
+		Options{Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "*"}}, Subscribe: jobstest.Listen(t, pool)})
 }
 
 // leadWith runs what the options say in a term, until the test ends.
@@ -47,7 +49,8 @@ func leadWith(t testing.TB, term int64, options Options) *leader {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stopping := make(chan struct{})
-	l := &leader{t: t, runner: runner, cancel: cancel, stop: sync.OnceFunc(func() { close(stopping) }), ended: make(chan error, 2)}
+	l := &leader{t: t, runner: runner, cancel: cancel, stop: sync.OnceFunc(func() { close(stopping) }),
+		ended: make(chan error, 2)}
 	var running sync.WaitGroup
 	running.Go(func() { l.ended <- runner.Run(ctx, jobs.Lead{Term: term, Stopping: stopping}) })
 	t.Cleanup(func() {

@@ -40,7 +40,8 @@ func TestManyHolesDelayNothing(t *testing.T) {
 	}
 	jobstest.Commit(t, open)
 	pgtest.Eventually(t, "the holes to be settled", func() bool {
-		return pgtest.Value[bool](t, pool, `select done = int8multirange(int8range(1, (select max(id) + 1 from pgsolo.event))) from pgsolo.cursor`)
+		return pgtest.Value[bool](t, pool,
+			`select done = int8multirange(int8range(1, (select max(id) + 1 from pgsolo.event))) from pgsolo.cursor`)
 	})
 	l.quit()
 }
@@ -54,7 +55,8 @@ func TestManyHolesDelayNoOrder(t *testing.T) {
 	open := jobstest.Begin(t, pool)
 	pgtest.Value[string](t, open, `select pg_current_xact_id()::text`)
 	late := emitKey(t, open, "late")
-	if _, err := pool.Exec(t.Context(), `insert into pgsolo.event (id, topic) select $1::bigint + 2 * n, 'other' from generate_series(1, $2::int) n`,
+	if _, err := pool.Exec(t.Context(),
+		`insert into pgsolo.event (id, topic) select $1::bigint + 2 * n, 'other' from generate_series(1, $2::int) n`,
 		late, many); err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 // oldestEvery is how often the leader reads the age of the oldest event that each handler is not done with.
 const oldestEvery = 5 * time.Second
 
-// The first event from the lowest id on that is not done, and the first delivery that waits for nothing but a retry or its turn.
-// Each is a step or two in an index.
+// The first event from the lowest id on that is not done, and the first delivery that waits for nothing but a retry or
+// its turn. Each is a step or two in an index.
 const selectOldest = `select c.handler, extract(epoch from clock_timestamp() - least(
 		(select e.created_at from pgsolo.event e
 			where e.id >= lower('{[1,)}'::int8multirange - c.done) order by e.id limit 1),
@@ -24,7 +24,8 @@ const selectOldest = `select c.handler, extract(epoch from clock_timestamp() - l
 	from pgsolo.cursor c
 	where c.handler = any ($1)`
 
-// watchOldest keeps the ages for Stats. They are worth no more than that: what goes wrong is left to the loops that it stops.
+// watchOldest keeps the ages for Stats. They are worth no more than that: what goes wrong is left to the loops that it
+// stops.
 func (r *Runner) watchOldest(ctx context.Context, lead *loop.Leadership) error {
 	ticker := time.NewTicker(oldestEvery)
 	defer ticker.Stop()

@@ -113,7 +113,8 @@ func (o *orders) count() (n int) {
 
 func emitKey(t testing.TB, db jobstest.Execer, key string) (id int64) {
 	t.Helper()
-	return pgtest.Value[int64](t, db, `insert into pgsolo.event (topic, key) values ('t', nullif($1, '')) returning id`, key)
+	return pgtest.Value[int64](t, db, `insert into pgsolo.event (topic, key) values ('t', nullif($1, '')) returning id`,
+		key)
 }
 
 func emitKeys(t testing.TB, pool *pgxpool.Pool, key string, n int) {
@@ -186,8 +187,11 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 	o.check(101 + bad)
 	t.Logf("%d parked events in %s", bad, time.Since(began))
 	jobstest.MustExec(t, pool, `create sequence parked`)
-	jobstest.MustExec(t, pool, `create function park() returns trigger language plpgsql as $$ begin perform nextval('parked'); return null; end $$`)
-	jobstest.MustExec(t, pool, `create trigger park after insert on pgsolo.delivery for each row execute function park()`)
+	jobstest.MustExec(t, pool,
+		`create function park() returns trigger
+			language plpgsql as $$ begin perform nextval('parked'); return null; end $$`)
+	jobstest.MustExec(t, pool,
+		`create trigger park after insert on pgsolo.delivery for each row execute function park()`)
 	const parked = `select case when is_called then last_value else 0 end from parked`
 	more := 0
 	pgtest.Eventually(t, "the key to be let go, so that its next event does not wait in the table", func() bool {
@@ -215,7 +219,9 @@ func TestSlowKeyHoldsUpNoOther(t *testing.T) {
 		emitKeys(t, pool, "quick", 10)
 		l := lead(t, pool, 1, o.handler(2))
 		o.check(10)
-		pgtest.Eventually(t, "the slow key's other events to be offloaded", func() bool { return deliveries(t, pool, "waiting") > 0 })
+		pgtest.Eventually(t, "the slow key's other events to be offloaded", func() bool {
+			return deliveries(t, pool, "waiting") > 0
+		})
 		began := time.Now()
 		close(gate)
 		pgtest.Eventually(t, "the first of them", func() bool { return o.count() > 11 })
@@ -267,7 +273,9 @@ func TestTakeoverAfterOffload(t *testing.T) {
 	emitKeys(t, pool, "quick", 10)
 	first := lead(t, pool, 1, o.handler(2))
 	o.check(10)
-	pgtest.Eventually(t, "the slow key's other events to be offloaded", func() bool { return deliveries(t, pool, "waiting") > 0 })
+	pgtest.Eventually(t, "the slow key's other events to be offloaded", func() bool {
+		return deliveries(t, pool, "waiting") > 0
+	})
 	first.die()
 	if pgtest.Value[bool](t, pool, `select done @> $1::bigint from pgsolo.cursor`, slow) {
 		t.Fatal("not the state that the test is about")
@@ -278,8 +286,8 @@ func TestTakeoverAfterOffload(t *testing.T) {
 	second.quit()
 }
 
-// An event that was committed before a later one of its key began to be written comes first, although a read between the two
-// has gone past its id.
+// An event that was committed before a later one of its key began to be written comes first, although a read between
+// the two has gone past its id.
 func TestLateCommitKeepsTheOrder(t *testing.T) {
 	for name, concurrency := range map[string]int{"alone": 1, "with others": 4} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,8 @@ func TestHandlersDoNotDisturbEachOther(t *testing.T) {
 		t.Run(fmt.Sprint(handlers), func(t *testing.T) {
 			pool := jobstest.Pool(t)
 			if _, err := pool.Exec(t.Context(), `insert into pgsolo.event (topic, key, payload, headers)
-				select 't', 'key' || n, to_jsonb(n), jsonb_build_object('n', n::text) from generate_series(1, 200) n`); err != nil {
+				select 't', 'key' || n, to_jsonb(n), jsonb_build_object('n', n::text)
+					from generate_series(1, 200) n`); err != nil {
 				t.Fatal(err)
 			}
 			var all sync.WaitGroup

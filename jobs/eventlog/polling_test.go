@@ -17,7 +17,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
 
-// Without a bell nobody is told to ring, also not by what an earlier leader has left behind, and events are found all the same.
+// Without a bell nobody is told to ring, also not by what an earlier leader has left behind, and events are found all
+// the same.
 func TestPollWithoutABell(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.arm('main', true, 1)`)
@@ -73,8 +74,8 @@ func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.
 
 func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// An idle leader reads neither events nor deliveries, however many topics it has and whatever the log ends with: it looks once
-// a second whether it should.
+// An idle leader reads neither events nor deliveries, however many topics it has and whatever the log ends with: it
+// looks once a second whether it should.
 func TestPollLeavesAnIdleLeaderIdle(t *testing.T) {
 	for name, bell := range map[string]bool{"with a bell": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -123,7 +124,8 @@ func TestPollLeavesAnIdleLeaderIdle(t *testing.T) {
 			const looks = 6 // longer than deliveries are left alone
 			pgtest.Eventually(t, "looks a second apart, and nothing read", func() bool {
 				n := sent.ends.Load() - ends
-				if sent.reads.Load() > reads || sent.dues.Load() > dues || time.Since(begun) < time.Duration(n-1)*wake.MaxPoll*9/10 {
+				if sent.reads.Load() > reads || sent.dues.Load() > dues ||
+					time.Since(begun) < time.Duration(n-1)*wake.MaxPoll*9/10 {
 					again()
 				}
 				return n >= looks && sent.ends.Load()-ends >= looks
@@ -156,7 +158,8 @@ func TestDoorbellIsDisarmedUnderLoad(t *testing.T) {
 		return mode() == RingBusy
 	})
 	gate := jobstest.Begin(t, pool)
-	jobstest.MustExec(t, gate, `lock table pgsolo.doorbell in share row exclusive mode`) // nobody arms or disarms it meanwhile
+	// nobody arms or disarms it meanwhile
+	jobstest.MustExec(t, gate, `lock table pgsolo.doorbell in share row exclusive mode`)
 	const someRing = `select last_value > 1 or armed from pgsolo.doorbell_armed, pgsolo.doorbell`
 	if pgtest.Value[bool](t, gate, someRing) { // it has been idle since
 		pgtest.Eventually(t, "a leader that wants to be rung again", func() bool { return mode() == RingArmed })

@@ -54,7 +54,8 @@ func TestChannelHandlerHasRateAndWhen(t *testing.T) {
 			t.Errorf("starts -want +got\n%s", diff)
 		}
 		stats := h.counters.stats("h")
-		if got, want := []int64{stats.Handled, stats.Failed, h.counters.filtered.Load()}, []int64{3, 1, 2}; !slices.Equal(got, want) {
+		if got, want := []int64{stats.Handled, stats.Failed, h.counters.filtered.Load()},
+			[]int64{3, 1, 2}; !slices.Equal(got, want) {
 			t.Errorf("handled, failed, filtered: %v, want %v", got, want)
 		}
 	})

@@ -33,7 +33,8 @@ func New(options Options) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{options: options, db: pg.DB{Pool: options.Pool, Schema: options.Schema}, logs: map[string]*logread.Log{}}
+	db := pg.DB{Pool: options.Pool, Schema: options.Schema}
+	r := &Runner{options: options, db: db, logs: map[string]*logread.Log{}}
 	names := map[string]bool{}
 	for i := range options.Handlers {
 		h, err := options.Handlers[i].withDefaults()
@@ -47,7 +48,7 @@ func New(options Options) (*Runner, error) {
 		logger := options.Logger.Named("handler").With("handler", h.Name)
 		switch {
 		case h.Topic != "":
-			r.handlers = append(r.handlers, newLogHandler(h, r.db, options.Group, r.log(h.Topic), logger))
+			r.handlers = append(r.handlers, newLogHandler(h, db, options.Group, r.log(h.Topic), logger))
 		case options.Subscribe == nil:
 			return nil, fmt.Errorf("jobs: handler %q: Channel needs Options.Subscribe", h.Name)
 		default:
@@ -55,7 +56,8 @@ func New(options Options) (*Runner, error) {
 		}
 	}
 	r.poll = wake.NewPoll(wake.PollOptions{
-		DB: r.db, Logger: options.Logger.Named("poll"), Consumers: r.wakeables(), Rings: &r.rings, Bell: options.Subscribe != nil,
+		DB: db, Logger: options.Logger.Named("poll"), Consumers: r.wakeables(), Rings: &r.rings,
+		Bell: options.Subscribe != nil,
 	})
 	return r, nil
 }

@@ -14,8 +14,8 @@ type Stats struct {
 
 // LogStats are about the event log as the leader sees it.
 type LogStats struct {
-	// Appended is the highest id given out so far, as of at most a second ago. Ids of transactions that rolled back count too.
-	// 0 on a replica that does not lead, or has no handlers of topics.
+	// Appended is the highest id given out so far, as of at most a second ago. Ids of transactions that rolled back
+	// count too. 0 on a replica that does not lead, or has no handlers of topics.
 	Appended int64
 
 	Ring RingMode
@@ -28,11 +28,12 @@ type RingMode string
 const (
 	RingNone  RingMode = ""      // this replica does not lead, or has no handlers of topics
 	RingArmed RingMode = "armed" // producers ring
-	RingBusy  RingMode = "busy"  // so many rang that the log is read every few milliseconds instead, and they are told not to
+	RingBusy  RingMode = "busy"  // too many rang: the log is read every few milliseconds instead
 	RingOff   RingMode = "off"   // there is no bell: the log is polled
 )
 
-// HandlerStats are about one handler. Of a channel's, Waiting, Lag, OldestAge, Dead, Retried, Batches and Paused are zero.
+// HandlerStats are about one handler. Of a channel's, Waiting, Lag, OldestAge, Dead, Retried, Batches and Paused are
+// zero.
 type HandlerStats struct {
 	Name     string
 	Handled  int64 // attempts that succeeded
@@ -44,14 +45,15 @@ type HandlerStats struct {
 	InFlight int64 // attempts under way
 	Waiting  int64 // events read, and not begun
 
-	// Lag is how many ids the log has given out that the handler has not seen, as of at most a second ago, and what waits and is
-	// in flight. Among those that it has not seen may be events of other topics, and ids of transactions that rolled back. What waits
-	// in the database for a retry, a date or an earlier event of its key does not count.
+	// Lag is how many ids the log has given out that the handler has not seen, as of at most a second ago, and what
+	// waits and is in flight. Among those that it has not seen may be events of other topics, and ids of transactions
+	// that rolled back. What waits in the database for a retry, a date or an earlier event of its key does not count.
 	Lag int64
 
-	// OldestAge is the time since the creation of the oldest event that the handler is not done with; dead letters, and events
-	// with a date that were not attempted yet, do not count. It is looked up every 5 s, for all handlers at once. Where progress was
-	// not written down yet, or events of other topics were not read, it may be that of a neighbour in the log. 0 while there is none.
+	// OldestAge is the time since the creation of the oldest event that the handler is not done with; dead letters, and
+	// events with a date that were not attempted yet, do not count. It is read every 5 s, for all handlers at once.
+	// Where progress was not written down yet, or events of other topics were not read, it may be that of a neighbour
+	// in the log. 0 while there is none.
 	OldestAge time.Duration
 
 	Durations jobs.Histogram // of attempts, in seconds

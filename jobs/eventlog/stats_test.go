@@ -46,7 +46,8 @@ func TestStats(t *testing.T) {
 		got = stats.Handlers[0]
 		return got.Lag == 8 && got.Waiting == 6 && stats.Log == LogStats{Appended: id, Ring: RingArmed}
 	})
-	want := HandlerStats{Name: "h", Handled: 2, Failed: 1, Filtered: 1, InFlight: 2, Waiting: 6, Lag: 8} // the failed one waits again
+	// the failed one waits again
+	want := HandlerStats{Name: "h", Handled: 2, Failed: 1, Filtered: 1, InFlight: 2, Waiting: 6, Lag: 8}
 	got.OldestAge = 0
 	got.Durations, want.Durations.Count = jobs.Histogram{Count: got.Durations.Count}, 3
 	got.Batches = jobs.Histogram{}
@@ -61,14 +62,16 @@ func TestStats(t *testing.T) {
 	}
 	close(release)
 	pgtest.Eventually(t, "the dead letter and the progress to be written", func() bool {
-		return pgtest.Value[bool](t, pool, `select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
+		return pgtest.Value[bool](t, pool,
+			`select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
 			from pgsolo.cursor`, id+1)
 	})
 	if err := l.runner.readOldest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	got = l.runner.Stats().Handlers[0]
-	if got.OldestAge != 0 || got.Lag != 0 || got.Waiting != 0 || got.Retried != 1 || got.Dead != 1 || got.Failed != failures.Load() || got.Failed != 2 {
+	if got.OldestAge != 0 || got.Lag != 0 || got.Waiting != 0 || got.Retried != 1 || got.Dead != 1 ||
+		got.Failed != failures.Load() || got.Failed != 2 {
 		t.Errorf("when all is done: %+v", got)
 	}
 	l.quit()
@@ -87,7 +90,8 @@ func TestStatsOldestDelivery(t *testing.T) {
 	}
 	r.leads.Store(true)
 	jobstest.MustExec(t, pool, `insert into pgsolo.cursor (handler, topic) values ('h', 't')`)
-	for state, want := range map[string]time.Duration{"retry": time.Hour, "waiting": time.Hour, "scheduled": 0, "dead": 0} {
+	for state, want := range map[string]time.Duration{"retry": time.Hour, "waiting": time.Hour, "scheduled": 0,
+		"dead": 0} {
 		jobstest.MustExec(t, pool, `delete from pgsolo.delivery`)
 		jobstest.MustExec(t, pool, `insert into pgsolo.delivery
 				(handler, event_id, topic, payload, headers, created_at, attempt, state, next_at, error)
@@ -120,6 +124,7 @@ func TestStatsLag(t *testing.T) {
 	r.handlers[0].seenTo.Store(4)
 	r.handlers[1].seenTo.Store(12) // since the latest poll
 	if stats := r.Stats(); stats.Log.Appended != 12 || stats.Handlers[0].Lag != 8 || stats.Handlers[1].Lag != 0 {
-		t.Errorf("appended %d, lags %d and %d; want 12, 8 and 0", stats.Log.Appended, stats.Handlers[0].Lag, stats.Handlers[1].Lag)
+		t.Errorf("appended %d, lags %d and %d; want 12, 8 and 0", stats.Log.Appended, stats.Handlers[0].Lag,
+			stats.Handlers[1].Lag)
 	}
 }

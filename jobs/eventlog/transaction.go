@@ -17,26 +17,27 @@ import (
 
 // transactionWorker is a worker of a handler that gets its events in transactions, up to Batch of them in one.
 //
-// A transaction ends with a write of the cursor's row under the leader's term, and then the commit. So each event's effects and
-// the mark that it is done are there together or not at all, and nothing but that mark keeps it from being handled again:
+// A transaction ends with a write of the cursor's row under the leader's term, and then the commit. So each event's
+// effects and the mark that it is done are there together or not at all, and nothing but that mark keeps it from being
+// handled again:
 //
-//   - A leader that was replaced cannot commit. The new one has claimed the cursor by an update of the same row. Either that
-//     came first: then the old term is no more, and the write finds no row. Or it waits for the row until this transaction has
-//     ended, and then reads what it has marked.
-//   - Where the connection is lost before the commit is sent, nothing was committed, and nothing will be. Where it is lost
-//     after that, the transaction may even be under way still. It holds the cursor's row until it has ended: a session that
-//     locks that row then reads how it did. See cursor.IsDone.
+//   - A leader that was replaced cannot commit. The new one has claimed the cursor by an update of the same row. Either
+//     that came first: then the old term is no more, and the write finds no row. Or it waits for the row until this
+//     transaction has ended, and then reads what it has marked.
+//   - Where the connection is lost before the commit is sent, nothing was committed, and nothing will be. Where it is
+//     lost after that, the transaction may even be under way still. It holds the cursor's row until it has ended: a
+//     session that locks that row then reads how it did. See cursor.IsDone.
 //
-// Until its transaction has ended, what succeeded in it is not reported. It is handled again where the transaction was undone
-// for the sake of another event, or for no event's.
+// Until its transaction has ended, what succeeded in it is not reported. It is handled again where the transaction was
+// undone for the sake of another event, or for no event's.
 type transactionWorker struct {
 	worker
 	c   *consumer
 	ctx context.Context // of what runs
 
 	pending     []queue.Delivery // to be handled before any other: they were in a transaction that was undone
-	isolated    int              // so many of them each in a transaction of its own: one of them spoils it for the others
-	isIsolated  bool             // the transaction under way is one of those
+	isolated    int              // the first so many, each in a transaction of its own: one spoils it for the others
+	isIsolated  bool             // the transaction under way is that of one of them
 	lostCommits int              // in a row: the connection was lost, and the commit has not happened
 
 	// The transaction under way; conn is nil between two.
@@ -45,8 +46,8 @@ type transactionWorker struct {
 	done []queue.Delivery // succeeded in it
 }
 
-// maxLostCommits is how often a commit may get lost before that counts as the failure of what it should have committed: it may
-// be what ends the connection.
+// maxLostCommits is how often a commit may get lost before that counts as the failure of what it should have committed:
+// it may be what ends the connection.
 const maxLostCommits = 3
 
 func (w *transactionWorker) run() {
@@ -60,7 +61,7 @@ func (w *transactionWorker) run() {
 	}
 }
 
-// transact handles what waits, up to a batch, in one transaction. It returns false when nothing more is to be begun.
+// transact handles what waits, up to a batch, in one transaction. It returns false when nothing more may begin.
 func (w *transactionWorker) transact() (more bool) {
 	d, ok := w.take(w.queue.Next)
 	if !ok {
@@ -157,11 +158,11 @@ func (w *transactionWorker) take(next func() (queue.Delivery, bool)) (queue.Deli
 	}
 }
 
-// begin begins a transaction on a connection of the pool. It tries until it can, or until nothing more is to be begun: how long the
-// database may fail is decided where progress is read and written.
+// begin begins a transaction on a connection of the pool. It tries until it can, or until nothing more may begin: how
+// long the database may fail is decided where progress is read and written.
 func (w *transactionWorker) begin(savepoint bool) bool {
-	// Each statement shall see what others have committed: under the other levels the write of the cursor's row would fail
-	// whenever another worker has written it meanwhile.
+	// Each statement shall see what others have committed: under the other levels the write of the cursor's row would
+	// fail whenever another worker has written it meanwhile.
 	query := `begin isolation level read committed`
 	if savepoint {
 		query += `; savepoint pgsolo_event`

@@ -64,11 +64,12 @@ func TestStopOfATransaction(t *testing.T) {
 func TestReplacedLeaderCannotCommit(t *testing.T) {
 	pool := setupEffects(t)
 	handling, release := make(chan struct{}), make(chan struct{})
-	stale := lead(t, pool, 1, Handler{Name: "h", Topic: "t", HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
-		close(handling)
-		<-release
-		return leaveEffect(ctx, tx, e)
-	}})
+	stale := lead(t, pool, 1,
+		Handler{Name: "h", Topic: "t", HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
+			close(handling)
+			<-release
+			return leaveEffect(ctx, tx, e)
+		}})
 	emitNumbers(t, pool, 1)
 	pgtest.Within(t, "the stale leader to handle", handling)
 	next := lead(t, pool, 2, Handler{Name: "h", Topic: "t", HandleTx: leaveEffect})
@@ -159,7 +160,9 @@ func TestNothingBeginsUnlessHeld(t *testing.T) {
 			go func() {
 				ended <- runner.Run(ctx, jobs.Lead{Term: 1, Held: func() bool { return asked.Add(1) == 1 && first }})
 			}()
-			pgtest.Eventually(t, "it to be asked", func() bool { return asked.Load() >= 2 || !first && asked.Load() == 1 })
+			pgtest.Eventually(t, "it to be asked", func() bool {
+				return asked.Load() >= 2 || !first && asked.Load() == 1
+			})
 			cancel()
 			if err := pgtest.Within(t, "the end", ended); err != nil {
 				t.Error(err)

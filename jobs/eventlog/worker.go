@@ -27,8 +27,9 @@ func (e *executor) newWorker(ctx, starting context.Context, workers *sync.WaitGr
 	return worker{executor: e, starting: starting, attempts: attempt.New(ctx, e.Timeout), workers: workers}
 }
 
-// run handles deliveries until nothing more may begin. What is not handled is delivered again, if it is of the log. A function
-// that calls runtime.Goexit takes the goroutine with it: that is a failed attempt, and another goroutine goes on.
+// run handles deliveries until nothing more may begin. What is not handled is delivered again, if it is of the log. A
+// function that calls runtime.Goexit takes the goroutine with it: that is a failed attempt, and another goroutine goes
+// on.
 func (w *worker) run() {
 	defer func() {
 		if w.exited() {
@@ -95,8 +96,8 @@ func (w *worker) isWanted(d queue.Delivery, event Event) (wanted bool, err error
 	return wanted, err
 }
 
-// attempt gives one event to the handler, measures that, and logs the stack of a panic. stopped is true where the attempt
-// failed because the leader has to stop: then it was none.
+// attempt gives one event to the handler, measures that, and logs the stack of a panic. stopped is true where the
+// attempt failed because the leader has to stop: then it was none.
 func (w *worker) attempt(d queue.Delivery, event Event, handle HandleFunc) (err error, stopped bool) {
 	w.delivery, w.inside = d, true
 	w.counters.inFlight.Add(1)

@@ -30,7 +30,8 @@ func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
 		var workers sync.WaitGroup
 		c.startWorker(t.Context(), t.Context(), &workers)
 		bad := []byte("no JSON") // is no attempt
-		for _, records := range [][]logread.Record{{{ID: 1}, {ID: 2}, {ID: 3}}, {{ID: 4}}, {{ID: 5, Headers: bad}, {ID: 6}, {ID: 7}}} {
+		for _, records := range [][]logread.Record{{{ID: 1}, {ID: 2}, {ID: 3}}, {{ID: 4}},
+			{{ID: 5, Headers: bad}, {ID: 6}, {ID: 7}}} {
 			<-time.After(time.Hour)
 			c.queue.Push(records)
 		}

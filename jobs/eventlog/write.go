@@ -48,8 +48,8 @@ func (c *consumer) takeFailure(r queue.Result) {
 	}
 }
 
-// startWrite begins to save the progress so far. The transaction's number will be given out after this moment, so that the
-// holes known by now may take it for their horizon; those that a read shows while the write is under way may not.
+// startWrite begins to save the progress so far. The transaction's number will be given out after this moment, so that
+// the holes known by now may take it for their horizon; those that a read shows while the write is under way may not.
 func (c *consumer) startWrite(ctx context.Context) {
 	p := c.writer.begin(time.Now())
 	c.keys.begun++

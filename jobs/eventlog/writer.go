@@ -11,16 +11,17 @@ import (
 )
 
 const (
-	// While deliveries wait, results are gathered for so long before they are written. As soon as nothing waits, they are
-	// written at once.
+	// While deliveries wait, results are gathered for so long before they are written. As soon as nothing waits, they
+	// are written at once.
 	gather = 5 * time.Millisecond
 
 	// How often progress over events of other topics, which nothing waits for, is written.
 	idleSave = time.Second
 )
 
-// writer is what the loop of a handler has to write down. An event is in unsaved.Done only after its result is there, and
-// forgotten only after a write that has it was committed. At most one write is under way, while the next one gathers.
+// writer is what the loop of a handler has to write down. An event is in unsaved.Done only after its result is there,
+// and forgotten only after a write that has it was committed. At most one write is under way, while the next one
+// gathers.
 type writer struct {
 	unsaved cursor.Progress
 	results bool             // unsaved has some, and not only ids of other topics
@@ -33,8 +34,8 @@ type writer struct {
 
 func newWriter() writer { return writer{wrote: make(chan outcome, 1)} }
 
-// changed is the queue's channel while the loop is to be woken for results: it is not while it knows of some that it has yet
-// to write, or the workers would wake it for each event.
+// changed is the queue's channel while the loop is to be woken for results: it is not while it knows of some that it
+// has yet to write, or the workers would wake it for each event.
 func (w *writer) changed(q *queue.Queue) <-chan struct{} {
 	if w.writing != nil || w.results {
 		return nil
@@ -106,7 +107,8 @@ func (w *writer) move(m cursor.Moved, size int) {
 
 // moveBehind moves an event to the rows of its key, where it waits for its turn.
 func (w *writer) moveBehind(r *logread.Record) {
-	w.move(cursor.Moved{ID: r.ID, Key: strings.Clone(r.Key)}, len(r.Payload)) // the page would stay in memory with its key
+	key := strings.Clone(r.Key) // of a page, which it would keep in memory
+	w.move(cursor.Moved{ID: r.ID, Key: key}, len(r.Payload))
 }
 
 // early makes a delivery one that waits for its turn: only its date has come.

@@ -32,7 +32,8 @@ func TestReadsAndWritesDoNotWaitForEachOther(t *testing.T) {
 		return nil
 	}})
 	pgtest.Eventually(t, "progress beside the read", func() bool {
-		return pgtest.Value[bool](t, pool, `select coalesce((select done @> int8range(1, $1) from pgsolo.cursor), false)`, logread.FirstPage+1)
+		return pgtest.Value[bool](t, pool,
+			`select coalesce((select done @> int8range(1, $1) from pgsolo.cursor), false)`, logread.FirstPage+1)
 	})
 
 	lock := jobstest.Begin(t, pool)
@@ -52,7 +53,8 @@ func TestReadsAndWritesDoNotWaitForEachOther(t *testing.T) {
 	}
 }
 
-// A delivery whose outcome is not written yet must not be read again; one that the write did not reach comes with the next.
+// A delivery whose outcome is not written yet must not be read again; one that the write did not reach comes with the
+// next.
 func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	pool := jobstest.Pool(t)
 	if _, err := pool.Exec(t.Context(), `insert into pgsolo.cursor (handler, term) values ('h', 1)`); err != nil {
@@ -62,7 +64,8 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	c := idleConsumer(t, Handler{Name: "h", Retry: retry}, pool)
 	c.due.retrying[5] = ""
 	c.due.dueBy = time.Now().Add(time.Hour)
-	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 5}, Attempt: 2, Retry: true}, nil) // has succeeded, but for waiting for the next
+	// has succeeded, but for waiting for the next
+	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 5}, Attempt: 2, Retry: true}, nil)
 	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 6}, Attempt: 1, Retry: false}, errors.New("fails"))
 	c.takeResults()
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -76,7 +79,8 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 			t.Error("a delivery is looked for before it is written")
 		}
 		err := c.written(pgtest.Within(t, "the write", c.writer.wrote))
-		if (err != nil) != (step.ctx.Err() != nil) || len(c.due.retrying) != step.retrying || c.writer.unsaved.IsEmpty() == (err != nil) {
+		if (err != nil) != (step.ctx.Err() != nil) || len(c.due.retrying) != step.retrying ||
+			c.writer.unsaved.IsEmpty() == (err != nil) {
 			t.Errorf("written: %v; in hand: %v; unsaved: %+v", err, c.due.retrying, c.writer.unsaved)
 		}
 	}
@@ -100,7 +104,8 @@ func TestLoopIsNotWokenForEachEvent(t *testing.T) {
 	if c.takeResults(); c.writer.changed(c.queue) != nil {
 		t.Error("listens although it has something to write")
 	}
-	if diff := cmp.Diff(idset.Set{{Lo: 1, Hi: 3}}, c.writer.unsaved.Done, cmp.AllowUnexported(idset.Span{})); diff != "" || third.Record.ID != 3 {
+	if diff := cmp.Diff(idset.Set{{Lo: 1, Hi: 3}}, c.writer.unsaved.Done,
+		cmp.AllowUnexported(idset.Span{})); diff != "" || third.Record.ID != 3 {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }

@@ -1,5 +1,5 @@
-// Package attempt calls the functions of handlers and cron jobs: with a timeout, and so that a panic or runtime.Goexit is a
-// failure like any other.
+// Package attempt calls the functions of handlers and cron jobs: with a timeout, and so that a panic or runtime.Goexit
+// is a failure like any other.
 package attempt
 
 import (
@@ -49,9 +49,9 @@ func Do(ctx context.Context, timeout time.Duration, do func(context.Context) err
 	return err
 }
 
-// Do calls do with a context that ends after the timeout, and says how long that took. A panic becomes a *PanicError; an error
-// after the time was up is wrapped in a *timeoutError. It returns when do returns: a function that ignores its context holds
-// its worker. It does not return where do calls runtime.Goexit: then the failure is ErrExited.
+// Do calls do with a context that ends after the timeout, and says how long that took. A panic becomes a *PanicError;
+// an error after the time was up is wrapped in a *timeoutError. It returns when do returns: a function that ignores its
+// context holds its worker. It does not return where do calls runtime.Goexit: then the failure is ErrExited.
 func (of *Attempts) Do(do func(context.Context) error) (took time.Duration, err error) {
 	a := of.newContext()
 	defer func() { took = a.finish() }()

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// attemptContext is the context of one attempt: it ends at its deadline, with its parent, or when the attempt is over. Most
-// handlers of small events never wait for it, so the timer and the registration with the parent, which cost more than all the
-// rest of an attempt, are made by the standard library when more is first asked than whether it has ended. It is
-// small because one is allocated for each attempt: a handler may keep it for as long as it likes.
+// attemptContext is the context of one attempt: it ends at its deadline, with its parent, or when the attempt is over.
+// Most handlers of small events never wait for it, so the timer and the registration with the parent, which cost more
+// than all the rest of an attempt, are made by the standard library when more is first asked than whether it has ended.
+// It is small because one is allocated for each attempt: a handler may keep it for as long as it likes.
 //
 // Only the worker that made it calls finish. All else may be called from any goroutine, also after finish.
 type attemptContext struct {
@@ -30,8 +30,8 @@ func (of *Attempts) newContext() *attemptContext {
 	return &attemptContext{of: of, due: time.Since(of.began) + of.timeout}
 }
 
-// complete returns the standard library's context for the attempt, and makes it if need be. Once it exists every answer comes
-// from it, so that no two answers disagree: before that, the only one given is that the attempt still has time.
+// complete returns the standard library's context for the attempt, and makes it if need be. Once it exists every answer
+// comes from it, so that no two answers disagree: before that, the only one given is that the attempt still has time.
 func (a *attemptContext) complete() context.Context {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -52,7 +52,8 @@ func (a *attemptContext) complete() context.Context {
 	return ctx
 }
 
-// finish ends the context, and with it those derived from it, lets go of the timer and the parent, and says how long it took.
+// finish ends the context, and with it those derived from it, lets go of the timer and the parent, and says how long it
+// took.
 func (a *attemptContext) finish() (took time.Duration) {
 	took = time.Since(a.of.began) - (a.due - a.of.timeout)
 	a.mu.Lock()
@@ -75,8 +76,8 @@ func (a *attemptContext) Deadline() (time.Time, bool) {
 
 func (a *attemptContext) Done() <-chan struct{} { return a.complete().Done() }
 
-// Value has to come from the complete context: that is how the standard library finds the context to register a child with,
-// and the cause.
+// Value has to come from the complete context: that is how the standard library finds the context to register a child
+// with, and the cause.
 func (a *attemptContext) Value(key any) any { return a.complete().Value(key) }
 
 func (a *attemptContext) Err() error {

@@ -102,8 +102,8 @@ func TestAttemptContextIsLikeTheStandardLibrarys(t *testing.T) {
 	}
 }
 
-// What a handler derives from its context ends with the attempt, and leaves nothing behind: a goroutine that waited for the parent
-// would keep this bubble from ending.
+// What a handler derives from its context ends with the attempt, and leaves nothing behind: a goroutine that waited for
+// the parent would keep this bubble from ending.
 func TestWhatIsDerivedEndsWithTheAttempt(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {

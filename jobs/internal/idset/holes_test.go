@@ -37,7 +37,8 @@ func TestSettleHoles(t *testing.T) {
 			left: Holes{{Span{5, 8}, 0}},
 		},
 		"what the limit cut off stays as it was": {
-			holes: Holes{{Span{1, 4}, 0}, {Span{5, 9}, 0}, {Span{20, 22}, 7}}, found: []int64{1, 2, 3, 5, 6}, cutOff: true, xmin: 50,
+			holes: Holes{{Span{1, 4}, 0}, {Span{5, 9}, 0}, {Span{20, 22}, 7}}, found: []int64{1, 2, 3, 5, 6},
+			cutOff: true, xmin: 50,
 			left: Holes{{Span{7, 9}, 0}, {Span{20, 22}, 7}},
 		},
 	} {

@@ -8,19 +8,20 @@ import (
 
 const (
 	// Holes are re-read when the doorbell rings, and otherwise at these intervals, doubling while nothing changes. Many
-	// holes are re-read less often: each costs the server a look at the index.
+	// holes are re-read less often: each costs the server a step in the index.
 	minHoleWait = 2 * time.Millisecond
 	maxHoleWait = 250 * time.Millisecond
 	perHole     = 10 * time.Microsecond
 	maxHoles    = 1000 // in one read, without order
 )
 
-// Frontier is how far one reader of the log has come: the highest id seen, the holes below it, and the page that is held
-// back for what the holes may hold. It says which read comes next, and takes in what a read has brought. Each event that is
-// committed is handed out exactly once, in a page, and each id that nothing will fill is returned once as gone.
+// Frontier is how far one reader of the log has come: the highest id seen, the holes below it, and the page that is
+// held back for what the holes may hold. It says which read comes next, and takes in what a read has brought. Each
+// event that is committed is handed out exactly once, in a page, and each id that nothing will fill is returned once as
+// gone.
 //
-// It does no input or output and has no clock: the caller reads (Log.After, Log.InHoles), one read at a time, and tells the
-// time. Only one goroutine uses it.
+// It does no input or output and has no clock: the caller reads (Log.After, Log.InHoles), one read at a time, and tells
+// the time. Only one goroutine uses it.
 type Frontier struct {
 	ordered bool // what a hole holds is handed out before what lies above it
 
@@ -37,8 +38,8 @@ type Frontier struct {
 	settled bool          // all that the holes held which the reader began with is handed out
 }
 
-// NewFrontier begins where a reader has left off that is finished with the ids of done. Its gaps are unfinished events, late
-// ones, and ids that were never used: the first re-read tells.
+// NewFrontier begins where a reader has left off that is finished with the ids of done. The gaps of done are unfinished
+// events, late ones, and ids that were never used: which, the first re-read shows.
 func NewFrontier(done idset.Set, ordered bool) Frontier {
 	f := Frontier{ordered: ordered, seen: done.Highest(), unread: true, wait: minHoleWait}
 	for _, gap := range done.Gaps() {
@@ -51,7 +52,8 @@ func NewFrontier(done idset.Set, ordered bool) Frontier {
 // SeenTo is the highest id read.
 func (f *Frontier) SeenTo() int64 { return f.seen }
 
-// Settled says whether what was in the gaps of the beginning is handed out, as far as it matters: without order it does not.
+// Settled says whether what was in the gaps of the beginning is handed out, as far as it matters: without order it does
+// not.
 func (f *Frontier) Settled() bool { return !f.ordered || f.settled }
 
 // Ring makes the reader read again, soon: the doorbell has rung that often.
@@ -70,8 +72,8 @@ const (
 	ReadHoles        // Log.InHoles with TakeHoles, then Reread
 )
 
-// Next says what to read now. otherDue: a read of another kind is due, and follows where this is ReadNothing. New events come
-// first, but not twice while something else is due.
+// Next says what to read now. otherDue: a read of another kind is due, and follows where this is ReadNothing. New
+// events come first, but not twice while something else is due.
 func (f *Frontier) Next(now time.Time, otherDue bool) Read {
 	holesDue := len(f.holes) > 0 && !now.Before(f.due)
 	switch {
@@ -94,7 +96,7 @@ func (f *Frontier) DueAt() (at time.Time, ok bool) {
 	return f.due, len(f.holes) > 0
 }
 
-// OtherRead is told when a read of another kind begins.
+// OtherRead takes in that a read of another kind begins.
 func (f *Frontier) OtherRead() { f.newLast = false }
 
 // After begins a read of new rows: those above id. Where there are none, the read has to begin after so many rings.
@@ -103,10 +105,12 @@ func (f *Frontier) After() (id, rings int64) {
 	return f.seen, f.ringSeen
 }
 
-// Arrived takes in a page of new rows, and returns it to be handed out, or nil where it is held back until the holes are read.
+// Arrived takes in a page of new rows, and returns it to be handed out, or nil where it is held back until the holes
+// are read.
 //
-// With order, what was committed below the page before an event of it began to be written comes first: whatever has become
-// visible there by a snapshot that is no older than the page's. Holes that the page itself shows hold nothing of that kind.
+// With order, what was committed below the page before an event of it began to be written comes first: whatever has
+// become visible there by a snapshot that is no older than the page's. Holes that the page itself shows hold nothing of
+// that kind.
 func (f *Frontier) Arrived(p *Page, now time.Time) *Page {
 	if f.ordered && len(f.holes) > 0 && len(p.Records) > 0 {
 		f.held = p
@@ -134,8 +138,8 @@ func (f *Frontier) TakeHoles() idset.Holes {
 	return f.holes.Take(f.holesAtOnce())
 }
 
-// holesAtOnce is how many holes the next read looks at. With order they are all, since what a hole holds comes before what
-// any higher one does.
+// holesAtOnce is how many holes the next read looks at. With order they are all, since what a hole holds comes before
+// what any higher one does.
 func (f *Frontier) holesAtOnce() int {
 	if f.ordered {
 		return len(f.holes)
@@ -143,9 +147,9 @@ func (f *Frontier) holesAtOnce() int {
 	return min(len(f.holes), maxHoles)
 }
 
-// Reread takes in the page that a read of the holes has brought: it is to be handed out, and after it, unless it is nil, the
-// page that was held back for it. gone are the ids that nothing can fill any more.
-func (f *Frontier) Reread(p *Page, holes idset.Holes, now time.Time) (gone []idset.Span, above *Page) {
+// Reread takes in the page that a read of the holes has brought. It is to be handed out, and after it held, the page
+// that was held back for it, unless that is nil. gone are the ids that nothing can fill any more.
+func (f *Frontier) Reread(p *Page, holes idset.Holes, now time.Time) (gone []idset.Span, held *Page) {
 	f.reread = now
 	gone = holes.Settle(p.present.IDs(), p.cutOff, p.xmin)
 	f.holes = append(f.holes, holes...)
@@ -162,14 +166,14 @@ func (f *Frontier) Reread(p *Page, holes idset.Holes, now time.Time) (gone []ids
 		return gone, nil
 	}
 	f.settled = true
-	if above, f.held = f.held, nil; above != nil {
-		f.pass(above, now)
+	if held, f.held = f.held, nil; held != nil {
+		f.pass(held, now)
 	}
-	return gone, above
+	return gone, held
 }
 
-// AwaitHorizon is told that a transaction will now be given its number: the holes known by now may take that for their
-// horizon, but not those that a read shows before SetHorizon.
+// AwaitHorizon takes in that a transaction will be given its number from now on: the holes known by now may take that
+// for their horizon, but not those that a read shows before SetHorizon.
 func (f *Frontier) AwaitHorizon() { f.holes.AwaitHorizon() }
 
 // SetHorizon gives the holes that await it the number of that transaction.

@@ -164,8 +164,10 @@ func (m *modelLog) handOut(p *Page, ordered bool) {
 	inPage := func(id int64) bool { return slices.Contains(p.present.IDs(), id) }
 	for _, r := range p.Records {
 		for id := range r.ID {
-			if e := m.events[id]; e != nil && e.committed > 0 && e.committed < m.events[r.ID].began && e.out == 0 && !inPage(id) {
-				m.fail("event %d comes before event %d, which was committed before the first began to be written", r.ID, id)
+			if e := m.events[id]; e != nil && e.committed > 0 && e.committed < m.events[r.ID].began && e.out == 0 &&
+				!inPage(id) {
+				m.fail("event %d comes before event %d, which was committed before the first began to be written", r.ID,
+					id)
 			}
 		}
 	}
@@ -212,11 +214,11 @@ func (r *modelReader) startRead(otherDue bool) {
 		holes := r.f.TakeHoles()
 		p := r.inHoles(holes)
 		r.finish = func() {
-			gone, above := r.f.Reread(p, holes, r.now)
+			gone, held := r.f.Reread(p, holes, r.now)
 			r.giveUp(gone)
 			r.handOut(p, r.ordered)
-			if above != nil {
-				r.handOut(above, r.ordered)
+			if held != nil {
+				r.handOut(held, r.ordered)
 			}
 		}
 	case otherDue:
@@ -266,9 +268,10 @@ func (r *modelReader) step() {
 	}
 }
 
-// Producers insert, commit late and roll back while a reader reads in pages, re-reads its holes under horizons that its writes
-// or the reads themselves bring, and finds pages that were read before. Each committed event is handed out exactly once, in
-// order where that is asked for; no id is given up before its transaction has ended; and in the end no id is left.
+// Producers insert, commit late and roll back while a reader reads in pages, re-reads its holes under horizons that its
+// writes or the reads themselves bring, and finds pages that were read before. Each committed event is handed out
+// exactly once, in order where that is asked for; no id is given up before its transaction has ended; and in the end no
+// id is left.
 func TestFrontierModel(t *testing.T) {
 	for _, ordered := range []bool{false, true} {
 		for seed := range uint64(300) {

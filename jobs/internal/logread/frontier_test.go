@@ -28,7 +28,8 @@ func TestPageFromBeforeTheRing(t *testing.T) {
 		f.Ring(2)
 		f.Arrived(&Page{ringSeen: ringSeen}, epoch)
 		if _, due := f.DueAt(); due != unread {
-			t.Errorf("after a page that was read after ring %d and before the next: reads on: %t, want %t", ringSeen, due, unread)
+			t.Errorf("after a page that was read after ring %d and before the next: reads on: %t, want %t", ringSeen,
+				due, unread)
 		}
 	}
 }
@@ -63,7 +64,8 @@ func TestFrontierTakesTurns(t *testing.T) {
 	}
 }
 
-// With order a page waits until all holes below it were read, however many pages that takes; what they held comes first.
+// With order a page waits until all holes below it were read, however many pages that takes; what they held comes
+// first.
 func TestPageIsHeldBack(t *testing.T) {
 	f := NewFrontier(idset.Set{idset.One(4)}, true)
 	if f.Settled() {
@@ -74,14 +76,14 @@ func TestPageIsHeldBack(t *testing.T) {
 	}
 	late := pageOf(1)
 	late.cutOff = true
-	if _, above := f.Reread(late, f.TakeHoles(), epoch); above != nil || f.Settled() {
+	if _, held := f.Reread(late, f.TakeHoles(), epoch); held != nil || f.Settled() {
 		t.Error("the page is handed out before all holes were read")
 	}
 	if next := f.Next(epoch, true); next != ReadHoles {
 		t.Errorf("reads %d, want holes whatever else is due", next)
 	}
-	if _, above := f.Reread(pageOf(2), f.TakeHoles(), epoch); above == nil || f.SeenTo() != 7 || !f.Settled() {
-		t.Errorf("handed out: %v; seen to %d", above, f.SeenTo())
+	if _, held := f.Reread(pageOf(2), f.TakeHoles(), epoch); held == nil || f.SeenTo() != 7 || !f.Settled() {
+		t.Errorf("handed out: %v; seen to %d", held, f.SeenTo())
 	}
 	if p := f.Arrived(&Page{Rows: 1, present: idset.Set{idset.One(8)}}, epoch); p == nil {
 		t.Error("a page without records is held back")

@@ -1,3 +1,5 @@
+// Package logread reads the event log: pages of rows that the readers of a topic share (Log), and for each reader how
+// far it has come (Frontier).
 package logread
 
 import (
@@ -10,8 +12,8 @@ import (
 )
 
 const (
-	// A page of the log is at first small, and doubles while it stays under half of PageBytes, so that small events are read in
-	// few round trips. No page holds more than PageBytes and one event.
+	// A page of the log is at first small, and doubles while it stays under half of PageBytes, so that small events are
+	// read in few round trips. No page holds more than PageBytes and one event.
 	FirstPage = 64
 	MaxPage   = 4096
 	PageBytes = 2 << 20
@@ -21,14 +23,15 @@ const (
 	cachePages = 64
 )
 
-// Log is the log as the readers of one topic share it. Each has its own place in it, its Frontier. Those that keep pace share
-// their reads: the first one reads, those that ask meanwhile for the same wait for that answer, and those that come later find
-// it in the cache. None waits for a slower one: a reader that has fallen out of the cache reads by itself.
+// Log is the log as the readers of one topic share it. Each has its own place in it, its Frontier. Those that keep pace
+// share their reads: the first one reads, those that ask meanwhile for the same wait for that answer, and those that
+// come later find it in the cache. None waits for a slower one: a reader that has fallen out of the cache reads by
+// itself.
 //
-// An older page is as good as a fresh one. What it has is committed, and stays. What it lacks, and was committed since, is
-// either above its highest id, and the reader comes back for that because the page was read before the ring that told of
-// it (Page.ringSeen); or it is a hole, and stays one until a read of holes that is never shared, under a horizon that is taken
-// after that, and so after whichever read showed the hole.
+// An older page is as good as a fresh one. What it has is committed, and stays. What it lacks, and was committed since,
+// is either above its highest id, and the reader comes back for that because the page was read before the ring that
+// told of it (Page.ringSeen); or it is a hole, and stays one until a read of holes that is never shared, under a
+// horizon that is taken after that, and so after whichever read showed the hole.
 type Log struct {
 	reader  Reader
 	rings   *atomic.Int64 // how often the doorbell has rung; counted before a consumer is woken
@@ -77,8 +80,8 @@ func (l *Log) PageLimit() int {
 	return l.limit
 }
 
-// After returns the rows that follow id. Where there are none the read has begun after so many rings. The page may be older
-// than that where it has rows: Frontier.Arrived compares.
+// After returns the rows that follow id. Where there are none the read has begun after so many rings. The page may be
+// older than that where it has rows: Frontier.Arrived compares.
 func (l *Log) After(ctx context.Context, id, rings int64) (Page, error) {
 	for {
 		l.mu.Lock()
@@ -129,8 +132,8 @@ func (l *Log) fly(ctx context.Context, f *flight, id int64, limit, expect int) {
 	}
 }
 
-// InHoles returns rows that have become visible in the holes, as many as fit into a page. It is never shared. Holes without a
-// horizon get one first.
+// InHoles returns rows that have become visible in the holes, as many as fit into a page. It is never shared. Holes
+// without a horizon get one first.
 func (l *Log) InHoles(ctx context.Context, holes idset.Holes) (*Page, error) {
 	limit := l.PageLimit()
 	if holes.LackHorizon() { // otherwise a write of progress has given them one for nothing

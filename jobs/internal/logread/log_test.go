@@ -56,7 +56,8 @@ func TestReadsAreShared(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(step.want, recordIDs(got)); diff != "" || traced.Count.Load() != step.reads {
-			t.Errorf("%s: after %d, ring %d: %d reads, want %d; -want +got\n%s", step.does, step.after, step.rings, traced.Count.Load(), step.reads, diff)
+			t.Errorf("%s: after %d, ring %d: %d reads, want %d; -want +got\n%s", step.does, step.after, step.rings,
+				traced.Count.Load(), step.reads, diff)
 		}
 	}
 	l.Begin()
@@ -97,8 +98,10 @@ func TestReadUnderWayIsJoined(t *testing.T) {
 				reads = 2
 			}
 			open()
-			if err := pgtest.Within(t, "the second one", second); err != nil || len(got.Records) != 3 || traced.Count.Load() != reads {
-				t.Errorf("the second one: %v, %d events after %d reads, want 3 after %d", err, len(got.Records), traced.Count.Load(), reads)
+			if err := pgtest.Within(t, "the second one", second); err != nil || len(got.Records) != 3 ||
+				traced.Count.Load() != reads {
+				t.Errorf("the second one: %v, %d events after %d reads, want 3 after %d", err, len(got.Records),
+					traced.Count.Load(), reads)
 			}
 		})
 	}

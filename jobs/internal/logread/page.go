@@ -7,8 +7,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 )
 
-// Record is one row of the log, or one delivery that is to be retried. Several readers may hold those of a page at once: none
-// of them writes to one. What differs between handlers is added when it is handed out.
+// Record is one row of the log, or one delivery that is to be retried. Several readers may hold those of a page at
+// once: none of them writes to one. What differs between handlers is added when it is handed out.
 type Record struct {
 	ID        int64
 	CreatedAt int64 // Unix time in microseconds

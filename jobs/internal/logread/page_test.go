@@ -46,10 +46,14 @@ func TestPageAbove(t *testing.T) {
 	for id, want := range map[int64]Page{
 		0: *p, // all that it has
 		1: *p,
-		3: {after: 3, ringSeen: 3, Rows: 3, cutOff: true, Records: p.Records[1:], present: idset.Set{{Lo: 6, Hi: 9}}, Foreign: idset.Set{{Lo: 6, Hi: 7}}},
-		6: {after: 6, ringSeen: 3, Rows: 2, cutOff: true, Records: p.Records[1:], present: idset.Set{{Lo: 7, Hi: 9}}, Foreign: idset.Set{}},
-		7: {after: 7, ringSeen: 3, Rows: 1, cutOff: true, Records: p.Records[2:], present: idset.Set{{Lo: 8, Hi: 9}}, Foreign: idset.Set{}},
-		8: {after: 8, ringSeen: 3, Rows: 0, cutOff: true, Records: []Record{}, present: idset.Set{}, Foreign: idset.Set{}},
+		3: {after: 3, ringSeen: 3, Rows: 3, cutOff: true, Records: p.Records[1:], present: idset.Set{{Lo: 6, Hi: 9}},
+			Foreign: idset.Set{{Lo: 6, Hi: 7}}},
+		6: {after: 6, ringSeen: 3, Rows: 2, cutOff: true, Records: p.Records[1:], present: idset.Set{{Lo: 7, Hi: 9}},
+			Foreign: idset.Set{}},
+		7: {after: 7, ringSeen: 3, Rows: 1, cutOff: true, Records: p.Records[2:], present: idset.Set{{Lo: 8, Hi: 9}},
+			Foreign: idset.Set{}},
+		8: {after: 8, ringSeen: 3, Rows: 0, cutOff: true, Records: []Record{}, present: idset.Set{},
+			Foreign: idset.Set{}},
 	} {
 		if diff := cmp.Diff(want, p.above(id), cmp.AllowUnexported(Page{}, Record{}, idset.Span{})); diff != "" {
 			t.Errorf("above %d: -want +got\n%s", id, diff)

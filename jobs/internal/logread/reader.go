@@ -14,24 +14,27 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// Rows of other topics come without their contents: no payload in the answer means another topic, since the column is never null.
-// Of deliver_at comes how long until then, and only where it lies ahead: in seconds, and no more of them than make a time.Duration.
+// Rows of other topics come without their contents: no payload in the answer means another topic, since the column is
+// never null. Of deliver_at comes how long until then, and only where it lies ahead: in seconds, and no more of them
+// than make a time.Duration.
 const (
 	selectNew = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
 			e.key, e.created_at,
-			case when e.deliver_at > statement_timestamp() then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end
+			case when e.deliver_at > statement_timestamp()
+				then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end
 		from pgsolo.event e
 		where e.id > $2
 		order by e.id
 		limit $3`
 
-	// The snapshot's xmin comes from the very statement that reads, so that it speaks of just what that could see. The outer join
-	// keeps one row with it where nothing was found. The inner order and limit make each hole a look at the index: without
-	// them the planner, which knows nothing of the holes, may read the whole table for each. That it does not see how many
-	// they are keeps it from compiling the statement, which takes longer than to run it.
+	// The snapshot's xmin comes from the very statement that reads, so that it speaks of just what that could see. The
+	// outer join keeps one row with it where nothing was found. The inner order and limit make each hole a step in the
+	// index: without them the planner, which knows nothing of the holes, may read the whole table for each. That it
+	// does not see how many they are keeps it from compiling the statement, which takes longer than to run it.
 	selectInHoles = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
 			e.key, e.created_at,
-			case when e.deliver_at > statement_timestamp() then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end,
+			case when e.deliver_at > statement_timestamp()
+				then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end,
 			s.xmin
 		from (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin) s left join (
 			select e.*
@@ -43,8 +46,8 @@ const (
 		order by e.id`
 )
 
-// The columns of both statements, and how they are asked for: numbers and times in binary, jsonb as the text that it is sent
-// as either way. Of selectNew's answer xmin is not a part.
+// The columns of both statements, and how they are asked for: numbers and times in binary, jsonb as the text that it is
+// sent as either way. Of selectNew's answer xmin is not a part.
 const (
 	columnID = iota
 	columnPayload
@@ -94,8 +97,8 @@ func TransactionNumber(ctx context.Context, db pg.DB) (n int64, err error) {
 	return n, nil
 }
 
-// errPageFull ends a read of more than PageBytes. The connection is given up with it, which is cheaper than to receive the
-// rest.
+// errPageFull ends a read of more than PageBytes. The connection is given up with it, which is cheaper than to receive
+// the rest.
 var errPageFull = errors.New("page is full")
 
 func (l *Reader) read(

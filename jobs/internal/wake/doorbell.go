@@ -20,8 +20,8 @@ const (
 	// RetryMessage says that deliveries were changed. Any other message says that there are events.
 	RetryMessage = "retry"
 
-	// More than busyRings within busyWindow, and the producers are told not to ring: each NOTIFY makes a commit wait for an
-	// instance-wide lock. The log is then read every busyPoll, until nothing has come for busyWindow.
+	// More than busyRings within busyWindow, and the producers are told not to ring: each NOTIFY makes a commit wait
+	// for an instance-wide lock. The log is then read every busyPoll, until nothing has come for busyWindow.
 	busyRings  = 20
 	busyWindow = 100 * time.Millisecond
 	busyPoll   = 5 * time.Millisecond
@@ -53,8 +53,8 @@ func (b Bell) Arm(ctx context.Context, armed bool) error {
 	})
 }
 
-// Doorbell wakes the consumers of a poll when producers say that there is something to read. What comes without a ring is
-// found by the poll.
+// Doorbell wakes the consumers of a poll when producers say that there is something to read. What comes without a ring
+// is found by the poll.
 type Doorbell struct {
 	bell         Bell
 	subscription jobs.Subscription
@@ -105,7 +105,7 @@ func (d *Doorbell) sleep(ctx context.Context, lead *loop.Leadership) (busy bool,
 			return false, nil
 		case message, ok := <-d.subscription.Messages:
 			if !ok {
-				return false, d.deaf(ctx)
+				return false, d.unsubscribed(ctx)
 			}
 			if message == RetryMessage {
 				d.poll.retryNow()
@@ -129,15 +129,16 @@ func (d *Doorbell) sleep(ctx context.Context, lead *loop.Leadership) (busy bool,
 	}
 }
 
-// deaf is the end of the subscription: an error, unless the leadership ends.
-func (d *Doorbell) deaf(ctx context.Context) error {
+// unsubscribed is the end of the subscription: an error, unless the leadership ends.
+func (d *Doorbell) unsubscribed(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
 	return errors.New("the event log's doorbell has no LISTEN session any more")
 }
 
-// pollWhileBusy wakes the consumers often, until they find nothing. Then it returns true, and false at the end of the leadership.
+// pollWhileBusy wakes the consumers often, until they find nothing. Then it returns true, and false at the end of the
+// leadership.
 func (d *Doorbell) pollWhileBusy(ctx context.Context, lead *loop.Leadership) (idle bool, err error) {
 	ticker := time.NewTicker(busyPoll)
 	defer ticker.Stop()
@@ -148,7 +149,7 @@ func (d *Doorbell) pollWhileBusy(ctx context.Context, lead *loop.Leadership) (id
 			return false, nil
 		case message, ok := <-d.subscription.Messages: // of producers that saw the bell armed
 			if !ok {
-				return false, d.deaf(ctx)
+				return false, d.unsubscribed(ctx)
 			}
 			if message == RetryMessage {
 				d.poll.retryNow()

@@ -14,8 +14,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// A producer rings while the bell is armed, unless its transaction asks for silence: PostgreSQL refuses to prepare, for two-phase
-// commit, one that has notified.
+// A producer rings while the bell is armed, unless its transaction asks for silence: PostgreSQL refuses to prepare, for
+// two-phase commit, one that has notified.
 func TestRing(t *testing.T) {
 	pool := jobstest.Pool(t)
 	conn, err := pool.Acquire(t.Context())
@@ -95,7 +95,7 @@ func TestDoorbellTellsOfDeliveries(t *testing.T) {
 			}
 			close(messages)
 			if err := pgtest.Within(t, "the end", ended); err == nil {
-				t.Error("the bell is deaf, and goes on")
+				t.Error("the subscription has ended, and the doorbell goes on")
 			}
 			stop()
 		})
@@ -105,13 +105,15 @@ func TestDoorbellTellsOfDeliveries(t *testing.T) {
 func TestDoorbellOfAStaleLeader(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.arm('main', true, 2)`)
-	stale := Bell{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Group: "main", Term: 1, Logger: hclog.NewNullLogger()}
+	stale := Bell{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Group: "main", Term: 1,
+		Logger: hclog.NewNullLogger()}
 	for _, armed := range []bool{true, false} {
 		if err := stale.Arm(t.Context(), armed); !errors.Is(err, jobs.ErrFenced) {
 			t.Errorf("arm(%t): %v, want ErrFenced", armed, err)
 		}
 	}
-	if !pgtest.Value[bool](t, pool, `select armed and term = 2 and last_value > 1 from pgsolo.doorbell, pgsolo.doorbell_armed`) {
+	if !pgtest.Value[bool](t, pool,
+		`select armed and term = 2 and last_value > 1 from pgsolo.doorbell, pgsolo.doorbell_armed`) {
 		t.Error("the stale leader has changed the bell")
 	}
 }

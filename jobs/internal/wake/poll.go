@@ -14,19 +14,19 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// The end of the log is read soon after something has come, and then at growing intervals. With a bell, that is only for
-// events which came without ringing: right after it was armed there may be some.
+// The end of the log is read soon after something has come, and then at growing intervals. With a bell, that is only
+// for events which came without ringing: right after it was armed there may be some.
 const (
 	minPoll = 5 * time.Millisecond
 	MaxPoll = time.Second // while nothing comes
 )
 
-// Poll wakes the consumers that have something to read and were not told. One read serves them all, however many topics there
-// are: it compares the highest id that the log has given out with what each of them has seen.
+// Poll wakes the consumers that have something to read and were not rung. One read serves them all, however many topics
+// there are: it compares the highest id that the log has given out with what each of them has seen.
 //
-// That misses nothing: an id is given out, at once for all sessions, before its row is there. So where a consumer has seen the
-// highest one, no row above it exists as yet, and what follows is seen by a later poll. What it lacks below are its holes,
-// which it re-reads itself.
+// That misses nothing: an id is given out, at once for all sessions, before its row is there. So where a consumer has
+// seen the highest one, no row above it exists as yet, and what follows is seen by a later poll. What it lacks below
+// are its holes, which it re-reads itself.
 //
 // Its loop, one goroutine, owns the state of the term. The rest may be used by any goroutine.
 type Poll struct {
@@ -40,7 +40,7 @@ type Poll struct {
 	tail
 }
 
-// PollOptions say for whom a Poll reads, and how. All are required.
+// PollOptions say which consumers a Poll wakes, and how it reads.
 type PollOptions struct {
 	DB        pg.DB
 	Logger    hclog.Logger
@@ -69,7 +69,8 @@ func (p *Poll) SetMode(mode Mode) { p.mode.Store(mode) }
 // Healthy returns an error when Run has not moved for too long.
 func (p *Poll) Healthy() error { return p.pulse.Check("the poll of the event log") }
 
-// errLogGoneBack ends the leadership: ids that were seen will be given out once more, to events that nobody would read.
+// errLogGoneBack ends the leadership: ids that were seen will be given out once more, to events that no consumer would
+// read.
 var errLogGoneBack = errors.New("the event log has lost commits, " +
 	"as after a failover to a replica that lagged: the cursors have to be read again")
 
@@ -141,10 +142,11 @@ func (p *Poll) rowsRead() (sum int64) {
 	return sum
 }
 
-// poll rings the consumers that have not seen the end of the log, and says whether anything has come since the latest poll.
+// poll rings the consumers that have not seen the end of the log, and says whether anything has come since the latest
+// poll.
 //
-// Where nothing comes and the end is still not seen, its transactions are waited for as for those of a hole: one more read after
-// they have ended shows whatever they have left, and then there is nothing to ring for until the log grows.
+// Where nothing comes and the end is still not seen, its transactions are waited for as for those of a hole: one more
+// read after they have ended shows whatever they have left, and then there is nothing to ring for until the log grows.
 func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 	read := p.rowsRead()
 	came = read != p.read
@@ -180,14 +182,14 @@ func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 	return came, err
 }
 
-// The sequence is read as a table, because pg_sequence_last_value of a newer server hides from a role that may not read it that
-// this is so. The snapshot is taken first, so that xmin speaks of what was there before.
+// The sequence is read as a table, because pg_sequence_last_value of a newer server hides from a role that may not read
+// it that this is so. The snapshot is taken first, so that xmin speaks of what was there before.
 const selectEnd = `select case when s.is_called then s.last_value else 0 end,
 		pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 	from pgsolo.event_id_seq s`
 
-// readEnd returns the highest id given out, and the xmin of a snapshot from before. With a role that may not read it, every
-// consumer reads each time.
+// readEnd returns the highest id given out, and the xmin of a snapshot from before. With a role that may not read it,
+// every consumer reads each time.
 func (p *Poll) readEnd(ctx context.Context) (last, xmin int64, err error) {
 	if p.refused {
 		p.ring()

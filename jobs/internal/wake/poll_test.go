@@ -89,8 +89,8 @@ func TestPollRingsWhoHasNotSeenTheEnd(t *testing.T) {
 	}
 }
 
-// An id that its transaction has taken is waited for until that has ended, and no longer: the log of an idle leader may end with
-// one that rolled back.
+// An id that its transaction has taken is waited for until that has ended, and no longer: the log of an idle leader may
+// end with one that rolled back.
 func TestPollWaitsForTheTransactionsAtTheEnd(t *testing.T) {
 	pool := jobstest.Pool(t)
 	p, readers := setupPoll(pool, 1)
@@ -104,7 +104,8 @@ func TestPollWaitsForTheTransactionsAtTheEnd(t *testing.T) {
 	if err := open.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	older := jobstest.Begin(t, pool) // a number from before the horizon does not hold it up, one from after does not either
+	// a number from before the horizon does not hold it up, one from after does not either
+	older := jobstest.Begin(t, pool)
 	pgtest.Value[string](t, older, `select pg_current_xact_id()::text`)
 	pgtest.Eventually(t, "the last ring", func() bool {
 		rang, _ := polled(t, p)
@@ -122,8 +123,8 @@ func TestPollWaitsForTheTransactionsAtTheEnd(t *testing.T) {
 	}
 }
 
-// The ring after which the end counts as settled has to come after its transactions have ended, or what they committed last would
-// be missed.
+// The ring after which the end counts as settled has to come after its transactions have ended, or what they committed
+// last would be missed.
 func TestPollRingsOnceMoreAfterTheEndHasSettled(t *testing.T) {
 	pool := jobstest.Pool(t)
 	p, _ := setupPoll(pool, 1)

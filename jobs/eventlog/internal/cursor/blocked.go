@@ -11,8 +11,8 @@ const selectBlocked = `select distinct key from pgsolo.delivery
 	where handler = $1 and key <> '' and (state in ('retry', 'waiting') or $2 and state = 'dead')
 	limit $3`
 
-// BlockedKeys returns the keys with rows that the later events of the key have to wait behind, at most limit. dead: dead
-// letters block their keys, too.
+// BlockedKeys returns the keys with rows that the later events of the key have to wait behind, at most limit. dead:
+// dead letters block their keys, too.
 func (c Cursor) BlockedKeys(ctx context.Context, dead bool, limit int) ([]string, error) {
 	rows, err := c.DB.Query(ctx, selectBlocked, c.Handler, dead, limit)
 	if err != nil {

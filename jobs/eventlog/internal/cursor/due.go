@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// DueEvery is how long after one due query the next one follows, where nothing is known to be due before: other sessions may
-	// have changed deliveries.
+	// DueEvery is how long after one due query the next one follows, where nothing is known to be due before: other
+	// sessions may have changed deliveries.
 	DueEvery = 5 * time.Second
 
 	duePage = 64 // deliveries in one query
@@ -66,8 +66,8 @@ const (
 )
 
 const (
-	// The two parts of the union see one snapshot, but not one time: an event that becomes due in between comes with the next look,
-	// which is at once.
+	// The two parts of the union see one snapshot, but not one time: an event that becomes due in between comes with
+	// the next query, which is at once.
 	selectDue = `select 0, null::bigint, null, null, null, null, null::timestamptz,
 			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
 			(select extract(epoch from next_at - clock_timestamp()) from pgsolo.delivery
@@ -76,18 +76,19 @@ const (
 		union all (
 			select 1, event_id, topic, key, payload::text, nullif(headers, '{}')::text, created_at, attempt + 1, null
 			from pgsolo.delivery
-			where handler = $1 and state in ('scheduled', 'retry') and next_at <= statement_timestamp() and event_id <> all($2::bigint[])
+			where handler = $1 and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
+				and event_id <> all($2::bigint[])
 			order by next_at
 			limit $3
 		)`
 
-	// With an order a key's deliveries come in the order of their ids, from the lowest on, up to the first that is not due. A
-	// waiting one is due when it is the lowest; a scheduled one does not count before its date; a dead one bars the way if $4,
-	// else it does not count. The keys that are read are those with something due by its date, the candidates, and some of a
-	// scan (walked): each is a step in an index, however many rows a key has.
+	// With an order a key's deliveries come in the order of their ids, from the lowest on, up to the first that is not
+	// due. A waiting one is due when it is the lowest; a scheduled one does not count before its date; a dead one bars
+	// the way if $4, else it does not count. The keys that are read are those with something due by its date, the
+	// candidates, and some of a scan (walked): each is a step in an index, however many rows a key has.
 	//
-	// Those that are due by their date, and not by their turn, are to become waiting ones: there may be any number of them, and they
-	// would be in the way each time.
+	// Those that are due by their date, and not by their turn, are to become waiting ones: there may be any number of
+	// them, and they would be in the way each time.
 	selectOrderedDue = `with recursive walked (key, n) as (
 			(
 				select key, 1 from pgsolo.delivery
@@ -148,7 +149,8 @@ const (
 		from unnest($5::text[]) c (key)
 		where c.key <> all($8::text[]) and c.key not in (select key from run)
 		union all (
-			select 1, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text, d.created_at, d.attempt + 1, null
+			select 1, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text, d.created_at,
+				d.attempt + 1, null
 			from due join pgsolo.delivery d on d.handler = $1 and d.event_id = due.event_id
 			order by due.turn, due.event_id
 		)`

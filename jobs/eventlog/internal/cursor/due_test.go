@@ -9,7 +9,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// However many deliveries wait, a due query reads by index what is due and the beginning of the keys that it is asked for.
+// However many deliveries wait, a due query reads by index what is due and the beginning of the keys that it is asked
+// for.
 func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 	pool := jobstest.Pool(t)
 	conn, err := pool.Acquire(t.Context())
@@ -28,7 +29,8 @@ func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 			now() + interval '1 hour', '' from generate_series(1, 100000) n`,
 		"due": insert + `'k' || n, '{}', '{}', now(), 0, 'scheduled', now() - n * interval '1 ms', ''
 			from generate_series(1, 100000) n`,
-		"due behind the bar": insert + `'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'retry' end, now(), ''
+		"due behind the bar": insert +
+			`'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'retry' end, now(), ''
 			from generate_series(1, 100000) n`,
 		"dead": insert + `'k' || n, '{}', '{}', now(), 0, 'dead', null, '' from generate_series(1, 100000) n`,
 	} {

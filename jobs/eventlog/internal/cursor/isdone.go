@@ -7,7 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Two statements, so that the second one sees what the transaction has committed that the first one may have waited for.
+// Two statements, so that the second one sees what the transaction has committed that the first one may have waited
+// for.
 const (
 	lockCursor = `select from pgsolo.cursor where handler = $1 and term = $2 for update`
 
@@ -15,8 +16,8 @@ const (
 			else (select done @> $2::bigint from pgsolo.cursor where handler = $1) end`
 )
 
-// IsDone says whether a transaction that may have been committed has marked the event as done, once that transaction has
-// ended. retry: the event has a row of its own.
+// IsDone says whether a transaction that may have been committed has marked the event as done, once that transaction
+// has ended. retry: the event has a row of its own.
 func (c Cursor) IsDone(ctx context.Context, event int64, retry bool) (done bool, err error) {
 	err = pgx.BeginTxFunc(ctx, c.DB.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		placed := c.DB.Tx(tx)

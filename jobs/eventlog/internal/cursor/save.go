@@ -15,7 +15,7 @@ import (
 
 // Progress is what a handler has to write down.
 type Progress struct {
-	Done      idset.Set // need no more work from the log: handled, moved to a delivery, another topic's, or never filled
+	Done      idset.Set // need no more work from the log: handled, with a delivery, another topic's, or never filled
 	Succeeded []int64   // deliveries whose retry succeeded
 	Failed    []Failure // attempts that failed, first ones and retries
 	Moved     []Moved   // events that get a row before their first attempt
@@ -23,8 +23,8 @@ type Progress struct {
 	Copied    int       // bytes that Failed and Moved copy from the log
 }
 
-// Moved is an event that is not attempted yet: not before Due, or, without that, not before the earlier ones of its key are
-// done.
+// Moved is an event that is not attempted yet: not before Due, or, without that, not before the earlier ones of its key
+// are done.
 type Moved struct {
 	ID  int64
 	Key string
@@ -71,14 +71,16 @@ func (p *Progress) Add(later *Progress) {
 	p.Copied += later.Copied
 }
 
-// Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it before or
-// after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens either.
+// Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it
+// before or after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens
+// either.
 const (
 	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
 		returning pg_current_xact_id()::text::bigint`
 
-	// A try whose answer was lost may be carried out long after the one that was made in its place, when the deliveries of which
-	// it tells have gone further: what was done before makes no new row, and an attempt counts only after lower ones.
+	// A try whose answer was lost may be carried out long after the one that was made in its place, when the deliveries
+	// of which it tells have gone further: what was done before makes no new row, and an attempt counts only after
+	// lower ones.
 	advanceWithDeliveries = `with fence as (
 			select handler, done from pgsolo.cursor where handler = $1 and term = $2 for update
 		), advanced as (
@@ -94,13 +96,15 @@ const (
 				as u (id, attempt, dead, retry_ms, message)
 		), again as (
 			update pgsolo.delivery d
-			set attempt = f.attempt, state = f.state, next_at = f.next_at, error = f.message, failed_at = clock_timestamp()
+			set attempt = f.attempt, state = f.state, next_at = f.next_at, error = f.message,
+				failed_at = clock_timestamp()
 			from failed f
 			where d.handler = f.handler and d.event_id = f.id and d.attempt < f.attempt
 		), first_time as (
 			insert into pgsolo.delivery
 				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
-			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at, f.attempt, f.state, f.next_at, f.message
+			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at,
+				f.attempt, f.state, f.next_at, f.message
 			from failed f join pgsolo.event e on e.id = f.id
 			where f.attempt = 1 and not f.done_before
 			on conflict (handler, event_id) do nothing
@@ -109,7 +113,8 @@ const (
 				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
 			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at, 0,
 				case when m.later then 'scheduled' else 'waiting' end, case when m.later then e.deliver_at end, ''
-			from fence f, unnest((select $10::bigint[]), (select $11::boolean[])) as m (id, later) join pgsolo.event e on e.id = m.id
+			from fence f, unnest((select $10::bigint[]), (select $11::boolean[])) as m (id, later)
+				join pgsolo.event e on e.id = m.id
 			where not f.done @> m.id
 			on conflict (handler, event_id) do nothing
 		), early as (
@@ -120,8 +125,8 @@ const (
 		select pg_current_xact_id()::text::bigint from fence`
 )
 
-// Save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same progress
-// changes nothing.
+// Save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same
+// progress changes nothing.
 func (c Cursor) Save(ctx context.Context, p *Progress) (number int64, err error) {
 	return c.save(ctx, c.DB, p)
 }

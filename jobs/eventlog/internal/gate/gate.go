@@ -1,3 +1,4 @@
+// Package gate is what an attempt has to pass before it begins: the rate limit and the breaker of its handler.
 package gate
 
 import (
@@ -9,7 +10,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// Gate is what an attempt has to pass before it begins. Nil is an open one, for handlers with neither a rate nor a breaker.
+// Gate is what an attempt has to pass before it begins. Nil is an open one, for handlers with neither a rate nor a
+// breaker.
 type Gate struct {
 	breaker *breaker // nil: none
 	pacer   *pacer   // nil: none
@@ -36,8 +38,8 @@ type Counts struct {
 	Opened atomic.Int64 // how often it has
 }
 
-// Pass waits until an attempt may begin, and returns the period of the breaker that it begins in, from 1 on. It returns false when none
-// may begin any more: ctx is done.
+// Pass waits until an attempt may begin, and returns the period of the breaker that it begins in, from 1 on. It returns
+// false when none may begin any more: ctx is done.
 func (g *Gate) Pass(ctx context.Context) (period int, ok bool) {
 	if g == nil {
 		return 0, true

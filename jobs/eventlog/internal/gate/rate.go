@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// Timers are late by as much as a millisecond, and a busy machine by more. A start that is late by no more than this does not
-	// delay the ones after it, or a rate of a thousand a second would never be reached.
+	// Timers are late by as much as a millisecond, and a busy machine by more. A start that is late by no more than
+	// this does not delay the ones after it, or a rate of a thousand a second would never be reached.
 	rateSlack = 5 * time.Millisecond
 
 	// How many starts are remembered.
 	rateMemory = 1024
 )
 
-// pacer spaces the starts of attempts evenly, and lets no more than Rate.Events begin in any Rate.Per. The usual token bucket
-// promises only the average: a start that its timer delayed is followed by the next one too soon. So the time of each start is
-// kept until as many have followed as may begin in its window.
+// pacer spaces the starts of attempts evenly, and lets no more than Rate.Events begin in any Rate.Per. The usual token
+// bucket promises only the average: a start that its timer delayed is followed by the next one too soon. So the time of
+// each start is kept until as many have followed as may begin in its window.
 //
 // Workers take turns: the one that has put a token into turn owns the rest.
 type pacer struct {

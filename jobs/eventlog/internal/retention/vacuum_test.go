@@ -32,8 +32,10 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 		}
 	}
 	if got := pgtest.Value[int64](t, tt.pool, size); got > most {
-		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more: space is not used again; %+v; server: %s",
-			full, got, tt.log, pgtest.Value[string](t, tt.pool, `select s::text from pg_stat_user_tables s where relid = 'pgsolo.event'::regclass`))
+		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more: "+
+			"space is not used again; %+v; server: %s",
+			full, got, tt.log, pgtest.Value[string](t, tt.pool,
+				`select s::text from pg_stat_user_tables s where relid = 'pgsolo.event'::regclass`))
 	}
 }
 
@@ -78,21 +80,23 @@ func TestRetentionDuringAnOldTransaction(t *testing.T) {
 		t.Errorf("the old transaction sees %d events", got)
 	}
 	jobstest.Commit(t, old)
-	pgtest.Eventually(t, "a vacuum that nobody holds back", func() bool { // the first, unless autovacuum looks around at this moment
+	// the first, unless autovacuum looks around at this moment
+	pgtest.Eventually(t, "a vacuum that nobody holds back", func() bool {
 		tt.fill(20_000, "t", 2*time.Hour)
 		tt.mustPass()
 		return tt.log.heldSince.IsZero()
 	})
 }
 
-// A vacuum takes as long as the server wants. It is neither in the way of producers nor of a planned stop, and the time-out of the
-// role's statements is none for it.
+// A vacuum takes as long as the server wants. It is neither in the way of producers nor of a planned stop, and the
+// time-out of the role's statements is none for it.
 func TestStopDuringVacuum(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
 	tt.exec(`alter table pgsolo.event set (autovacuum_enabled = false)`)
 	tt.fill(20_000, "t", 2*time.Hour)
 	config := tt.pool.Config()
-	for name, setting := range map[string]string{"vacuum_cost_delay": "100", "vacuum_cost_limit": "1", "statement_timeout": "2000"} {
+	for name, setting := range map[string]string{"vacuum_cost_delay": "100", "vacuum_cost_limit": "1",
+		"statement_timeout": "2000"} {
 		config.ConnConfig.RuntimeParams[name] = setting
 	}
 	slow, err := pgxpool.NewWithConfig(t.Context(), config)
@@ -107,7 +111,8 @@ func TestStopDuringVacuum(t *testing.T) {
 	pgtest.Eventually(t, "the vacuum to take longer than a statement may", func() bool {
 		jobstest.Emit(t, tt.pool, "t", `1`)
 		return pgtest.Value[bool](t, tt.pool, `select exists (select from pg_stat_activity
-			where datname = current_database() and state = 'active' and query like 'vacuum %' and now() - query_start > '3 s')`)
+			where datname = current_database() and state = 'active' and query like 'vacuum %'
+				and now() - query_start > '3 s')`)
 	})
 	end()
 	pgtest.Within(t, "the trimmer to end", ended)
