@@ -15,7 +15,6 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-// A handler decides what becomes of its event; a filter decides whether it is one.
 // nilError is what a handler returns that mistakes a nil pointer for no error.
 type nilError struct{ cause error }
 
@@ -30,6 +29,7 @@ func TestPanicOfWhen(t *testing.T) {
 	}
 }
 
+// A handler decides what becomes of its event; When decides whether it is one.
 func TestAnswersOfAHandler(t *testing.T) {
 	pool := jobstest.Pool(t)
 	l := lead(t, pool, 1, Handler{

@@ -40,8 +40,8 @@ func TestWritesAreBounded(t *testing.T) {
 			})
 			most := pgtest.Value[int](t, pool,
 				`select max(n) from (select count(*) as n from pgsolo.delivery group by xmin::text) s`)
-			// What failed is at most a page short of full, two pages may wait and become results before the loop looks,
-			// and one is read.
+			// What failed is at most a page short of full, two pages may wait and become results before the loop takes
+			// them, and one is read.
 			if most > 4*logread.MaxPage+test.handler.Concurrency {
 				t.Errorf("one write made %d rows", most)
 			}
@@ -84,7 +84,7 @@ func TestLogThatHasGoneBack(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.EmitMany(t, pool, 5)
 	l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: ignore})
-	pgtest.Eventually(t, "a look at the end of the log", func() bool { return l.runner.poll.Given() == 5 })
+	pgtest.Eventually(t, "a poll of the end of the log", func() bool { return l.runner.poll.Given() == 5 })
 	execute(t, pool, `select setval('pgsolo.event_id_seq', 2)`)
 	if err := pgtest.Within(t, "the end of the leader", l.ended); err == nil ||
 		!strings.Contains(err.Error(), "lost commits") {

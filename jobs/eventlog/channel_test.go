@@ -3,13 +3,18 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
 
 // A channel's handler gets the messages that it wants, at its rate. A planned stop waits for no rate.
@@ -30,7 +35,7 @@ func TestChannelFilterAndRate(t *testing.T) {
 		},
 		Handle: func(context.Context, Event) error { return nil },
 	})
-	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
+	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is lost
 		jobstest.MustExec(t, pool, `select pg_notify('c', 'other')`)
 		return asked.Load() > 0
 	})
@@ -47,5 +52,47 @@ func TestChannelFilterAndRate(t *testing.T) {
 	if handled, filtered := counters.handled.Load(), counters.filtered.Load(); handled != 1 ||
 		filtered != asked.Load()-4 {
 		t.Errorf("%d handled and %d filtered of %d, want 1, and all but 4", handled, filtered, asked.Load())
+	}
+}
+
+// A function that ends its goroutine fails its message, and takes no worker with it.
+func TestChannelHandlerThatEndsItsGoroutine(t *testing.T) {
+	for name, of := range map[string]func(h *Handler, exit func(Event)){
+		"Handle": func(h *Handler, exit func(Event)) {
+			h.Handle = func(_ context.Context, e Event) error { exit(e); return nil }
+		},
+		"When": func(h *Handler, exit func(Event)) {
+			h.When = func(e Event) (bool, error) { exit(e); return true, nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &channelHandler{executor{logger: hclog.NewNullLogger(), Handler: Handler{
+					Name: "h", Channel: "c", Concurrency: 1, Timeout: time.Minute,
+					Handle: func(context.Context, Event) error { return nil },
+				}}}
+				of(&h.Handler, func(e Event) {
+					if string(e.Payload) == "exit" {
+						runtime.Goexit()
+					}
+				})
+				messages, stop, ended := make(chan string, 10), make(chan struct{}), make(chan error, 1)
+				lead, end := loop.Lead(t.Context(), 1, "", stop, nil)
+				defer end()
+				for _, payload := range []string{"good", "exit", "exit", "good"} {
+					messages <- payload
+				}
+				subscription := jobs.Subscription{Messages: messages, Close: func() {}}
+				go func() { ended <- h.run(t.Context(), lead, subscription) }()
+				synctest.Wait()
+				if stats := h.counters.stats("h"); stats.Handled != 2 || stats.Failed != 2 {
+					t.Errorf("%d handled and %d failed, want 2 and 2", stats.Handled, stats.Failed)
+				}
+				close(stop)
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }

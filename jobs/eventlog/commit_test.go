@@ -69,7 +69,7 @@ func losingPool(t *testing.T, pool *pgxpool.Pool, atOnce bool) *pgxpool.Pool {
 	return lossy
 }
 
-// The commit has happened, and nobody was told: neither first attempts nor retries are handled again.
+// The commit has happened, and its answer is lost: neither first attempts nor retries are handled again.
 func TestLostAnswerToACommit(t *testing.T) {
 	pool := setupEffects(t)
 	lossy := losingPool(t, pool, false)

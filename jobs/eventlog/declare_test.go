@@ -47,7 +47,7 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	other, _ := recorder("other", "old")
 	for _, before := range []Options{
 		{Pool: pool, Handlers: []Handler{removed}},
-		{Pool: pool, Group: "other", Handlers: []Handler{other}}, // whose cursors are none of this group's business
+		{Pool: pool, Group: "other", Handlers: []Handler{other}}, // the cursors of which are not this group's
 	} {
 		l := leadWith(t, 1, before)
 		pgtest.Eventually(t, "the topics", func() bool {
@@ -155,7 +155,7 @@ func TestLeaderTrims(t *testing.T) {
 	l.quit()
 }
 
-// logged is a logger that tells when it is told something.
+// logged is a logger that announces a line.
 type logged struct {
 	hclog.Logger
 	mu    sync.Mutex // guards all below
@@ -173,9 +173,9 @@ func (l *logged) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text.Write(line)
-	for part, told := range l.waits {
+	for part, seen := range l.waits {
 		if strings.Contains(l.text.String(), part) {
-			close(told)
+			close(seen)
 			delete(l.waits, part)
 		}
 	}
@@ -186,11 +186,11 @@ func (l *logged) Write(line []byte) (int, error) {
 func (l *logged) wait(part string) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	told := make(chan struct{})
+	seen := make(chan struct{})
 	if strings.Contains(l.text.String(), part) {
-		close(told)
+		close(seen)
 	} else {
-		l.waits[part] = told
+		l.waits[part] = seen
 	}
-	return told
+	return seen
 }

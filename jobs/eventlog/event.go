@@ -65,7 +65,7 @@ func JSON[T any](handle func(ctx context.Context, event Event, payload T) error)
 	}
 }
 
-// Invocation is what an action is told of the event.
+// Invocation is the event as an action gets it.
 func (e Event) Invocation() jobs.Invocation {
 	facts := map[string]string{"created_at": e.CreatedAt.UTC().Format(time.RFC3339Nano)}
 	if e.ID != 0 {

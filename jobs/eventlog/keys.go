@@ -30,7 +30,7 @@ const (
 //   - What a due query says of a key counts only if the query began after the end of the last write that put a row of
 //     the key there, and none has to be written since. Otherwise a query that began before the failure of event 3 could
 //     bring the waiting event 4, or find that the key has no rows. blocked has the number of that write.
-//   - A key is let go only by such a query that finds no row of it. Only this leader, whose term the write checks,
+//   - A key is unblocked only by such a query that finds no row of it. Only this leader, whose term the write checks,
 //     makes one.
 //
 // A leader that begins has no chains, and reads the keys from the table before anything else. What was in a chain of
@@ -49,11 +49,11 @@ type keys struct {
 	scanning   bool                // all keys with waiting rows, from scannedTo on
 	scannedTo  string
 	scans      int       // how often that has begun
-	scanDue    time.Time // when to scan a part without being told
+	scanDue    time.Time // when to scan a part without a reason
 	recheck    []string  // keys of which a query was stale: candidates after the next write
 
 	begun, ended int64     // writes
-	stalledSince time.Time // how long workers have had nothing to do while events wait behind others of their keys
+	stalledSince time.Time // workers have nothing to do while events wait behind others of their keys; zero: no
 }
 
 func newKeys() keys {
@@ -68,7 +68,7 @@ func (k *keys) isBlocked(key string) bool {
 	return ok
 }
 
-// block makes the later events of a key go to its rows. One of those is in the next write.
+// block makes the later events of a key go to its rows. The next write has one of those rows.
 func (k *keys) block(key string) {
 	if _, ok := k.blocked[key]; !ok {
 		key = strings.Clone(key) // of a page, which it would keep in memory
@@ -128,8 +128,8 @@ func (k *keys) written() bool {
 	return len(k.candidates) > 0
 }
 
-// awaitTurn blocks the keys of deliveries that are due by their date and not by their turn, and returns those that are to wait
-// for it: all but those about which the query may be wrong.
+// awaitTurn blocks the keys of deliveries that are due by their date and not by their turn, and returns those that are
+// to wait for it: all but those about which the query may be wrong.
 func (k *keys) awaitTurn(early []cursor.Early, writes int64) (waiting []int64) {
 	var sure []cursor.Early
 	for _, e := range early { // of one key there may be several

@@ -27,7 +27,7 @@ func TestYoungerTransactionFillsTheHole(t *testing.T) {
 	if got := pgtest.Within(t, "the event above the hole", events); got.ID != next {
 		t.Fatalf("got event %d, want %d", got.ID, next)
 	}
-	for range 3 { // each of these lets the consumer look at the hole again
+	for range 3 { // each of these makes the consumer read the hole again
 		jobstest.Emit(t, pool, "t", `"more"`)
 		pgtest.Within(t, "another event", events)
 	}

@@ -21,7 +21,7 @@ func TestEventReachesItsHandlers(t *testing.T) {
 	first, firstEvents := recorder("first", "orders")
 	second, secondEvents := recorder("second", "orders")
 	other, otherEvents := recorder("other", "else")
-	jobstest.Emit(t, pool, "orders", `{"n": 1}`) // before anybody leads
+	jobstest.Emit(t, pool, "orders", `{"n": 1}`) // before there is a leader
 	l := lead(t, pool, 7, first, second, other)
 	pgtest.Within(t, "the event from before", firstEvents)
 	pgtest.Within(t, "the event from before", secondEvents)
@@ -331,11 +331,11 @@ func TestChannel(t *testing.T) {
 		Handler{Name: "h", Channel: "Cache Invalidate", Handle: func(_ context.Context, e Event) error {
 			select {
 			case got <- e:
-			default: // nobody wants any more of them
+			default: // one is enough
 			}
 			return errors.New("no retry of a plain message")
 		}})
-	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
+	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is lost
 		if _, err := pool.Exec(t.Context(), `select pg_notify('Cache Invalidate', 'not json')`); err != nil {
 			t.Fatal(err)
 		}

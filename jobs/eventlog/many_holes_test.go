@@ -46,7 +46,7 @@ func TestManyHolesDelayNothing(t *testing.T) {
 	l.quit()
 }
 
-// Order has all holes looked at before each page, once. How long a look takes, the test measures beside it.
+// Order has all holes read before each page, once. How long such a read takes, the test measures beside it.
 func TestManyHolesDelayNoOrder(t *testing.T) {
 	pool := jobstest.Pool(t)
 	o := newOrders(t)
@@ -68,7 +68,7 @@ func TestManyHolesDelayNoOrder(t *testing.T) {
 	var (
 		all          idset.Holes
 		log          = logread.NewReader(pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, "t")
-		looks, takes time.Duration
+		reads, takes time.Duration
 	)
 	for n := range int64(many) {
 		all.Add(idset.Span{Lo: late + 2*n + 1, Hi: late + 2*n + 2})
@@ -78,13 +78,13 @@ func TestManyHolesDelayNoOrder(t *testing.T) {
 		if _, err := log.In(t.Context(), all, logread.FirstPage); err != nil {
 			t.Fatal(err)
 		}
-		looks += time.Since(began)
+		reads += time.Since(began)
 		began = time.Now()
 		emitKey(t, pool, "k")
 		o.check(n + 2)
 		takes += time.Since(began)
 	}
-	if t.Logf("each look took %s, each event %s", looks/20, takes/20); takes > 5*looks {
+	if t.Logf("each read took %s, each event %s", reads/20, takes/20); takes > 5*reads {
 		t.Error("that is too long for an event")
 	}
 	jobstest.Commit(t, open)

@@ -96,7 +96,7 @@ func TestModel(t *testing.T) {
 		return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0
 	})
 	leaders[rounds-1].quit()
-	l.mu.Lock() // a leader that was replaced may have something in hand yet
+	l.mu.Lock() // a leader that was replaced may be handling something yet
 	defer l.mu.Unlock()
 	for handler, events := range l.handled {
 		for id := range events {
@@ -181,7 +181,7 @@ func (l *ledger) produce(pool *pgxpool.Pool, random *rand.Rand) error {
 		}
 	case 3: // a batch
 		err = insert(tx, 20)
-	case 4: // COPY, which tells no ids
+	case 4: // COPY, which returns no ids
 		if _, err = tx.CopyFrom(ctx, pgx.Identifier{"pgsolo", "event"}, []string{"topic"},
 			pgx.CopyFromRows([][]any{{"x"}, {"y"}, {"x"}})); err == nil {
 			var rows pgx.Rows

@@ -141,7 +141,7 @@ func TestDiscardIsNoticed(t *testing.T) {
 	}
 }
 
-// Nothing of the key is left, which nobody has told. Its next event does not wait.
+// Nothing of the key is left, of which no message came. Its next event does not wait.
 func TestNextEventOfADiscardedKey(t *testing.T) {
 	pgtest.Quickly(t, cursor.DueEvery/2, func() time.Duration {
 		pool := jobstest.Pool(t)
@@ -159,8 +159,8 @@ func TestNextEventOfADiscardedKey(t *testing.T) {
 	})
 }
 
-// A leader that has ended between a success and the look for the next one of the key leaves any number of keys behind
-// whose turn it is.
+// A leader that has ended between a success and the due query for the next one of the key leaves any number of keys
+// behind whose turn it is.
 func TestTakeoverOfKeysWhoseTurnItIs(t *testing.T) {
 	pgtest.Quickly(t, cursor.DueEvery, func() time.Duration {
 		pool := jobstest.Pool(t)

@@ -194,7 +194,7 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 		`create trigger park after insert on pgsolo.delivery for each row execute function park()`)
 	const parked = `select case when is_called then last_value else 0 end from parked`
 	more := 0
-	pgtest.Eventually(t, "the key to be let go, so that its next event does not wait in the table", func() bool {
+	pgtest.Eventually(t, "the key to be free, so that its next event does not wait in the table", func() bool {
 		before := pgtest.Value[int](t, pool, parked)
 		emitKey(t, pool, "bad")
 		more++

@@ -84,9 +84,9 @@ func (h *history) count(of func(id int64) bool) (n int) {
 }
 
 // Each key has one producer, whose transactions follow one another, and commit late, and roll back, while those of
-// others overlap them. Handlers fail, panic and give up at random, and somebody replays what they gave up. Leaders are
-// replaced at random, half of them while the old one still works. Each handler gets the events of a key for the first
-// time in the order of their ids.
+// others overlap them. Handlers fail, panic and give up at random, and an operator replays what they gave up. Leaders
+// are replaced at random, half of them while the old one still works. Each handler gets the events of a key for the
+// first time in the order of their ids.
 //
 // PGSOLO_TEST_SEED and PGSOLO_TEST_ROUNDS repeat and prolong it.
 func TestOrderModel(t *testing.T) {
@@ -126,7 +126,7 @@ func TestOrderModel(t *testing.T) {
 			}
 		})
 	}
-	producing.Go(func() { // somebody who looks after the dead letters
+	producing.Go(func() { // the operator
 		for !loop.IsClosed(stop) {
 			if _, err := pool.Exec(context.Background(),
 				`select pg_sleep(0.02), pgsolo.replay(everything => true)`); err != nil {
@@ -172,7 +172,7 @@ func TestOrderModel(t *testing.T) {
 	})
 	leaders[rounds-1].quit()
 	for _, h := range histories {
-		h.mu.Lock() // a leader that was replaced may have something in hand yet
+		h.mu.Lock() // a leader that was replaced may be handling something yet
 		for _, line := range h.wild {
 			t.Error(line)
 		}

@@ -41,7 +41,7 @@ func TestStart(t *testing.T) {
 			handler.Start = StartLatest
 			second := lead(t, pool, 2, handler)
 			for id := int64(0); id != waiting; {
-				id = pgtest.Within(t, "what came while nobody led", events).ID
+				id = pgtest.Within(t, "what came while there was no leader", events).ID
 			}
 			pgtest.Eventually(t, "every id to be settled", func() bool {
 				return pgtest.Value[bool](t, pool, `select done = int8multirange(int8range(1, $1)) from pgsolo.cursor`,

@@ -39,7 +39,7 @@ func TestStats(t *testing.T) {
 	})
 	pgtest.Within(t, "one worker to be stuck", stuck)
 	pgtest.Within(t, "the other one too", stuck)
-	id := jobstest.Emit(t, pool, "t", `1`) // nobody has hands for it
+	id := jobstest.Emit(t, pool, "t", `1`) // no worker is free for it
 	var got HandlerStats
 	pgtest.Eventually(t, "the stats", func() bool {
 		stats := l.runner.Stats()
@@ -80,7 +80,7 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// An event that failed is not done, however long the log has let go of it.
+// An event that failed is not done, even long after the log has deleted it.
 func TestStatsOldestDelivery(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handler, _ := recorder("h", "t")

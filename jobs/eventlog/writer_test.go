@@ -76,20 +76,20 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	}{{cancelled, 1}, {t.Context(), 0}} {
 		c.startWrite(step.ctx)
 		if len(c.due.retrying) != 1 || time.Until(c.due.dueBy) < time.Minute {
-			t.Error("a delivery is looked for before it is written")
+			t.Error("a delivery is queried before it is written")
 		}
 		err := c.written(pgtest.Within(t, "the write", c.writer.wrote))
 		if (err != nil) != (step.ctx.Err() != nil) || len(c.due.retrying) != step.retrying ||
 			c.writer.unsaved.IsEmpty() == (err != nil) {
-			t.Errorf("written: %v; in hand: %v; unsaved: %+v", err, c.due.retrying, c.writer.unsaved)
+			t.Errorf("written: %v; being retried: %v; unsaved: %+v", err, c.due.retrying, c.writer.unsaved)
 		}
 	}
 	if time.Until(c.due.dueBy) > time.Second {
-		t.Error("the retry is not looked for when it is due")
+		t.Error("the retry is not queried when it is due")
 	}
 }
 
-// However many results there are, the loop is told once, and not again before it has begun to write what it knows.
+// However many results there are, the loop is woken once, and not again before it has begun to write what it knows.
 func TestLoopIsNotWokenForEachEvent(t *testing.T) {
 	c := idleConsumer(t, Handler{Name: "h"}, nil)
 	records := []logread.Record{{ID: 1}, {ID: 2}, {ID: 3}}
@@ -99,7 +99,7 @@ func TestLoopIsNotWokenForEachEvent(t *testing.T) {
 	third, _ := c.queue.Succeed(second)
 	pgtest.Within(t, "the first result", c.writer.changed(c.queue))
 	if len(c.queue.Changed()) != 0 {
-		t.Error("told twice")
+		t.Error("announced twice")
 	}
 	if c.takeResults(); c.writer.changed(c.queue) != nil {
 		t.Error("listens although it has something to write")

@@ -71,6 +71,6 @@ func TestHorizonOfTheWriteUnderWay(t *testing.T) {
 	}
 	h.AwaitHorizon()
 	if gone := h.Settle(nil, false, 6); len(gone) != 0 {
-		t.Errorf("%v gone before anything could tell", gone)
+		t.Errorf("%v gone before anything could show it", gone)
 	}
 }

@@ -20,8 +20,8 @@ const (
 // event that is committed is handed out exactly once, in a page, and each id that nothing will fill is returned once as
 // gone.
 //
-// It does no input or output and has no clock: the caller reads (Log.After, Log.InHoles), one read at a time, and tells
-// the time. Only one goroutine uses it.
+// It does no input or output and has no clock: the caller reads (Log.After, Log.InHoles), one read at a time, and gives
+// it the time. Only one goroutine uses it.
 type Frontier struct {
 	ordered bool // what a hole holds is handed out before what lies above it
 
@@ -129,7 +129,7 @@ func (f *Frontier) pass(p *Page, now time.Time) {
 		}
 		f.seen = s.Hi - 1
 	}
-	f.unread = p.cutOff || p.ringSeen < f.ringSeen // a page from before the ring does not tell what rang
+	f.unread = p.cutOff || p.ringSeen < f.ringSeen // a page from before the ring does not show what rang
 }
 
 // TakeHoles begins a read of holes, and returns those to be read. Until Reread they are the read's own.
@@ -138,7 +138,7 @@ func (f *Frontier) TakeHoles() idset.Holes {
 	return f.holes.Take(f.holesAtOnce())
 }
 
-// holesAtOnce is how many holes the next read looks at. With order they are all, since what a hole holds comes before
+// holesAtOnce is how many holes the next read has. With order they are all, since what a hole holds comes before
 // what any higher one does.
 func (f *Frontier) holesAtOnce() int {
 	if f.ordered {

@@ -30,7 +30,7 @@ const (
 //
 // An older page is as good as a fresh one. What it has is committed, and stays. What it lacks, and was committed since,
 // is either above its highest id, and the reader comes back for that because the page was read before the ring that
-// told of it (Page.ringSeen); or it is a hole, and stays one until a read of holes that is never shared, under a
+// announced it (Page.ringSeen); or it is a hole, and stays one until a read of holes that is never shared, under a
 // horizon that is taken after that, and so after whichever read showed the hole.
 type Log struct {
 	reader  Reader
@@ -169,7 +169,7 @@ func (l *Log) resize(p *Page) {
 	}
 }
 
-// find returns a page that tells what follows id: rows, or, read after so many rings, that there are none.
+// find returns a page that shows what follows id: rows, or, read after so many rings, that there are none.
 func (l *Log) find(id, rings int64) *Page {
 	for i := len(l.cache) - 1; i >= 0; i-- {
 		p := l.cache[i]
@@ -180,7 +180,7 @@ func (l *Log) find(id, rings int64) *Page {
 	return nil
 }
 
-// keep puts the page into the cache. One without rows tells less than the next that follows the same id.
+// keep puts the page into the cache. One without rows shows less than the next that follows the same id.
 func (l *Log) keep(p *Page) {
 	if n := len(l.cache); n > 0 && l.cache[n-1].Rows == 0 {
 		l.cached -= l.cache[n-1].size()

@@ -46,7 +46,7 @@ func TestReadsAreShared(t *testing.T) {
 		{0, 0, []int64{1, 2, 3}, 1, "the second one finds the page"},
 		{0, 1, []int64{1, 2, 3}, 1, "and may have it although the doorbell has rung since"},
 		{2, 1, []int64{3}, 1, "a part of it will do"},
-		{3, 0, nil, 1, "and it tells that nothing followed before the ring"},
+		{3, 0, nil, 1, "and it says that nothing followed before the ring"},
 		{3, 1, nil, 2, "but not after it"},
 		{3, 1, nil, 2, "which another one then knows"},
 	} {
@@ -107,7 +107,7 @@ func TestReadUnderWayIsJoined(t *testing.T) {
 	}
 }
 
-// asked tells when somebody waits for it.
+// asked is a context that announces the first wait for it.
 type asked struct {
 	context.Context
 	once  sync.Once

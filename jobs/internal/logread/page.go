@@ -40,7 +40,7 @@ type Later struct {
 	Size int // of the payload
 }
 
-// highest is the id up to which the page tells what there is.
+// highest is the id up to which the page shows what there is.
 func (p *Page) highest() int64 {
 	return max(p.after, p.present.Highest())
 }

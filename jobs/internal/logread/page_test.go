@@ -9,7 +9,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 )
 
-// Whatever their sizes, values keep their bytes, also when somebody appends to one.
+// Whatever their sizes, values keep their bytes, also when one is appended to.
 func TestArena(t *testing.T) {
 	var (
 		a       Arena

@@ -20,7 +20,7 @@ const (
 	// RetryMessage says that deliveries were changed. Any other message says that there are events.
 	RetryMessage = "retry"
 
-	// More than busyRings within busyWindow, and the producers are told not to ring: each NOTIFY makes a commit wait
+	// After more than busyRings within busyWindow the bell is disarmed: each NOTIFY makes a commit wait
 	// for an instance-wide lock. The log is then read every busyPoll, until nothing has come for busyWindow.
 	busyRings  = 20
 	busyWindow = 100 * time.Millisecond

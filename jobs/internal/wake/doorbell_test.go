@@ -68,8 +68,8 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// A message that speaks of deliveries wakes consumers for those, whether or not the producers are told to ring.
-func TestDoorbellTellsOfDeliveries(t *testing.T) {
+// A message of changed deliveries wakes consumers for those, whether the bell is armed or not.
+func TestDoorbellOfDeliveries(t *testing.T) {
 	for name, wait := range map[string]func(*Doorbell, context.Context, *loop.Leadership) (bool, error){
 		"armed": (*Doorbell).sleep, "busy": (*Doorbell).pollWhileBusy,
 	} {
@@ -87,10 +87,10 @@ func TestDoorbellTellsOfDeliveries(t *testing.T) {
 				}
 				ended <- err
 			}()
-			for _, tell := range []func(){func() { messages <- RetryMessage }, func() { missed <- struct{}{} }} {
-				tell()
+			for _, announce := range []func(){func() { messages <- RetryMessage }, func() { missed <- struct{}{} }} {
+				announce()
 				for _, r := range readers {
-					pgtest.Within(t, "a look at the deliveries", r.asked)
+					pgtest.Within(t, "a query of the deliveries", r.asked)
 				}
 			}
 			close(messages)

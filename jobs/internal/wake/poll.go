@@ -183,7 +183,7 @@ func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 }
 
 // The sequence is read as a table, because pg_sequence_last_value of a newer server hides from a role that may not read
-// it that this is so. The snapshot is taken first, so that xmin speaks of what was there before.
+// it that this is so. The snapshot is taken first, so that xmin is about what was there before.
 const selectEnd = `select case when s.is_called then s.last_value else 0 end,
 		pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 	from pgsolo.event_id_seq s`

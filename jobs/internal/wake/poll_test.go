@@ -17,7 +17,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// sleeper is a reader of the log that does nothing but note what it is told.
+// sleeper is a reader of the log that does nothing but note that it was woken.
 type sleeper struct {
 	woken, asked chan struct{} // capacity 1
 	seen, read   atomic.Int64
@@ -135,7 +135,7 @@ func TestPollRingsOnceMoreAfterTheEndHasSettled(t *testing.T) {
 	}
 	jobstest.Commit(t, open)
 	if rang, _ := polled(t, p); !rang[0] {
-		t.Error("not rung for what was committed after the look before")
+		t.Error("not rung for what was committed after the poll before")
 	}
 	pgtest.Eventually(t, "the last ring", func() bool { // at once, unless something else in the server is as old
 		rang, _ := polled(t, p)
@@ -146,14 +146,14 @@ func TestPollRingsOnceMoreAfterTheEndHasSettled(t *testing.T) {
 	}
 }
 
-func TestPollOfARoleThatMayNotLook(t *testing.T) {
+func TestPollOfARoleThatMayNotRead(t *testing.T) {
 	pool := jobstest.RoleOf(t, jobstest.Pool(t), `grant usage on sequence pgsolo.event_id_seq to {role}`)
 	p, _ := setupPoll(pool, 1)
 	warnings := new(strings.Builder)
 	p.Logger = hclog.New(&hclog.LoggerOptions{Output: warnings})
 	for i := range 3 {
 		if rang, came := polled(t, p); !rang[0] || came {
-			t.Errorf("look %d: rung %t, came %t: want every look to ring", i, rang[0], came)
+			t.Errorf("poll %d: rung %t, came %t: want every poll to ring", i, rang[0], came)
 		}
 	}
 	if n := strings.Count(warnings.String(), "grant select on it"); n != 1 {

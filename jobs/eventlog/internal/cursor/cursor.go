@@ -17,7 +17,7 @@ import (
 
 // Cursor is the state of one handler in the database, as a leader of one term sees it. It may be used by any goroutine.
 //
-// What fails because a newer leader has claimed the cursor returns jobs.ErrFenced, wrapped.
+// A step that fails because a newer leader has claimed the cursor returns jobs.ErrFenced, wrapped.
 type Cursor struct {
 	DB      pg.DB
 	Handler string // the name

@@ -21,12 +21,12 @@ const (
 
 // DueQuery is what a query of the deliveries that are due takes into account.
 type DueQuery struct {
-	Taken []int64 // events in the queue or with a worker, or whose outcome is not written yet
+	Taken []int64 // events in the queue or with a worker, or whose outcome is not written yet; not nil
 
-	// With an order, where nil is an error.
+	// With an order.
 	Ordered    bool
 	DeadBlocks bool     // dead letters block their keys
-	TakenKeys  []string // keys with such events
+	TakenKeys  []string // keys with such events; not nil
 	Candidates []string // keys to read whatever is due
 	Scan       int      // how many keys with waiting rows to read beside them
 	ScannedTo  string   // the key above which they begin
@@ -83,9 +83,9 @@ const (
 		)`
 
 	// With an order a key's deliveries come in the order of their ids, from the lowest on, up to the first that is not
-	// due. A waiting one is due when it is the lowest; a scheduled one does not count before its date; a dead one bars
-	// the way if $4, else it does not count. The keys that are read are those with something due by its date, the
-	// candidates, and some of a scan (walked): each is a step in an index, however many rows a key has.
+	// due. A waiting one is due when it is the lowest; a scheduled one does not count before its date; a dead one
+	// blocks its key if $4, else it does not count. The keys that are read are those with something due by its date,
+	// the candidates, and some of a scan (walked): each is a step in an index, however many rows a key has.
 	//
 	// Those that are due by their date, and not by their turn, are to become waiting ones: there may be any number of
 	// them, and they would be in the way each time.

@@ -79,7 +79,7 @@ const (
 		returning pg_current_xact_id()::text::bigint`
 
 	// A try whose answer was lost may be carried out long after the one that was made in its place, when the deliveries
-	// of which it tells have gone further: what was done before makes no new row, and an attempt counts only after
+	// that it is about have gone further: what was done before makes no new row, and an attempt counts only after
 	// lower ones.
 	advanceWithDeliveries = `with fence as (
 			select handler, done from pgsolo.cursor where handler = $1 and term = $2 for update

@@ -1,8 +1,8 @@
 package queue
 
-// chains keep the deliveries of one key in a row, for a queue whose handler has an order: a key is there while one of its
-// deliveries is ready or with a worker, and those that come meanwhile wait behind it. They belong to the queue, and its lock
-// guards them. A queue without order has none. Deliveries without a key pass.
+// chains keep the deliveries of one key in a row, for a queue whose handler has an order: a key is there while one of
+// its deliveries is ready or with a worker, and those that come meanwhile wait behind it. They belong to the queue, and
+// its lock guards them. A queue without order has none. Deliveries without a key pass.
 type chains struct {
 	byKey   map[string]*chain // nil while nothing waits behind the first
 	blocked int               // deliveries that wait

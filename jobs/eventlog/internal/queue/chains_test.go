@@ -68,8 +68,8 @@ func TestFailureHaltsItsChain(t *testing.T) {
 	wantEmpty(t, q)
 }
 
-// What is offloaded is what waits behind slow keys. The success of the first one of such a key is a result of its own, so that
-// the consumer can query the next one from where it has put it.
+// What is offloaded is what waits behind slow keys. The success of the first one of such a key is a result of its own,
+// so that the consumer can query the next one from where it has put it.
 func TestOffload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := New(true)
@@ -109,7 +109,7 @@ func TestOffload(t *testing.T) {
 }
 
 // Whatever fails, is offloaded and comes back: no two deliveries of a key are with workers at once, and a key's
-// deliveries come in order, as long as what the queue has let go of is put back before later ones.
+// deliveries come in order, as long as what the queue has given away is put back before later ones.
 func TestChainsModel(t *testing.T) {
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 2))

@@ -168,8 +168,8 @@ func (q *Queue) succeeded(d Delivery) {
 	q.follow(d)
 }
 
-// follow makes the delivery ready that waits behind one that is done. It becomes the last of those that are ready, so that a
-// key with many does not hold up the others.
+// follow makes the delivery ready that waits behind one that is done. It becomes the last of those that are ready, so
+// that a key with many does not hold up the others.
 func (q *Queue) follow(d Delivery) {
 	if q.chains == nil {
 		return
@@ -266,8 +266,8 @@ func (q *Queue) IsStalled() bool {
 	return q.idle > 0 && q.length() == 0 && q.size() > 0
 }
 
-// Offload takes out what waits behind the slowest keys, which is at least half of all that waits. The success of the first one
-// of such a key is among Results.Others.
+// Offload takes out what waits behind the slowest keys, which is at least half of all that waits. The success of the
+// first one of such a key is among Results.Others.
 func (q *Queue) Offload() []Delivery {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -40,7 +40,7 @@ func wantEmpty(t *testing.T, q *Queue) {
 	}
 }
 
-// The loop is told when the workers have taken so much that it should read on.
+// The loop is woken when the workers have taken so much that it should read on.
 func TestLowQueue(t *testing.T) {
 	q := New(false)
 	q.Push([]logread.Record{{ID: 1}, {ID: 2}, {ID: 3}})
@@ -49,7 +49,7 @@ func TestLowQueue(t *testing.T) {
 	}
 	for _, low := range []int{0, 1} {
 		if q.Next(); len(q.Low()) != low {
-			t.Errorf("told %d times, want %d", len(q.Low()), low)
+			t.Errorf("woken %d times, want %d", len(q.Low()), low)
 		}
 	}
 	if !q.HasRoom(1) {

@@ -68,7 +68,7 @@ func New(db pg.DB, group string, retention map[string]time.Duration, logger hclo
 func (t *Trimmer) Run(ctx context.Context) {
 	timer := time.NewTimer(t.pause)
 	defer timer.Stop()
-	t.log.truncated, t.keys.truncated = time.Now(), time.Now() // a new leader has better things to do
+	t.log.truncated, t.keys.truncated = time.Now(), time.Now() // not among the first things of a new leader
 	for {
 		select {
 		case <-ctx.Done():
@@ -116,8 +116,8 @@ const (
 // topic.
 type unfinished map[string]int64
 
-// trimLog begins with its own group's word that it is alive, without which nothing may be deleted: its cursors may be a
-// week old.
+// trimLog begins by marking its own group as alive, without which nothing may be deleted: its cursors may be a week
+// old.
 func (t *Trimmer) trimLog(ctx context.Context) error {
 	err := pg.Try(ctx, func(ctx context.Context) error {
 		_, err := t.db.Exec(ctx, refreshSeen, t.group)

@@ -21,7 +21,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// What was not old enough is looked at again, without a look at what is below.
+// What was not old enough is read again, without what is below.
 func TestRetentionGoesOnWhereItStopped(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
 	tt.add("t", 2*time.Hour)
@@ -86,7 +86,7 @@ func TestRetentionOfEventsDatedInTheFuture(t *testing.T) {
 }
 
 // Events of one topic that a handler holds back are neither in the way of others nor forgotten, whatever comes and
-// goes: after each pass the log holds exactly what a plain look at every row would leave.
+// goes: after each pass the log holds exactly what a plain check of every row would leave.
 func TestRetentionAgainstModel(t *testing.T) {
 	type logged struct {
 		id    int64
@@ -200,15 +200,15 @@ func TestRetentionCostsWhatItDeletes(t *testing.T) {
 		if known == "analyzed" {
 			tt.exec(`analyze pgsolo.event`)
 		}
-		tt.wantBlocks(known+": look at 3", selectPage, from, int64(math.MaxInt64), maxTrimPage)
-		tt.wantBlocks(known+": look at some in the middle", selectPage, from/2, int64(math.MaxInt64), 3)
-		tt.wantBlocks(known+": look at a part of a page", selectPage, from/2, from/2+3, 3)
+		tt.wantBlocks(known+": read 3", selectPage, from, int64(math.MaxInt64), maxTrimPage)
+		tt.wantBlocks(known+": read some in the middle", selectPage, from/2, int64(math.MaxInt64), 3)
+		tt.wantBlocks(known+": read a part of a page", selectPage, from/2, from/2+3, 3)
 		tt.wantBlocks(known+": delete 3", deleteEvents, from, last)
 		tt.wantBlocks(known+": delete in the middle", deleteEvents, from/2, from/2+3)
 	}
 }
 
-// wantBlocks runs a statement, without effect, and counts the blocks that it looks at: with a plan for these values and
+// wantBlocks runs a statement, without effect, and counts the blocks that it reads: with a plan for these values and
 // with one for any.
 func (tt *trimTest) wantBlocks(what, sql string, args ...any) {
 	tt.t.Helper()

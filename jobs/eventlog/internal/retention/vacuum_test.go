@@ -27,7 +27,7 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 	for range 5 {
 		tt.fill(20_000, "t", 2*time.Hour)
 		tt.mustPass()
-		if !tt.log.heldSince.IsZero() { // by a snapshot of somebody else, such as autovacuum
+		if !tt.log.heldSince.IsZero() { // by the snapshot of another session, such as autovacuum
 			most += full
 		}
 	}
@@ -80,8 +80,8 @@ func TestRetentionDuringAnOldTransaction(t *testing.T) {
 		t.Errorf("the old transaction sees %d events", got)
 	}
 	jobstest.Commit(t, old)
-	// the first, unless autovacuum looks around at this moment
-	pgtest.Eventually(t, "a vacuum that nobody holds back", func() bool {
+	// the first, unless autovacuum has a snapshot at this moment
+	pgtest.Eventually(t, "a vacuum that nothing holds back", func() bool {
 		tt.fill(20_000, "t", 2*time.Hour)
 		tt.mustPass()
 		return tt.log.heldSince.IsZero()
