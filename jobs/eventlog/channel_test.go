@@ -17,6 +17,30 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
 
+func TestChannel(t *testing.T) {
+	pool := jobstest.Pool(t)
+	got := make(chan Event, 1)
+	l := lead(t, pool, 3,
+		Handler{Name: "h", Channel: "Cache Invalidate", Handle: func(_ context.Context, e Event) error {
+			select {
+			case got <- e:
+			default: // one is enough
+			}
+			return errors.New("no retry of a plain message")
+		}})
+	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is lost
+		if _, err := pool.Exec(t.Context(), `select pg_notify('Cache Invalidate', 'not json')`); err != nil {
+			t.Fatal(err)
+		}
+		return len(got) > 0
+	})
+	e := pgtest.Within(t, "message", got)
+	if e.Channel != "Cache Invalidate" || string(e.Payload) != "not json" || e.Term != 3 || e.IdempotencyKey() != "" {
+		t.Errorf("got %+v", e)
+	}
+	l.quit()
+}
+
 // A channel's handler gets the messages that it wants, at its rate. A planned stop waits for no rate.
 func TestChannelFilterAndRate(t *testing.T) {
 	pool := jobstest.Pool(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,6 +163,26 @@ func TestRunnerOptionsAreChecked(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestNewNamesTheWrongField(t *testing.T) {
+	pool := jobstest.Pool(t)
+	handle := func(context.Context, Event) error { return nil }
+	for want, handlers := range map[string][]Handler{
+		`handler "": Name`:                           {{Topic: "t", Handle: handle}},
+		`handler "h": Handle`:                        {{Name: "h", Topic: "t"}},
+		`handler "h": want one of Topic and Channel`: {{Name: "h", Handle: handle}},
+		`handler "h": Timeout -1s`:                   {{Name: "h", Topic: "t", Handle: handle, Timeout: -time.Second}},
+		`handler "h": Retry.Attempts`: {{Name: "h", Topic: "t", Handle: handle,
+			Retry: jobs.Retry{Attempts: -1}}},
+		`two handlers are named "h"`: {{Name: "h", Topic: "t", Handle: handle},
+			{Name: "h", Topic: "t", Handle: handle}},
+		`handler "h": Channel needs`: {{Name: "h", Channel: "c", Handle: handle}},
+	} {
+		if _, err := New(Options{Pool: pool, Handlers: handlers}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
 		}
 	}
 }
