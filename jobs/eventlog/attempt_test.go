@@ -15,7 +15,6 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-// A handler decides what becomes of its event; a filter decides whether it is one.
 // nilError is what a handler returns that mistakes a nil pointer for no error.
 type nilError struct{ cause error }
 
@@ -24,12 +23,13 @@ func (e *nilError) Error() string { return e.cause.Error() }
 func (e *nilError) Unwrap() error { return e.cause }
 
 func TestPanicOfWhen(t *testing.T) {
-	_, err := (&Handler{When: func(Event) (bool, error) { panic("assertion failed") }}).filter(Event{})
+	_, err := (&Handler{When: func(Event) (bool, error) { panic("assertion failed") }}).wants(Event{})
 	if got, want := text.Error(err), "when: panic: assertion failed"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
+// A handler decides what becomes of its event; When decides whether it is one.
 func TestAnswersOfAHandler(t *testing.T) {
 	pool := jobstest.Pool(t)
 	l := lead(t, pool, 1, Handler{
@@ -67,12 +67,14 @@ func TestAnswersOfAHandler(t *testing.T) {
 		return pgtest.Value[bool](t, pool, `select coalesce((select done = '{[1,9)}' from pgsolo.cursor), false)`)
 	})
 	want := []string{
-		"2 retry 1 3 call: busy", "3 dead 1 call: no such user", "5 retry 1 1 when: no field a", "6 retry 1 1 when: panic: boom",
+		"2 retry 1 3 call: busy", "3 dead 1 call: no such user", "5 retry 1 1 when: no field a",
+		"6 retry 1 1 when: panic: boom",
 		"7 dead 1 when: no object", "8 retry 1 1 <nil>",
 	}
 	// The hours are rounded up: a tenth more at most for the jitter, and what one asked for is not undercut.
 	got := pgtest.Value[[]string](t, pool, `select array_agg(concat_ws(' ', event_id, state, attempt,
-			case event_id when 2 then ceil(extract(epoch from next_at - created_at) / 3600) else round(extract(epoch from next_at - created_at) / 3600) end, error)
+			case event_id when 2 then ceil(extract(epoch from next_at - created_at) / 3600)
+				else round(extract(epoch from next_at - created_at) / 3600) end, error)
 		order by event_id) from pgsolo.delivery`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("deliveries -want +got\n%s", diff)

@@ -46,9 +46,9 @@ func fill(b *testing.B, pool *pgxpool.Pool, events int64) {
 	}
 }
 
-// BenchmarkBacklog works off waiting events with handlers that do nothing, and compares that with the floor: a bare loop that
-// reads 5,000 rows at a time by id and writes one row of progress per batch. Each handler works off all events; the time is
-// that until the last one has, and events/s are those of each handler.
+// BenchmarkBacklog works off waiting events with handlers that do nothing, and compares that with the floor: a bare
+// loop that reads 5,000 rows at a time by id and writes one row of progress per batch. Each handler works off all
+// events; the time is that until the last one has, and events/s are those of each handler.
 func BenchmarkBacklog(b *testing.B) {
 	events := backlog(b)
 	pool := jobstest.Pool(b)
@@ -104,7 +104,8 @@ func benchmarkBacklog(b *testing.B, pool *pgxpool.Pool, events int64, handlers i
 	b.ReportMetric(residentPeak(b), "resident-MB")
 }
 
-// residentPeak is the most memory that this process, PostgreSQL not included, has taken so far; 0 where the system does not tell.
+// residentPeak is the most memory that this process, PostgreSQL not included, has taken so far; 0 where the system does
+// not tell.
 func residentPeak(b *testing.B) float64 {
 	b.Helper()
 	status, err := os.ReadFile("/proc/self/status")
@@ -123,7 +124,9 @@ func bareLoop(b *testing.B, pool *pgxpool.Pool, events int64) {
 	b.Helper()
 	ctx := b.Context()
 	for last, n := int64(0), int64(0); n < events; {
-		rows, err := pool.Query(ctx, `select id, topic, key, payload, headers, created_at from pgsolo.event where id > $1 order by id limit 5000`, last)
+		rows, err := pool.Query(ctx,
+			`select id, topic, key, payload, headers, created_at from pgsolo.event
+				where id > $1 order by id limit 5000`, last)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -133,10 +136,12 @@ func bareLoop(b *testing.B, pool *pgxpool.Pool, events int64) {
 			payload, headers []byte
 			created          time.Time
 		)
-		if _, err := pgx.ForEachRow(rows, []any{&last, &topic, &key, &payload, &headers, &created}, func() error { n++; return nil }); err != nil {
+		if _, err := pgx.ForEachRow(rows, []any{&last, &topic, &key, &payload, &headers, &created},
+			func() error { n++; return nil }); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := pool.Exec(ctx, `insert into pgsolo.cursor (handler, done) values ('floor', int8multirange(int8range(1, $1::bigint + 1)))
+		if _, err := pool.Exec(ctx,
+			`insert into pgsolo.cursor (handler, done) values ('floor', int8multirange(int8range(1, $1::bigint + 1)))
 			on conflict (handler) do update set done = excluded.done`, last); err != nil {
 			b.Fatal(err)
 		}

@@ -15,7 +15,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
 
-// However many events need a row of their own, each write makes a bounded number of them: it has to end within its time.
+// However many events need a row of their own, each write makes a bounded number of them: it has to end within its
+// time.
 func TestWritesAreBounded(t *testing.T) {
 	const n = 30_000
 	for name, test := range map[string]struct {
@@ -23,17 +24,24 @@ func TestWritesAreBounded(t *testing.T) {
 		handler Handler
 		rows    int
 	}{
-		"not due":               {`null, now() + interval '1 day'`, Handler{Name: "h", Topic: "t", Handle: ignore}, n},
-		"behind one that fails": {`'k', null`, Handler{Name: "h", Topic: "t", Order: OrderKey, Handle: refuse, Retry: jobs.Retry{Backoff: time.Hour}}, n},
-		"failed":                {`null, null`, Handler{Name: "h", Topic: "t", Concurrency: 4, Handle: refuse, Retry: jobs.Retry{Backoff: time.Hour}}, n},
+		"not due": {`null, now() + interval '1 day'`, Handler{Name: "h", Topic: "t", Handle: ignore}, n},
+		"behind one that fails": {`'k', null`,
+			Handler{Name: "h", Topic: "t", Order: OrderKey, Handle: refuse, Retry: jobs.Retry{Backoff: time.Hour}}, n},
+		"failed": {`null, null`,
+			Handler{Name: "h", Topic: "t", Concurrency: 4, Handle: refuse, Retry: jobs.Retry{Backoff: time.Hour}}, n},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := jobstest.Pool(t)
-			execute(t, pool, `insert into pgsolo.event (topic, key, deliver_at) select 't', `+test.columns+` from generate_series(1, $1::int)`, n)
+			execute(t, pool, `insert into pgsolo.event (topic, key, deliver_at) select 't', `+test.columns+`
+				from generate_series(1, $1::int)`, n)
 			lead(t, pool, 1, test.handler)
-			pgtest.Eventually(t, "a row for each", func() bool { return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == test.rows })
-			most := pgtest.Value[int](t, pool, `select max(n) from (select count(*) as n from pgsolo.delivery group by xmin::text) s`)
-			// What failed is at most a page short of full, two pages may wait and become results before the loop looks, and one is read.
+			pgtest.Eventually(t, "a row for each", func() bool {
+				return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == test.rows
+			})
+			most := pgtest.Value[int](t, pool,
+				`select max(n) from (select count(*) as n from pgsolo.delivery group by xmin::text) s`)
+			// What failed is at most a page short of full, two pages may wait and become results before the loop takes
+			// them, and one is read.
 			if most > 4*logread.MaxPage+test.handler.Concurrency {
 				t.Errorf("one write made %d rows", most)
 			}
@@ -59,7 +67,8 @@ func TestHandlerWithAnotherTopic(t *testing.T) {
 	first := lead(t, pool, 1, handler("a"))
 	pgtest.Within(t, "the event of a", handled)
 	pgtest.Eventually(t, "all to be done", func() bool {
-		return pgtest.Value[bool](t, pool, `select coalesce((select done @> int8range(1, 4) from pgsolo.cursor), false)`)
+		return pgtest.Value[bool](t, pool,
+			`select coalesce((select done @> int8range(1, 4) from pgsolo.cursor), false)`)
 	})
 	first.quit()
 	lead(t, pool, 2, handler("b"))
@@ -75,9 +84,10 @@ func TestLogThatHasGoneBack(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.EmitMany(t, pool, 5)
 	l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: ignore})
-	pgtest.Eventually(t, "a look at the end of the log", func() bool { return l.runner.poll.Given.Load() == 5 })
+	pgtest.Eventually(t, "a poll of the end of the log", func() bool { return l.runner.poll.Given() == 5 })
 	execute(t, pool, `select setval('pgsolo.event_id_seq', 2)`)
-	if err := pgtest.Within(t, "the end of the leader", l.ended); err == nil || !strings.Contains(err.Error(), "lost commits") {
+	if err := pgtest.Within(t, "the end of the leader", l.ended); err == nil ||
+		!strings.Contains(err.Error(), "lost commits") {
 		t.Errorf("the leader ended with %v", err)
 	}
 }

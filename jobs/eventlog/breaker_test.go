@@ -11,7 +11,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// While the target is down little is attempted, what failed is written, what is due again waits too, and another handler goes on.
+// While the target is down little is attempted, what failed is written, what is due again waits too, and another
+// handler goes on.
 var errDown = errors.New("the target is down")
 
 func TestBreakerOfAHandler(t *testing.T) {
@@ -19,7 +20,8 @@ func TestBreakerOfAHandler(t *testing.T) {
 	attempts := make(chan int64, 100)
 	other, others := recorder("other", "t")
 	l := lead(t, pool, 1, other, Handler{
-		Name: "h", Topic: "t", Concurrency: 2, Retry: jobs.Retry{Attempts: 50, Backoff: time.Millisecond, MaxBackoff: time.Millisecond},
+		Name: "h", Topic: "t", Concurrency: 2,
+		Retry:   jobs.Retry{Attempts: 50, Backoff: time.Millisecond, MaxBackoff: time.Millisecond},
 		Breaker: jobs.Breaker{Failures: 2, Pause: time.Hour, MaxPause: time.Hour},
 		Handle: func(_ context.Context, e Event) error {
 			attempts <- e.ID
@@ -29,10 +31,11 @@ func TestBreakerOfAHandler(t *testing.T) {
 			return errDown
 		},
 	})
-	c := l.runner.consumers[1]
+	c := l.runner.handlers[1]
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Within(t, "the first event", attempts)
-	pgtest.Eventually(t, "its success to be reported", func() bool { return c.counters.handled.Load() == 1 }) // before any failure
+	// before any failure
+	pgtest.Eventually(t, "its success to be reported", func() bool { return c.counters.handled.Load() == 1 })
 	for range 20 {
 		jobstest.Emit(t, pool, "t", `1`)
 	}
@@ -40,9 +43,13 @@ func TestBreakerOfAHandler(t *testing.T) {
 		pgtest.Within(t, "an event of the other handler", others)
 	}
 	pgtest.Eventually(t, "what came of the attempts to be written", func() bool {
-		return pgtest.Value[bool](t, pool, `select coalesce(sum(attempt), 0) between 2 and 3 and bool_and(state = 'retry') from pgsolo.delivery where handler = 'h'`)
+		return pgtest.Value[bool](t, pool,
+			`select coalesce(sum(attempt), 0) between 2 and 3 and bool_and(state = 'retry') from pgsolo.delivery
+				where handler = 'h'`)
 	})
-	pgtest.Eventually(t, "the retries to wait", func() bool { return len(attempts) <= 3 && c.counters.gate.Open.Load() && c.waiting() >= 18 })
+	pgtest.Eventually(t, "the retries to wait", func() bool {
+		return len(attempts) <= 3 && c.counters.gate.Open.Load() && c.waiting() >= 18
+	})
 	l.quit()
 	if n := len(attempts); n > 3 { // at most one more was under way on the other worker
 		t.Errorf("%d attempts of which two had to do", n)

@@ -3,14 +3,43 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
+
+func TestChannel(t *testing.T) {
+	pool := jobstest.Pool(t)
+	got := make(chan Event, 1)
+	l := lead(t, pool, 3,
+		Handler{Name: "h", Channel: "Cache Invalidate", Handle: func(_ context.Context, e Event) error {
+			select {
+			case got <- e:
+			default: // one is enough
+			}
+			return errors.New("no retry of a plain message")
+		}})
+	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is lost
+		if _, err := pool.Exec(t.Context(), `select pg_notify('Cache Invalidate', 'not json')`); err != nil {
+			t.Fatal(err)
+		}
+		return len(got) > 0
+	})
+	e := pgtest.Within(t, "message", got)
+	if e.Channel != "Cache Invalidate" || string(e.Payload) != "not json" || e.Term != 3 || e.IdempotencyKey() != "" {
+		t.Errorf("got %+v", e)
+	}
+	l.quit()
+}
 
 // A channel's handler gets the messages that it wants, at its rate. A planned stop waits for no rate.
 func TestChannelFilterAndRate(t *testing.T) {
@@ -30,7 +59,7 @@ func TestChannelFilterAndRate(t *testing.T) {
 		},
 		Handle: func(context.Context, Event) error { return nil },
 	})
-	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
+	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is lost
 		jobstest.MustExec(t, pool, `select pg_notify('c', 'other')`)
 		return asked.Load() > 0
 	})
@@ -44,7 +73,50 @@ func TestChannelFilterAndRate(t *testing.T) {
 	counters := &l.runner.channels[0].counters
 	pgtest.Eventually(t, "the last message", func() bool { return counters.failed.Load() == 2 })
 	l.quit()
-	if handled, filtered := counters.handled.Load(), counters.filtered.Load(); handled != 1 || filtered != asked.Load()-4 {
+	if handled, filtered := counters.handled.Load(), counters.filtered.Load(); handled != 1 ||
+		filtered != asked.Load()-4 {
 		t.Errorf("%d handled and %d filtered of %d, want 1, and all but 4", handled, filtered, asked.Load())
+	}
+}
+
+// A function that ends its goroutine fails its message, and takes no worker with it.
+func TestChannelHandlerThatEndsItsGoroutine(t *testing.T) {
+	for name, of := range map[string]func(h *Handler, exit func(Event)){
+		"Handle": func(h *Handler, exit func(Event)) {
+			h.Handle = func(_ context.Context, e Event) error { exit(e); return nil }
+		},
+		"When": func(h *Handler, exit func(Event)) {
+			h.When = func(e Event) (bool, error) { exit(e); return true, nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &channelHandler{executor{logger: hclog.NewNullLogger(), Handler: Handler{
+					Name: "h", Channel: "c", Concurrency: 1, Timeout: time.Minute,
+					Handle: func(context.Context, Event) error { return nil },
+				}}}
+				of(&h.Handler, func(e Event) {
+					if string(e.Payload) == "exit" {
+						runtime.Goexit()
+					}
+				})
+				messages, stop, ended := make(chan string, 10), make(chan struct{}), make(chan error, 1)
+				lead, end := loop.Lead(t.Context(), 1, "", stop, nil)
+				defer end()
+				for _, payload := range []string{"good", "exit", "exit", "good"} {
+					messages <- payload
+				}
+				subscription := jobs.Subscription{Messages: messages, Close: func() {}}
+				go func() { ended <- h.run(t.Context(), lead, subscription) }()
+				synctest.Wait()
+				if stats := h.counters.stats("h"); stats.Handled != 2 || stats.Failed != 2 {
+					t.Errorf("%d handled and %d failed, want 2 and 2", stats.Handled, stats.Failed)
+				}
+				close(stop)
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }

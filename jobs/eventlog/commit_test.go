@@ -69,7 +69,7 @@ func losingPool(t *testing.T, pool *pgxpool.Pool, atOnce bool) *pgxpool.Pool {
 	return lossy
 }
 
-// The commit has happened, and nobody was told: neither first attempts nor retries are handled again.
+// The commit has happened, and its answer is lost: neither first attempts nor retries are handled again.
 func TestLostAnswerToACommit(t *testing.T) {
 	pool := setupEffects(t)
 	lossy := losingPool(t, pool, false)
@@ -101,24 +101,31 @@ func TestLostAnswerToACommit(t *testing.T) {
 // The connection is lost while the server still commits: whether it will is not known before it has.
 func TestLostConnectionDuringACommit(t *testing.T) {
 	pool := setupEffects(t)
-	jobstest.MustExec(t, pool, `create function slow() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return null; end $$`)
-	jobstest.MustExec(t, pool, `create constraint trigger slow after insert on effect deferrable initially deferred for each row execute function slow()`)
+	jobstest.MustExec(t, pool,
+		`create function slow() returns trigger
+			language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return null; end $$`)
+	jobstest.MustExec(t, pool,
+		`create constraint trigger slow after insert on effect deferrable initially deferred
+			for each row execute function slow()`)
 	gate := jobstest.Begin(t, pool)
 	if _, err := gate.Exec(t.Context(), `select pg_advisory_xact_lock(7)`); err != nil {
 		t.Fatal(err)
 	}
 	attempts := make(chan int, 10)
-	l := leadWith(t, 1, Options{Pool: losingPool(t, pool, true), Subscribe: jobstest.Listen(t, pool), Handlers: []Handler{{
-		Name: "h", Topic: "t", HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
-			loseCommit(tx)
-			attempts <- e.Attempt
-			return leaveEffect(ctx, tx, e)
-		},
-	}}})
+	l := leadWith(t, 1, Options{Pool: losingPool(t, pool, true), Subscribe: jobstest.Listen(t, pool),
+		Handlers: []Handler{{
+			Name: "h", Topic: "t", HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
+				loseCommit(tx)
+				attempts <- e.Attempt
+				return leaveEffect(ctx, tx, e)
+			},
+		}}})
 	emitNumbers(t, pool, 1)
 	pgtest.Within(t, "the attempt", attempts)
 	pgtest.Eventually(t, "the worker to wait for the outcome", func() bool {
-		return pgtest.Value[int](t, pool, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 2
+		return pgtest.Value[int](t, pool,
+			`select count(*) from pg_stat_activity where datname = current_database()
+				and wait_event_type = 'Lock'`) == 2
 	})
 	jobstest.Commit(t, gate)
 	settled(t, pool, 1)
@@ -129,7 +136,8 @@ func TestLostConnectionDuringACommit(t *testing.T) {
 	}
 }
 
-// A commit that is lost and has not happened is tried again at once, and costs no attempt; when that goes on, it costs one.
+// A commit that is lost and has not happened is tried again at once, and costs no attempt; when that goes on, it costs
+// one.
 func TestLostCommit(t *testing.T) {
 	for name, test := range map[string]struct {
 		losses int
@@ -150,17 +158,21 @@ func TestLostCommit(t *testing.T) {
 				end if;
 				return null;
 			end $$`)
-			jobstest.MustExec(t, pool, `create constraint trigger die after insert on effect deferrable initially deferred for each row execute function die()`)
+			jobstest.MustExec(t, pool,
+				`create constraint trigger die after insert on effect deferrable initially deferred
+					for each row execute function die()`)
 			retry := jobs.Retry{Attempts: 1}
 			if test.retry {
 				retry = jobs.Retry{Attempts: 2, Backoff: time.Millisecond}
 			}
-			l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Batch: 3, Retry: retry, HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
-				if test.retry && e.ID == 2 && e.Attempt == 1 {
-					return errors.New("not yet")
-				}
-				return leaveEffect(ctx, tx, e)
-			}})
+			l := lead(t, pool, 1,
+				Handler{Name: "h", Topic: "t", Batch: 3, Retry: retry,
+					HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
+						if test.retry && e.ID == 2 && e.Attempt == 1 {
+							return errors.New("not yet")
+						}
+						return leaveEffect(ctx, tx, e)
+					}})
 			emitNumbers(t, pool, 3)
 			settled(t, pool, 3)
 			l.quit()
@@ -168,7 +180,8 @@ func TestLostCommit(t *testing.T) {
 			if n := l.runner.Stats().Handlers[0].Handled; n != int64(len(test.want)) {
 				t.Errorf("%d handled, want %d", n, len(test.want))
 			}
-			if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.dead_letter where event_id = 2`); n != 3-len(test.want) {
+			if n := pgtest.Value[int](t, pool,
+				`select count(*) from pgsolo.dead_letter where event_id = 2`); n != 3-len(test.want) {
 				t.Errorf("%d dead letters, want %d", n, 3-len(test.want))
 			}
 		})

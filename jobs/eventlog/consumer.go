@@ -4,68 +4,31 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/gate"
-	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
-	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
 
-// consumer brings the events of one topic to one handler.
+// consumer brings the events of one topic to one handler, for one leadership.
 //
-// Its loop, one goroutine, owns the state below. Beside the loop run the workers, who see the queue and the counters; at most one
-// read, ahead of the workers; and at most one write of progress, while the next one gathers. Reads and writes are goroutines
-// that the loop starts with copies of what they need, and that end by sending their outcome to the loop.
+// Its loop, one goroutine, owns the state below. Beside the loop run the workers, who see the executor with its queue;
+// at most one read, ahead of the workers; and at most one write of progress, while the next one gathers. Reads and
+// writes are goroutines that the loop starts with copies of what they need, and that end by sending their outcome to
+// the loop.
 type consumer struct {
-	Handler
-	log      *logread.Log // shared with the other handlers of the topic
-	group    string
-	logger   hclog.Logger
-	term     int64
-	queue    *queue.Queue
-	wake     chan struct{} // capacity 1: there may be something to read
-	due      chan struct{} // capacity 1: there may be deliveries that are due
-	counters handlerCounters
-	episodes episodes
-	pulse    loop.Pulse
-	held     func() bool                 // asked before each attempt
-	gate     *gate.Gate                  // of the workers
-	broken   chan error                  // capacity 1: why a worker wants the consumer to end
-	claimed  chan struct{}               // closed by the loop once the cursor is this term's
-	latest   atomic.Int64                // the loop's seen, for others
-	oldest   atomic.Int64                // creation of the oldest event not done; Unix time in nanoseconds, 0: none; for Stats
-	shown    atomic.Pointer[queue.Queue] // the queue, for Stats
-	state
-}
+	*logHandler
+	cursor   cursor.Cursor
+	frontier logread.Frontier
+	due      due
+	keys     keys // with OrderKey
+	writer   writer
 
-// state is what the consumer's loop knows in one term.
-type state struct {
-	more      bool
-	rung      int64 // how often the doorbell had rung when the consumer woke
-	seen      int64 // the highest id read
-	holes     idset.Holes
-	holeWait  time.Duration
-	holesDue  time.Time
-	holesRead time.Time
-	above     *logread.Page    // read, but to be handled only after what the holes below it hold; with OrderKey
-	gapsRead  bool             // all that the holes held which the term began with is queued
-	retrying  map[int64]string // deliveries with rows that are in the queue, or whose outcome is not written yet, and their keys
-	retryDue  time.Time        // when to look for some
-	none      bool             // there was no row at all
-	looks     int              // in this term
-	keys      keys             // with OrderKey
-
-	reading bool         // one is under way
-	lastNew bool         // the last one was for new events
+	reading bool         // a read is under way
 	read    chan outcome // capacity 1, so that the sender never waits
-
-	saving
+	broken  chan error   // capacity 1: why a worker wants the consumer to end
 }
 
 // outcome is how a step at the database ended. apply takes it into the state.
@@ -74,90 +37,95 @@ type outcome struct {
 	apply func()
 }
 
-func newConsumer(h Handler, log *logread.Log, logger hclog.Logger) *consumer {
-	return &consumer{Handler: h, log: log, logger: logger, wake: make(chan struct{}, 1), due: make(chan struct{}, 1)}
-}
-
-// begin sets the consumer up for a leader's term.
-func (c *consumer) begin(lead jobs.Lead) {
-	c.term, c.held = lead.Number, lead.Held
-	c.queue = queue.New(c.Order == OrderKey)
-	c.gate, c.broken = gate.New(c.Rate, c.Breaker, c.logger, &c.counters.gate), make(chan error, 1)
-	c.claimed = make(chan struct{})
-	c.latest.Store(0)
-	c.oldest.Store(0)
-	c.shown.Store(c.queue)
-	c.state = state{
-		more: true, holeWait: minHoleWait, retrying: map[int64]string{}, keys: newKeys(), retryDue: time.Now(), read: make(chan outcome, 1),
-		saving: saving{wrote: make(chan outcome, 1)},
+func newConsumer(h *logHandler) *consumer {
+	return &consumer{
+		logHandler: h,
+		cursor:     cursor.Cursor{DB: h.db, Handler: h.Name, Term: h.lead.Term},
+		frontier:   logread.NewFrontier(nil, h.isOrdered()),
+		due:        newDue(),
+		keys:       newKeys(),
+		writer:     newWriter(),
+		read:       make(chan outcome, 1),
+		broken:     make(chan error, 1),
 	}
 }
 
-// Ring makes the consumer read again, soon.
-func (c *consumer) Ring() { loop.Signal(c.wake) }
-
-// SeenTo is the highest id that the loop has read, and rowsRead how many rows it has read in all terms.
-func (c *consumer) SeenTo() int64 { return c.latest.Load() }
-
-func (c *consumer) RowsRead() int64 { return c.counters.read.Load() }
-
-// RetryNow makes the consumer look for deliveries that somebody else has changed.
-func (c *consumer) RetryNow() { loop.Signal(c.due) }
-
-// run consumes until stop is closed (then it waits for the attempts under way and writes their outcome), until ctx is done
-// (then it cancels them first), or until it can no longer write its progress.
-func (c *consumer) run(ctx context.Context, stop <-chan struct{}) error {
-	defer c.pulse.End()
-	done, err := c.claim(ctx)
-	if err != nil {
+// run consumes until the leadership stops (then it waits for the attempts under way and writes their outcome), until
+// ctx is done (then it cancels them first), or until it can no longer write its progress.
+func (c *consumer) run(ctx context.Context) error {
+	if err := c.claim(ctx); err != nil {
 		return err
 	}
-	close(c.claimed)
-	if c.Order == OrderKey {
-		if err := c.loadKeys(ctx); err != nil {
-			return err
-		}
-	}
-	c.seen = done.Highest()
-	for _, gap := range done.Gaps() {
-		c.holes.Add(gap) // of unfinished events, of late ones, and of ids never used: the first re-read tells
-	}
-	c.gapsRead = len(c.holes) == 0
-
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	starting, startNothing := context.WithCancel(ctx)
-	defer startNothing()
+	starting, startNothing := context.WithCancel(c.lead.Starting)
+	stop := func(reason error) {
+		startNothing()
+		cancel(reason)
+	}
+	defer stop(nil)
 	defer c.counters.gate.Open.Store(false)
 	var workers, closing sync.WaitGroup
 	for range c.Concurrency {
-		workers.Go(func() { c.work(ctx, starting, &workers) })
+		c.startWorker(ctx, starting, &workers)
 	}
 	closing.Go(func() { // at once, whatever the loop is at
-		select {
-		case <-stop:
-		case <-ctx.Done():
-		}
-		startNothing()
+		<-starting.Done()
 		c.queue.Close()
 	})
-	if err = c.consume(ctx, stop); err != nil {
-		cancel(err)
+	err := c.consume(ctx)
+	if err != nil {
+		stop(err)
 	}
-	err = errors.Join(err, c.finish(ctx, &workers, cancel))
-	cancel(nil)
+	err = errors.Join(err, c.drain(ctx, &workers, stop))
+	stop(nil)
 	closing.Wait()
 	return err
 }
 
+func (c *consumer) startWorker(ctx, starting context.Context, workers *sync.WaitGroup) {
+	w := c.newWorker(ctx, starting, workers)
+	if c.HandleTx == nil {
+		workers.Go(w.run)
+		return
+	}
+	workers.Go((&transactionWorker{worker: w, c: c, ctx: ctx}).run)
+}
+
+// claim makes the cursor this term's, and reads what is done, and which keys are blocked, before anything is handled.
+func (c *consumer) claim(ctx context.Context) error {
+	var done idset.Set
+	err := c.persist(ctx, "claim cursor", func(ctx context.Context) (err error) {
+		done, err = c.cursor.Claim(ctx, c.group, c.Topic, c.Start == StartLatest)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	close(c.claimed)
+	c.frontier = logread.NewFrontier(done, c.isOrdered())
+	if !c.isOrdered() {
+		return nil
+	}
+	return c.persist(ctx, "read blocked keys", func(ctx context.Context) error {
+		blocked, err := c.cursor.BlockedKeys(ctx, c.OnDead == OnDeadBlockKey, maxBlocked+1)
+		c.keys.load(blocked)
+		return err
+	})
+}
+
 // consume is the loop: take results, write progress, read more, wait.
-func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
+func (c *consumer) consume(ctx context.Context) error {
 	reading, stopReading := context.WithCancel(ctx)
-	defer c.joinRead()
-	defer stopReading()
+	defer func() { // waits for the read under way, and forgets what it brings
+		stopReading()
+		if c.reading {
+			<-c.read
+			c.reading = false
+		}
+	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for !loop.IsClosed(stop) {
+	for !c.lead.Stopping() {
 		c.pulse.Beat()
 		c.step(ctx, reading)
 		if wait, ok := c.nextTimer(); ok {
@@ -167,25 +135,22 @@ func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
 		}
 		var err error
 		select {
-		case <-ctx.Done():
+		case <-c.lead.Starting.Done():
 			return nil
-		case <-stop:
-			return nil
-		case <-c.changed():
-		case <-c.queue.Low:
-		case <-c.wake:
-			c.more, c.rung = true, c.log.Rings.Load()
-			c.holesDue = c.holesRead.Add(time.Duration(c.holesAtOnce()) * perHole)
-		case <-c.due:
-			c.none = false
-			c.keys.walkAll()
-			c.lookBy(time.Time{})
+		case <-c.writer.changed(c.queue):
+		case <-c.queue.Low():
+		case <-c.ring:
+			c.frontier.Ring(c.log.Rings())
+		case <-c.retry:
+			c.due.none = false
+			c.keys.scanAll()
+			c.due.queryBy(time.Time{})
 		case o := <-c.read:
 			c.reading = false
 			if err = o.err; err == nil {
 				o.apply()
 			}
-		case o := <-c.wrote:
+		case o := <-c.writer.wrote:
 			err = c.written(o)
 		case err = <-c.broken:
 		case <-timer.C:
@@ -200,16 +165,71 @@ func (c *consumer) consume(ctx context.Context, stop <-chan struct{}) error {
 	return nil
 }
 
-// joinRead waits for the read under way, and forgets what it brings.
-func (c *consumer) joinRead() {
+// step begins what there is to do now: reads under the context reading, writes under ctx.
+func (c *consumer) step(ctx, reading context.Context) {
+	c.seenTo.Store(c.frontier.SeenTo())
+	c.takeResults()
+	now := time.Now()
+	if c.writer.hasUnsaved() && !now.Before(c.writer.dueAt()) {
+		c.startWrite(ctx)
+	}
 	if c.reading {
-		<-c.read
-		c.reading = false
+		return
+	}
+	full := !c.hasRoom()
+	c.offloadIfStalled(full)
+	if full {
+		return
+	}
+	queryDue := c.due.isDue(now, c.keys.isEmpty()) && c.frontier.Settled()
+	switch next := c.frontier.Next(now, queryDue); {
+	case next == logread.ReadNew:
+		c.startNew(reading)
+	case next == logread.ReadHoles:
+		c.startHoles(reading)
+	case queryDue:
+		c.startDueQuery(reading)
+	case c.keys.all && !now.Before(c.keys.loadDue):
+		c.startRecount(reading)
 	}
 }
 
-// finish waits for the workers and writes what they achieve meanwhile. It always waits, since nobody else would.
-func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup, cancel context.CancelCauseFunc) (err error) {
+// hasRoom is false while the workers have more than a page to do. It wakes the loop when they have less.
+func (c *consumer) hasRoom() bool {
+	room := c.queue.HasRoom(c.log.PageLimit())
+	return room && !c.writer.unsaved.IsFull() // the end of the write under way wakes the loop as well
+}
+
+// nextTimer says how long the loop may wait for the sake of its own dates.
+func (c *consumer) nextTimer() (wait time.Duration, ok bool) {
+	var due time.Time
+	sooner := func(t time.Time) {
+		if !ok || t.Before(due) {
+			due, ok = t, true
+		}
+	}
+	if c.writer.hasUnsaved() {
+		sooner(c.writer.dueAt())
+	}
+	if !c.keys.stalledSince.IsZero() {
+		sooner(c.keys.stalledSince.Add(offloadAfter))
+	}
+	if !c.reading && c.hasRoom() { // otherwise results come in first
+		if at, some := c.frontier.DueAt(); some {
+			sooner(at)
+		}
+		if c.frontier.Settled() {
+			sooner(c.due.dueBy)
+		}
+		if c.keys.all {
+			sooner(c.keys.loadDue)
+		}
+	}
+	return time.Until(due), ok
+}
+
+// drain waits for the workers and writes what they achieve meanwhile. It always waits, since nothing else would.
+func (c *consumer) drain(ctx context.Context, workers *sync.WaitGroup, stop func(reason error)) (err error) {
 	c.pulse.End() // from here on the drain is what bounds it
 	c.queue.Close()
 	left := make(chan struct{})
@@ -218,101 +238,25 @@ func (c *consumer) finish(ctx context.Context, workers *sync.WaitGroup, cancel c
 		close(left)
 	}()
 	for gone := false; ; {
-		c.settle()
-		if ctx.Err() == nil && c.writing == nil && !c.unsaved.empty() {
+		c.takeResults()
+		if ctx.Err() == nil && c.writer.hasUnsaved() {
 			c.startWrite(ctx)
 		}
-		if gone && c.writing == nil {
+		if gone && c.writer.writing == nil {
 			if ctx.Err() != nil && err == nil {
 				c.saveLast(ctx)
 			}
 			return err
 		}
 		select {
-		case <-c.changed():
-		case o := <-c.wrote:
+		case <-c.writer.changed(c.queue):
+		case o := <-c.writer.wrote:
 			if failed := c.written(o); failed != nil && ctx.Err() == nil {
 				err = failed
-				cancel(err)
+				stop(err)
 			}
 		case <-left:
 			gone, left = true, nil
 		}
-	}
-}
-
-// nextTimer says how long the loop may wait for the sake of its own dates.
-func (c *consumer) nextTimer() (time.Duration, bool) {
-	var due time.Time
-	sooner := func(t time.Time) {
-		if due.IsZero() || t.Before(due) {
-			due = t
-		}
-	}
-	if c.writing == nil && !c.unsaved.empty() {
-		sooner(c.writeDue())
-	}
-	if !c.keys.starving.IsZero() {
-		sooner(c.keys.starving.Add(spillAfter))
-	}
-	if !c.reading && c.hasRoom() { // otherwise results come in first
-		if c.more || c.above != nil {
-			sooner(time.Now())
-		}
-		if len(c.holes) > 0 {
-			sooner(c.holesDue)
-		}
-		if c.mayLook() {
-			sooner(c.retryDue)
-		}
-		if c.keys.all {
-			sooner(c.keys.loadDue)
-		}
-	}
-	return time.Until(due), !due.IsZero()
-}
-
-// hasRoom is false while the workers have more than a page to do. It wakes the loop when they have less.
-func (c *consumer) hasRoom() bool {
-	room := c.queue.HasRoom(c.log.PageLimit())
-	return room && !c.unsaved.isFull() // the end of the write under way wakes the loop as well
-}
-
-// mayLook is false before what the term's first holes held has come before the rows of its keys.
-func (c *consumer) mayLook() bool { return c.Order != OrderKey || c.gapsRead }
-
-// step begins whatever there is to do now: reads under the context reading, writes under ctx.
-func (c *consumer) step(ctx, reading context.Context) {
-	c.latest.Store(c.seen)
-	c.settle()
-	if c.writing == nil && !c.unsaved.empty() && !time.Now().Before(c.writeDue()) {
-		c.startWrite(ctx)
-	}
-	if c.reading {
-		return
-	}
-	full := !c.hasRoom()
-	c.spillIfStarving(full)
-	if full {
-		return
-	}
-	// New events come first, but not twice while something else is due.
-	now := time.Now()
-	holesDue := len(c.holes) > 0 && !now.Before(c.holesDue)
-	if c.hasNone() && !now.Before(c.retryDue) {
-		c.retryDue = now.Add(retryLook)
-	}
-	retriesDue := c.mayLook() && !now.Before(c.retryDue)
-	switch {
-	case c.above != nil:
-		c.startHoles(reading)
-	case c.more && !(c.lastNew && (holesDue || retriesDue)):
-		c.startNew(reading)
-	case retriesDue:
-		c.startLook(reading)
-	case holesDue:
-		c.startHoles(reading)
-	case c.keys.all && !now.Before(c.keys.loadDue):
-		c.startKeys(reading)
 	}
 }

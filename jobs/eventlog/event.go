@@ -24,8 +24,9 @@ type Event struct {
 	Key     string            // the producer's key; empty where it gave none
 	Headers map[string]string // nil where the producer gave none
 
-	// Payload is the jsonb of the row as PostgreSQL prints it, or the bytes of a plain NOTIFY as they were sent. The handler may
-	// change it. It lies in one piece of memory with up to 64 kB of others: what is to be kept for long is better copied.
+	// Payload is the jsonb of the row as PostgreSQL prints it, or the bytes of a plain NOTIFY as they were sent. The
+	// handler may change it. It lies in one piece of memory with up to 64 kB of others: what is to be kept for long is
+	// better copied.
 	Payload   []byte
 	CreatedAt time.Time // when the producer's transaction began, by the server's clock; for a NOTIFY, when it arrived
 
@@ -42,28 +43,29 @@ func (e Event) IdempotencyKey() string {
 	return e.Handler + "/" + strconv.FormatInt(e.ID, 10)
 }
 
-// HandleFunc handles one event. A nil error means that the event is done for this handler. Any other error, and a panic,
-// is a failed attempt. It must return soon after ctx is done: then its time is up or the leader has to stop.
+// HandleFunc handles one event. A nil error means that the event is done for this handler. Any other error, and a
+// panic, is a failed attempt. It must return soon after ctx is done: then its time is up or the leader has to stop.
 type HandleFunc func(ctx context.Context, event Event) error
 
-// HandleTxFunc handles one event in the transaction that marks it done, on the handler's own connection: what it writes with tx happens
-// exactly once, whatever fails in between. It must not end tx, and sets
-// what holds beyond it only with "set local". A failed attempt undoes what it wrote, and nothing else.
+// HandleTxFunc handles one event in the transaction that marks it done, on the handler's own connection: what it writes
+// with tx happens exactly once, whatever fails in between. It must not end tx, and sets what holds beyond it only with
+// "set local". A failed attempt undoes what it wrote, and nothing else.
 type HandleTxFunc func(ctx context.Context, tx pgx.Tx, event Event) error
 
-// JSON makes a HandleFunc of a function that wants its payload decoded. A payload that does not decode is a failed attempt
-// and names the handler and the position.
+// JSON makes a HandleFunc of a function that wants its payload decoded. A payload that does not decode is a failed
+// attempt and names the handler and the position.
 func JSON[T any](handle func(ctx context.Context, event Event, payload T) error) HandleFunc {
 	return func(ctx context.Context, event Event) error {
 		var payload T
 		if err := json.Unmarshal(event.Payload, &payload); err != nil {
-			return fmt.Errorf("decode payload of event %d for handler %q: %w", event.ID, event.Handler, text.WithOffset(err))
+			return fmt.Errorf("decode payload of event %d for handler %q: %w",
+				event.ID, event.Handler, text.WithOffset(err))
 		}
 		return handle(ctx, event, payload)
 	}
 }
 
-// Invocation tells an action of the event.
+// Invocation is the event as an action gets it.
 func (e Event) Invocation() jobs.Invocation {
 	facts := map[string]string{"created_at": e.CreatedAt.UTC().Format(time.RFC3339Nano)}
 	if e.ID != 0 {

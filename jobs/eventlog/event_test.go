@@ -18,7 +18,8 @@ func TestJSON(t *testing.T) {
 	}
 	for payload, position := range map[string]string{`{"amount": }`: "at byte 12", `{"amount": "many"}`: "at byte 17"} {
 		err := handle(t.Context(), Event{ID: 7, Handler: "h", Payload: []byte(payload)})
-		if err == nil || !strings.Contains(err.Error(), `event 7 for handler "h"`) || !strings.Contains(err.Error(), position) {
+		if err == nil || !strings.Contains(err.Error(), `event 7 for handler "h"`) ||
+			!strings.Contains(err.Error(), position) {
 			t.Errorf("%s: error %v does not name the event, the handler and %s", payload, err, position)
 		}
 	}

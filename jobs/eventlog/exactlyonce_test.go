@@ -45,8 +45,9 @@ func unreliable(ctx context.Context, tx pgx.Tx, e Event) error {
 
 func unreliableHandler(concurrency, batch int) Handler {
 	return Handler{
-		Name: "h", Topic: "t", Concurrency: concurrency, Batch: batch, Timeout: 100 * time.Millisecond, HandleTx: unreliable,
-		Retry: jobs.Retry{Attempts: 1000, Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond},
+		Name: "h", Topic: "t", Concurrency: concurrency, Batch: batch, Timeout: 100 * time.Millisecond,
+		HandleTx: unreliable,
+		Retry:    jobs.Retry{Attempts: 1000, Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond},
 	}
 }
 
@@ -54,10 +55,12 @@ func unreliableHandler(concurrency, batch int) Handler {
 func wantExactlyOnce(t *testing.T, pool *pgxpool.Pool, n int) {
 	t.Helper()
 	pgtest.Eventually(t, "every event to be done", func() bool {
-		return pgtest.Value[bool](t, pool, `select coalesce((select done @> int8range(1, $1 + 1) from pgsolo.cursor where handler = 'h'), false)
+		return pgtest.Value[bool](t, pool,
+			`select coalesce((select done @> int8range(1, $1 + 1) from pgsolo.cursor where handler = 'h'), false)
 			and not exists (select from pgsolo.delivery)`, n)
 	})
-	if pgtest.Value[bool](t, pool, `select (select (count(*), count(distinct event_id), sum(n)) from effect) is distinct from
+	if pgtest.Value[bool](t, pool,
+		`select (select (count(*), count(distinct event_id), sum(n)) from effect) is distinct from
 		(select (count(*), count(*), sum(payload::bigint)) from pgsolo.event)`) {
 		t.Errorf("effects: count, events, sum: %s; emitted: %s",
 			pgtest.Value[string](t, pool, `select (count(*), count(distinct event_id), sum(n))::text from effect`),
@@ -85,8 +88,10 @@ func TestExactlyOnce(t *testing.T) {
 			var ending sync.WaitGroup
 			ending.Go(func() { // sessions at work, at random moments
 				for !loop.IsClosed(stop) {
-					_, err := pool.Exec(context.Background(), `select pg_sleep(random() / 20), (select pg_terminate_backend(pid)
-						from pg_stat_activity where datname = current_database() and application_name = 'leader' and xact_start is not null
+					_, err := pool.Exec(context.Background(),
+						`select pg_sleep(random() / 20), (select pg_terminate_backend(pid)
+						from pg_stat_activity where datname = current_database() and application_name = 'leader'
+							and xact_start is not null
 						order by random() limit 1)`)
 					if err != nil {
 						t.Error(err)
@@ -97,7 +102,9 @@ func TestExactlyOnce(t *testing.T) {
 			const terms, perTerm = 20, 150
 			var last *leader
 			for term := range int64(terms) {
-				last = leadWith(t, term+1, Options{Pool: leaders, Subscribe: jobstest.Listen(t, pool), Handlers: []Handler{unreliableHandler(test.concurrency, test.batch)}})
+				last = leadWith(t, term+1,
+					Options{Pool: leaders, Subscribe: jobstest.Listen(t, pool),
+						Handlers: []Handler{unreliableHandler(test.concurrency, test.batch)}})
 				emitNumbers(t, pool, perTerm)
 				want := rand.IntN(2 * perTerm)
 				left := pgtest.Value[int](t, pool, `select count(*) from effect`)

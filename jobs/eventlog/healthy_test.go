@@ -14,8 +14,10 @@ func TestLongHandlerIsHealthy(t *testing.T) {
 	l := lead(t, pool, 1, handler)
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Within(t, "the event", events)
-	at := l.runner.consumers[0].pulse.Last()
-	pgtest.Eventually(t, "the loop to move although there is nothing to do", func() bool { return l.runner.consumers[0].pulse.Last().After(at) })
+	at := l.runner.handlers[0].pulse.Last()
+	pgtest.Eventually(t, "the loop to move although there is nothing to do", func() bool {
+		return l.runner.handlers[0].pulse.Last().After(at)
+	})
 	if err := l.runner.Healthy(); err != nil {
 		t.Error(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// A transaction with the lower number commits the higher id, while one that is younger still holds the lower id: the snapshot
-// that shows the hole has an xmax no higher than the younger one's number.
+// A transaction with the lower number commits the higher id, while one that is younger still holds the lower id: the
+// snapshot that shows the hole has an xmax no higher than the younger one's number.
 func TestYoungerTransactionFillsTheHole(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handler, events := recorder("h", "t")
@@ -27,7 +27,7 @@ func TestYoungerTransactionFillsTheHole(t *testing.T) {
 	if got := pgtest.Within(t, "the event above the hole", events); got.ID != next {
 		t.Fatalf("got event %d, want %d", got.ID, next)
 	}
-	for range 3 { // each of these lets the consumer look at the hole again
+	for range 3 { // each of these makes the consumer read the hole again
 		jobstest.Emit(t, pool, "t", `"more"`)
 		pgtest.Within(t, "another event", events)
 	}

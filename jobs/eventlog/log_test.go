@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +19,7 @@ func TestEventReachesItsHandlers(t *testing.T) {
 	first, firstEvents := recorder("first", "orders")
 	second, secondEvents := recorder("second", "orders")
 	other, otherEvents := recorder("other", "else")
-	jobstest.Emit(t, pool, "orders", `{"n": 1}`) // before anybody leads
+	jobstest.Emit(t, pool, "orders", `{"n": 1}`) // before there is a leader
 	l := lead(t, pool, 7, first, second, other)
 	pgtest.Within(t, "the event from before", firstEvents)
 	pgtest.Within(t, "the event from before", secondEvents)
@@ -46,7 +44,8 @@ func TestEventReachesItsHandlers(t *testing.T) {
 	pgtest.Within(t, "the event", secondEvents)
 	l.quit()
 	for _, handler := range []string{"first", "second", "other"} {
-		if done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor where handler = $1`, handler); handler != "other" && done != fmt.Sprintf("{[1,%d)}", id+1) {
+		done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor where handler = $1`, handler)
+		if handler != "other" && done != fmt.Sprintf("{[1,%d)}", id+1) {
 			t.Errorf("cursor of %s: done = %s", handler, done)
 		}
 	}
@@ -78,13 +77,15 @@ func TestLateCommitAndRollback(t *testing.T) {
 		t.Fatalf("got event %d, want %d", got.ID, lateID)
 	}
 	pgtest.Eventually(t, "the rolled-back id to be settled", func() bool {
-		return pgtest.Value[bool](t, pool, `select done @> $1::bigint and done = int8multirange(int8range(1, $2)) from pgsolo.cursor`, undoneID, nextID+1)
+		return pgtest.Value[bool](t, pool,
+			`select done @> $1::bigint and done = int8multirange(int8range(1, $2)) from pgsolo.cursor`,
+			undoneID, nextID+1)
 	})
 	l.quit()
 }
 
-// An id that its transaction has taken, but not used yet, must keep its place in the log open, although the transaction has
-// written nothing.
+// An id that its transaction has taken, but not used yet, must keep its place in the log open, although the transaction
+// has written nothing.
 func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 	pool := jobstest.Pool(t)
 	exec := func(sql string) {
@@ -106,7 +107,8 @@ func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 	slow, slowEvents := recorder("slow", "slow")
 	quick, quickEvents := recorder("quick", "quick")
 	l := lead(t, pool, 1, slow, quick)
-	jobstest.Emit(t, pool, "quick", `1`) // the sequence's first value gives its transaction a number, for the sake of the WAL
+	// the sequence's first value gives its transaction a number, for the sake of the WAL
+	jobstest.Emit(t, pool, "quick", `1`)
 	pgtest.Within(t, "a quick event", quickEvents)
 
 	inserted := make(chan error, 1)
@@ -115,7 +117,8 @@ func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 		inserted <- err
 	}()
 	pgtest.Eventually(t, "the slow insert to wait", func() bool {
-		return pgtest.Value[bool](t, pool, `select exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted
+		return pgtest.Value[bool](t, pool,
+			`select exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted
 			and database = (select oid from pg_database where datname = current_database()))`)
 	})
 	for range 3 {
@@ -123,7 +126,7 @@ func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 		pgtest.Within(t, "a quick event", quickEvents)
 	}
 	pgtest.Eventually(t, "the slow handler's consumer to read past the hole", func() bool {
-		return l.runner.consumers[0].counters.read.Load() >= 4
+		return l.runner.handlers[0].counters.read.Load() >= 4
 	})
 	if err := gate.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
@@ -139,7 +142,8 @@ func TestRetryThenSuccess(t *testing.T) {
 	var attempts []Event
 	done := make(chan struct{})
 	l := lead(t, pool, 1, Handler{
-		Name: "h", Topic: "t", Retry: jobs.Retry{Attempts: 5, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond},
+		Name: "h", Topic: "t",
+		Retry: jobs.Retry{Attempts: 5, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond},
 		Handle: func(_ context.Context, e Event) error {
 			attempts = append(attempts, e)
 			if e.Attempt < 3 {
@@ -153,7 +157,8 @@ func TestRetryThenSuccess(t *testing.T) {
 	pgtest.Within(t, "the third attempt", done)
 	l.quit()
 	for i, e := range attempts {
-		if e.ID != id || e.Attempt != i+1 || e.IdempotencyKey() != attempts[0].IdempotencyKey() || string(e.Payload) != `{"a": 1}` {
+		if e.ID != id || e.Attempt != i+1 || e.IdempotencyKey() != attempts[0].IdempotencyKey() ||
+			string(e.Payload) != `{"a": 1}` {
 			t.Errorf("attempt %d: %+v", i+1, e)
 		}
 	}
@@ -170,7 +175,9 @@ func TestPanicIsAFailedAttemptAndTheLastOneIsDead(t *testing.T) {
 	})
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Eventually(t, "the dead letter", func() bool {
-		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and attempt = 2 and next_at is null and error like 'panic: boom%')`)
+		return pgtest.Value[bool](t, pool,
+			`select exists (select from pgsolo.delivery where state = 'dead' and attempt = 2 and next_at is null
+				and error like 'panic: boom%')`)
 	})
 	ok, events := recorder("h", "t")
 	l.quit()
@@ -189,167 +196,8 @@ func TestTimeout(t *testing.T) {
 	})
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Eventually(t, "the dead letter", func() bool {
-		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery where state = 'dead' and error like 'not done within its timeout of 10ms%')`)
+		return pgtest.Value[bool](t, pool,
+			`select exists (select from pgsolo.delivery where state = 'dead'
+				and error like 'not done within its timeout of 10ms%')`)
 	})
-}
-
-func TestStaleLeaderWritesNothing(t *testing.T) {
-	pool := jobstest.Pool(t)
-	handling, release := make(chan struct{}), make(chan error)
-	stale := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(context.Context, Event) error {
-		close(handling)
-		return <-release
-	}})
-	id := jobstest.Emit(t, pool, "t", `1`)
-	pgtest.Within(t, "the stale leader to handle", handling)
-
-	blocked := make(chan struct{})
-	next := lead(t, pool, 2, Handler{Name: "h", Topic: "t", Handle: func(_ context.Context, e Event) error {
-		if e.ID == id {
-			<-blocked // so that only the stale leader could write it down as done
-		}
-		return nil
-	}})
-	pgtest.Eventually(t, "the new term", func() bool {
-		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor where term = 2)`)
-	})
-	release <- errors.New("fails in the old term")
-	if err := pgtest.Within(t, "the stale leader to end", stale.ended); !errors.Is(err, jobs.ErrFenced) {
-		t.Errorf("the stale leader ended with %v, want ErrFenced", err)
-	}
-	if pgtest.Value[bool](t, pool, `select exists (select from pgsolo.delivery) or (select done @> $1::bigint from pgsolo.cursor)`, id) {
-		t.Error("the stale leader has written")
-	}
-	close(blocked)
-	next.quit()
-	if late := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { return nil }}); !errors.Is(pgtest.Within(t, "refusal", late.ended), jobs.ErrFenced) {
-		t.Error("an older term could claim the cursor")
-	}
-}
-
-func TestTakeoverDeliversWhatWasInFlight(t *testing.T) {
-	pool := jobstest.Pool(t)
-	var handled atomic.Int64
-	stuck := make(chan int64, 1)
-	first := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Concurrency: 2, Handle: func(ctx context.Context, e Event) error {
-		if e.ID == 3 {
-			stuck <- e.ID
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		handled.Add(1)
-		return nil
-	}})
-	for i := range 10 {
-		jobstest.Emit(t, pool, "t", fmt.Sprint(i))
-	}
-	pgtest.Within(t, "the third event", stuck)
-	pgtest.Eventually(t, "the others", func() bool {
-		return pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`) == "{[1,3),[4,11)}"
-	})
-	first.die()
-	handler, events := recorder("h", "t")
-	second := lead(t, pool, 2, handler)
-	if got := pgtest.Within(t, "the third event again", events); got.ID != 3 || got.Attempt != 1 || got.Term != 2 {
-		t.Errorf("got %+v, want the first attempt at event 3", got)
-	}
-	second.quit()
-	if len(events) != 0 || handled.Load() != 9 {
-		t.Errorf("%d more events after the takeover, %d before; want 0 and 9", len(events), handled.Load())
-	}
-}
-
-func TestStopFinishesWhatRunsAndBeginsNothing(t *testing.T) {
-	pool := jobstest.Pool(t)
-	running, release := make(chan int64, 10), make(chan struct{})
-	l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: func(ctx context.Context, e Event) error {
-		running <- e.ID
-		select {
-		case <-release:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}})
-	for range 5 {
-		jobstest.Emit(t, pool, "t", `1`)
-	}
-	pgtest.Within(t, "the first event", running)
-	l.stop()
-	pgtest.Eventually(t, "the queue to close", func() bool {
-		q := l.runner.consumers[0].queue
-		q.Mu.Lock()
-		defer q.Mu.Unlock()
-		return q.Closed
-	})
-	close(release)
-	if err := pgtest.Within(t, "end", l.ended); err != nil {
-		t.Fatal(err)
-	}
-	if len(running) != 0 {
-		t.Error("an event was begun after the stop")
-	}
-	if done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`); done != "{[1,2)}" {
-		t.Errorf("done = %s, want what ran and no more", done)
-	}
-}
-
-func TestWorkerSessionsEnd(t *testing.T) {
-	pool := jobstest.Pool(t)
-	handler, events := recorder("h", "t")
-	lead(t, pool, 1, handler)
-	other := jobstest.Begin(t, pool)
-	for range 5 {
-		if _, err := other.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity
-			where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
-			t.Fatal(err)
-		}
-		var id int64
-		pgtest.Eventually(t, "an insert", func() bool { // the pool may hand out a session that was just ended
-			return pool.QueryRow(t.Context(), `insert into pgsolo.event (topic) values ('t') returning id`).Scan(&id) == nil
-		})
-		for pgtest.Within(t, "the event", events).ID != id {
-		}
-	}
-}
-
-func TestChannel(t *testing.T) {
-	pool := jobstest.Pool(t)
-	got := make(chan Event, 1)
-	l := lead(t, pool, 3, Handler{Name: "h", Channel: "Cache Invalidate", Handle: func(_ context.Context, e Event) error {
-		select {
-		case got <- e:
-		default: // nobody wants any more of them
-		}
-		return errors.New("no retry of a plain message")
-	}})
-	pgtest.Eventually(t, "LISTEN", func() bool { // a NOTIFY before that is nobody's
-		if _, err := pool.Exec(t.Context(), `select pg_notify('Cache Invalidate', 'not json')`); err != nil {
-			t.Fatal(err)
-		}
-		return len(got) > 0
-	})
-	e := pgtest.Within(t, "message", got)
-	if e.Channel != "Cache Invalidate" || string(e.Payload) != "not json" || e.Term != 3 || e.IdempotencyKey() != "" {
-		t.Errorf("got %+v", e)
-	}
-	l.quit()
-}
-
-func TestNewNamesTheWrongField(t *testing.T) {
-	pool := jobstest.Pool(t)
-	handle := func(context.Context, Event) error { return nil }
-	for want, handlers := range map[string][]Handler{
-		`handler "": Name`:                           {{Topic: "t", Handle: handle}},
-		`handler "h": Handle`:                        {{Name: "h", Topic: "t"}},
-		`handler "h": want one of Topic and Channel`: {{Name: "h", Handle: handle}},
-		`handler "h": Timeout -1s`:                   {{Name: "h", Topic: "t", Handle: handle, Timeout: -time.Second}},
-		`handler "h": Retry.Attempts`:                {{Name: "h", Topic: "t", Handle: handle, Retry: jobs.Retry{Attempts: -1}}},
-		`two handlers are named "h"`:                 {{Name: "h", Topic: "t", Handle: handle}, {Name: "h", Topic: "t", Handle: handle}},
-		`handler "h": Channel needs`:                 {{Name: "h", Channel: "c", Handle: handle}},
-	} {
-		if _, err := New(Options{Pool: pool, Handlers: handlers}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want %q", err, want)
-		}
-	}
 }

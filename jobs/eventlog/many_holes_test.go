@@ -9,6 +9,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // Thousands of rolled-back ids that an open transaction keeps from being settled do not delay new events.
@@ -39,12 +40,13 @@ func TestManyHolesDelayNothing(t *testing.T) {
 	}
 	jobstest.Commit(t, open)
 	pgtest.Eventually(t, "the holes to be settled", func() bool {
-		return pgtest.Value[bool](t, pool, `select done = int8multirange(int8range(1, (select max(id) + 1 from pgsolo.event))) from pgsolo.cursor`)
+		return pgtest.Value[bool](t, pool,
+			`select done = int8multirange(int8range(1, (select max(id) + 1 from pgsolo.event))) from pgsolo.cursor`)
 	})
 	l.quit()
 }
 
-// Order has all holes looked at before each page, once. How long a look takes, the test measures beside it.
+// Order has all holes read before each page, once. How long such a read takes, the test measures beside it.
 func TestManyHolesDelayNoOrder(t *testing.T) {
 	pool := jobstest.Pool(t)
 	o := newOrders(t)
@@ -53,7 +55,8 @@ func TestManyHolesDelayNoOrder(t *testing.T) {
 	open := jobstest.Begin(t, pool)
 	pgtest.Value[string](t, open, `select pg_current_xact_id()::text`)
 	late := emitKey(t, open, "late")
-	if _, err := pool.Exec(t.Context(), `insert into pgsolo.event (id, topic) select $1::bigint + 2 * n, 'other' from generate_series(1, $2::int) n`,
+	if _, err := pool.Exec(t.Context(),
+		`insert into pgsolo.event (id, topic) select $1::bigint + 2 * n, 'other' from generate_series(1, $2::int) n`,
 		late, many); err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +67,8 @@ func TestManyHolesDelayNoOrder(t *testing.T) {
 	o.check(1)
 	var (
 		all          idset.Holes
-		log          = logread.NewReader(pool, jobs.DefaultSchema, "t")
-		looks, takes time.Duration
+		log          = logread.NewReader(pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, "t")
+		reads, takes time.Duration
 	)
 	for n := range int64(many) {
 		all.Add(idset.Span{Lo: late + 2*n + 1, Hi: late + 2*n + 2})
@@ -75,13 +78,13 @@ func TestManyHolesDelayNoOrder(t *testing.T) {
 		if _, err := log.In(t.Context(), all, logread.FirstPage); err != nil {
 			t.Fatal(err)
 		}
-		looks += time.Since(began)
+		reads += time.Since(began)
 		began = time.Now()
 		emitKey(t, pool, "k")
 		o.check(n + 2)
 		takes += time.Since(began)
 	}
-	if t.Logf("each look took %s, each event %s", looks/20, takes/20); takes > 5*looks {
+	if t.Logf("each read took %s, each event %s", reads/20, takes/20); takes > 5*reads {
 		t.Error("that is too long for an event")
 	}
 	jobstest.Commit(t, open)

@@ -26,9 +26,9 @@ type ledger struct {
 	handled   map[string]map[int64]int // by handler
 }
 
-// Producers insert alone, in batches, with savepoints, in transactions that commit late, and roll back; handlers
-// fail at random; leaders are replaced at random, half of them while the old one still works. In the end every committed event
-// has been handled by every handler, nothing that was rolled back has, and no id is left open.
+// Producers insert alone, in batches, with savepoints, in transactions that commit late, and roll back; handlers fail
+// at random; leaders are replaced at random, half of them while the old one still works. In the end every committed
+// event has been handled by every handler, nothing that was rolled back has, and no id is left open.
 //
 // PGSOLO_TEST_SEED and PGSOLO_TEST_ROUNDS repeat and prolong it.
 func TestModel(t *testing.T) {
@@ -63,7 +63,8 @@ func TestModel(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 100))
 	var leaders []*leader
 	for term := range int64(rounds) {
-		leaders = append(leaders, lead(t, pool, term+1, l.handler("a", "x", 1), l.handler("b", "x", 4), l.handler("c", "y", 2)))
+		leaders = append(leaders,
+			lead(t, pool, term+1, l.handler("a", "x", 1), l.handler("b", "x", 4), l.handler("c", "y", 2)))
 		want := l.size() + 50 + random.IntN(300)
 		pgtest.Eventually(t, "more events", func() bool { return l.size() >= want || t.Failed() })
 		if random.IntN(2) == 0 && term+1 < int64(rounds) {
@@ -87,11 +88,15 @@ func TestModel(t *testing.T) {
 	}
 	pgtest.Eventually(t, "every event", func() bool { return missing() == 0 })
 	pgtest.Eventually(t, "every id to be settled", func() bool {
-		return pgtest.Value[bool](t, pool, `select coalesce(bool_and(done @> int8range(1, (select max(id) + 1 from pgsolo.event))), false) from pgsolo.cursor`)
+		return pgtest.Value[bool](t, pool,
+			`select coalesce(bool_and(done @> int8range(1, (select max(id) + 1 from pgsolo.event))), false)
+				from pgsolo.cursor`)
 	})
-	pgtest.Eventually(t, "every retry", func() bool { return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0 })
+	pgtest.Eventually(t, "every retry", func() bool {
+		return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0
+	})
 	leaders[rounds-1].quit()
-	l.mu.Lock() // a leader that was replaced may have something in hand yet
+	l.mu.Lock() // a leader that was replaced may be handling something yet
 	defer l.mu.Unlock()
 	for handler, events := range l.handled {
 		for id := range events {
@@ -145,7 +150,9 @@ func (l *ledger) produce(pool *pgxpool.Pool, random *rand.Rand) error {
 	ids := map[int64]string{}
 	insert := func(in pgx.Tx, n int) error {
 		topic := [...]string{"x", "y", "z"}[random.IntN(3)]
-		rows, err := in.Query(ctx, `insert into pgsolo.event (topic, payload) select $1, to_jsonb(n) from generate_series(1, $2::int) n returning id`, topic, n)
+		rows, err := in.Query(ctx,
+			`insert into pgsolo.event (topic, payload) select $1, to_jsonb(n) from generate_series(1, $2::int) n
+				returning id`, topic, n)
 		if err != nil {
 			return err
 		}
@@ -174,12 +181,14 @@ func (l *ledger) produce(pool *pgxpool.Pool, random *rand.Rand) error {
 		}
 	case 3: // a batch
 		err = insert(tx, 20)
-	case 4: // COPY, which tells no ids
-		if _, err = tx.CopyFrom(ctx, pgx.Identifier{"pgsolo", "event"}, []string{"topic"}, pgx.CopyFromRows([][]any{{"x"}, {"y"}, {"x"}})); err == nil {
+	case 4: // COPY, which returns no ids
+		if _, err = tx.CopyFrom(ctx, pgx.Identifier{"pgsolo", "event"}, []string{"topic"},
+			pgx.CopyFromRows([][]any{{"x"}, {"y"}, {"x"}})); err == nil {
 			var rows pgx.Rows
 			var id int64
 			var topic string
-			if rows, err = tx.Query(ctx, `select id, topic from pgsolo.event where xmin = pg_current_xact_id()::xid`); err == nil {
+			if rows, err = tx.Query(ctx,
+				`select id, topic from pgsolo.event where xmin = pg_current_xact_id()::xid`); err == nil {
 				_, err = pgx.ForEachRow(rows, []any{&id, &topic}, func() error { ids[id] = topic; return nil })
 			}
 		}

@@ -7,14 +7,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// oldestEvery is how often the leader looks for the oldest event that each handler is not done with.
+// oldestEvery is how often the leader reads the age of the oldest event that each handler is not done with.
 const oldestEvery = 5 * time.Second
 
-// The first event from the lowest id on that is not done, and the first delivery that waits for nothing but a retry or its turn.
-// Each is a step or two in an index.
+// The first event from the lowest id on that is not done, and the first delivery that waits for nothing but a retry or
+// its turn. Each is a step or two in an index.
 const selectOldest = `select c.handler, extract(epoch from clock_timestamp() - least(
 		(select e.created_at from pgsolo.event e
 			where e.id >= lower('{[1,)}'::int8multirange - c.done) order by e.id limit 1),
@@ -23,31 +24,26 @@ const selectOldest = `select c.handler, extract(epoch from clock_timestamp() - l
 	from pgsolo.cursor c
 	where c.handler = any ($1)`
 
-// watchOldest keeps the ages for Stats. They are worth no more than that: what goes wrong is left to those whom it stops.
-func (r *Runner) watchOldest(ctx context.Context, stop <-chan struct{}) error {
+// watchOldest keeps the ages for Stats. They are worth no more than that: what goes wrong is left to the loops that it
+// stops.
+func (r *Runner) watchOldest(ctx context.Context, lead *loop.Leadership) error {
 	ticker := time.NewTicker(oldestEvery)
 	defer ticker.Stop()
 	logger := r.options.Logger.Named("stats")
 	for {
 		select {
-		case <-ctx.Done():
-			return nil
-		case <-stop:
+		case <-lead.Starting.Done():
 			return nil
 		case <-ticker.C:
-			if err := pg.Try(ctx, r.lookForOldest); err != nil {
+			if err := pg.Try(ctx, r.readOldest); err != nil {
 				logger.Debug("age of the oldest event is not known", "error", err)
 			}
 		}
 	}
 }
 
-func (r *Runner) lookForOldest(ctx context.Context) error {
-	names := make([]string, 0, len(r.consumers))
-	for _, c := range r.consumers {
-		names = append(names, c.Name)
-	}
-	rows, err := r.options.Pool.Query(ctx, pg.Place(selectOldest, r.options.Schema), names)
+func (r *Runner) readOldest(ctx context.Context) error {
+	rows, err := r.db.Query(ctx, selectOldest, r.handlerNames())
 	if err != nil {
 		return fmt.Errorf("look for the oldest events: %w", err)
 	}
@@ -66,21 +62,12 @@ func (r *Runner) lookForOldest(ctx context.Context) error {
 		return fmt.Errorf("look for the oldest events: %w", err)
 	}
 	now := time.Now()
-	for _, c := range r.consumers {
+	for _, h := range r.handlers {
 		var since int64
-		if age, ok := ages[c.Name]; ok {
+		if age, ok := ages[h.Name]; ok {
 			since = now.Add(-age).UnixNano()
 		}
-		c.oldest.Store(since)
+		h.oldest.Store(since)
 	}
 	return nil
-}
-
-// oldestAge grows between two looks. 0: there is nothing to be done.
-func (c *consumer) oldestAge() time.Duration {
-	since := c.oldest.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Since(time.Unix(0, since))
 }

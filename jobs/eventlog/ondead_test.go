@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
@@ -36,7 +37,9 @@ func TestDeadLetterLetsItsKeyPass(t *testing.T) {
 			l := lead(t, pool, 1, h)
 			o.check(2)
 			fix()
-			pgtest.Eventually(t, "the dead letter", func() bool { return pgtest.Value[int](t, pool, `select pgsolo.replay('h', 1)`) == 1 })
+			pgtest.Eventually(t, "the dead letter", func() bool {
+				return pgtest.Value[int](t, pool, `select pgsolo.replay('h', 1)`) == 1
+			})
 			pgtest.Eventually(t, "its success", func() bool { return o.count() == 3 })
 			l.quit()
 			if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
@@ -110,17 +113,20 @@ func TestDiscardIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			limit := pgtest.Patience
 			if bell {
-				limit = retryLook / 2
+				limit = cursor.DueEvery / 2
 			}
 			pgtest.Quickly(t, limit, func() time.Duration {
 				pool := jobstest.Pool(t)
 				o, h, _ := setupDead(t, OnDeadBlockKey)
 				messages := make(chan string)
-				l := leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{h}, Subscribe: func(string) (jobs.Subscription, error) {
-					return jobs.Subscription{Messages: messages, Close: func() {}}, nil
-				}})
+				l := leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{h},
+					Subscribe: func(string) (jobs.Subscription, error) {
+						return jobs.Subscription{Messages: messages, Close: func() {}}, nil
+					}})
 				emitKeys(t, pool, "k", 3)
-				pgtest.Eventually(t, "the dead letter", func() bool { return deliveries(t, pool, "dead") == 1 && deliveries(t, pool, "waiting") == 2 })
+				pgtest.Eventually(t, "the dead letter", func() bool {
+					return deliveries(t, pool, "dead") == 1 && deliveries(t, pool, "waiting") == 2
+				})
 				jobstest.MustExec(t, pool, `delete from pgsolo.delivery where state = 'dead'`)
 				began := time.Now()
 				if bell {
@@ -135,9 +141,9 @@ func TestDiscardIsNoticed(t *testing.T) {
 	}
 }
 
-// Nothing of the key is left, which nobody has told. Its next event does not wait.
+// Nothing of the key is left, of which no message came. Its next event does not wait.
 func TestNextEventOfADiscardedKey(t *testing.T) {
-	pgtest.Quickly(t, retryLook/2, func() time.Duration {
+	pgtest.Quickly(t, cursor.DueEvery/2, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		l := lead(t, pool, 1, h)
@@ -153,16 +159,19 @@ func TestNextEventOfADiscardedKey(t *testing.T) {
 	})
 }
 
-// A leader that has ended between a success and the look for the next one of the key leaves any number of keys behind whose turn it is.
+// A leader that has ended between a success and the due query for the next one of the key leaves any number of keys
+// behind whose turn it is.
 func TestTakeoverOfKeysWhoseTurnItIs(t *testing.T) {
-	pgtest.Quickly(t, retryLook, func() time.Duration {
+	pgtest.Quickly(t, cursor.DueEvery, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		const n = 5 * maxCandidates
 		for _, statement := range []string{
 			`insert into pgsolo.event (topic, key) select 't', 'k' || n / 2 from generate_series(1, $1::int) n`,
-			`insert into pgsolo.delivery (handler, event_id, topic, key, payload, headers, created_at, attempt, state, error)
-				select 'h', id, topic, key, payload, headers, created_at, 0, 'waiting', '' from pgsolo.event where id <= $1`,
+			`insert into pgsolo.delivery
+					(handler, event_id, topic, key, payload, headers, created_at, attempt, state, error)
+				select 'h', id, topic, key, payload, headers, created_at, 0, 'waiting', '' from pgsolo.event
+					where id <= $1`,
 			`insert into pgsolo.cursor (handler, done) values ('h', int8multirange(int8range(1, $1 + 1)))`,
 		} {
 			jobstest.MustExec(t, pool, statement, n)

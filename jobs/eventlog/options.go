@@ -9,26 +9,28 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// Options say what a Runner runs. Pool is required; New names the field that is wrong. jobs.Migrate has to have made the tables.
+// Options say what a Runner runs. Pool is required; New names the field that is wrong. jobs.Migrate has to have made
+// the tables.
 type Options struct {
-	// Pool serves the runner's own statements. Where the successor of a leader waits for the end of its sessions, as that of package
-	// election does, they have to bear the name that it looks for: make a pool for each term.
+	// Pool serves the runner's own statements. Where the successor of a leader waits for the end of its sessions, as
+	// that of package election does, they have to bear the name that it looks for: make a pool for each term.
 	//
-	// Each handler uses at most two connections at a time, one to read ahead and one to write progress, one with HandleTx one more for
-	// each worker. Where there are fewer, they take turns.
+	// Each handler uses at most two connections at a time, one to read ahead and one to write progress, one with
+	// HandleTx one more for each worker. Where there are fewer, they take turns.
 	Pool *pgxpool.Pool
 
 	Schema   string // where Migrate made the tables; default "pgsolo"
-	Group    string // tells runners in one schema apart that run different handlers; default "main"
+	Group    string // differs between runners in one schema that run different handlers; default "main"
 	Handlers []Handler
 
-	// Topics are those whose events are kept for a limited time, and those that producers may use although no handler here has
-	// them. Events of any other topic are refused from the first term on, unless another group knows it or one of the topics is "*".
+	// Topics are those whose events are kept for a limited time, and those that producers may use although no handler
+	// here has them. Events of any other topic are refused from the first term on, unless another group knows it or one
+	// of the topics is "*".
 	Topics []Topic
 
-	// Subscribe connects a channel of NOTIFY with the runner: the doorbell of the event log, and each channel that a handler names.
-	// Without it the log is read by polling alone, at intervals from 5 ms to 1 s, producers send no NOTIFY, and handlers on
-	// channels are refused.
+	// Subscribe connects a channel of NOTIFY with the runner: the doorbell of the event log, and each channel that a
+	// handler names. Without it the log is read by polling alone, at intervals from 5 ms to 1 s, producers send no
+	// NOTIFY, and handlers on channels are refused.
 	Subscribe func(channel string) (jobs.Subscription, error)
 
 	Logger hclog.Logger // default: none
@@ -38,8 +40,8 @@ type Options struct {
 type Topic struct {
 	Name string // "*": every topic that is not named; with it any topic is accepted
 
-	// Retention is how long after its creation an event is kept; default: for ever. It is kept longer while a handler of its topic has not
-	// finished it.
+	// Retention is how long after its creation an event is kept; default: for ever. It is kept longer while a handler
+	// of its topic has not finished it.
 	Retention time.Duration
 }
 
@@ -47,8 +49,8 @@ type Topic struct {
 type Handler struct {
 	Name string // unique among handlers: its cursor is kept under this name
 
-	// Exactly one of Topic and Channel is set. Topic: rows of the event log, at least once. Channel: plain NOTIFY, at most
-	// once, never retried; of the fields below only Handle, Concurrency, Timeout, When and Rate apply to it.
+	// Exactly one of Topic and Channel is set. Topic: rows of the event log, at least once. Channel: plain NOTIFY, at
+	// most once, never retried; of the fields below only Handle, Concurrency, Timeout, When and Rate apply to it.
 	Topic   string
 	Channel string
 
@@ -56,8 +58,8 @@ type Handler struct {
 	Handle   HandleFunc
 	HandleTx HandleTxFunc
 
-	// Batch is how many events at most share one transaction of HandleTx, each in a savepoint of its own; default 1. They are
-	// handled one after the other; a batch is never waited for.
+	// Batch is how many events at most share one transaction of HandleTx, each in a savepoint of its own; default 1.
+	// They are handled one after the other; a batch is never waited for.
 	Batch int
 
 	Concurrency int           // how many events, or batches, it handles at a time; default 1
@@ -79,7 +81,10 @@ type Start string
 // The places to begin.
 const (
 	StartEarliest Start = "earliest" // with the oldest event that the log still has
-	StartLatest   Start = "latest"   // with the ids that are given out from then on: what was inserted before, it gets not even if it commits later
+
+	// StartLatest is with the ids that are given out from then on. What was inserted before does not come, even if it
+	// commits later.
+	StartLatest Start = "latest"
 )
 
 // Order says which events of a handler exclude one another.
@@ -89,9 +94,10 @@ type Order string
 const (
 	OrderNone Order = "none"
 
-	// OrderKey: events with one key are handled one at a time, in the order in which their transactions committed as far as one began after
-	// the other had ended, else in that of their ids. While one waits for a retry, the later ones of its key wait behind it. One with
-	// deliver_at has its place in the order only from that instant on. Events without a key are in no order.
+	// OrderKey: events with one key are handled one at a time, in the order in which their transactions committed as
+	// far as one began after the other had ended, else in that of their ids. While one waits for a retry, the later
+	// ones of its key wait behind it. One with deliver_at has its place in the order only from that instant on. Events
+	// without a key are in no order.
 	OrderKey Order = "key"
 )
 

@@ -1,134 +1,16 @@
 package eventlog
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
-	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
-
-// orders are the events that a handler with OrderKey has handled, by key.
-type orders struct {
-	t       testing.TB
-	handled chan Event // each attempt that succeeded
-
-	mu      sync.Mutex // guards all below
-	busy    map[string]bool
-	done    map[string][]int64 // the first success of each event
-	fail    func(Event) error
-	blocked map[int64]chan struct{} // events whose attempts wait
-}
-
-func newOrders(t testing.TB) *orders {
-	return &orders{
-		t: t, handled: make(chan Event, 100_000), busy: map[string]bool{}, done: map[string][]int64{},
-		fail: func(Event) error { return nil }, blocked: map[int64]chan struct{}{},
-	}
-}
-
-var quick = jobs.Retry{Attempts: 1000, Backoff: time.Millisecond, MaxBackoff: 4 * time.Millisecond}
-
-func (o *orders) handler(concurrency int) Handler {
-	return Handler{Name: "h", Topic: "t", Order: OrderKey, Concurrency: concurrency, Retry: quick, Handle: o.handle}
-}
-
-func (o *orders) handle(ctx context.Context, e Event) error {
-	if gate := o.enter(e); gate != nil {
-		select {
-		case <-gate:
-		case <-ctx.Done():
-		}
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.busy, fmt.Sprint(e.Term, e.Key))
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err := o.fail(e); err != nil {
-		return err
-	}
-	if !slices.Contains(o.done[e.Key], e.ID) {
-		o.done[e.Key] = append(o.done[e.Key], e.ID)
-	}
-	o.handled <- e
-	return nil
-}
-
-func (o *orders) enter(e Event) chan struct{} {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if e.Key != "" {
-		if key := fmt.Sprint(e.Term, e.Key); o.busy[key] {
-			o.t.Errorf("event %d begins while another of key %q is handled", e.ID, e.Key)
-		} else {
-			o.busy[key] = true
-		}
-	}
-	return o.blocked[e.ID]
-}
-
-// set changes something while the handler may run.
-func (o *orders) set(change func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	change()
-}
-
-// check wants so many events handled, those of each key in the order of their ids.
-func (o *orders) check(events int) {
-	o.t.Helper()
-	pgtest.Eventually(o.t, fmt.Sprintf("%d events", events), func() bool { return o.count() >= events })
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for key, ids := range o.done {
-		for i := 1; key != "" && i < len(ids); i++ {
-			if ids[i] < ids[i-1] {
-				o.t.Errorf("key %q: event %d after event %d", key, ids[i], ids[i-1])
-			}
-		}
-	}
-}
-
-func (o *orders) count() (n int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, ids := range o.done {
-		n += len(ids)
-	}
-	return n
-}
-
-func emitKey(t testing.TB, db jobstest.Execer, key string) (id int64) {
-	t.Helper()
-	return pgtest.Value[int64](t, db, `insert into pgsolo.event (topic, key) values ('t', nullif($1, '')) returning id`, key)
-}
-
-func emitKeys(t testing.TB, pool *pgxpool.Pool, key string, n int) {
-	t.Helper()
-	const insert = `insert into pgsolo.event (topic, key) select 't', $1 from generate_series(1, $2::int)`
-	if _, err := pool.Exec(t.Context(), insert, key, n); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func deliveries(t testing.TB, pool *pgxpool.Pool, state string) int {
-	t.Helper()
-	return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery where state = $1`, state)
-}
-
-var errNotNow = errors.New("not now")
 
 func TestKeysKeepTheirOrder(t *testing.T) {
 	pool := jobstest.Pool(t)
@@ -154,9 +36,10 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`); n != 0 {
 		t.Errorf("%d deliveries left", n)
 	}
-	c := l.runner.consumers[0]
-	if len(c.queue.Chains) != 0 || c.queue.Behind != 0 || len(c.retrying) != 0 {
-		t.Errorf("left behind: %d chains, %d deliveries, %d in hand", len(c.queue.Chains), c.queue.Behind, len(c.retrying))
+	c := l.runner.handlers[0].consumer
+	keys := c.queue.Keys(func(string) bool { return true })
+	if len(keys) != 0 || c.queue.Size() != 0 || len(c.due.retrying) != 0 {
+		t.Errorf("left behind: keys %v, %d deliveries, %d being retried", keys, c.queue.Size(), len(c.due.retrying))
 	}
 }
 
@@ -184,11 +67,14 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 	o.check(101 + bad)
 	t.Logf("%d parked events in %s", bad, time.Since(began))
 	jobstest.MustExec(t, pool, `create sequence parked`)
-	jobstest.MustExec(t, pool, `create function park() returns trigger language plpgsql as $$ begin perform nextval('parked'); return null; end $$`)
-	jobstest.MustExec(t, pool, `create trigger park after insert on pgsolo.delivery for each row execute function park()`)
+	jobstest.MustExec(t, pool,
+		`create function park() returns trigger
+			language plpgsql as $$ begin perform nextval('parked'); return null; end $$`)
+	jobstest.MustExec(t, pool,
+		`create trigger park after insert on pgsolo.delivery for each row execute function park()`)
 	const parked = `select case when is_called then last_value else 0 end from parked`
 	more := 0
-	pgtest.Eventually(t, "the key to be let go, so that its next event does not wait in the table", func() bool {
+	pgtest.Eventually(t, "the key to be free, so that its next event does not wait in the table", func() bool {
 		before := pgtest.Value[int](t, pool, parked)
 		emitKey(t, pool, "bad")
 		more++
@@ -196,14 +82,14 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 		return pgtest.Value[int](t, pool, parked) == before
 	})
 	l.quit()
-	if c := l.runner.consumers[0]; len(c.keys.blocked) != 0 {
+	if c := l.runner.handlers[0].consumer; len(c.keys.blocked) != 0 {
 		t.Errorf("keys still blocked after %d more events: %v", more, c.keys.blocked)
 	}
 }
 
 // A slow key does not hold up the others, even if the queue is full of it.
 func TestSlowKeyHoldsUpNoOther(t *testing.T) {
-	pgtest.Quickly(t, retryLook/2, func() time.Duration {
+	pgtest.Quickly(t, cursor.DueEvery/2, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o := newOrders(t)
 		gate := make(chan struct{})
@@ -213,7 +99,9 @@ func TestSlowKeyHoldsUpNoOther(t *testing.T) {
 		emitKeys(t, pool, "quick", 10)
 		l := lead(t, pool, 1, o.handler(2))
 		o.check(10)
-		pgtest.Eventually(t, "the slow key's other events to be put aside", func() bool { return deliveries(t, pool, "waiting") > 0 })
+		pgtest.Eventually(t, "the slow key's other events to be offloaded", func() bool {
+			return deliveries(t, pool, "waiting") > 0
+		})
 		began := time.Now()
 		close(gate)
 		pgtest.Eventually(t, "the first of them", func() bool { return o.count() > 11 })
@@ -255,8 +143,8 @@ func TestTakeoverKeepsTheOrder(t *testing.T) {
 	o.check(events)
 }
 
-// What a slow key has in hand comes before what was put aside, also for the next leader.
-func TestTakeoverAfterSpill(t *testing.T) {
+// What of a slow key is being handled comes before what was offloaded, also for the next leader.
+func TestTakeoverAfterOffload(t *testing.T) {
 	pool := jobstest.Pool(t)
 	o := newOrders(t)
 	slow := emitKey(t, pool, "slow")
@@ -265,7 +153,9 @@ func TestTakeoverAfterSpill(t *testing.T) {
 	emitKeys(t, pool, "quick", 10)
 	first := lead(t, pool, 1, o.handler(2))
 	o.check(10)
-	pgtest.Eventually(t, "the slow key's other events to be put aside", func() bool { return deliveries(t, pool, "waiting") > 0 })
+	pgtest.Eventually(t, "the slow key's other events to be offloaded", func() bool {
+		return deliveries(t, pool, "waiting") > 0
+	})
 	first.die()
 	if pgtest.Value[bool](t, pool, `select done @> $1::bigint from pgsolo.cursor`, slow) {
 		t.Fatal("not the state that the test is about")
@@ -276,8 +166,8 @@ func TestTakeoverAfterSpill(t *testing.T) {
 	second.quit()
 }
 
-// An event that was committed before a later one of its key began to be written comes first, although a read between the two
-// has gone past its id.
+// An event that was committed before a later one of its key began to be written comes first, although a read between
+// the two has gone past its id.
 func TestLateCommitKeepsTheOrder(t *testing.T) {
 	for name, concurrency := range map[string]int{"alone": 1, "with others": 4} {
 		t.Run(name, func(t *testing.T) {

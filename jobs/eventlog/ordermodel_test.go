@@ -52,7 +52,8 @@ func (h *history) handle(ctx context.Context, e Event) error {
 	h.seen[e.ID] = true
 	if e.Headers["scheduled"] == "" && e.Key != "" {
 		if h.last[e.Key] > e.ID {
-			h.wild = append(h.wild, fmt.Sprintf("%s, key %s: event %d after event %d", h.name, e.Key, e.ID, h.last[e.Key]))
+			h.wild = append(h.wild,
+				fmt.Sprintf("%s, key %s: event %d after event %d", h.name, e.Key, e.ID, h.last[e.Key]))
 		}
 		h.last[e.Key] = max(h.last[e.Key], e.ID)
 	}
@@ -82,9 +83,10 @@ func (h *history) count(of func(id int64) bool) (n int) {
 	return n
 }
 
-// Each key has one producer, whose transactions follow one another, and commit late, and roll back, while those of others
-// overlap them. Handlers fail, panic and give up at random, and somebody replays what they gave up. Leaders are replaced at random, half
-// of them while the old one still works. Each handler gets the events of a key for the first time in the order of their ids.
+// Each key has one producer, whose transactions follow one another, and commit late, and roll back, while those of
+// others overlap them. Handlers fail, panic and give up at random, and an operator replays what they gave up. Leaders
+// are replaced at random, half of them while the old one still works. Each handler gets the events of a key for the
+// first time in the order of their ids.
 //
 // PGSOLO_TEST_SEED and PGSOLO_TEST_ROUNDS repeat and prolong it.
 func TestOrderModel(t *testing.T) {
@@ -124,9 +126,10 @@ func TestOrderModel(t *testing.T) {
 			}
 		})
 	}
-	producing.Go(func() { // somebody who looks after the dead letters
+	producing.Go(func() { // the operator
 		for !loop.IsClosed(stop) {
-			if _, err := pool.Exec(context.Background(), `select pg_sleep(0.02), pgsolo.replay(everything => true)`); err != nil {
+			if _, err := pool.Exec(context.Background(),
+				`select pg_sleep(0.02), pgsolo.replay(everything => true)`); err != nil {
 				t.Error(err)
 				return
 			}
@@ -143,7 +146,8 @@ func TestOrderModel(t *testing.T) {
 		handlers := make([]Handler, len(histories))
 		for i, concurrency := range []int{8, 1, 3} {
 			handlers[i] = ordered
-			handlers[i].Name, handlers[i].Concurrency, handlers[i].Handle = histories[i].name, concurrency, histories[i].handle
+			handlers[i].Name, handlers[i].Concurrency, handlers[i].Handle = histories[i].name, concurrency,
+				histories[i].handle
 		}
 		handlers[2].Handle, handlers[2].Batch = nil, 5
 		handlers[2].HandleTx = func(ctx context.Context, _ pgx.Tx, e Event) error { return transaction.handle(ctx, e) }
@@ -168,7 +172,7 @@ func TestOrderModel(t *testing.T) {
 	})
 	leaders[rounds-1].quit()
 	for _, h := range histories {
-		h.mu.Lock() // a leader that was replaced may have something in hand yet
+		h.mu.Lock() // a leader that was replaced may be handling something yet
 		for _, line := range h.wild {
 			t.Error(line)
 		}

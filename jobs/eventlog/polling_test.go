@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,11 +14,11 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
-	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
 
-// Without a bell nobody is told to ring, also not by what an earlier leader has left behind, and events are found all the same.
+// Without a bell no producer rings, also not by what an earlier leader has left armed, and events are found all
+// the same.
 func TestPollWithoutABell(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.arm('main', true, 1)`)
@@ -36,10 +37,10 @@ func TestPollWithoutABell(t *testing.T) {
 	}
 	late := jobstest.Begin(t, pool)
 	id := jobstest.Emit(t, late, "t", `1`)
-	pgtest.Eventually(t, "a look that shows nothing", func() bool { return l.runner.poll.Given.Load() == id })
+	pgtest.Eventually(t, "a poll that shows nothing", func() bool { return l.runner.poll.Given() == id })
 	jobstest.Commit(t, late)
 	pgtest.Within(t, "the late event", events)
-	if mode := l.runner.ringMode.Load(); mode != wake.ModeOff {
+	if mode := l.runner.poll.Mode(); mode != wake.ModeOff {
 		t.Errorf("ring mode %q, want off", mode)
 	}
 	l.quit()
@@ -60,12 +61,12 @@ type statements struct {
 
 func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	s.all.Add(1)
-	switch data.SQL {
-	case wake.SelectEnd:
+	switch {
+	case strings.Contains(data.SQL, "from pgsolo.event_id_seq"):
 		s.ends.Add(1)
-	case logread.SelectNew:
+	case strings.Contains(data.SQL, "where e.id > $2"):
 		s.reads.Add(1)
-	case selectDue:
+	case strings.Contains(data.SQL, "state in ('scheduled', 'retry') and next_at <= statement_timestamp()"):
 		s.dues.Add(1)
 	}
 	return ctx
@@ -73,8 +74,8 @@ func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.
 
 func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// An idle leader reads neither events nor deliveries, however many topics it has and whatever the log ends with: it looks once
-// a second whether it should.
+// An idle leader reads neither events nor deliveries, however many topics it has and whatever the log ends with: it
+// polls once a second whether it should.
 func TestPollLeavesAnIdleLeaderIdle(t *testing.T) {
 	for name, bell := range map[string]bool{"with a bell": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -120,13 +121,14 @@ func TestPollLeavesAnIdleLeaderIdle(t *testing.T) {
 				ends, reads, dues, all = sent.ends.Load(), sent.reads.Load(), sent.dues.Load(), sent.all.Load()
 			}
 			again()
-			const looks = 6 // longer than deliveries are left alone
-			pgtest.Eventually(t, "looks a second apart, and nothing read", func() bool {
+			const polls = 6 // longer than deliveries are not queried
+			pgtest.Eventually(t, "polls a second apart, and nothing read", func() bool {
 				n := sent.ends.Load() - ends
-				if sent.reads.Load() > reads || sent.dues.Load() > dues || time.Since(begun) < time.Duration(n-1)*wake.MaxPoll*9/10 {
+				if sent.reads.Load() > reads || sent.dues.Load() > dues ||
+					time.Since(begun) < time.Duration(n-1)*wake.MaxPoll*9/10 {
 					again()
 				}
-				return n >= looks && sent.ends.Load()-ends >= looks
+				return n >= polls && sent.ends.Load()-ends >= polls
 			})
 			all = sent.all.Load() - all
 			if most := int64(2*time.Since(begun).Seconds()) + 5; all > most {
@@ -136,7 +138,7 @@ func TestPollLeavesAnIdleLeaderIdle(t *testing.T) {
 	}
 }
 
-// The producers ring while the leader sleeps; while it has much to do they are told not to.
+// The producers ring while the leader sleeps; while it has much to do they do not.
 func TestDoorbellIsDisarmedUnderLoad(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handler, _ := recorder("h", "t")
@@ -146,7 +148,7 @@ func TestDoorbellIsDisarmedUnderLoad(t *testing.T) {
 	mode := func() RingMode { return l.runner.Stats().Log.Ring }
 	armed := func() bool { return mode() == RingArmed && pgtest.Value[bool](t, pool, rings) }
 	pgtest.Eventually(t, "the bell to be armed", armed)
-	pgtest.Eventually(t, "the producers to ring so often that they are told not to", func() bool {
+	pgtest.Eventually(t, "the producers to ring so often that the bell is disarmed", func() bool {
 		jobstest.MustExec(t, pool, `do $$ begin
 			for n in 1..50 loop
 				insert into pgsolo.event (topic) values ('t');
@@ -156,10 +158,11 @@ func TestDoorbellIsDisarmedUnderLoad(t *testing.T) {
 		return mode() == RingBusy
 	})
 	gate := jobstest.Begin(t, pool)
-	jobstest.MustExec(t, gate, `lock table pgsolo.doorbell in share row exclusive mode`) // nobody arms or disarms it meanwhile
+	// it is neither armed nor disarmed meanwhile
+	jobstest.MustExec(t, gate, `lock table pgsolo.doorbell in share row exclusive mode`)
 	const someRing = `select last_value > 1 or armed from pgsolo.doorbell_armed, pgsolo.doorbell`
 	if pgtest.Value[bool](t, gate, someRing) { // it has been idle since
-		pgtest.Eventually(t, "a leader that wants to be rung again", func() bool { return mode() == RingArmed })
+		pgtest.Eventually(t, "a leader that has armed the bell again", func() bool { return mode() == RingArmed })
 	}
 	jobstest.Commit(t, gate)
 	pgtest.Eventually(t, "the bell to be armed again", armed)

@@ -13,6 +13,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
 
 // What When does not want takes no turn, and what waits for one is not in flight.
@@ -20,7 +21,7 @@ func TestChannelHandlerHasRateAndWhen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var starts []time.Duration
 		begun := time.Now()
-		h := &channelHandler{logger: hclog.NewNullLogger(), Handler: Handler{
+		h := &channelHandler{executor{logger: hclog.NewNullLogger(), Handler: Handler{
 			Name: "h", Channel: "c", Concurrency: 1, Timeout: time.Minute, Rate: jobs.Rate{Events: 1, Per: time.Second},
 			When: func(e Event) (bool, error) {
 				if string(e.Payload) == "bad" {
@@ -32,12 +33,14 @@ func TestChannelHandlerHasRateAndWhen(t *testing.T) {
 				starts = append(starts, time.Since(begun))
 				return nil
 			},
-		}}
+		}}}
 		messages, stop, ended := make(chan string, 10), make(chan struct{}), make(chan error)
+		lead, end := loop.Lead(t.Context(), 1, "", stop, nil)
+		defer end()
 		for _, payload := range []string{"good", "other", "bad", "good", "other", "good", "good"} {
 			messages <- payload
 		}
-		go func() { ended <- h.run(t.Context(), stop, jobs.Subscription{Messages: messages, Close: func() {}}) }()
+		go func() { ended <- h.run(t.Context(), lead, jobs.Subscription{Messages: messages, Close: func() {}}) }()
 		<-time.After(2500 * time.Millisecond)
 		synctest.Wait()
 		if n := h.counters.inFlight.Load(); n != 0 {
@@ -51,7 +54,8 @@ func TestChannelHandlerHasRateAndWhen(t *testing.T) {
 			t.Errorf("starts -want +got\n%s", diff)
 		}
 		stats := h.counters.stats("h")
-		if got, want := []int64{stats.Handled, stats.Failed, h.counters.filtered.Load()}, []int64{3, 1, 2}; !slices.Equal(got, want) {
+		if got, want := []int64{stats.Handled, stats.Failed, h.counters.filtered.Load()},
+			[]int64{3, 1, 2}; !slices.Equal(got, want) {
 			t.Errorf("handled, failed, filtered: %v, want %v", got, want)
 		}
 	})
@@ -69,7 +73,7 @@ func TestRateOfAHandler(t *testing.T) {
 	pgtest.Eventually(t, "the first one to be written while the others wait", func() bool {
 		return pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`) == "{[1,2)}"
 	})
-	if n := l.runner.consumers[0].counters.inFlight.Load(); n != 0 {
+	if n := l.runner.handlers[0].counters.inFlight.Load(); n != 0 {
 		t.Errorf("%d in flight, want 0", n)
 	}
 	l.quit()

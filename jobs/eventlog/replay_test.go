@@ -14,7 +14,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// A replayed event gets all its attempts again, from the copy that its delivery keeps, and is a dead letter again or done.
+// A replayed event gets all its attempts again, from the copy that its delivery keeps, and is a dead letter again or
+// done.
 func TestDeadLetterIsReplayed(t *testing.T) {
 	pool := jobstest.Pool(t)
 	var broken atomic.Bool
@@ -37,7 +38,8 @@ func TestDeadLetterIsReplayed(t *testing.T) {
 	attempts := func(want ...int) {
 		t.Helper()
 		for _, n := range want {
-			if e := pgtest.Within(t, "an attempt", events); e.ID != id || e.Attempt != n || string(e.Payload) != `{"n": 1}` || e.Key != "k" {
+			if e := pgtest.Within(t, "an attempt", events); e.ID != id || e.Attempt != n ||
+				string(e.Payload) != `{"n": 1}` || e.Key != "k" {
 				t.Errorf("got %+v, want attempt %d at event %d", e, n, id)
 			}
 		}
@@ -51,7 +53,8 @@ func TestDeadLetterIsReplayed(t *testing.T) {
 	}
 	replay := func() {
 		t.Helper()
-		if n, err := (admin.DeadLetters{}).Replay(t.Context(), pool, admin.DeadLetterFilter{Handler: "h", EventID: id}); n != 1 || err != nil {
+		if n, err := (admin.DeadLetters{}).Replay(t.Context(), pool,
+			admin.DeadLetterFilter{Handler: "h", EventID: id}); n != 1 || err != nil {
 			t.Fatalf("replayed %d, %v, want 1", n, err)
 		}
 	}
@@ -64,7 +67,9 @@ func TestDeadLetterIsReplayed(t *testing.T) {
 	broken.Store(false)
 	replay()
 	attempts(1)
-	pgtest.Eventually(t, "the delivery to be done", func() bool { return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0 })
+	pgtest.Eventually(t, "the delivery to be done", func() bool {
+		return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery`) == 0
+	})
 	if len(events) != 0 {
 		t.Errorf("%d more attempts", len(events))
 	}

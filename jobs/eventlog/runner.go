@@ -10,20 +10,21 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
 
 // Runner runs handlers of events for one leader at a time. It is an Engine.
 type Runner struct {
-	options   Options
-	consumers []*consumer
-	channels  []*channelHandler
-	logs      map[string]*logread.Log // by topic
-	rings     atomic.Int64            // counted before consumers are woken to read
-	poll      *wake.Poll
-	ringMode  atomic.Value // a mode of the doorbell
-	leads     atomic.Bool  // Run runs
+	options  Options
+	db       pg.DB
+	handlers []*logHandler
+	channels []*channelHandler
+	logs     map[string]*logread.Log // by topic
+	rings    atomic.Int64            // how often the doorbell has rung, counted before consumers are woken
+	poll     *wake.Poll
+	leads    atomic.Bool // Run runs
 }
 
 // New checks the options. Its errors name the handler or topic and the field.
@@ -32,7 +33,8 @@ func New(options Options) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{options: options, logs: map[string]*logread.Log{}}
+	db := pg.DB{Pool: options.Pool, Schema: options.Schema}
+	r := &Runner{options: options, db: db, logs: map[string]*logread.Log{}}
 	names := map[string]bool{}
 	for i := range options.Handlers {
 		h := options.Handlers[i].WithDefaults()
@@ -46,37 +48,34 @@ func New(options Options) (*Runner, error) {
 		logger := options.Logger.Named("handler").With("handler", h.Name)
 		switch {
 		case h.Topic != "":
-			c := newConsumer(h, r.log(h.Topic), logger)
-			c.group = options.Group
-			r.consumers = append(r.consumers, c)
+			r.handlers = append(r.handlers, newLogHandler(h, db, options.Group, r.log(h.Topic), logger))
 		case options.Subscribe == nil:
 			return nil, fmt.Errorf("jobs: handler %q: Channel needs Options.Subscribe", h.Name)
 		default:
-			r.channels = append(r.channels, &channelHandler{Handler: h, logger: logger})
+			r.channels = append(r.channels, &channelHandler{executor{Handler: h, logger: logger}})
 		}
 	}
-	r.poll = &wake.Poll{
-		Log: logread.NewReader(options.Pool, options.Schema, ""), Logger: options.Logger.Named("poll"), Consumers: r.wakeables(),
-		Rings: &r.rings, Bell: options.Subscribe != nil, Restart: make(chan struct{}, 1),
-	}
+	r.poll = wake.NewPoll(wake.PollOptions{
+		DB: db, Logger: options.Logger.Named("poll"), Consumers: r.wakeables(), Rings: &r.rings,
+		Bell: options.Subscribe != nil,
+	})
 	return r, nil
 }
 
-// log returns what the handlers of a topic share, for another one of them.
+// log returns what the handlers of a topic share.
 func (r *Runner) log(topic string) *logread.Log {
 	log, ok := r.logs[topic]
 	if !ok {
-		log = logread.NewLog(logread.NewReader(r.options.Pool, r.options.Schema, topic), &r.rings)
+		log = logread.NewLog(logread.NewReader(r.db, topic), &r.rings)
 		r.logs[topic] = log
 	}
-	log.Readers++
 	return log
 }
 
 func (r *Runner) wakeables() []wake.Consumer {
-	all := make([]wake.Consumer, len(r.consumers))
-	for i, c := range r.consumers {
-		all[i] = c
+	all := make([]wake.Consumer, len(r.handlers))
+	for i, h := range r.handlers {
+		all[i] = h
 	}
 	return all
 }
@@ -89,73 +88,73 @@ func (r *Runner) wakeables() []wake.Consumer {
 //   - with an error when the database has not answered for 30 s, or is not of this version's schema.
 //
 // It returns nil in the first two cases. Whatever the case, nothing that it started runs any more.
-func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
-	term, stop := lead.Number, lead.Stopping
+func (r *Runner) Run(ctx context.Context, of jobs.Lead) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	start := func(run func(context.Context) error) { group.Go(func() error { return run(groupCtx) }) }
+	lead, end := loop.Lead(groupCtx, of.Number, of.Holder, of.Stopping, of.Held)
+	defer end()
+	start := func(run func(context.Context, *loop.Leadership) error) {
+		group.Go(func() error { return run(groupCtx, lead) })
+	}
 
 	r.leads.Store(true)
 	defer r.leads.Store(false)
 	for _, log := range r.logs {
 		log.Begin()
 	}
-	for _, c := range r.consumers {
-		c.begin(lead) // before the doorbell can ring it
+	for _, h := range r.handlers {
+		h.begin(lead) // before the doorbell can ring it
 	}
-	if len(r.consumers) > 0 {
+	if len(r.handlers) > 0 {
 		r.poll.Begin()
-		start(func(ctx context.Context) error { return r.poll.Run(ctx, stop) })
+		start(r.poll.Run)
 	}
-	start(func(ctx context.Context) error { return r.runDoorbell(ctx, term, stop) })
+	start(r.runDoorbell)
 	for _, h := range r.channels {
-		h.term, h.held = term, lead.Held
-		start(func(ctx context.Context) error { return r.runChannel(ctx, h, stop) })
+		group.Go(func() error { return r.runChannel(groupCtx, lead, h) })
 	}
-	for _, c := range r.consumers {
-		start(func(ctx context.Context) error { return c.run(ctx, stop) })
+	for _, h := range r.handlers {
+		group.Go(func() error { return h.run(groupCtx) })
 	}
-	start(func(ctx context.Context) error { return r.declare(ctx, term, stop) })
-	if len(r.consumers)+len(r.options.Topics) > 0 {
-		start(func(ctx context.Context) error { return r.trim(ctx, stop) })
+	start(r.declare)
+	if len(r.handlers)+len(r.options.Topics) > 0 {
+		start(r.trim)
 	}
-	if len(r.consumers) > 0 {
-		start(func(ctx context.Context) error { return r.watchOldest(ctx, stop) })
+	if len(r.handlers) > 0 {
+		start(r.watchOldest)
 	}
 	err := group.Wait()
-	r.ringMode.Store(wake.ModeNone)
+	r.poll.SetMode(wake.ModeNone)
 	if ctx.Err() != nil && !errors.Is(err, jobs.ErrFenced) {
 		return nil
 	}
 	return err
 }
 
-func (r *Runner) runChannel(ctx context.Context, h *channelHandler, stop <-chan struct{}) error {
+func (r *Runner) runChannel(ctx context.Context, lead *loop.Leadership, h *channelHandler) error {
 	subscription, err := r.options.Subscribe(h.Channel)
 	if err != nil {
 		return fmt.Errorf("subscribe handler %q to channel %q: %w", h.Name, h.Channel, err)
 	}
-	return h.run(ctx, stop, subscription)
+	return h.run(ctx, lead, subscription)
 }
 
 // runDoorbell runs what producers ring, or sees to it that they do not.
-func (r *Runner) runDoorbell(ctx context.Context, term int64, stop <-chan struct{}) error {
+func (r *Runner) runDoorbell(ctx context.Context, lead *loop.Leadership) error {
 	o := r.options
-	bell := &wake.Doorbell{
-		Pool: o.Pool, Schema: o.Schema, Group: o.Group, Term: term, Logger: o.Logger.Named("doorbell"), Poll: r.poll, Mode: &r.ringMode,
-	}
-	if o.Subscribe == nil || len(r.consumers) == 0 {
-		if len(r.consumers) > 0 {
-			r.ringMode.Store(wake.ModeOff)
+	bell := wake.Bell{DB: r.db, Group: o.Group, Term: lead.Term, Logger: o.Logger.Named("doorbell")}
+	if o.Subscribe == nil || len(r.handlers) == 0 {
+		if len(r.handlers) > 0 {
+			r.poll.SetMode(wake.ModeOff)
 		}
 		err := bell.Arm(ctx, false) // a leader of another configuration may have left it armed
-		if pg.IsNotAllowed(err) && len(r.consumers) == 0 {
+		if pg.IsNotAllowed(err) && len(r.handlers) == 0 {
 			return nil // nor does the role need to, until there are handlers
 		}
 		return err
 	}
-	var err error
-	if bell.Subscription, err = o.Subscribe(pg.Place(wake.DoorbellChannel, o.Schema)); err != nil {
+	subscription, err := o.Subscribe(r.db.Place(wake.Channel))
+	if err != nil {
 		return fmt.Errorf("subscribe to the doorbell: %w", err)
 	}
-	return bell.Run(ctx, stop)
+	return wake.NewDoorbell(bell, subscription, r.poll).Run(ctx, lead)
 }

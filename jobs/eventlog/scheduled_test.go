@@ -15,14 +15,16 @@ import (
 func emitLater(t testing.TB, db jobstest.Execer, key string, wait time.Duration) (id int64) {
 	t.Helper()
 	return pgtest.Value[int64](t, db, `insert into pgsolo.event (topic, key, deliver_at)
-		values ('t', nullif($1, ''), clock_timestamp() + $2 * interval '1 microsecond') returning id`, key, wait.Microseconds())
+		values ('t', nullif($1, ''), clock_timestamp() + $2 * interval '1 microsecond')
+			returning id`, key, wait.Microseconds())
 }
 
 // putForward has a scheduled event that has its row come due after a wait.
 func putForward(t testing.TB, pool *pgxpool.Pool, id int64, wait time.Duration) {
 	t.Helper()
 	jobstest.MustExec(t, pool, `with e as (
-			update pgsolo.event set deliver_at = clock_timestamp() + $2 * interval '1 microsecond' where id = $1 returning id, deliver_at
+			update pgsolo.event set deliver_at = clock_timestamp() + $2 * interval '1 microsecond' where id = $1
+				returning id, deliver_at
 		)
 		update pgsolo.delivery d set next_at = e.deliver_at from e where d.event_id = e.id`, id, wait.Microseconds())
 	jobstest.MustExec(t, pool, `select pgsolo.ring_for_retry(1)`)
@@ -78,7 +80,8 @@ func TestScheduledEventOverTakeover(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handler, events := recorder("h", "t")
 	first := lead(t, pool, 1, handler)
-	far := pgtest.Value[int64](t, pool, `insert into pgsolo.event (topic, deliver_at) values ('t', '294276-01-01') returning id`)
+	far := pgtest.Value[int64](t, pool,
+		`insert into pgsolo.event (topic, deliver_at) values ('t', '294276-01-01') returning id`)
 	soon := emitLater(t, pool, "", time.Hour)
 	next := jobstest.Emit(t, pool, "t", `"next"`)
 	if got := pgtest.Within(t, "the event after it", events); got.ID != next {
@@ -89,7 +92,9 @@ func TestScheduledEventOverTakeover(t *testing.T) {
 	if attempt := pgtest.Value[int](t, pool, `select max(attempt) from pgsolo.delivery`); attempt != 0 {
 		t.Errorf("%d attempts before the date", attempt)
 	}
-	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery d join pgsolo.event e on e.id = d.event_id and e.deliver_at = d.next_at`); n != 2 {
+	if n := pgtest.Value[int](t, pool,
+		`select count(*) from pgsolo.delivery d join pgsolo.event e on e.id = d.event_id
+			and e.deliver_at = d.next_at`); n != 2 {
 		t.Errorf("%d of their rows have the date", n)
 	}
 	putForward(t, pool, soon, 300*time.Millisecond)
@@ -154,7 +159,8 @@ func TestScheduledEventAndItsKey(t *testing.T) {
 	l.quit()
 }
 
-// Any number of events may come due behind one that blocks their key, and do not keep the others' dates from being seen.
+// Any number of events may come due behind one that blocks their key, and do not keep the others' dates from being
+// seen.
 func TestManyComeDueBehindABlockedKey(t *testing.T) {
 	pool := jobstest.Pool(t)
 	o := newOrders(t)

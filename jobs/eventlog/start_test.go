@@ -22,7 +22,9 @@ func TestStart(t *testing.T) {
 			handler, events := recorder("h", "t")
 			handler.Start = start
 			first := lead(t, pool, 1, handler)
-			pgtest.Eventually(t, "the cursor", func() bool { return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor)`) })
+			pgtest.Eventually(t, "the cursor", func() bool {
+				return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor)`)
+			})
 			jobstest.Commit(t, under)
 			next := jobstest.Emit(t, pool, "t", `"next"`)
 			var got []int64
@@ -39,10 +41,11 @@ func TestStart(t *testing.T) {
 			handler.Start = StartLatest
 			second := lead(t, pool, 2, handler)
 			for id := int64(0); id != waiting; {
-				id = pgtest.Within(t, "what came while nobody led", events).ID
+				id = pgtest.Within(t, "what came while there was no leader", events).ID
 			}
 			pgtest.Eventually(t, "every id to be settled", func() bool {
-				return pgtest.Value[bool](t, pool, `select done = int8multirange(int8range(1, $1)) from pgsolo.cursor`, waiting+1)
+				return pgtest.Value[bool](t, pool, `select done = int8multirange(int8range(1, $1)) from pgsolo.cursor`,
+					waiting+1)
 			})
 			second.quit()
 		})
@@ -54,7 +57,9 @@ func TestStartLatestInAnEmptyLog(t *testing.T) {
 	handler, events := recorder("h", "t")
 	handler.Start = StartLatest
 	l := lead(t, pool, 1, handler)
-	pgtest.Eventually(t, "the cursor", func() bool { return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor)`) })
+	pgtest.Eventually(t, "the cursor", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor)`)
+	})
 	id := jobstest.Emit(t, pool, "t", `"first"`)
 	if got := pgtest.Within(t, "the first event", events); got.ID != id {
 		t.Errorf("got event %d, want %d", got.ID, id)

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
 
 // Stats are counters since New, and the state of things, for metrics. A replica counts only what it did as the leader.
@@ -15,25 +14,26 @@ type Stats struct {
 
 // LogStats are about the event log as the leader sees it.
 type LogStats struct {
-	// Appended is the highest id given out so far, as of at most a second ago. Ids of transactions that rolled back count too.
-	// 0 on a replica that does not lead, or has no handlers of topics.
+	// Appended is the highest id given out so far, as of at most a second ago. Ids of transactions that rolled back
+	// count too. 0 on a replica that does not lead, or has no handlers of topics.
 	Appended int64
 
 	Ring RingMode
 }
 
-// RingMode says how the leader hears of new events.
+// RingMode says how the leader learns of new events.
 type RingMode string
 
 // The modes.
 const (
 	RingNone  RingMode = ""      // this replica does not lead, or has no handlers of topics
 	RingArmed RingMode = "armed" // producers ring
-	RingBusy  RingMode = "busy"  // so many rang that the log is read every few milliseconds instead, and they are told not to
+	RingBusy  RingMode = "busy"  // too many rang: the log is read every few milliseconds instead
 	RingOff   RingMode = "off"   // there is no bell: the log is polled
 )
 
-// HandlerStats are about one handler. Of a channel's, Waiting, Lag, OldestAge, Dead, Retried, Batches and Paused are zero.
+// HandlerStats are about one handler. Of a channel's, Waiting, Lag, OldestAge, Dead, Retried, Batches and Paused are
+// zero.
 type HandlerStats struct {
 	Name     string
 	Handled  int64 // attempts that succeeded
@@ -45,14 +45,15 @@ type HandlerStats struct {
 	InFlight int64 // attempts under way
 	Waiting  int64 // events read, and not begun
 
-	// Lag is how many ids the log has given out that the handler has not seen, as of at most a second ago, and what waits and is
-	// in flight. Among those that it has not seen may be events of other topics, and ids of transactions that rolled back. What waits
-	// in the database for a retry, a date or an earlier event of its key does not count.
+	// Lag is how many ids the log has given out that the handler has not seen, as of at most a second ago, and what
+	// waits and is in flight. Among those that it has not seen may be events of other topics, and ids of transactions
+	// that rolled back. What waits in the database for a retry, a date or an earlier event of its key does not count.
 	Lag int64
 
-	// OldestAge is the time since the creation of the oldest event that the handler is not done with; dead letters, and events
-	// with a date that were not attempted yet, do not count. It is looked up every 5 s, for all handlers at once. Where progress was
-	// not written down yet, or events of other topics were not read, it may be that of a neighbour in the log. 0 while there is none.
+	// OldestAge is the time since the creation of the oldest event that the handler is not done with; dead letters, and
+	// events with a date that were not attempted yet, do not count. It is read every 5 s, for all handlers at once.
+	// Where progress was not written down yet, or events of other topics were not read, it may be that of a neighbour
+	// in the log. 0 while there is none.
 	OldestAge time.Duration
 
 	Durations jobs.Histogram // of attempts, in seconds
@@ -65,19 +66,18 @@ type HandlerStats struct {
 // Stats may be called at any time.
 func (r *Runner) Stats() Stats {
 	var stats Stats
-	given := r.poll.Given.Load()
-	mode, _ := r.ringMode.Load().(wake.Mode)
-	stats.Log.Ring = RingMode(mode)
+	given := r.poll.Given()
+	stats.Log.Ring = RingMode(r.poll.Mode())
 	leads := r.leads.Load()
-	for _, c := range r.consumers {
-		given = max(given, c.latest.Load()) // which may have seen more since the latest look
+	for _, h := range r.handlers {
+		given = max(given, h.SeenTo()) // which may have seen more since the latest poll
 	}
-	for _, c := range r.consumers {
-		s := c.counters.stats(c.Name)
+	for _, h := range r.handlers {
+		s := h.counters.stats(h.Name)
 		if leads {
-			s.Waiting = c.waiting()
-			s.Lag = max(0, given-c.latest.Load()) + s.Waiting + s.InFlight
-			s.OldestAge = c.oldestAge()
+			s.Waiting = h.waiting()
+			s.Lag = max(0, given-h.SeenTo()) + s.Waiting + s.InFlight
+			s.OldestAge = h.oldestAge()
 		}
 		stats.Handlers = append(stats.Handlers, s)
 	}
@@ -88,22 +88,4 @@ func (r *Runner) Stats() Stats {
 		stats.Handlers = append(stats.Handlers, h.counters.stats(h.Name))
 	}
 	return stats
-}
-
-func (c *handlerCounters) stats(name string) HandlerStats {
-	return HandlerStats{
-		Name: name, Handled: c.handled.Load(), Failed: c.failed.Load(), Retried: c.retried.Load(), Dead: c.dead.Load(),
-		Filtered: c.filtered.Load(), InFlight: c.inFlight.Load(),
-		Durations: c.duration.Seconds(), Batches: c.batches.Sizes(),
-		Paused: c.gate.Open.Load(), Pauses: c.gate.Opened.Load(),
-	}
-}
-
-// waiting is how many deliveries no worker has begun.
-func (c *consumer) waiting() int64 {
-	q := c.shown.Load()
-	if q == nil {
-		return 0
-	}
-	return int64(q.Size())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
 
 func TestStats(t *testing.T) {
@@ -38,21 +39,22 @@ func TestStats(t *testing.T) {
 	})
 	pgtest.Within(t, "one worker to be stuck", stuck)
 	pgtest.Within(t, "the other one too", stuck)
-	id := jobstest.Emit(t, pool, "t", `1`) // nobody has hands for it
+	id := jobstest.Emit(t, pool, "t", `1`) // no worker is free for it
 	var got HandlerStats
 	pgtest.Eventually(t, "the stats", func() bool {
 		stats := l.runner.Stats()
 		got = stats.Handlers[0]
 		return got.Lag == 8 && got.Waiting == 6 && stats.Log == LogStats{Appended: id, Ring: RingArmed}
 	})
-	want := HandlerStats{Name: "h", Handled: 2, Failed: 1, Filtered: 1, InFlight: 2, Waiting: 6, Lag: 8} // the failed one waits again
+	// the failed one waits again
+	want := HandlerStats{Name: "h", Handled: 2, Failed: 1, Filtered: 1, InFlight: 2, Waiting: 6, Lag: 8}
 	got.OldestAge = 0
 	got.Durations, want.Durations.Count = jobs.Histogram{Count: got.Durations.Count}, 3
 	got.Batches = jobs.Histogram{}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if err := l.runner.lookForOldest(t.Context()); err != nil {
+	if err := l.runner.readOldest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if age := l.runner.Stats().Handlers[0].OldestAge; age < time.Hour || age > time.Hour+time.Minute {
@@ -60,14 +62,16 @@ func TestStats(t *testing.T) {
 	}
 	close(release)
 	pgtest.Eventually(t, "the dead letter and the progress to be written", func() bool {
-		return pgtest.Value[bool](t, pool, `select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
+		return pgtest.Value[bool](t, pool,
+			`select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
 			from pgsolo.cursor`, id+1)
 	})
-	if err := l.runner.lookForOldest(t.Context()); err != nil {
+	if err := l.runner.readOldest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	got = l.runner.Stats().Handlers[0]
-	if got.OldestAge != 0 || got.Lag != 0 || got.Waiting != 0 || got.Retried != 1 || got.Dead != 1 || got.Failed != failures.Load() || got.Failed != 2 {
+	if got.OldestAge != 0 || got.Lag != 0 || got.Waiting != 0 || got.Retried != 1 || got.Dead != 1 ||
+		got.Failed != failures.Load() || got.Failed != 2 {
 		t.Errorf("when all is done: %+v", got)
 	}
 	l.quit()
@@ -76,7 +80,7 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// An event that failed is not done, however long the log has let go of it.
+// An event that failed is not done, even long after the log has deleted it.
 func TestStatsOldestDelivery(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handler, _ := recorder("h", "t")
@@ -86,12 +90,13 @@ func TestStatsOldestDelivery(t *testing.T) {
 	}
 	r.leads.Store(true)
 	jobstest.MustExec(t, pool, `insert into pgsolo.cursor (handler, topic) values ('h', 't')`)
-	for state, want := range map[string]time.Duration{"retry": time.Hour, "waiting": time.Hour, "scheduled": 0, "dead": 0} {
+	for state, want := range map[string]time.Duration{"retry": time.Hour, "waiting": time.Hour, "scheduled": 0,
+		"dead": 0} {
 		jobstest.MustExec(t, pool, `delete from pgsolo.delivery`)
 		jobstest.MustExec(t, pool, `insert into pgsolo.delivery
 				(handler, event_id, topic, payload, headers, created_at, attempt, state, next_at, error)
 			values ('h', 1, 't', '1', '{}', now() - interval '1 hour', 1, $1, now() + interval '1 hour', '')`, state)
-		if err := r.lookForOldest(t.Context()); err != nil {
+		if err := r.readOldest(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if age := r.Stats().Handlers[0].OldestAge; age < want || age > want+time.Minute {
@@ -103,15 +108,23 @@ func TestStatsOldestDelivery(t *testing.T) {
 func TestStatsLag(t *testing.T) {
 	handler, _ := recorder("h", "t")
 	other, _ := recorder("other", "t")
-	r, err := New(Options{Pool: jobstest.Pool(t), Handlers: []Handler{handler, other}})
+	pool := jobstest.Pool(t)
+	r, err := New(Options{Pool: pool, Handlers: []Handler{handler, other}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.leads.Store(true)
-	r.poll.Given.Store(10)
-	r.consumers[0].latest.Store(4)
-	r.consumers[1].latest.Store(12) // since the latest look
+	jobstest.MustExec(t, pool, `select setval('pgsolo.event_id_seq', 10)`)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.poll.Run(ctx, &loop.Leadership{Term: 1, Starting: ctx}) }()
+	pgtest.Eventually(t, "a poll", func() bool { return r.poll.Given() == 10 })
+	stop()
+	pgtest.Within(t, "the end of the poll", ended)
+	r.handlers[0].seenTo.Store(4)
+	r.handlers[1].seenTo.Store(12) // since the latest poll
 	if stats := r.Stats(); stats.Log.Appended != 12 || stats.Handlers[0].Lag != 8 || stats.Handlers[1].Lag != 0 {
-		t.Errorf("appended %d, lags %d and %d; want 12, 8 and 0", stats.Log.Appended, stats.Handlers[0].Lag, stats.Handlers[1].Lag)
+		t.Errorf("appended %d, lags %d and %d; want 12, 8 and 0", stats.Log.Appended, stats.Handlers[0].Lag,
+			stats.Handlers[1].Lag)
 	}
 }

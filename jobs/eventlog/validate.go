@@ -111,7 +111,7 @@ func (h Handler) checkKind() error {
 	return nil
 }
 
-// checkChannel refuses what has no meaning for messages that nobody keeps.
+// checkChannel refuses what has no meaning for messages of which no copy is kept.
 func (h Handler) checkChannel() error {
 	for _, field := range []struct {
 		name string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,13 +57,18 @@ func TestHandlerOptionsAreChecked(t *testing.T) {
 		{topic, func(h *Handler) { h.Retry.Jitter = math.NaN() }, "Retry.Jitter NaN: want a fraction below 1"},
 		{topic, func(h *Handler) { h.Retry.Jitter = -1 }, ""},
 		{topic, func(h *Handler) { h.Breaker.Failures = -1 }, "Breaker.Failures -1 is negative"},
-		{topic, func(h *Handler) { h.Breaker.Pause = time.Second }, "Breaker.Pause and Breaker.MaxPause need Breaker.Failures"},
-		{topic, func(h *Handler) { h.Breaker = jobs.Breaker{Failures: 1, Pause: -1, MaxPause: 0} }, "Breaker.Pause -1ns is negative"},
-		{topic, func(h *Handler) { h.Breaker = jobs.Breaker{Failures: 1, Pause: time.Minute, MaxPause: time.Second} }, "Breaker.MaxPause 1s is less than Pause 1m0s"},
+		{topic, func(h *Handler) { h.Breaker.Pause = time.Second },
+			"Breaker.Pause and Breaker.MaxPause need Breaker.Failures"},
+		{topic, func(h *Handler) { h.Breaker = jobs.Breaker{Failures: 1, Pause: -1, MaxPause: 0} },
+			"Breaker.Pause -1ns is negative"},
+		{topic, func(h *Handler) { h.Breaker = jobs.Breaker{Failures: 1, Pause: time.Minute, MaxPause: time.Second} },
+			"Breaker.MaxPause 1s is less than Pause 1m0s"},
 		{channel, func(h *Handler) {
-			h.When, h.Rate, h.Concurrency, h.Timeout = func(Event) (bool, error) { return true, nil }, jobs.Rate{Events: 1}, 2, time.Second
+			h.When, h.Rate, h.Concurrency, h.Timeout = func(Event) (bool, error) { return true, nil },
+				jobs.Rate{Events: 1}, 2, time.Second
 		}, ""},
-		{channel, func(h *Handler) { h.Handle, h.HandleTx = nil, handleTx }, "HandleTx needs Topic: it does not apply to Channel"},
+		{channel, func(h *Handler) { h.Handle, h.HandleTx = nil, handleTx },
+			"HandleTx needs Topic: it does not apply to Channel"},
 		{channel, func(h *Handler) { h.Channel = "\x00" }, "Channel has NUL at byte 1"},
 		{channel, func(h *Handler) { h.Batch = 1 }, "Batch needs Topic: it does not apply to Channel"},
 		{channel, func(h *Handler) { h.Start = StartLatest }, "Start needs Topic: it does not apply to Channel"},
@@ -103,19 +109,24 @@ func TestHandlerDefaults(t *testing.T) {
 		},
 		"of a channel": {
 			Handler{Name: "h", Channel: "c", Handle: handle, Rate: jobs.Rate{Events: 5}},
-			Handler{Name: "h", Channel: "c", Concurrency: 1, Timeout: 30 * time.Second, Rate: jobs.Rate{Events: 5, Per: time.Second}},
+			Handler{Name: "h", Channel: "c", Concurrency: 1, Timeout: 30 * time.Second,
+				Rate: jobs.Rate{Events: 5, Per: time.Second}},
 		},
 		"that depend on others": {
 			Handler{Name: "h", Topic: "t", Handle: handle, Rate: jobs.Rate{Events: 5},
-				Retry: jobs.Retry{Backoff: 2 * time.Hour, Jitter: -1}, Breaker: jobs.Breaker{Failures: 3, Pause: time.Hour}},
-			Handler{Name: "h", Topic: "t", Concurrency: 1, Timeout: 30 * time.Second, Rate: jobs.Rate{Events: 5, Per: time.Second},
+				Retry:   jobs.Retry{Backoff: 2 * time.Hour, Jitter: -1},
+				Breaker: jobs.Breaker{Failures: 3, Pause: time.Hour}},
+			Handler{Name: "h", Topic: "t", Concurrency: 1, Timeout: 30 * time.Second,
+				Rate:  jobs.Rate{Events: 5, Per: time.Second},
 				Start: StartEarliest, Order: OrderNone, OnDead: OnDeadContinue,
-				Retry: jobs.Retry{Attempts: 10, Backoff: 2 * time.Hour, MaxBackoff: 2 * time.Hour, Jitter: -1}, Breaker: jobs.Breaker{Failures: 3, Pause: time.Hour, MaxPause: time.Hour}},
+				Retry:   jobs.Retry{Attempts: 10, Backoff: 2 * time.Hour, MaxBackoff: 2 * time.Hour, Jitter: -1},
+				Breaker: jobs.Breaker{Failures: 3, Pause: time.Hour, MaxPause: time.Hour}},
 		},
 		"of a breaker": {
 			Handler{Name: "h", Topic: "t", Handle: handle, Breaker: jobs.Breaker{Failures: 3}},
 			Handler{Name: "h", Topic: "t", Concurrency: 1, Timeout: 30 * time.Second,
-				Start: StartEarliest, Order: OrderNone, OnDead: OnDeadContinue, Retry: retry, Breaker: jobs.Breaker{Failures: 3, Pause: time.Second, MaxPause: time.Minute}},
+				Start: StartEarliest, Order: OrderNone, OnDead: OnDeadContinue, Retry: retry,
+				Breaker: jobs.Breaker{Failures: 3, Pause: time.Second, MaxPause: time.Minute}},
 		},
 	} {
 		got := test.of.WithDefaults()
@@ -133,14 +144,19 @@ func TestRunnerOptionsAreChecked(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handlers := []Handler{{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { return nil }}}
 	for want, options := range map[string]Options{
-		"":                                           {Pool: pool, Handlers: handlers, Topics: []Topic{{"t", time.Hour}, {"*", 0}}},
-		"jobs: Pool is required":                     {Handlers: handlers},
-		"jobs: Group has NUL at byte 1":              {Pool: pool, Handlers: handlers, Group: "\x00"},
-		"jobs: Topics[1]: Name is required":          {Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "a"}, {}}},
-		`jobs: two topics are named "a"`:             {Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "a"}, {Name: "a"}}},
-		"jobs: Topics[0]: Name has NUL at byte 1":    {Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "\x00"}}},
-		`jobs: topic "a": Retention -1s is negative`: {Pool: pool, Handlers: handlers, Topics: []Topic{{"a", -time.Second}}},
-		`jobs: Schema "A": want lower-case letters, digits and underscores, at most 40`: {Pool: pool, Handlers: handlers, Schema: "A"},
+		"": {Pool: pool, Handlers: handlers,
+			Topics: []Topic{{"t", time.Hour}, {"*", 0}}},
+		"jobs: Pool is required":        {Handlers: handlers},
+		"jobs: Group has NUL at byte 1": {Pool: pool, Handlers: handlers, Group: "\x00"},
+		"jobs: Topics[1]: Name is required": {Pool: pool, Handlers: handlers,
+			Topics: []Topic{{Name: "a"}, {}}},
+		`jobs: two topics are named "a"`: {Pool: pool, Handlers: handlers,
+			Topics: []Topic{{Name: "a"}, {Name: "a"}}},
+		"jobs: Topics[0]: Name has NUL at byte 1": {Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "\x00"}}},
+		`jobs: topic "a": Retention -1s is negative`: {Pool: pool, Handlers: handlers,
+			Topics: []Topic{{"a", -time.Second}}},
+		`jobs: Schema "A": want lower-case letters, digits and underscores, at most 40`: {Pool: pool,
+			Handlers: handlers, Schema: "A"},
 	} {
 		got := ""
 		if _, err := New(options); err != nil {
@@ -148,6 +164,26 @@ func TestRunnerOptionsAreChecked(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestNewNamesTheWrongField(t *testing.T) {
+	pool := jobstest.Pool(t)
+	handle := func(context.Context, Event) error { return nil }
+	for want, handlers := range map[string][]Handler{
+		`handler "": Name`:                           {{Topic: "t", Handle: handle}},
+		`handler "h": Handle`:                        {{Name: "h", Topic: "t"}},
+		`handler "h": want one of Topic and Channel`: {{Name: "h", Handle: handle}},
+		`handler "h": Timeout -1s`:                   {{Name: "h", Topic: "t", Handle: handle, Timeout: -time.Second}},
+		`handler "h": Retry.Attempts`: {{Name: "h", Topic: "t", Handle: handle,
+			Retry: jobs.Retry{Attempts: -1}}},
+		`two handlers are named "h"`: {{Name: "h", Topic: "t", Handle: handle},
+			{Name: "h", Topic: "t", Handle: handle}},
+		`handler "h": Channel needs`: {{Name: "h", Channel: "c", Handle: handle}},
+	} {
+		if _, err := New(Options{Pool: pool, Handlers: handlers}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
 		}
 	}
 }

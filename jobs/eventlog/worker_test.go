@@ -5,23 +5,20 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/go-hclog"
 
-	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
 
-// An attempt that follows another at once spares a look at the clock; one that had to be waited for has its time all the same.
+// Whether an attempt follows another one at once or is waited for, it has its whole time.
 func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var left []time.Duration
-		c := newConsumer(Handler{Name: "h", Timeout: time.Minute, Handle: func(ctx context.Context, e Event) error {
+		c := idleConsumer(t, Handler{Name: "h", Timeout: time.Minute, Handle: func(ctx context.Context, e Event) error {
 			deadline, _ := ctx.Deadline()
 			left = append(left, time.Until(deadline))
 			<-time.After(time.Second)
@@ -29,12 +26,12 @@ func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
 				return errors.New("fails")
 			}
 			return nil
-		}}, logread.NewLog(logread.Reader{}, new(atomic.Int64)), hclog.NewNullLogger())
-		c.begin(jobs.Lead{})
+		}}, nil)
 		var workers sync.WaitGroup
-		workers.Go(func() { c.work(t.Context(), t.Context(), &workers) })
+		c.startWorker(t.Context(), t.Context(), &workers)
 		bad := []byte("no JSON") // is no attempt
-		for _, records := range [][]logread.Record{{{ID: 1}, {ID: 2}, {ID: 3}}, {{ID: 4}}, {{ID: 5, Headers: bad}, {ID: 6}, {ID: 7}}} {
+		for _, records := range [][]logread.Record{{{ID: 1}, {ID: 2}, {ID: 3}}, {{ID: 4}},
+			{{ID: 5, Headers: bad}, {ID: 6}, {ID: 7}}} {
 			<-time.After(time.Hour)
 			c.queue.Push(records)
 		}

@@ -1,3 +1,5 @@
+// Package attempt calls the functions of handlers and cron jobs: with a timeout, and so that a panic or runtime.Goexit
+// is a failure like any other.
 package attempt
 
 import (
@@ -26,26 +28,43 @@ func (e *timeoutError) Error() string {
 	return fmt.Sprintf("not done within its timeout of %s", e.timeout)
 }
 
-// Do makes a single one.
-func Do(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
-	return New(ctx, timeout).Do(do)
+// Attempts are what the attempts of one worker have in common. Only its goroutine uses them.
+type Attempts struct {
+	ctx     context.Context
+	timeout time.Duration
+	began   time.Time // the time since then is cheaper to take than the time, and half its size
 }
 
-// Do calls do with a context that ends after the timeout. A panic becomes a *panicError; an error after the time was up is
-// wrapped in a *timeoutError. It returns when do returns: a function that ignores its context holds its worker.
-func (of *Attempts) Do(do func(context.Context) error) (err error) {
+// New makes the Attempts of a worker. ctx ends with the leadership, and each attempt ends after the timeout.
+func New(ctx context.Context, timeout time.Duration) *Attempts {
+	return &Attempts{ctx: ctx, timeout: timeout, began: time.Now()}
+}
+
+// Stopped says whether the leadership has ended: an attempt that failed since was none.
+func (of *Attempts) Stopped() bool { return of.ctx.Err() != nil }
+
+// Do makes a single attempt. See Attempts.Do.
+func Do(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
+	_, err := New(ctx, timeout).Do(do)
+	return err
+}
+
+// Do calls do with a context that ends after the timeout, and says how long that took. A panic becomes a *PanicError;
+// an error after the time was up is wrapped in a *timeoutError. It returns when do returns: a function that ignores its
+// context holds its worker. It does not return where do calls runtime.Goexit: then the failure is ErrExited.
+func (of *Attempts) Do(do func(context.Context) error) (took time.Duration, err error) {
 	a := of.newContext()
-	defer a.finish()
+	defer func() { took = a.finish() }()
 	defer func() {
 		if value := recover(); value != nil {
 			err = &PanicError{value, debug.Stack()}
 		}
 	}()
 	if err = do(a); err == nil {
-		return nil
+		return 0, nil
 	}
 	if late, ok := context.Cause(a).(*timeoutError); ok {
-		return fmt.Errorf("%w: %w", late, err)
+		err = fmt.Errorf("%w: %w", late, err)
 	}
-	return err
+	return 0, err
 }

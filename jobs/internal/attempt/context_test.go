@@ -92,7 +92,7 @@ func TestAttemptContextIsLikeTheStandardLibrarys(t *testing.T) {
 				})
 				got := run(func(parent context.Context) (context.Context, func()) {
 					a := New(parent, timeout).newContext()
-					return a, a.finish
+					return a, func() { a.finish() }
 				})
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("-standard library +attempt\n%s", diff)
@@ -102,8 +102,8 @@ func TestAttemptContextIsLikeTheStandardLibrarys(t *testing.T) {
 	}
 }
 
-// What a handler derives from its context ends with the attempt, and leaves nothing behind: a goroutine that waited for the parent
-// would keep this bubble from ending.
+// What a handler derives from its context ends with the attempt, and leaves nothing behind: a goroutine that waited for
+// the parent would keep this bubble from ending.
 func TestWhatIsDerivedEndsWithTheAttempt(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestWhatIsDerivedEndsWithTheAttempt(t *testing.T) {
 	})
 }
 
-// registry is a parent that counts who waits for it.
+// registry is a parent that counts those that wait for it.
 type registry struct {
 	context.Context
 	mu      sync.Mutex
@@ -163,7 +163,7 @@ func TestAttemptLetsGoOfItsParent(t *testing.T) {
 	parent := &registry{Context: context.Background()}
 	a := New(parent, time.Hour).newContext()
 	if a.Err(); parent.waiting != 0 {
-		t.Error("registered with its parent although nobody waits")
+		t.Error("registered with its parent although none waits")
 	}
 	a.Done()
 	if parent.waiting != 1 {
@@ -208,7 +208,7 @@ func TestAttemptAllocatesItsContextOnly(t *testing.T) {
 	defer cancel()
 	attempts := New(ctx, time.Minute)
 	if n := testing.AllocsPerRun(1000, func() {
-		_ = attempts.Do(func(ctx context.Context) error { return ctx.Err() })
+		_, _ = attempts.Do(func(ctx context.Context) error { return ctx.Err() })
 	}); n > 1 {
 		t.Errorf("%.1f allocations for each attempt, want 1", n)
 	}

@@ -6,30 +6,32 @@ import (
 	"slices"
 )
 
-// hole is a run of ids below the highest one seen whose rows were not visible: their transactions still run, or rolled back.
-// Only a transaction with a number below horizon can fill it. An id is given out only to a transaction that has its number, so
-// any number given out after the read that showed the hole will do; 0 means that none is known yet, and awaiting that a write
-// under way will bring one. The xmax of that read's snapshot would not do: it is above the last number that has ended, not above the
-// last that was given out.
+// hole is a run of ids below the highest one seen whose rows were not visible: their transactions still run, or rolled
+// back. Only a transaction with a number below horizon can fill it. An id is given out only to a transaction that has
+// its number, so any number given out after the read that showed the hole will do; 0 means that none is known yet, and
+// awaiting that a write under way will bring one. The xmax of that read's snapshot would not do: it is above the last
+// number that has ended, not above the last that was given out.
 type hole struct {
 	Span
 	horizon int64
 }
 
-// Holes are the holes of one cursor, in any order but for settle and bounds.
+// Holes are the holes of one reader, in any order but for Settle and Bounds.
 type Holes []hole
 
+// Add puts in a hole without a horizon, unless the span is empty.
 func (h *Holes) Add(s Span) {
 	if s.Lo < s.Hi {
 		*h = append(*h, hole{s, 0})
 	}
 }
 
-// awaiting is the horizon of a hole that takes that of the write under way, which began after the read that showed the hole.
+// awaiting is the horizon of a hole that takes that of the write under way, which began after the read that showed the
+// hole.
 const awaiting = -1
 
-// Limit sets the horizon of the holes that have none.
-func (h Holes) Limit(horizon int64) {
+// SetHorizon sets that of the holes that have none.
+func (h Holes) SetHorizon(horizon int64) {
 	for i := range h {
 		if h[i].horizon <= 0 {
 			h[i].horizon = horizon
@@ -37,11 +39,11 @@ func (h Holes) Limit(horizon int64) {
 	}
 }
 
-// Await marks the holes that have no horizon for limitAwaiting.
-func (h Holes) Await() { h.Limit(awaiting) }
+// AwaitHorizon marks the holes that have no horizon for SetAwaited.
+func (h Holes) AwaitHorizon() { h.SetHorizon(awaiting) }
 
-// LimitAwaiting sets the horizon of the holes that were there at the last call of await.
-func (h Holes) LimitAwaiting(horizon int64) {
+// SetAwaited sets the horizon of the holes that were there at the latest call of AwaitHorizon.
+func (h Holes) SetAwaited(horizon int64) {
 	for i := range h {
 		if h[i].horizon == awaiting {
 			h[i].horizon = horizon
@@ -49,13 +51,13 @@ func (h Holes) LimitAwaiting(horizon int64) {
 	}
 }
 
-// Unlimited says whether a hole has no horizon yet.
-func (h Holes) Unlimited() bool {
+// LackHorizon says whether a hole has no horizon yet.
+func (h Holes) LackHorizon() bool {
 	return slices.ContainsFunc(h, func(h hole) bool { return h.horizon <= 0 })
 }
 
-// Take removes at most n holes, and returns them in order of their ids. What is put back later comes last, so that all get
-// their turn.
+// Take removes at most n holes, and returns them in order of their ids. What is put back later comes last, so that all
+// get their turn.
 func (h *Holes) Take(n int) Holes {
 	n = min(n, len(*h))
 	taken := slices.Clone((*h)[:n])
@@ -73,9 +75,9 @@ func (h Holes) Bounds() (los, his []int64) {
 	return los, his
 }
 
-// Settle takes in a re-read: the ids of the rows that it found, ascending, and the xmin of its snapshot, below which every
-// transaction has ended. Where the read was cut off, holes above the last id found were not read. Found ids leave their holes; what is left of a hole that
-// nothing can fill any more is dropped and returned.
+// Settle takes in a re-read: the ids of the rows that it found, ascending, and the xmin of its snapshot, below which
+// every transaction has ended. Where the read was cut off, holes above the last id found were not read. Found ids leave
+// their holes; what is left of a hole that nothing can fill any more is dropped and returned.
 func (h *Holes) Settle(found []int64, cutOff bool, xmin int64) (gone []Span) {
 	readUpTo := int64(math.MaxInt64)
 	if cutOff {

@@ -37,7 +37,8 @@ func TestSettleHoles(t *testing.T) {
 			left: Holes{{Span{5, 8}, 0}},
 		},
 		"what the limit cut off stays as it was": {
-			holes: Holes{{Span{1, 4}, 0}, {Span{5, 9}, 0}, {Span{20, 22}, 7}}, found: []int64{1, 2, 3, 5, 6}, cutOff: true, xmin: 50,
+			holes: Holes{{Span{1, 4}, 0}, {Span{5, 9}, 0}, {Span{20, 22}, 7}}, found: []int64{1, 2, 3, 5, 6},
+			cutOff: true, xmin: 50,
 			left: Holes{{Span{7, 9}, 0}, {Span{20, 22}, 7}},
 		},
 	} {
@@ -58,18 +59,18 @@ func TestSettleHoles(t *testing.T) {
 func TestHorizonOfTheWriteUnderWay(t *testing.T) {
 	var h Holes
 	h.Add(Span{1, 2})
-	h.Await()
+	h.AwaitHorizon()
 	h.Add(Span{3, 4}) // shown by a read during the write
-	if !h.Unlimited() {
+	if !h.LackHorizon() {
 		t.Error("a hole that waits for the write counts as limited")
 	}
-	h.LimitAwaiting(7)
+	h.SetAwaited(7)
 	want := Holes{{Span{1, 2}, 7}, {Span{3, 4}, 0}}
 	if diff := cmp.Diff(want, h, cmp.AllowUnexported(hole{}, Span{})); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	h.Await()
+	h.AwaitHorizon()
 	if gone := h.Settle(nil, false, 6); len(gone) != 0 {
-		t.Errorf("%v gone before anything could tell", gone)
+		t.Errorf("%v gone before anything could show it", gone)
 	}
 }

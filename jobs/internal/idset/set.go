@@ -1,3 +1,4 @@
+// Package idset is sets of ids: those that are done, and the holes below the highest one seen.
 package idset
 
 import (

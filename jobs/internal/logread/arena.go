@@ -9,8 +9,8 @@ const (
 	maxChunk = 64 << 10
 )
 
-// Arena keeps the many small values of a page, or of a worker, in few pieces of memory. Its values live as long as anybody holds
-// one of their piece.
+// Arena keeps the many small values of a page, or of a worker, in few pieces of memory. Its values live as long as one
+// of their piece is referenced.
 type Arena struct {
 	chunk    []byte
 	text     strings.Builder

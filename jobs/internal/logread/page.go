@@ -7,8 +7,8 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 )
 
-// Record is one row of the log, or one delivery that is to be retried. Those of a page may be in the hands of several handlers
-// at once: nobody writes to one. What differs between handlers is added when it is handed out.
+// Record is one row of the log, or one delivery that is to be retried. Several readers may hold those of a page at
+// once: none of them writes to one. What differs between handlers is added when it is handed out.
 type Record struct {
 	ID        int64
 	CreatedAt int64 // Unix time in microseconds
@@ -20,17 +20,17 @@ type Record struct {
 
 // Page is the outcome of one read. It does not change once the read is done.
 type Page struct {
-	after int64 // a read of new rows: it asked for those above this id
-	Rung  int64 // and began after this many rings
-
 	Records []Record  // those of the topic that may be handled now, ascending
 	Later   []Later   // those of the topic whose deliver_at lies ahead
-	Present idset.Set // the ids of all rows found: only then is a missing id a hole
-	Foreign idset.Set // those of other topics
-	Rows    int
-	bytes   int
-	CutOff  bool  // there may be more
-	Xmin    int64 // of the snapshot, for a read of holes
+	Foreign idset.Set // the ids of rows of other topics
+	Rows    int       // of all topics
+
+	after    int64     // a read of new rows: it asked for those above this id
+	ringSeen int64     // and began after this many rings
+	present  idset.Set // the ids of all rows found: only then is a missing id a hole
+	bytes    int
+	cutOff   bool  // there may be more
+	xmin     int64 // of the snapshot, for a read of holes
 }
 
 // Later is an event that is not to be handled before due.
@@ -40,9 +40,9 @@ type Later struct {
 	Size int // of the payload
 }
 
-// highest is the id up to which the page tells what there is.
+// highest is the id up to which the page shows what there is.
 func (p *Page) highest() int64 {
-	return max(p.after, p.Present.Highest())
+	return max(p.after, p.present.Highest())
 }
 
 // above returns the part of the page above id.
@@ -54,7 +54,7 @@ func (p *Page) above(id int64) Page {
 	part.after = id
 	part.Records = p.Records[sort.Search(len(p.Records), func(i int) bool { return p.Records[i].ID > id }):]
 	part.Later = p.Later[sort.Search(len(p.Later), func(i int) bool { return p.Later[i].ID > id }):]
-	part.Present, part.Foreign = p.Present.Above(id), p.Foreign.Above(id)
-	part.Rows = part.Present.Size()
+	part.present, part.Foreign = p.present.Above(id), p.Foreign.Above(id)
+	part.Rows = part.present.Size()
 	return part
 }

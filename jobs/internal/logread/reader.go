@@ -9,30 +9,32 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// Rows of other topics come without their contents: no payload in the answer means another topic, since the column is never null.
-// Of deliver_at comes how long until then, and only where it lies ahead: in seconds, and no more of them than make a time.Duration.
+// Rows of other topics come without their contents: no payload in the answer means another topic, since the column is
+// never null. Of deliver_at comes how long until then, and only where it lies ahead: in seconds, and no more of them
+// than make a time.Duration.
 const (
-	SelectNew = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
+	selectNew = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
 			e.key, e.created_at,
-			case when e.deliver_at > statement_timestamp() then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end
+			case when e.deliver_at > statement_timestamp()
+				then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end
 		from pgsolo.event e
 		where e.id > $2
 		order by e.id
 		limit $3`
 
-	// The snapshot's xmin comes from the very statement that reads, so that it speaks of just what that could see. The outer join
-	// keeps one row with it where nothing was found. The inner order and limit make each hole a look at the index: without them
-	// the planner, which knows nothing of the holes, may read the whole table for each. That it does not see how many they are keeps it from
-	// compiling the statement, which takes longer than to run it.
+	// The snapshot's xmin comes from the very statement that reads, so that it speaks of just what that could see. The
+	// outer join keeps one row with it where nothing was found. The inner order and limit make each hole a step in the
+	// index: without them the planner, which knows nothing of the holes, may read the whole table for each. That it
+	// does not see how many they are keeps it from compiling the statement, which takes longer than to run it.
 	selectInHoles = `select e.id, case when e.topic = $1 then e.payload end, case when e.topic = $1 then e.headers end,
 			e.key, e.created_at,
-			case when e.deliver_at > statement_timestamp() then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end,
+			case when e.deliver_at > statement_timestamp()
+				then least(extract(epoch from e.deliver_at - statement_timestamp()), 1e9)::float8 end,
 			s.xmin
 		from (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin) s left join (
 			select e.*
@@ -44,8 +46,8 @@ const (
 		order by e.id`
 )
 
-// The columns of both statements, and how they are asked for: numbers and times in binary, jsonb as the text that it is sent as
-// either way. Of selectNew's answer xmin is not a part.
+// The columns of both statements, and how they are asked for: numbers and times in binary, jsonb as the text that it is
+// sent as either way. Of selectNew's answer xmin is not a part.
 const (
 	columnID = iota
 	columnPayload
@@ -58,23 +60,23 @@ const (
 
 // Reader reads the rows of one topic from pgsolo.event. It has no state, and may be used by any goroutine.
 type Reader struct {
-	Pool   *pgxpool.Pool
-	Schema string
-	topic  string
-	mode   pgx.QueryExecMode
+	db    pg.DB
+	topic string
+	mode  pgx.QueryExecMode
 }
 
-func NewReader(pool *pgxpool.Pool, schema, topic string) Reader {
-	mode := pool.Config().ConnConfig.DefaultQueryExecMode
+// NewReader makes a Reader of the topic.
+func NewReader(db pg.DB, topic string) Reader {
+	mode := db.Pool.Config().ConnConfig.DefaultQueryExecMode
 	if mode == pgx.QueryExecModeSimpleProtocol {
 		mode = pgx.QueryExecModeExec // the simple protocol knows no binary
 	}
-	return Reader{pool, schema, topic, mode}
+	return Reader{db, topic, mode}
 }
 
 // after returns the next rows above id, at most limit.
 func (l *Reader) after(ctx context.Context, id int64, limit, expected int) (*Page, error) {
-	return l.read(ctx, Page{after: id, Records: make([]Record, 0, expected)}, limit, SelectNew,
+	return l.read(ctx, Page{after: id, Records: make([]Record, 0, expected)}, limit, selectNew,
 		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1}, l.topic, id, limit)
 }
 
@@ -87,21 +89,24 @@ func (l *Reader) In(ctx context.Context, h idset.Holes, limit int) (*Page, error
 
 const selectNumber = `select pg_current_xact_id()::text::bigint`
 
-// Number returns a transaction number that has just been given out.
-func (l *Reader) Number(ctx context.Context) (n int64, err error) {
-	if err := l.Pool.QueryRow(ctx, pg.Place(selectNumber, l.Schema)).Scan(&n); err != nil {
+// TransactionNumber returns one that has just been given out.
+func TransactionNumber(ctx context.Context, db pg.DB) (n int64, err error) {
+	if err := db.QueryRow(ctx, selectNumber).Scan(&n); err != nil {
 		return 0, fmt.Errorf("take a transaction number: %w", err)
 	}
 	return n, nil
 }
 
-// errPageFull ends a read of more than pageBytes. The connection is given up with it, which is cheaper than to receive the rest.
+// errPageFull ends a read of more than PageBytes. The connection is given up with it, which is cheaper than to receive
+// the rest.
 var errPageFull = errors.New("page is full")
 
-func (l *Reader) read(ctx context.Context, p Page, limit int, sql string, formats pgx.QueryResultFormats, args ...any) (*Page, error) {
+func (l *Reader) read(
+	ctx context.Context, p Page, limit int, sql string, formats pgx.QueryResultFormats, args ...any,
+) (*Page, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rows, err := l.Pool.Query(ctx, pg.Place(sql, l.Schema), append([]any{l.mode, formats}, args...)...)
+	rows, err := l.db.Query(ctx, sql, append([]any{l.mode, formats}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
@@ -118,14 +123,14 @@ func (l *Reader) read(ctx context.Context, p Page, limit int, sql string, format
 	if err != nil && !errors.Is(err, errPageFull) {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
-	p.CutOff = err != nil || p.Rows == limit
+	p.cutOff = err != nil || p.Rows == limit
 	return &p, nil
 }
 
 // add takes in one row of the answer, whose bytes last only until the next one.
 func (p *Page) add(row [][]byte, topic string, values *Arena) error {
 	if len(row) > columnXmin {
-		p.Xmin = int64(binary.BigEndian.Uint64(row[columnXmin]))
+		p.xmin = int64(binary.BigEndian.Uint64(row[columnXmin]))
 	}
 	if row[columnID] == nil {
 		return nil // only the snapshot
@@ -135,7 +140,7 @@ func (p *Page) add(row [][]byte, topic string, values *Arena) error {
 	}
 	id := int64(binary.BigEndian.Uint64(row[columnID]))
 	p.Rows++
-	p.Present.Add(idset.One(id))
+	p.present.Add(idset.One(id))
 	payload, headers, key := row[columnPayload], row[columnHeaders], row[columnKey]
 	if payload == nil {
 		p.Foreign.Add(idset.One(id))

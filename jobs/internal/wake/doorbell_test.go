@@ -11,10 +11,11 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// A producer rings while the bell is armed, unless its transaction asks for silence: PostgreSQL refuses to prepare, for two-phase
-// commit, one that has notified.
+// A producer rings while the bell is armed, unless its transaction asks for silence: PostgreSQL refuses to prepare, for
+// two-phase commit, one that has notified.
 func TestRing(t *testing.T) {
 	pool := jobstest.Pool(t)
 	conn, err := pool.Acquire(t.Context())
@@ -67,34 +68,36 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// A message that speaks of deliveries wakes consumers for those, whether or not the producers are told to ring.
-func TestDoorbellTellsOfDeliveries(t *testing.T) {
-	for name, wait := range map[string]func(*Doorbell, context.Context, <-chan struct{}) (bool, error){
+// A message of changed deliveries wakes consumers for those, whether the bell is armed or not.
+func TestDoorbellOfDeliveries(t *testing.T) {
+	for name, wait := range map[string]func(*Doorbell, context.Context, *loop.Leadership) (bool, error){
 		"armed": (*Doorbell).sleep, "busy": (*Doorbell).pollWhileBusy,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, readers := setupPoll(jobstest.Pool(t), 2)
 			messages, missed := make(chan string, 1), make(chan struct{}, 1)
-			d := &Doorbell{Poll: p, Subscription: jobs.Subscription{Messages: messages, Missed: missed}}
-			stop, ended := make(chan struct{}), make(chan error, 1)
+			d := NewDoorbell(Bell{}, jobs.Subscription{Messages: messages, Missed: missed}, p)
+			starting, stop := context.WithCancel(t.Context())
+			defer stop()
+			lead, ended := &loop.Leadership{Starting: starting}, make(chan error, 1)
 			go func() {
 				var err error
-				for !loop.IsClosed(stop) && err == nil { // it ends when there is nothing to do
-					_, err = wait(d, t.Context(), stop)
+				for !lead.Stopping() && err == nil { // it ends when there is nothing to do
+					_, err = wait(d, t.Context(), lead)
 				}
 				ended <- err
 			}()
-			for _, tell := range []func(){func() { messages <- RetryMessage }, func() { missed <- struct{}{} }} {
-				tell()
+			for _, announce := range []func(){func() { messages <- RetryMessage }, func() { missed <- struct{}{} }} {
+				announce()
 				for _, r := range readers {
-					pgtest.Within(t, "a look at the deliveries", r.asked)
+					pgtest.Within(t, "a query of the deliveries", r.asked)
 				}
 			}
 			close(messages)
 			if err := pgtest.Within(t, "the end", ended); err == nil {
-				t.Error("the bell is deaf, and goes on")
+				t.Error("the subscription has ended, and the doorbell goes on")
 			}
-			close(stop)
+			stop()
 		})
 	}
 }
@@ -102,13 +105,15 @@ func TestDoorbellTellsOfDeliveries(t *testing.T) {
 func TestDoorbellOfAStaleLeader(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.arm('main', true, 2)`)
-	stale := &Doorbell{Pool: pool, Schema: jobs.DefaultSchema, Group: "main", Term: 1, Logger: hclog.NewNullLogger()}
+	stale := Bell{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Group: "main", Term: 1,
+		Logger: hclog.NewNullLogger()}
 	for _, armed := range []bool{true, false} {
 		if err := stale.Arm(t.Context(), armed); !errors.Is(err, jobs.ErrFenced) {
 			t.Errorf("arm(%t): %v, want ErrFenced", armed, err)
 		}
 	}
-	if !pgtest.Value[bool](t, pool, `select armed and term = 2 and last_value > 1 from pgsolo.doorbell, pgsolo.doorbell_armed`) {
+	if !pgtest.Value[bool](t, pool,
+		`select armed and term = 2 and last_value > 1 from pgsolo.doorbell, pgsolo.doorbell_armed`) {
 		t.Error("the stale leader has changed the bell")
 	}
 }

@@ -14,49 +14,69 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// The log is looked at soon after something has come, and then at growing intervals. With a bell, that is only for events which
-// came without ringing: right after it was armed there may be some.
+// The end of the log is read soon after something has come, and then at growing intervals. With a bell, that is only
+// for events which came without ringing: right after it was armed there may be some.
 const (
 	minPoll = 5 * time.Millisecond
-	MaxPoll = time.Second
+	MaxPoll = time.Second // while nothing comes
 )
 
-// Poll wakes the consumers that have something to read and were not told. One look serves them all, however many topics there
-// are: it compares the highest id that the log has given out with what each of them has seen.
+// Poll wakes the consumers that have something to read and were not rung. One read serves them all, however many topics
+// there are: it compares the highest id that the log has given out with what each of them has seen.
 //
-// That misses nothing: an id is given out, at once for everybody, before its row is there. So where a consumer has seen the
-// highest one, no row above it exists as yet, and what follows is seen by a later look. What it lacks below are its holes, which
-// are its own affair.
+// That misses nothing: an id is given out, at once for all sessions, before its row is there. So where a consumer has
+// seen the highest one, no row above it exists as yet, and what follows is seen by a later poll. What it lacks below
+// are its holes, which it re-reads itself.
 //
-// Its loop, one goroutine, owns the state of the term. The rest may be used by anybody.
+// Its loop, one goroutine, owns the state of the term. The rest may be used by any goroutine.
 type Poll struct {
-	Log       logread.Reader // of no topic
-	Logger    hclog.Logger
-	Consumers []Consumer
-	Rings     *atomic.Int64
-	Bell      bool // there is one: what comes is no reason to look again soon
+	PollOptions
 
-	Given   atomic.Int64  // the highest id given out, as of the latest look
-	Restart chan struct{} // capacity 1: look soon, and then at growing intervals
-	Pulse   loop.Pulse
+	given   atomic.Int64  // the highest id given out, as of the latest poll
+	mode    atomic.Value  // a Mode
+	restart chan struct{} // capacity 1: poll soon, and then at growing intervals
+	pulse   loop.Pulse
 	refused bool // the role may not read the sequence, which was logged
 	tail
 }
 
-// Consumer is a reader of the log that sleeps while there is nothing to read. All is called once per ring or look, never per event.
-type Consumer interface {
-	Ring()           // read again, soon
-	RetryNow()       // look for deliveries that have been changed
-	SeenTo() int64   // the highest id read
-	RowsRead() int64 // how many rows, so far
+// PollOptions say which consumers a Poll wakes, and how it reads.
+type PollOptions struct {
+	DB        pg.DB
+	Logger    hclog.Logger
+	Consumers []Consumer
+	Rings     *atomic.Int64 // counted before consumers are woken
+	Bell      bool          // there is one: what comes is no reason to poll again soon
 }
 
-// errLogGoneBack ends the leadership: ids that were seen will be given out once more, to events that nobody would read.
-var errLogGoneBack = errors.New("the event log has lost commits, as after a failover to a replica that lagged: the cursors have to be read again")
+// NewPoll makes a poll for any number of leaderships, one at a time.
+func NewPoll(options PollOptions) *Poll {
+	return &Poll{PollOptions: options, restart: make(chan struct{}, 1)}
+}
+
+// Given is the highest id that the log has given out, as of the latest poll.
+func (p *Poll) Given() int64 { return p.given.Load() }
+
+// Mode says how the leader learns of new events.
+func (p *Poll) Mode() Mode {
+	mode, _ := p.mode.Load().(Mode)
+	return mode
+}
+
+// SetMode sets what Mode returns.
+func (p *Poll) SetMode(mode Mode) { p.mode.Store(mode) }
+
+// Healthy returns an error when Run has not moved for too long.
+func (p *Poll) Healthy() error { return p.pulse.Check("the poll of the event log") }
+
+// errLogGoneBack ends the leadership: ids that were seen will be given out once more, to events that no consumer would
+// read.
+var errLogGoneBack = errors.New("the event log has lost commits, " +
+	"as after a failover to a replica that lagged: the cursors have to be read again")
 
 // tail is the end of the log, as far as some consumer has not seen it: its transactions still run, or have rolled back.
 type tail struct {
-	read    int64 // rows that the consumers had read at the latest look
+	read    int64 // rows that the consumers had read at the latest poll
 	last    int64 // the highest id given out, as of then
 	horizon int64 // only transactions with lower numbers can have ids up to last; 0: not known
 	settled int64 // nothing comes up to this id that a consumer will not find by itself
@@ -65,23 +85,21 @@ type tail struct {
 // Begin sets the poll up for a leader's term.
 func (p *Poll) Begin() { p.tail = tail{} }
 
-// Run looks until ctx is done, stop is closed, or the database does not answer any more.
-func (p *Poll) Run(ctx context.Context, stop <-chan struct{}) error {
-	defer p.Pulse.End()
+// Run polls until the leadership ends, or the database does not answer any more.
+func (p *Poll) Run(ctx context.Context, lead *loop.Leadership) error {
+	defer p.pulse.End()
 	interval := minPoll
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
-		p.Pulse.Beat()
+		p.pulse.Beat()
 		select {
-		case <-ctx.Done():
+		case <-lead.Starting.Done():
 			return nil
-		case <-stop:
-			return nil
-		case <-p.Restart:
+		case <-p.restart:
 			interval = minPoll
 		case <-timer.C:
-			came, err := p.look(ctx)
+			came, err := p.poll(ctx)
 			if err != nil {
 				return err
 			}
@@ -91,7 +109,7 @@ func (p *Poll) Run(ctx context.Context, stop <-chan struct{}) error {
 	}
 }
 
-// after is how long to wait for the next look.
+// after is how long to wait for the next poll.
 func (p *Poll) after(interval time.Duration, came bool) time.Duration {
 	if came && !p.Bell {
 		return minPoll
@@ -103,13 +121,13 @@ func (p *Poll) after(interval time.Duration, came bool) time.Duration {
 func (p *Poll) ring() { p.ringAll(p.Consumers) }
 
 func (p *Poll) ringAll(consumers []Consumer) {
-	p.Rings.Add(1) // before anybody is woken
+	p.Rings.Add(1) // before a consumer is woken
 	for _, c := range consumers {
 		c.Ring()
 	}
 }
 
-// retryNow makes every consumer look for deliveries that are due.
+// retryNow makes every consumer query the deliveries that are due.
 func (p *Poll) retryNow() {
 	for _, c := range p.Consumers {
 		c.RetryNow()
@@ -124,30 +142,31 @@ func (p *Poll) rowsRead() (sum int64) {
 	return sum
 }
 
-// look rings the consumers that have not seen the end of the log, and says whether anything has come since the latest look.
+// poll rings the consumers that have not seen the end of the log, and says whether anything has come since the latest
+// poll.
 //
-// Where nothing comes and the end is still not seen, its transactions are waited for as for those of a hole: one more read after
-// they have ended shows whatever they have left, and then there is nothing to ring for until the log grows.
-func (p *Poll) look(ctx context.Context) (came bool, err error) {
+// Where nothing comes and the end is still not seen, its transactions are waited for as for those of a hole: one more
+// read after they have ended shows whatever they have left, and then there is nothing to ring for until the log grows.
+func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 	read := p.rowsRead()
 	came = read != p.read
 	p.read = read
-	last, xmin, err := p.lookAtEnd(ctx)
+	last, xmin, err := p.readEnd(ctx)
 	if err != nil || p.refused {
 		return came, err
 	}
 	if last < p.last {
 		return came, errLogGoneBack
 	}
-	p.Given.Store(last)
+	p.given.Store(last)
 	if last != p.last {
 		came, p.last, p.horizon = true, last, 0
 	}
 	if last == p.settled {
 		return came, nil
 	}
-	behind := slices.DeleteFunc(slices.Clone(p.Consumers), func(c Consumer) bool { return c.SeenTo() >= last })
-	if len(behind) == 0 {
+	lagging := slices.DeleteFunc(slices.Clone(p.Consumers), func(c Consumer) bool { return c.SeenTo() >= last })
+	if len(lagging) == 0 {
 		return came, nil
 	}
 	switch {
@@ -155,33 +174,35 @@ func (p *Poll) look(ctx context.Context) (came bool, err error) {
 		p.settled = last
 	case p.horizon == 0 && !came:
 		err = p.persist(ctx, func(ctx context.Context) (err error) {
-			p.horizon, err = p.Log.Number(ctx)
+			p.horizon, err = logread.TransactionNumber(ctx, p.DB)
 			return err
 		})
 	}
-	p.ringAll(behind)
+	p.ringAll(lagging)
 	return came, err
 }
 
-// The sequence is read as a table, because pg_sequence_last_value of a newer server hides from a role that may not read it that
-// this is so. The snapshot is taken first, so that xmin speaks of what was there before.
-const SelectEnd = `select case when s.is_called then s.last_value else 0 end, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+// The sequence is read as a table, because pg_sequence_last_value of a newer server hides from a role that may not read
+// it that this is so. The snapshot is taken first, so that xmin is about what was there before.
+const selectEnd = `select case when s.is_called then s.last_value else 0 end,
+		pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 	from pgsolo.event_id_seq s`
 
-// lookAtEnd returns the highest id given out, and the xmin of a snapshot from before. A role that may not know has every consumer
-// read each time.
-func (p *Poll) lookAtEnd(ctx context.Context) (last, xmin int64, err error) {
+// readEnd returns the highest id given out, and the xmin of a snapshot from before. With a role that may not read it,
+// every consumer reads each time.
+func (p *Poll) readEnd(ctx context.Context) (last, xmin int64, err error) {
 	if p.refused {
 		p.ring()
 		return 0, 0, nil
 	}
 	err = p.persist(ctx, func(ctx context.Context) error {
-		return p.Log.Pool.QueryRow(ctx, pg.Place(SelectEnd, p.Log.Schema)).Scan(&last, &xmin)
+		return p.DB.QueryRow(ctx, selectEnd).Scan(&last, &xmin)
 	})
 	if pg.IsNotAllowed(err) {
 		p.refused = true
-		p.Logger.Warn("the role may not read the sequence of the event log, so that an idle leader reads the log instead: grant select on it",
-			"sequence", pg.Place("pgsolo.event_id_seq", p.Log.Schema), "error", err)
+		p.Logger.Warn("the role may not read the sequence of the event log, "+
+			"so that an idle leader reads the log instead: grant select on it",
+			"sequence", p.DB.Place("pgsolo.event_id_seq"), "error", err)
 		p.ring()
 		return 0, 0, nil
 	}
@@ -189,5 +210,5 @@ func (p *Poll) lookAtEnd(ctx context.Context) (last, xmin int64, err error) {
 }
 
 func (p *Poll) persist(ctx context.Context, do func(context.Context) error) error {
-	return pg.Persist(ctx, p.Logger, "look at the end of the event log", p.Pulse.During(do))
+	return pg.Persist(ctx, p.Logger, "look at the end of the event log", p.pulse.During(do))
 }

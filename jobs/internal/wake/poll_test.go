@@ -13,11 +13,11 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
-	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// sleeper is a reader of the log that does nothing but note what it is told.
+// sleeper is a reader of the log that does nothing but note that it was woken.
 type sleeper struct {
 	woken, asked chan struct{} // capacity 1
 	seen, read   atomic.Int64
@@ -33,10 +33,9 @@ func (s *sleeper) RowsRead() int64 { return s.read.Load() }
 
 // setupPoll returns a poll for n readers.
 func setupPoll(pool *pgxpool.Pool, n int) (p *Poll, readers []*sleeper) {
-	rings := new(atomic.Int64)
-	p = &Poll{
-		Log: logread.NewReader(pool, jobs.DefaultSchema, ""), Logger: hclog.NewNullLogger(), Rings: rings, Restart: make(chan struct{}, 1),
-	}
+	p = NewPoll(PollOptions{
+		DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Logger: hclog.NewNullLogger(), Rings: new(atomic.Int64),
+	})
 	for range n {
 		s := &sleeper{woken: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 		p.Consumers, readers = append(p.Consumers, s), append(readers, s)
@@ -44,10 +43,10 @@ func setupPoll(pool *pgxpool.Pool, n int) (p *Poll, readers []*sleeper) {
 	return p, readers
 }
 
-// looked makes the poll look, and says which consumers it rang.
-func looked(t *testing.T, p *Poll) (rang []bool, came bool) {
+// polled polls, and says which consumers that rang.
+func polled(t *testing.T, p *Poll) (rang []bool, came bool) {
 	t.Helper()
-	came, err := p.look(t.Context())
+	came, err := p.poll(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +66,7 @@ func TestPollRingsWhoHasNotSeenTheEnd(t *testing.T) {
 	p, readers := setupPoll(pool, 2)
 	check := func(when string, wantCame bool, want ...bool) {
 		t.Helper()
-		rang, came := looked(t, p)
+		rang, came := polled(t, p)
 		if !slices.Equal(rang, want) || came != wantCame {
 			t.Errorf("%s: rang %v, came %t; want %v, %t", when, rang, came, want, wantCame)
 		}
@@ -85,30 +84,31 @@ func TestPollRingsWhoHasNotSeenTheEnd(t *testing.T) {
 	readers[0].seen.Store(id)
 	readers[1].seen.Store(id)
 	check("and both have seen it", false, false, false)
-	if given := p.Given.Load(); given != id {
+	if given := p.Given(); given != id {
 		t.Errorf("given = %d, want %d", given, id)
 	}
 }
 
-// An id that its transaction has taken is waited for until that has ended, and no longer: the log of an idle leader may end with
-// one that rolled back.
+// An id that its transaction has taken is waited for until that has ended, and no longer: the log of an idle leader may
+// end with one that rolled back.
 func TestPollWaitsForTheTransactionsAtTheEnd(t *testing.T) {
 	pool := jobstest.Pool(t)
 	p, readers := setupPoll(pool, 1)
 	open := jobstest.Begin(t, pool)
 	jobstest.Emit(t, open, "t", `1`)
 	for range 10 {
-		if rang, _ := looked(t, p); !rang[0] {
+		if rang, _ := polled(t, p); !rang[0] {
 			t.Fatal("not rung although the transaction may commit yet")
 		}
 	}
 	if err := open.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	older := jobstest.Begin(t, pool) // a number from before the horizon does not hold it up, one from after does not either
+	// a number from before the horizon does not hold it up, one from after does not either
+	older := jobstest.Begin(t, pool)
 	pgtest.Value[string](t, older, `select pg_current_xact_id()::text`)
 	pgtest.Eventually(t, "the last ring", func() bool {
-		rang, _ := looked(t, p)
+		rang, _ := polled(t, p)
 		return !rang[0]
 	})
 	if p.settled != 1 || readers[0].seen.Load() != 0 {
@@ -117,28 +117,28 @@ func TestPollWaitsForTheTransactionsAtTheEnd(t *testing.T) {
 	later := jobstest.Begin(t, pool)
 	jobstest.Emit(t, later, "t", `1`)
 	for range 3 {
-		if rang, _ := looked(t, p); !rang[0] {
+		if rang, _ := polled(t, p); !rang[0] {
 			t.Error("not rung for what came after it, although its transaction may commit yet")
 		}
 	}
 }
 
-// The ring after which the end counts as settled has to come after its transactions have ended, or what they committed last would
-// be missed.
+// The ring after which the end counts as settled has to come after its transactions have ended, or what they committed
+// last would be missed.
 func TestPollRingsOnceMoreAfterTheEndHasSettled(t *testing.T) {
 	pool := jobstest.Pool(t)
 	p, _ := setupPoll(pool, 1)
 	open := jobstest.Begin(t, pool)
 	jobstest.Emit(t, open, "t", `1`)
 	for range 3 {
-		looked(t, p)
+		polled(t, p)
 	}
 	jobstest.Commit(t, open)
-	if rang, _ := looked(t, p); !rang[0] {
-		t.Error("not rung for what was committed after the look before")
+	if rang, _ := polled(t, p); !rang[0] {
+		t.Error("not rung for what was committed after the poll before")
 	}
 	pgtest.Eventually(t, "the last ring", func() bool { // at once, unless something else in the server is as old
-		rang, _ := looked(t, p)
+		rang, _ := polled(t, p)
 		return !rang[0]
 	})
 	if p.settled != 1 {
@@ -146,14 +146,14 @@ func TestPollRingsOnceMoreAfterTheEndHasSettled(t *testing.T) {
 	}
 }
 
-func TestPollOfARoleThatMayNotLook(t *testing.T) {
+func TestPollOfARoleThatMayNotRead(t *testing.T) {
 	pool := jobstest.RoleOf(t, jobstest.Pool(t), `grant usage on sequence pgsolo.event_id_seq to {role}`)
 	p, _ := setupPoll(pool, 1)
 	warnings := new(strings.Builder)
 	p.Logger = hclog.New(&hclog.LoggerOptions{Output: warnings})
 	for i := range 3 {
-		if rang, came := looked(t, p); !rang[0] || came {
-			t.Errorf("look %d: rung %t, came %t: want every look to ring", i, rang[0], came)
+		if rang, came := polled(t, p); !rang[0] || came {
+			t.Errorf("poll %d: rung %t, came %t: want every poll to ring", i, rang[0], came)
 		}
 	}
 	if n := strings.Count(warnings.String(), "grant select on it"); n != 1 {
@@ -173,7 +173,7 @@ func TestPollIntervals(t *testing.T) {
 		{true, true, MaxPoll, MaxPoll},
 		{true, true, minPoll, 2 * minPoll},
 	} {
-		p := &Poll{Bell: test.bell}
+		p := NewPoll(PollOptions{Bell: test.bell})
 		if got := p.after(test.interval, test.came); got != test.want {
 			t.Errorf("bell %t, came %t: %s after %s, want %s", test.bell, test.came, got, test.interval, test.want)
 		}

@@ -11,8 +11,9 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-// breaker is the state of one handler's Breaker in one term. It is closed, and counts failures in a row; or open, and lets nothing
-// begin until its pause is over; then it lets one attempt begin, the trial, and the rest wait for its outcome.
+// breaker is the state of one handler's Breaker in one term. It is closed, and counts failures in a row; or open, and
+// lets nothing begin until its pause is over; then it lets one attempt begin, the trial, and the rest wait for its
+// outcome.
 type breaker struct {
 	jobs.Breaker
 	logger hclog.Logger
@@ -33,8 +34,8 @@ func newBreaker(b jobs.Breaker, logger hclog.Logger, counts *Counts) *breaker {
 	return &breaker{Breaker: b, logger: logger, counts: counts, period: 1, changed: make(chan struct{})}
 }
 
-// pass waits until an attempt may begin, and returns the period that it belongs to. It returns false, at once, when ctx is done
-// before that. Whoever it lets through reports what came of it, or everything ends.
+// pass waits until an attempt may begin, and returns the period that it belongs to. It returns false, at once, when ctx
+// is done before that. A worker that it lets through reports what came of it, or the leadership ends.
 func (b *breaker) pass(ctx context.Context) (period int, ok bool) {
 	for ctx.Err() == nil {
 		b.mu.Lock()
@@ -66,7 +67,7 @@ func (b *breaker) pass(ctx context.Context) (period int, ok bool) {
 	return 0, false
 }
 
-// tryPass is pass for those who would rather not wait. It never begins the trial.
+// tryPass is pass without waiting. It never begins the trial.
 func (b *breaker) tryPass() (period int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,7 +97,8 @@ func (b *breaker) report(period int, err error) {
 			b.counts.Open.Store(true)
 			b.counts.Opened.Add(1)
 			b.begin(b.Pause)
-			b.logger.Warn("handler paused: its attempts fail one after the other", "failures", b.Failures, "pause", b.pause, "error", text.Error(err))
+			b.logger.Warn("handler paused: its attempts fail one after the other",
+				"failures", b.Failures, "pause", b.pause, "error", text.Error(err))
 		}
 	case b.open:
 		b.open = false

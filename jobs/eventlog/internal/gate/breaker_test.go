@@ -58,7 +58,8 @@ func TestBreaker(t *testing.T) {
 			})
 		}
 		const ms = time.Millisecond
-		// Four at once, and the first of the next four is the fifth failure. Then 1 s, 2 s, and twice the longest pause.
+		// Four at once, and the first of the next four is the fifth failure. Then 1 s, 2 s, and twice the longest
+		// pause.
 		want := slices.Concat(slices.Repeat([]time.Duration{0}, 4), slices.Repeat([]time.Duration{10 * ms}, 4),
 			[]time.Duration{1020 * ms, 3030 * ms, 6040 * ms, 9050 * ms}, slices.Repeat([]time.Duration{9060 * ms}, 4))
 		<-time.After(9055 * ms)
@@ -76,7 +77,8 @@ func TestBreaker(t *testing.T) {
 		if counters.Open.Load() || counters.Opened.Load() != 1 {
 			t.Errorf("open: %t, opened %d times; want false, once", counters.Open.Load(), counters.Opened.Load())
 		}
-		if strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), "failures=5 pause=1s error=\"call: the target is down\"") ||
+		if strings.Count(log.String(), "\n") != 2 ||
+			!strings.Contains(log.String(), "failures=5 pause=1s error=\"call: the target is down\"") ||
 			!strings.Contains(log.String(), "handler goes on: paused_for=9.04s") {
 			t.Errorf("want a line for its opening and one for its closing:\n%s", log)
 		}
@@ -92,7 +94,8 @@ func TestBreakerCountsFailuresInARow(t *testing.T) {
 				g.Report(passed, err)
 			}
 		}
-		report(ErrDown, ErrDown, nil, ErrDown, fmt.Errorf("wrapped: %w", jobs.RetryAfter(time.Hour, ErrDown)), fmt.Errorf("wrapped: %w", jobs.Discard(ErrDown)))
+		report(ErrDown, ErrDown, nil, ErrDown, fmt.Errorf("wrapped: %w", jobs.RetryAfter(time.Hour, ErrDown)),
+			fmt.Errorf("wrapped: %w", jobs.Discard(ErrDown)))
 		report(ErrDown, ErrDown)
 		if counters.Opened.Load() != 0 {
 			t.Error("opened without three failures in a row")
@@ -148,7 +151,8 @@ func TestBreakerStopsWaitingAtOnce(t *testing.T) {
 func TestBreakerOpensDuringRateWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var counters Counts
-		g := New(jobs.Rate{Events: 1, Per: time.Second}, jobs.Breaker{Failures: 1, Pause: time.Minute, MaxPause: time.Minute},
+		g := New(jobs.Rate{Events: 1, Per: time.Second},
+			jobs.Breaker{Failures: 1, Pause: time.Minute, MaxPause: time.Minute},
 			hclog.NewNullLogger(), &counters)
 		begun := time.Now()
 		passed, _ := g.Pass(t.Context())

@@ -1,3 +1,4 @@
+// Package gate is what an attempt has to pass before it begins: the rate limit and the breaker of its handler.
 package gate
 
 import (
@@ -9,10 +10,11 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// Gate is what an attempt has to pass before it begins. Nil is an open one, for handlers with neither a rate nor a breaker.
+// Gate is what an attempt has to pass before it begins. Nil is an open one, for handlers with neither a rate nor a
+// breaker.
 type Gate struct {
 	breaker *breaker // nil: none
-	pacer   *Pacer   // nil: none
+	pacer   *pacer   // nil: none
 }
 
 // New returns nil where neither the rate nor the breaker bounds anything.
@@ -22,7 +24,7 @@ func New(rate jobs.Rate, b jobs.Breaker, logger hclog.Logger, counts *Counts) *G
 	}
 	g := new(Gate)
 	if rate.Events > 0 {
-		g.pacer = NewPacer(rate)
+		g.pacer = newPacer(rate)
 	}
 	if b.Failures > 0 {
 		g.breaker = newBreaker(b, logger, counts)
@@ -36,8 +38,8 @@ type Counts struct {
 	Opened atomic.Int64 // how often it has
 }
 
-// Pass waits until an attempt may begin, and returns the period of the breaker that it begins in, from 1 on. It returns false when none
-// may begin any more: ctx is done.
+// Pass waits until an attempt may begin, and returns the period of the breaker that it begins in, from 1 on. It returns
+// false when none may begin any more: ctx is done.
 func (g *Gate) Pass(ctx context.Context) (period int, ok bool) {
 	if g == nil {
 		return 0, true
@@ -51,7 +53,7 @@ func (g *Gate) Pass(ctx context.Context) (period int, ok bool) {
 		if g.pacer == nil {
 			return period, true
 		}
-		if !g.pacer.Pass(ctx, nil) {
+		if !g.pacer.pass(ctx) {
 			return 0, false
 		}
 		if g.breaker == nil || g.breaker.is(period) { // it may have opened meanwhile

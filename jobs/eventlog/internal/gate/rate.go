@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	// Timers are late by as much as a millisecond, and a busy machine by more. A start that is late by no more than this does not
-	// delay the ones after it, or a rate of a thousand a second would never be reached.
+	// Timers are late by as much as a millisecond, and a busy machine by more. A start that is late by no more than
+	// this does not delay the ones after it, or a rate of a thousand a second would never be reached.
 	rateSlack = 5 * time.Millisecond
 
 	// How many starts are remembered.
 	rateMemory = 1024
 )
 
-// Pacer spaces the starts of attempts evenly, and lets no more than Rate.Events begin in any Rate.Per. The usual token bucket
-// promises only the average: a start that its timer delayed is followed by the next one too soon. So the time of each start is
-// kept until as many have followed as may begin in its window.
+// pacer spaces the starts of attempts evenly, and lets no more than Rate.Events begin in any Rate.Per. The usual token
+// bucket promises only the average: a start that its timer delayed is followed by the next one too soon. So the time of
+// each start is kept until as many have followed as may begin in its window.
 //
-// Those who want to start take turns: whoever has put a token into turn owns the rest.
-type Pacer struct {
+// Workers take turns: the one that has put a token into turn owns the rest.
+type pacer struct {
 	every  time.Duration // between two starts
 	window time.Duration // in which as many may begin as starts holds
 
@@ -31,13 +31,13 @@ type Pacer struct {
 	oldest int
 }
 
-func NewPacer(r jobs.Rate) *Pacer {
+func newPacer(r jobs.Rate) *pacer {
 	per := r.Per
 	if per == 0 {
 		per = time.Second
 	}
 	parts := max(1, (r.Events+rateMemory-1)/rateMemory) // of the window, each with its part of the events
-	return &Pacer{
+	return &pacer{
 		every:  ceil(per, r.Events),
 		window: ceil(per, parts),
 		turn:   make(chan struct{}, 1),
@@ -49,13 +49,11 @@ func ceil(d time.Duration, n int) time.Duration {
 	return (d + time.Duration(n) - 1) / time.Duration(n)
 }
 
-// Pass waits for a start. It returns false, at once, when ctx is done or stop is closed before that.
-func (p *Pacer) Pass(ctx context.Context, stop <-chan struct{}) bool {
+// pass waits for a start. It returns false, at once, when ctx is done before that.
+func (p *pacer) pass(ctx context.Context) bool {
 	select {
 	case p.turn <- struct{}{}:
 	case <-ctx.Done():
-		return false
-	case <-stop:
 		return false
 	}
 	defer func() { <-p.turn }()
@@ -67,16 +65,14 @@ func (p *Pacer) Pass(ctx context.Context, stop <-chan struct{}) bool {
 		case <-timer.C:
 		case <-ctx.Done():
 			return false
-		case <-stop:
-			return false
 		}
 	}
 	p.begin(slot)
 	return true
 }
 
-// tryPass is pass for those who would rather not wait.
-func (p *Pacer) tryPass() bool {
+// tryPass is pass without waiting.
+func (p *pacer) tryPass() bool {
 	select {
 	case p.turn <- struct{}{}:
 	default:
@@ -92,7 +88,7 @@ func (p *Pacer) tryPass() bool {
 }
 
 // next returns when the next start is due: now or in the past, where nothing is in its way.
-func (p *Pacer) next() time.Time {
+func (p *pacer) next() time.Time {
 	now, slot := time.Now(), p.slot.Add(p.every)
 	if now.Sub(slot) > rateSlack {
 		slot = now
@@ -103,7 +99,7 @@ func (p *Pacer) next() time.Time {
 	return slot
 }
 
-func (p *Pacer) begin(slot time.Time) {
+func (p *pacer) begin(slot time.Time) {
 	p.slot, p.starts[p.oldest] = slot, time.Now()
 	p.oldest = (p.oldest + 1) % len(p.starts)
 }

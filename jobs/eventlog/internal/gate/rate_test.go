@@ -13,7 +13,7 @@ import (
 
 func TestRateSpacesStartsOverAllWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, begun := NewPacer(jobs.Rate{Events: 10}), time.Now()
+		p, begun := newPacer(jobs.Rate{Events: 10}), time.Now()
 		var (
 			mu      sync.Mutex // guards starts
 			starts  []time.Duration
@@ -22,7 +22,7 @@ func TestRateSpacesStartsOverAllWorkers(t *testing.T) {
 		for range 4 {
 			workers.Go(func() {
 				for range 5 {
-					if !p.Pass(t.Context(), nil) {
+					if !p.pass(t.Context()) {
 						t.Error("did not wait")
 					}
 					mu.Lock()
@@ -53,7 +53,7 @@ func TestRateOverLateTimers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p, begun := NewPacer(rate), time.Now()
+				p, begun := newPacer(rate), time.Now()
 				random := rand.New(rand.NewPCG(1, 2))
 				var starts []time.Time
 				for range 5 * rate.Events {
@@ -79,18 +79,18 @@ func TestRateOverLateTimers(t *testing.T) {
 
 func TestRateStopsWaitingAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := NewPacer(jobs.Rate{Events: 1, Per: time.Hour})
-		p.Pass(t.Context(), nil)
+		p := newPacer(jobs.Rate{Events: 1, Per: time.Hour})
+		p.pass(t.Context())
 		ctx, cancel := context.WithCancel(t.Context())
-		stop := make(chan struct{})
+		other, stop := context.WithCancel(t.Context())
 		passed := make(chan bool, 4)
 		for range 2 { // the first waits for its turn, and the others for that of the first
-			go func() { passed <- p.Pass(context.Background(), stop) }()
+			go func() { passed <- p.pass(other) }()
 			synctest.Wait()
-			go func() { passed <- p.Pass(ctx, nil) }()
+			go func() { passed <- p.pass(ctx) }()
 		}
 		begun := time.Now()
-		for _, end := range []func(){cancel, func() { close(stop) }} {
+		for _, end := range []func(){cancel, stop} {
 			synctest.Wait()
 			end()
 			for range 2 {

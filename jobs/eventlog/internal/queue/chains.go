@@ -1,15 +1,18 @@
 package queue
 
-// chains keep the deliveries of one key in a row, for a queue whose handler has OrderKey: a key is in the map while one of its
-// deliveries is ready or in the hands of a worker, and those that come meanwhile wait behind it. They belong to the queue,
-// and its lock guards them. A queue without order has none.
-type chains map[string]*chain // nil while nothing waits behind the first
+// chains keep the deliveries of one key in a row, for a queue whose handler has an order: a key is there while one of
+// its deliveries is ready or with a worker, and those that come meanwhile wait behind it. They belong to the queue, and
+// its lock guards them. A queue without order has none. Deliveries without a key pass.
+type chains struct {
+	byKey   map[string]*chain // nil while nothing waits behind the first
+	blocked int               // deliveries that wait
+}
 
 type chain struct {
-	rest    []Delivery // from head on
-	head    int
-	halted  bool // the first has failed: what waits behind it is handed to the consumer with that result
-	spilled bool // the consumer wants to hear of the first, whatever becomes of it
+	rest      []Delivery // from head on
+	head      int
+	halted    bool // the first has failed: what waits behind it is returned with that result
+	offloaded bool // the first is a result of its own, whatever becomes of it
 }
 
 func (c *chain) length() int { return len(c.rest) - c.head }
@@ -30,103 +33,87 @@ func (c *chain) pop() Delivery {
 	return d
 }
 
-// admit makes a delivery ready, or lets it wait behind the earlier ones of its key.
-func (q *Queue) admit(d Delivery) {
-	if q.Chains == nil || d.Record.Key == "" {
-		q.waiting = append(q.waiting, d)
-		return
-	}
-	first, ok := q.Chains[d.Record.Key]
-	if !ok {
-		q.Chains[d.Record.Key] = nil
-		q.waiting = append(q.waiting, d)
-		return
-	}
-	if first == nil {
-		first = &chain{}
-		q.Chains[d.Record.Key] = first
-	}
-	first.push(d)
-	q.Behind++
-}
-
-// follow makes the delivery ready that waits behind one that is done. It becomes the last of those that are ready, so that a
-// key with many does not hold up the others.
-func (q *Queue) follow(d Delivery) {
+// admit says whether a delivery is ready. Otherwise it waits behind the earlier ones of its key.
+func (all *chains) admit(d Delivery) (ready bool) {
 	key := d.Record.Key
-	if q.Chains == nil || key == "" {
-		return
+	if key == "" {
+		return true
 	}
-	if c := q.Chains[key]; c != nil && c.length() > 0 {
-		q.waiting = append(q.waiting, c.pop())
-		q.Behind--
-		return
+	c, ok := all.byKey[key]
+	if !ok {
+		all.byKey[key] = nil
+		return true
 	}
-	delete(q.Chains, key)
+	if c == nil {
+		c = &chain{}
+		all.byKey[key] = c
+	}
+	c.push(d)
+	all.blocked++
+	return false
 }
 
-// halt keeps what waits behind a failed delivery where it is, until take.
-func (q *Queue) halt(d Delivery) {
-	if q.Chains == nil || d.Record.Key == "" {
+// follow returns the delivery that waits behind one that is done.
+func (all *chains) follow(d Delivery) (next Delivery, ok bool) {
+	key := d.Record.Key
+	if key == "" {
+		return Delivery{}, false
+	}
+	if c := all.byKey[key]; c != nil && c.length() > 0 {
+		all.blocked--
+		return c.pop(), true
+	}
+	delete(all.byKey, key)
+	return Delivery{}, false
+}
+
+// halt keeps what waits behind a failed delivery where it is, until release.
+func (all *chains) halt(d Delivery) {
+	key := d.Record.Key
+	if key == "" {
 		return
 	}
-	if q.Chains[d.Record.Key] == nil {
-		q.Chains[d.Record.Key] = &chain{}
+	if all.byKey[key] == nil {
+		all.byKey[key] = &chain{}
 	}
-	q.Chains[d.Record.Key].halted = true
+	all.byKey[key].halted = true
 }
 
 // release ends the chain of a failed delivery, and returns what waited behind it.
-func (q *Queue) release(d Delivery) []Delivery {
-	c := q.Chains[d.Record.Key]
+func (all *chains) release(d Delivery) []Delivery {
+	c := all.byKey[d.Record.Key]
 	if c == nil {
 		return nil
 	}
-	delete(q.Chains, d.Record.Key)
-	q.Behind -= c.length()
+	delete(all.byKey, d.Record.Key)
+	all.blocked -= c.length()
 	return c.rest[c.head:]
 }
 
-// isSpilled says whether the consumer wants to hear of a delivery that has succeeded.
-func (q *Queue) isSpilled(d Delivery) bool {
-	c := q.Chains[d.Record.Key]
-	return c != nil && c.spilled
+// isOffloaded says whether what waited behind the delivery was taken out by offload.
+func (all *chains) isOffloaded(d Delivery) bool {
+	c := all.byKey[d.Record.Key]
+	return c != nil && c.offloaded
 }
 
-// Starves says whether workers have nothing to do while deliveries wait behind others of their keys.
-func (q *Queue) Starves() bool {
-	q.Mu.Lock()
-	defer q.Mu.Unlock()
-	return q.idle > 0 && q.Length() == 0 && q.Behind > 0
-}
-
-// Spill takes out what waits behind the slowest keys, which is at least half of all that waits.
-func (q *Queue) Spill() (spilled []Delivery) {
-	q.Mu.Lock()
-	defer q.Mu.Unlock()
-	if len(q.Chains) == 0 {
+// offload takes out what waits behind the slowest keys, which is at least half of all that waits.
+func (all *chains) offload() (offloaded []Delivery) {
+	if len(all.byKey) == 0 {
 		return nil
 	}
-	fair := q.Behind / (2 * len(q.Chains))
-	for _, c := range q.Chains {
+	fair := all.blocked / (2 * len(all.byKey))
+	for _, c := range all.byKey {
 		if c != nil && !c.halted && c.length() > fair {
-			spilled = append(spilled, c.rest[c.head:]...)
-			q.Behind -= c.length()
-			c.rest, c.head, c.spilled = nil, 0, true
+			offloaded = append(offloaded, c.rest[c.head:]...)
+			all.blocked -= c.length()
+			c.rest, c.head, c.offloaded = nil, 0, true
 		}
 	}
-	return spilled
+	return offloaded
 }
 
-// InHand returns the keys, of those that want selects, with deliveries in the queue or in the hands of workers.
-func (q *Queue) InHand(want func(key string) bool) []string {
-	q.Mu.Lock()
-	defer q.Mu.Unlock()
-	keys := []string{} // nil would be null in SQL
-	for key := range q.Chains {
-		if want(key) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
+// clear forgets all.
+func (all *chains) clear() {
+	clear(all.byKey)
+	all.blocked = 0
 }

@@ -1,3 +1,5 @@
+// Package retention deletes from the event log what is past the retention of its topic and finished by every handler,
+// and has the space used again.
 package retention
 
 import (
@@ -6,12 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
@@ -26,22 +26,22 @@ const (
 	maxTrimPause = time.Minute
 )
 
-// Trimmer deletes events that are past the retention of their topic and that no configured handler needs any more, and keys of
-// dropped duplicates that have expired. It gives their space back to the tables, so that these stay about as large as what is in
-// them. It also says of its group, every hour, that it is alive: whoever does not for a week holds back nothing.
+// Trimmer deletes events that are past the retention of their topic and that no configured handler needs any more, and
+// keys of dropped duplicates that have expired. It gives their space back to the tables, so that these stay about as
+// large as what is in them. It also writes of its group, every hour, that it is alive: one that is not for a week holds
+// back nothing.
 //
-// It belongs to one leader and uses one connection at a time. Those of several groups, and a leader that has been replaced, may
-// run at once: what a handler has not finished is looked up by the statement that deletes. It may run only once the cursors of its
-// group's handlers are marked as configured.
+// It belongs to one leader and uses one connection at a time. Those of several groups, and a leader that has been
+// replaced, may run at once: what a handler has not finished is read by the statement that deletes. It may run only
+// once the cursors of its group's handlers are marked as configured.
 type Trimmer struct {
-	pool   *pgxpool.Pool
-	schema string
+	db     pg.DB
 	group  string
 	logger hclog.Logger
 
 	classes []*trimClass
 	pause   time.Duration // between two passes
-	page    int           // how many events the next statement looks at
+	page    int           // how many events the next statement reads
 	log     *space
 	keys    *space
 
@@ -51,11 +51,11 @@ type Trimmer struct {
 }
 
 // New takes the retention of each topic, with "*" for every other one; 0 or none at all keeps its events for ever.
-func New(pool *pgxpool.Pool, schema, group string, retention map[string]time.Duration, logger hclog.Logger) *Trimmer {
+func New(db pg.DB, group string, retention map[string]time.Duration, logger hclog.Logger) *Trimmer {
 	t := &Trimmer{
-		pool: pool, schema: schema, group: group, logger: logger,
+		db: db, group: group, logger: logger,
 		classes: trimClasses(retention), pause: maxTrimPause, page: firstTrimPage,
-		log: &space{table: pg.Place("pgsolo.event", schema)}, keys: &space{table: pg.Place("pgsolo.dedup", schema)},
+		log: &space{table: db.Place("pgsolo.event")}, keys: &space{table: db.Place("pgsolo.dedup")},
 	}
 	for _, c := range t.classes {
 		t.pause = min(t.pause, max(minTrimPause, c.retention/10))
@@ -63,35 +63,25 @@ func New(pool *pgxpool.Pool, schema, group string, retention map[string]time.Dur
 	return t
 }
 
-// Run makes one pass after another, until ctx is done or stop is closed; then it ends at once, in the middle of a pass too. A pass
-// that fails is logged, and the next one goes on with its work: a log that grows is no reason to give up a leadership.
-func (t *Trimmer) Run(ctx context.Context, stop <-chan struct{}) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var closing sync.WaitGroup
-	defer closing.Wait()
-	defer cancel()
-	closing.Go(func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
+// Run makes one pass after another until ctx is done; then it ends at once, in the middle of a pass too. A pass that
+// fails is logged, and the next one goes on with its work: a log that grows is no reason to give up a leadership.
+func (t *Trimmer) Run(ctx context.Context) {
 	timer := time.NewTimer(t.pause)
 	defer timer.Stop()
-	t.log.truncated, t.keys.truncated = time.Now(), time.Now() // a new leader has better things to do
+	t.log.truncated, t.keys.truncated = time.Now(), time.Now() // not among the first things of a new leader
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-timer.C:
 		}
 		err := t.pass(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return
 		case err != nil && !t.failing:
-			t.logger.Warn("retention fails, the log may grow until it works again", "next_try_in", t.pause, "error", err)
+			t.logger.Warn("retention fails, the log may grow until it works again",
+				"next_try_in", t.pause, "error", err)
 		case err == nil && t.failing:
 			t.logger.Info("retention works again")
 		}
@@ -105,25 +95,32 @@ func (t *Trimmer) pass(ctx context.Context) error {
 	return errors.Join(t.trimLog(ctx), t.trimKeys(ctx))
 }
 
+// aliveWithin is how lately a group has to have said that it is alive for its cursors to hold back retention. It does
+// so every hour; one that has not for a week is gone.
+const aliveWithin = `interval '7 days'`
+
 const (
 	refreshSeen = `update pgsolo.cursor set seen_at = now()
 		where "group" = $1 and configured and seen_at < now() - interval '1 hour'`
 
-	// The lowest id that a handler of the topic has not finished. A cursor without a topic is one that no leader has marked yet.
+	// The lowest id that a handler of the topic has not finished. A cursor without a topic is one that no leader has
+	// marked yet.
 	selectUnfinished = `select c.topic, min(lower('{[1,)}'::int8multirange - c.done))
 		from pgsolo.cursor c
-		where c.configured and c.seen_at > now() - interval '7 days'
+		where c.configured and c.seen_at > now() - ` + aliveWithin + `
 		group by c.topic
 		having min(lower('{[1,)}'::int8multirange - c.done)) is not null`
 )
 
-// unfinished is, per topic, the lowest id that a configured handler has not finished; under "", that of handlers of any topic.
+// unfinished is, per topic, the lowest id that a configured handler has not finished; under "", that of handlers of any
+// topic.
 type unfinished map[string]int64
 
-// trimLog begins with its own group's word that it is alive, without which nothing may be deleted: its cursors may be a week old.
+// trimLog begins by marking its own group as alive, without which nothing may be deleted: its cursors may be a week
+// old.
 func (t *Trimmer) trimLog(ctx context.Context) error {
 	err := pg.Try(ctx, func(ctx context.Context) error {
-		_, err := t.pool.Exec(ctx, pg.Place(refreshSeen, t.schema), t.group)
+		_, err := t.db.Exec(ctx, refreshSeen, t.group)
 		return err
 	})
 	if err != nil {
@@ -134,7 +131,7 @@ func (t *Trimmer) trimLog(ctx context.Context) error {
 	}
 	open := unfinished{}
 	err = pg.Try(ctx, func(ctx context.Context) error {
-		rows, err := t.pool.Query(ctx, pg.Place(selectUnfinished, t.schema))
+		rows, err := t.db.Query(ctx, selectUnfinished)
 		if err != nil {
 			return err
 		}
@@ -162,7 +159,8 @@ func (t *Trimmer) trimLog(ctx context.Context) error {
 // A key that is being renewed is locked by its producer, and is not waited for.
 const deleteKeys = `with gone as (
 		delete from pgsolo.dedup where ctid = any (array(
-			select ctid from pgsolo.dedup where expires_at <= clock_timestamp() order by expires_at limit $1 for update skip locked
+			select ctid from pgsolo.dedup where expires_at <= clock_timestamp()
+			order by expires_at limit $1 for update skip locked
 		))
 		returning topic, dedup_key
 	)
@@ -173,7 +171,7 @@ func (t *Trimmer) trimKeys(ctx context.Context) error {
 	for {
 		var gone, size int64
 		err := pg.Try(ctx, func(ctx context.Context) error {
-			return t.pool.QueryRow(ctx, pg.Place(deleteKeys, t.schema), firstTrimPage).Scan(&gone, &size)
+			return t.db.QueryRow(ctx, deleteKeys, firstTrimPage).Scan(&gone, &size)
 		})
 		if err != nil {
 			return fmt.Errorf("delete expired deduplication keys: %w", err)
@@ -187,15 +185,15 @@ func (t *Trimmer) trimKeys(ctx context.Context) error {
 	}
 }
 
-// trimClass is the topics of one retention. They are looked at together: each event of the log is read once per class, not once
-// per topic.
+// trimClass is the topics of one retention. They are trimmed together: each event of the log is read once per class,
+// not once per topic.
 type trimClass struct {
 	retention time.Duration
 	topics    []string
 	others    bool // all topics but these
 
-	position int64            // up to this id, what is past its retention is deleted, but for the topics in behind
-	behind   map[string]int64 // topics whose handlers have not finished that much: up to where theirs is deleted
+	position int64            // up to this id, what is past its retention is deleted, but for the lagging topics
+	lagging  map[string]int64 // topics whose handlers have not finished that much: up to where theirs is deleted
 	restart  time.Time        // when to begin from the start again
 }
 

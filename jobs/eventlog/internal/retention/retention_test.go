@@ -17,6 +17,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // trimTest is a log whose events are as old as the test wants them, and the trimmer of group "main".
@@ -33,8 +34,22 @@ func setupTrim(t *testing.T, retention map[string]time.Duration) *trimTest {
 
 func trimmerOn(t *testing.T, pool *pgxpool.Pool, retention map[string]time.Duration) *trimTest {
 	test := &trimTest{t: t, pool: pool}
-	test.Trimmer = New(pool, jobs.DefaultSchema, "main", retention, hclog.New(&hclog.LoggerOptions{Output: &test.logged}))
+	logger := hclog.New(&hclog.LoggerOptions{Output: &test.logged})
+	test.Trimmer = New(pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, "main", retention, logger)
 	return test
+}
+
+// startTrimmer runs the trimmer until end is called.
+func startTrimmer(t *testing.T, tt *trimTest) (ended <-chan struct{}, end func()) {
+	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	t.Cleanup(end)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tt.Run(ctx)
+	}()
+	return done, end
 }
 
 func (tt *trimTest) exec(sql string, args ...any) {
@@ -130,11 +145,13 @@ func (tt *trimTest) role(name string, grants ...string) *pgxpool.Pool {
 }
 
 func TestRetentionOfEachTopic(t *testing.T) {
-	tt := setupTrim(t, map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "ever": 0, "*": 2 * time.Hour})
+	tt := setupTrim(t, map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "ever": 0,
+		"*": 2 * time.Hour})
 	var want []int64
 	for _, age := range []time.Duration{25 * time.Hour, 3 * time.Hour, 90 * time.Minute, time.Minute} {
 		for topic, keeps := range map[string]time.Duration{
-			"hour": time.Hour, "day": 24 * time.Hour, "ever": 1000 * time.Hour, "other": 2 * time.Hour, "another": 2 * time.Hour,
+			"hour": time.Hour, "day": 24 * time.Hour, "ever": 1000 * time.Hour, "other": 2 * time.Hour,
+			"another": 2 * time.Hour,
 		} {
 			if id := tt.add(topic, age); age < keeps {
 				want = append(want, id)
@@ -178,7 +195,8 @@ func TestRetentionWaitsForHandlers(t *testing.T) {
 	tt.mustPass()
 	tt.wantIDs("another handler", id[5:]...)
 
-	tt.exec(`update pgsolo.cursor set "group" = 'elsewhere', seen_at = now() - interval '6 days' where handler = 'other'`)
+	tt.exec(`update pgsolo.cursor set "group" = 'elsewhere', seen_at = now() - interval '6 days'
+		where handler = 'other'`)
 	tt.mustPass()
 	tt.wantIDs("a handler of another group", id[5:]...)
 	tt.cursor("other", "", `{[1,7)}`)
@@ -211,9 +229,11 @@ func TestRetentionWaitsForHandlersThatComeMeanwhile(t *testing.T) {
 	}
 }
 
-// The leader of a group that has been down for longer than a week speaks up before it deletes anything, for handlers that it has.
+// The leader of a group that has been down for longer than a week speaks up before it deletes anything, for handlers
+// that it has.
 func TestRetentionMarksItsHandlersAsSeen(t *testing.T) {
-	for name, retention := range map[string]map[string]time.Duration{"retention": {"*": time.Hour}, "no retention": nil} {
+	for name, retention := range map[string]map[string]time.Duration{"retention": {"*": time.Hour},
+		"no retention": nil} {
 		t.Run(name, func(t *testing.T) {
 			tt := setupTrim(t, retention)
 			kept := tt.add("t", 2*time.Hour)
@@ -222,7 +242,8 @@ func TestRetentionMarksItsHandlersAsSeen(t *testing.T) {
 			tt.exec(`update pgsolo.cursor set seen_at = now() - interval '8 days', configured = handler <> 'removed'`)
 			tt.mustPass()
 			tt.wantIDs("after the pass", kept)
-			got := collect[string](t, tt.pool, `select handler from pgsolo.cursor where seen_at > now() - interval '1 hour'`)
+			got := collect[string](t, tt.pool,
+				`select handler from pgsolo.cursor where seen_at > now() - interval '1 hour'`)
 			if diff := cmp.Diff([]string{"ours"}, got); diff != "" {
 				t.Errorf("seen -want +got\n%s", diff)
 			}
@@ -239,9 +260,8 @@ func TestRetentionThatFails(t *testing.T) {
 	tt.cursor("h", "t", "{}")
 	tt.exec(`update pgsolo.cursor set seen_at = now() - interval '8 days'`)
 	tt.exec(`insert into pgsolo.dedup values ('t', 'old', now() - interval '1 hour')`)
-	tt.Trimmer.pool, tt.pause = guest, time.Millisecond
-	stop, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- tt.Run(t.Context(), stop) }()
+	tt.db.Pool, tt.pause = guest, time.Millisecond
+	ended, end := startTrimmer(t, tt)
 	gone := func(table string) func() bool {
 		return func() bool { return pgtest.Value[bool](t, tt.pool, `select not exists (select from `+table+`)`) }
 	}
@@ -263,18 +283,18 @@ func TestRetentionThatFails(t *testing.T) {
 	pgtest.Eventually(t, "the event to be deleted", gone("pgsolo.event"))
 	tt.add("t", time.Hour)
 	pgtest.Eventually(t, "another event to be deleted", gone("pgsolo.event"))
-	close(stop)
-	if err := pgtest.Within(t, "the trimmer to end", ended); err != nil {
-		t.Error(err)
-	}
-	if n := strings.Count(tt.logged.String(), "[WARN]"); n != 1 || !strings.Contains(tt.logged.String(), "permission denied") {
+	end()
+	pgtest.Within(t, "the trimmer to end", ended)
+	if n := strings.Count(tt.logged.String(), "[WARN]"); n != 1 ||
+		!strings.Contains(tt.logged.String(), "permission denied") {
 		t.Errorf("want one warning, got\n%s", &tt.logged)
 	}
 }
 
 func TestExpiredKeysGo(t *testing.T) {
 	tt := setupTrim(t, nil)
-	tt.exec(`insert into pgsolo.dedup select 't', 'old ' || n, now() - interval '1 hour' from generate_series(1, 2500) n`)
+	tt.exec(`insert into pgsolo.dedup select 't', 'old ' || n, now() - interval '1 hour'
+		from generate_series(1, 2500) n`)
 	tt.exec(`insert into pgsolo.dedup values ('t', 'new', now() + interval '1 hour')`)
 	tx := jobstest.Begin(t, tt.pool) // renews an expired key, and has not committed
 	if id := pgtest.Value[*int64](t, tx, `select pgsolo.emit('t', dedup_key => 'old 1')`); id == nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// producers insert as fast as they can until ctx is done: single rows, batches by COPY, and payloads large enough to be kept out
-// of line.
+// producers insert as fast as they can until ctx is done: single rows, batches by COPY, and payloads large enough to be
+// kept out of line.
 type producers struct {
 	running  sync.WaitGroup
 	inserted atomic.Int64
@@ -60,8 +60,9 @@ func produce(ctx context.Context, t testing.TB, pool *pgxpool.Pool) *producers {
 	return p
 }
 
-// While producers insert as fast as they can, and events go after two seconds, the table stays within twice the size that the
-// events of the busiest two seconds have in a table of their own. PGSOLO_TEST_RETENTION_SECONDS makes it run for longer.
+// While producers insert as fast as they can, and events go after two seconds, the table stays within twice the size
+// that the events of the busiest two seconds have in a table of their own. PGSOLO_TEST_RETENTION_SECONDS makes it run
+// for longer.
 func TestSizeUnderSustainedLoad(t *testing.T) {
 	const (
 		retention = 2 * time.Second
@@ -93,7 +94,8 @@ func TestSizeUnderSustainedLoad(t *testing.T) {
 		for ctx.Err() == nil {
 			counts = append(counts, p.inserted.Load())
 			busiest = max(busiest, counts[len(counts)-1]-counts[max(0, len(counts)-41)])
-			if time.Since(began) > time.Duration(seconds)*time.Second && counts[len(counts)-1] > 2*busiest { // or they are too few to tell
+			// or they are too few to tell
+			if time.Since(began) > time.Duration(seconds)*time.Second && counts[len(counts)-1] > 2*busiest {
 				cancel()
 			}
 			// The handler has finished all but the latest events.
@@ -108,9 +110,7 @@ func TestSizeUnderSustainedLoad(t *testing.T) {
 			}
 		}
 	})
-	if err := tt.Run(ctx, nil); err != nil {
-		t.Fatal(err)
-	}
+	tt.Run(ctx)
 	p.running.Wait()
 
 	size := pgtest.Value[int64](t, pool, `select pg_total_relation_size('pgsolo.event')`)
@@ -118,9 +118,12 @@ func TestSizeUnderSustainedLoad(t *testing.T) {
 	tt.exec(`insert into pgsolo.fresh select * from pgsolo.event
 		where created_at > (select max(created_at) from pgsolo.event) - $1::interval order by id`, retention)
 	events := pgtest.Value[int64](t, pool, `select count(*) from pgsolo.fresh`)
-	live := pgtest.Value[int64](t, pool, `select pg_total_relation_size('pgsolo.fresh')`) * max(events, busiest) / events
-	t.Logf("%d events in %.0f s, at most %d within the retention, %d at the end: %d kB for %d kB of live data: %.2f times",
-		p.inserted.Load(), time.Since(began).Seconds(), busiest, events, size/1024, live/1024, float64(size)/float64(live))
+	live := pgtest.Value[int64](t, pool, `select pg_total_relation_size('pgsolo.fresh')`) * max(events,
+		busiest) / events
+	t.Logf("%d events in %.0f s, at most %d within the retention, %d at the end: "+
+		"%d kB for %d kB of live data: %.2f times",
+		p.inserted.Load(), time.Since(began).Seconds(), busiest, events, size/1024, live/1024,
+		float64(size)/float64(live))
 	if size > 2*live+slack {
 		t.Errorf("the event log takes %d bytes for %d bytes of live data\n%s", size, live, &tt.logged)
 	}

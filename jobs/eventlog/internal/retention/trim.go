@@ -12,26 +12,27 @@ import (
 )
 
 const (
-	// How many events a statement looks at: it doubles while they are quick, and halves when they are not, as with large payloads.
+	// How many events a statement reads: it doubles while they are quick, and halves when they are not, as with large
+	// payloads.
 	firstTrimPage = 1000
 	maxTrimPage   = 20_000
 	quickTrim     = 50 * time.Millisecond
 	slowTrim      = 250 * time.Millisecond
 
-	// Some events are passed over: those dated in the future, and those whose transaction commits later than their retention. To
-	// find them, the log is read from the start now and then. That also reads all that is kept longer, so it may take a hundredth
-	// of the time.
+	// Some events are passed over: those dated in the future, and those whose transaction commits later than their
+	// retention. To find them, the log is read from the start now and then. That also reads all that is kept longer, so
+	// it may take a hundredth of the time.
 	restartEvery = 10 * time.Minute
 	restartShare = 100
 )
 
 const (
-	// Events come and go in the order of their ids, or nearly so: created_at is when the transaction began, or any date that the
-	// producer gave. So one page of the log is looked at after the other, up to the first event of any topic that is not old enough.
-	// The sizes are what the columns take in the table, compressed as they are.
+	// Events come and go in the order of their ids, or nearly so: created_at is when the transaction began, or any date
+	// that the producer gave. So one page of the log is read after the other, up to the first event of any topic that
+	// is not old enough. The sizes are what the columns take in the table, compressed as they are.
 	//
-	// followIndex has to go before it: where the planner knows little of the table, or much of its space was used again, it would
-	// rather read and sort the whole of it for each page.
+	// followIndex has to go before it: where the planner knows little of the table, or much of its space was used
+	// again, it would rather read and sort the whole of it for each page.
 	followIndex = `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`
 	selectPage  = `with cut as materialized (select now() - $6::bigint * interval '1 microsecond' as at),
 		page as (
@@ -42,7 +43,8 @@ const (
 			order by e.id
 			limit $3
 		)
-		select count(*), coalesce(max(id), $1), min(id) filter (where created_at >= (select at from cut) and created_at <= now()),
+		select count(*), coalesce(max(id), $1),
+			min(id) filter (where created_at >= (select at from cut) and created_at <= now()),
 			coalesce((avg(size) filter (where ours))::bigint, 0)
 		from page where id <= $2`
 
@@ -50,7 +52,7 @@ const (
 	deleteEvents = `with unfinished as materialized (
 			select c.topic, min(lower('{[1,)}'::int8multirange - c.done)) as id
 			from pgsolo.cursor c
-			where c.configured and c.seen_at > now() - interval '7 days'
+			where c.configured and c.seen_at > now() - ` + aliveWithin + `
 			group by c.topic
 		)
 		delete from pgsolo.event e
@@ -60,30 +62,30 @@ const (
 			and not exists (select from unfinished u where u.topic = e.topic and u.id <= e.id)`
 )
 
-// trim deletes a class's events that are past their retention. open was read before, so that nothing above it is taken for
-// deleted.
+// trim deletes a class's events that are past their retention. open was read before, so that nothing above it is taken
+// for deleted.
 func (t *Trimmer) trim(ctx context.Context, c *trimClass, open unfinished) error {
 	began := time.Now()
 	fromStart := !began.Before(c.restart)
 	if fromStart {
-		c.position, c.behind = 0, map[string]int64{}
+		c.position, c.lagging = 0, map[string]int64{}
 	}
 	ceiling := int64(math.MaxInt64)
 	if id, ok := open[""]; ok {
 		ceiling = id - 1
 	}
-	for topic, from := range c.behind {
+	for topic, from := range c.lagging {
 		to := min(c.position, ceiling)
 		if id, ok := open[topic]; ok {
 			to = min(to, id-1)
 		}
 		end, err := t.trimRange(ctx, c.retention, []string{topic}, false, from, to)
-		c.behind[topic] = max(from, end)
+		c.lagging[topic] = max(from, end)
 		if err != nil {
 			return err
 		}
 		if end >= c.position {
-			delete(c.behind, topic)
+			delete(c.lagging, topic)
 		}
 	}
 
@@ -91,8 +93,8 @@ func (t *Trimmer) trim(ctx context.Context, c *trimClass, open unfinished) error
 	end, err := t.trimRange(ctx, c.retention, c.topics, c.others, before, ceiling)
 	c.position = max(before, end)
 	for topic, id := range open {
-		if _, known := c.behind[topic]; !known && topic != "" && c.has(topic) && id <= c.position {
-			c.behind[topic] = max(before, id-1)
+		if _, known := c.lagging[topic]; !known && topic != "" && c.has(topic) && id <= c.position {
+			c.lagging[topic] = max(before, id-1)
 		}
 	}
 	if fromStart && err == nil {
@@ -101,8 +103,8 @@ func (t *Trimmer) trim(ctx context.Context, c *trimClass, open unfinished) error
 	return err
 }
 
-// trimRange deletes what is old enough above one id up to another, and returns up to where it has come: there, or to the first
-// event of any topic that is not old enough, or to the end of the log.
+// trimRange deletes what is old enough above one id up to another, and returns up to where it has come: there, or to
+// the first event of any topic that is not old enough, or to the end of the log.
 func (t *Trimmer) trimRange(
 	ctx context.Context, retention time.Duration, topics []string, others bool, from, to int64,
 ) (end int64, err error) {
@@ -134,7 +136,7 @@ func (t *Trimmer) trimRange(
 	return from, nil
 }
 
-// trimmed is a part of the log that was looked at.
+// trimmed is a part of the log that was read.
 type trimmed struct {
 	read  int64
 	last  int64 // id
@@ -149,12 +151,12 @@ func (t *Trimmer) trimPage(
 	micros := retention.Microseconds()
 	err = pg.Try(ctx, func(ctx context.Context) error {
 		var young *int64
-		look := &pgx.Batch{} // that is one transaction
-		look.Queue(followIndex)
-		look.Queue(pg.Place(selectPage, t.schema), from, to, limit, topics, others, micros).QueryRow(func(row pgx.Row) error {
+		batch := t.db.Batch() // that is one transaction
+		batch.Queue(followIndex)
+		batch.Queue(selectPage, from, to, limit, topics, others, micros).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&page.read, &page.last, &young, &page.size)
 		})
-		if err := t.pool.SendBatch(ctx, look).Close(); err != nil {
+		if err := t.db.Pool.SendBatch(ctx, &batch.Batch).Close(); err != nil {
 			return err
 		}
 		if young != nil {
@@ -163,7 +165,7 @@ func (t *Trimmer) trimPage(
 		if page.last <= from {
 			return nil
 		}
-		tag, err := t.pool.Exec(ctx, pg.Place(deleteEvents, t.schema), from, page.last, topics, others, micros)
+		tag, err := t.db.Exec(ctx, deleteEvents, from, page.last, topics, others, micros)
 		gone = tag.RowsAffected()
 		return err
 	})

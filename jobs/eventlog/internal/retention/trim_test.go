@@ -18,9 +18,10 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// What was not old enough is looked at again, without a look at what is below.
+// What was not old enough is read again, without what is below.
 func TestRetentionGoesOnWhereItStopped(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
 	tt.add("t", 2*time.Hour)
@@ -36,13 +37,14 @@ func TestRetentionGoesOnWhereItStopped(t *testing.T) {
 	tt.wantIDs("another 52 minutes later")
 }
 
-// An event that commits late is not finished, however far the handler and the retention have gone meanwhile; and it does not stay
-// for ever.
+// An event that commits late is not finished, however far the handler and the retention have gone meanwhile; and it
+// does not stay for ever.
 func TestRetentionOfALateCommit(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
 	tt.add("t", 2*time.Hour)
 	tx := jobstest.Begin(t, tt.pool)
-	late := pgtest.Value[int64](t, tx, `insert into pgsolo.event (topic, created_at) values ('t', now() - interval '2 hours') returning id`)
+	late := pgtest.Value[int64](t, tx,
+		`insert into pgsolo.event (topic, created_at) values ('t', now() - interval '2 hours') returning id`)
 	tt.add("t", 2*time.Hour)
 	tt.cursor("h", "t", fmt.Sprintf(`{[1,%d),[%d,%d)}`, late, late+1, late+2))
 	tt.mustPass()
@@ -56,7 +58,8 @@ func TestRetentionOfALateCommit(t *testing.T) {
 	tt.wantIDs("once it is")
 
 	tx = jobstest.Begin(t, tt.pool)
-	late = pgtest.Value[int64](t, tx, `insert into pgsolo.event (topic, created_at) values ('t', now() - interval '2 hours') returning id`)
+	late = pgtest.Value[int64](t, tx,
+		`insert into pgsolo.event (topic, created_at) values ('t', now() - interval '2 hours') returning id`)
 	tt.add("t", 2*time.Hour)
 	tt.exec(`delete from pgsolo.cursor`)
 	tt.mustPass()
@@ -82,8 +85,8 @@ func TestRetentionOfEventsDatedInTheFuture(t *testing.T) {
 	tt.wantIDs("when its time has come")
 }
 
-// Events of one topic that a handler holds back are neither in the way of others nor forgotten, whatever comes and goes: after each
-// pass the log holds exactly what a plain look at every row would leave.
+// Events of one topic that a handler holds back are neither in the way of others nor forgotten, whatever comes and
+// goes: after each pass the log holds exactly what a plain check of every row would leave.
 func TestRetentionAgainstModel(t *testing.T) {
 	type logged struct {
 		id    int64
@@ -95,7 +98,8 @@ func TestRetentionAgainstModel(t *testing.T) {
 		on    bool
 		done  idset.Set
 	}
-	retention := map[string]time.Duration{"a": time.Hour, "b": time.Hour, "c": 9 * time.Hour, "keep": 0, "*": 4 * time.Hour}
+	retention := map[string]time.Duration{"a": time.Hour, "b": time.Hour, "c": 9 * time.Hour, "keep": 0,
+		"*": 4 * time.Hour}
 	topics := []string{"a", "b", "c", "keep", "x", "y"}
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -141,7 +145,8 @@ func TestRetentionAgainstModel(t *testing.T) {
 						return false
 					}
 					for _, h := range handlers {
-						if h.on && (h.topic == e.topic || h.topic == "") && (len(h.done) == 0 || h.done[0].Lo > 1 || h.done[0].Hi <= e.id) {
+						if h.on && (h.topic == e.topic || h.topic == "") &&
+							(len(h.done) == 0 || h.done[0].Lo > 1 || h.done[0].Hi <= e.id) {
 							return false
 						}
 					}
@@ -156,8 +161,8 @@ func TestRetentionAgainstModel(t *testing.T) {
 			tt.exec(`update pgsolo.cursor set configured = false`)
 			tt.mustPass()
 			for _, c := range tt.classes {
-				if len(c.behind) > 0 {
-					t.Errorf("nothing is held back, but topics are still behind: %v", c.behind)
+				if len(c.lagging) > 0 {
+					t.Errorf("nothing is held back, but topics still lag: %v", c.lagging)
 				}
 			}
 		})
@@ -168,7 +173,8 @@ func TestRetentionAgainstModel(t *testing.T) {
 func TestRetentionCostsWhatItDeletes(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
 	tt.exec(`alter table pgsolo.event set (autovacuum_enabled = false)`)
-	tt.exec(`insert into pgsolo.event (topic, created_at) select 'kept', now() - interval '3 hours' from generate_series(1, 200000)`)
+	tt.exec(`insert into pgsolo.event (topic, created_at) select 'kept', now() - interval '3 hours'
+		from generate_series(1, 200000)`)
 	last := tt.add("t", 2*time.Hour)
 	tt.mustPass()
 	from := tt.classes[0].position
@@ -194,16 +200,16 @@ func TestRetentionCostsWhatItDeletes(t *testing.T) {
 		if known == "analyzed" {
 			tt.exec(`analyze pgsolo.event`)
 		}
-		tt.wantBlocks(known+": look at 3", selectPage, from, int64(math.MaxInt64), maxTrimPage)
-		tt.wantBlocks(known+": look at some in the middle", selectPage, from/2, int64(math.MaxInt64), 3)
-		tt.wantBlocks(known+": look at a part of a page", selectPage, from/2, from/2+3, 3)
+		tt.wantBlocks(known+": read 3", selectPage, from, int64(math.MaxInt64), maxTrimPage)
+		tt.wantBlocks(known+": read some in the middle", selectPage, from/2, int64(math.MaxInt64), 3)
+		tt.wantBlocks(known+": read a part of a page", selectPage, from/2, from/2+3, 3)
 		tt.wantBlocks(known+": delete 3", deleteEvents, from, last)
 		tt.wantBlocks(known+": delete in the middle", deleteEvents, from/2, from/2+3)
 	}
 }
 
-// wantBlocks runs a statement, without effect, and counts the blocks that it looks at: with a plan for these values and with one
-// for any.
+// wantBlocks runs a statement, without effect, and counts the blocks that it reads: with a plan for these values and
+// with one for any.
 func (tt *trimTest) wantBlocks(what, sql string, args ...any) {
 	tt.t.Helper()
 	tx := jobstest.Begin(tt.t, tt.pool)
@@ -218,7 +224,8 @@ func (tt *trimTest) wantBlocks(what, sql string, args ...any) {
 	}
 	for _, mode := range []string{"custom", "generic"} {
 		for _, statement := range []string{
-			"set local plan_cache_mode = force_" + mode + "_plan", "prepare " + mode + "_test (" + types + ") as " + sql,
+			"set local plan_cache_mode = force_" + mode + "_plan", "prepare " + mode + "_test (" + types + ") as " +
+				sql,
 		} {
 			if _, err := tx.Exec(tt.t.Context(), statement); err != nil {
 				tt.t.Fatal(err)
@@ -239,7 +246,8 @@ func (tt *trimTest) wantBlocks(what, sql string, args ...any) {
 		// The first line that names buffers is that of the whole plan.
 		first := slices.IndexFunc(plan, func(line string) bool { return strings.Contains(line, "Buffers:") })
 		var hit int64
-		if _, err := fmt.Sscanf(strings.TrimSpace(plan[first]), "Buffers: shared hit=%d", &hit); err != nil || hit > 100 {
+		if _, err := fmt.Sscanf(strings.TrimSpace(plan[first]), "Buffers: shared hit=%d", &hit); err != nil ||
+			hit > 100 {
 			tt.t.Errorf("%s: %d blocks (%v):\n%s", what, hit, err, strings.Join(plan, "\n"))
 		}
 	}
@@ -253,7 +261,8 @@ func TestRetentionOfSeveralLeadersAtOnce(t *testing.T) {
 	tt.cursor("h", "t", "{[1,15001)}")
 	var passes sync.WaitGroup
 	for range 4 {
-		other := New(tt.pool, jobs.DefaultSchema, "other", map[string]time.Duration{"t": time.Minute}, hclog.NewNullLogger())
+		db := pg.DB{Pool: tt.pool, Schema: jobs.DefaultSchema}
+		other := New(db, "other", map[string]time.Duration{"t": time.Minute}, hclog.NewNullLogger())
 		passes.Go(func() {
 			if err := other.pass(t.Context()); err != nil {
 				t.Error(err)

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// A table is vacuumed when what was deleted since the last time is a sixth of it, that is a fifth of the rest, and at least
-	// this much.
+	// A table is vacuumed when what was deleted since the last time is a sixth of it, that is a fifth of the rest, and
+	// at least this much.
 	vacuumShare = 6
 	vacuumLeast = 1 << 20
 
-	// How often a vacuum may give the empty end of a table back to the file system, which keeps producers waiting for some
-	// milliseconds. It is what a burst leaves behind: otherwise the space is soon used again.
+	// How often a vacuum may give the empty end of a table back to the file system, which keeps producers waiting for
+	// some milliseconds. It is what a burst leaves behind: otherwise the space is soon used again.
 	truncateEvery = 10 * time.Minute
 
 	heldForLong = time.Minute // that vacuums could not remove what was deleted: worth a line in the log
@@ -41,16 +41,19 @@ func (s *space) truncationDue() bool {
 }
 
 const (
-	// A table can be vacuumed by its owner, the owner of the database, and whom version 17 grants it.
+	// A table can be vacuumed by its owner, the owner of the database, and from version 17 on a role that is granted
+	// it.
 	selectSpace = `select pg_total_relation_size(c.oid), clock_timestamp(),
 			pg_has_role(c.relowner, 'usage')
 				or (select pg_has_role(d.datdba, 'usage') from pg_database d where d.datname = current_database())
-				or case when current_setting('server_version_num')::int >= 170000 then has_table_privilege(c.oid, 'maintain') else false end
+				or case when current_setting('server_version_num')::int >= 170000
+					then has_table_privilege(c.oid, 'maintain') else false end
 		from pg_class c where c.oid = $1::regclass`
 
 	// A vacuum reports at once how many dead rows it had to leave. One that found another one at work reports nothing.
 	selectLeft = `select pg_total_relation_size($1::regclass),
-		case when pg_stat_get_last_vacuum_time($1::regclass) >= $2 then pg_stat_get_dead_tuples($1::regclass) else 0 end`
+		case when pg_stat_get_last_vacuum_time($1::regclass) >= $2
+			then pg_stat_get_dead_tuples($1::regclass) else 0 end`
 
 	vacuumTable    = `vacuum (skip_locked, truncate false) `
 	vacuumTruncate = `vacuum (skip_locked, truncate true) `
@@ -88,15 +91,15 @@ func (t *Trimmer) vacuum(ctx context.Context, s *space, statement string) error 
 		may   bool
 	)
 	err := pg.Try(ctx, func(ctx context.Context) error {
-		return t.pool.QueryRow(ctx, selectSpace, s.table).Scan(&s.size, &began, &may)
+		return t.db.Pool.QueryRow(ctx, selectSpace, s.table).Scan(&s.size, &began, &may)
 	})
 	if err != nil {
 		return fmt.Errorf("look at the size of %s: %w", s.table, err)
 	}
 	if !may {
 		t.mayNot = true
-		t.logger.Info("the role may not vacuum, so autovacuum has to keep up: make it the owner of the tables to change that",
-			"table", s.table)
+		t.logger.Info("the role may not vacuum, so autovacuum has to keep up: "+
+			"make it the owner of the tables to change that", "table", s.table)
 		return nil
 	}
 	if statement == vacuumTable && !s.due() {
@@ -112,7 +115,7 @@ func (t *Trimmer) vacuum(ctx context.Context, s *space, statement string) error 
 
 // runVacuum takes as long as it takes, but ends with ctx, at the server too.
 func (t *Trimmer) runVacuum(ctx context.Context, statement string) error {
-	conn, err := t.pool.Acquire(ctx)
+	conn, err := t.db.Pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,11 +131,11 @@ func (t *Trimmer) runVacuum(ctx context.Context, statement string) error {
 	return err
 }
 
-// measure looks at what a vacuum has left. Transactions of some seconds always hold a part of it back.
+// measure reads what a vacuum has left. Transactions of some seconds always hold a part of it back.
 func (t *Trimmer) measure(ctx context.Context, s *space, since time.Time, rows int64) error {
 	var dead int64
 	err := pg.Try(ctx, func(ctx context.Context) error {
-		return t.pool.QueryRow(ctx, selectLeft, s.table, since).Scan(&s.size, &dead)
+		return t.db.Pool.QueryRow(ctx, selectLeft, s.table, since).Scan(&s.size, &dead)
 	})
 	if err != nil {
 		return fmt.Errorf("look at the size of %s: %w", s.table, err)
@@ -143,8 +146,9 @@ func (t *Trimmer) measure(ctx context.Context, s *space, since time.Time, rows i
 	case s.heldSince.IsZero():
 		s.heldSince = time.Now()
 	case time.Since(s.heldSince) >= heldForLong:
-		t.heldBack.Log(t.logger, hclog.Warn, "deleted rows cannot make room for new ones, an old transaction may still see them: "+
-			"look for it by backend_xmin in pg_stat_activity and pg_replication_slots, and in pg_prepared_xacts",
+		t.heldBack.Log(t.logger, hclog.Warn,
+			"deleted rows cannot make room for new ones, an old transaction may still see them: "+
+				"look for it by backend_xmin in pg_stat_activity and pg_replication_slots, and in pg_prepared_xacts",
 			"table", s.table, "rows", dead)
 	}
 	return nil

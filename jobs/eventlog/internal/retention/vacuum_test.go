@@ -27,19 +27,21 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 	for range 5 {
 		tt.fill(20_000, "t", 2*time.Hour)
 		tt.mustPass()
-		if !tt.log.heldSince.IsZero() { // by a snapshot of somebody else, such as autovacuum
+		if !tt.log.heldSince.IsZero() { // by the snapshot of another session, such as autovacuum
 			most += full
 		}
 	}
 	if got := pgtest.Value[int64](t, tt.pool, size); got > most {
-		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more: space is not used again; %+v; server: %s",
-			full, got, tt.log, pgtest.Value[string](t, tt.pool, `select s::text from pg_stat_user_tables s where relid = 'pgsolo.event'::regclass`))
+		t.Errorf("the table had %d bytes at first, and %d when it was filled five times more: "+
+			"space is not used again; %+v; server: %s",
+			full, got, tt.log, pgtest.Value[string](t, tt.pool,
+				`select s::text from pg_stat_user_tables s where relid = 'pgsolo.event'::regclass`))
 	}
 }
 
 func TestRetentionWithoutOwnership(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
-	tt.Trimmer.pool = tt.role("retention_guest", `select, delete on pgsolo.event`, `select, update on pgsolo.cursor`,
+	tt.db.Pool = tt.role("retention_guest", `select, delete on pgsolo.event`, `select, update on pgsolo.cursor`,
 		`select, update, delete on pgsolo.dedup`)
 	for range 2 {
 		tt.fill(20_000, "t", 2*time.Hour)
@@ -78,21 +80,23 @@ func TestRetentionDuringAnOldTransaction(t *testing.T) {
 		t.Errorf("the old transaction sees %d events", got)
 	}
 	jobstest.Commit(t, old)
-	pgtest.Eventually(t, "a vacuum that nobody holds back", func() bool { // the first, unless autovacuum looks around at this moment
+	// the first, unless autovacuum has a snapshot at this moment
+	pgtest.Eventually(t, "a vacuum that nothing holds back", func() bool {
 		tt.fill(20_000, "t", 2*time.Hour)
 		tt.mustPass()
 		return tt.log.heldSince.IsZero()
 	})
 }
 
-// A vacuum takes as long as the server wants. It is neither in the way of producers nor of a planned stop, and the time-out of the
-// role's statements is none for it.
+// A vacuum takes as long as the server wants. It is neither in the way of producers nor of a planned stop, and the
+// time-out of the role's statements is none for it.
 func TestStopDuringVacuum(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
 	tt.exec(`alter table pgsolo.event set (autovacuum_enabled = false)`)
 	tt.fill(20_000, "t", 2*time.Hour)
 	config := tt.pool.Config()
-	for name, setting := range map[string]string{"vacuum_cost_delay": "100", "vacuum_cost_limit": "1", "statement_timeout": "2000"} {
+	for name, setting := range map[string]string{"vacuum_cost_delay": "100", "vacuum_cost_limit": "1",
+		"statement_timeout": "2000"} {
 		config.ConnConfig.RuntimeParams[name] = setting
 	}
 	slow, err := pgxpool.NewWithConfig(t.Context(), config)
@@ -100,19 +104,17 @@ func TestStopDuringVacuum(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	tt.Trimmer.pool, tt.pause = slow, time.Millisecond
-	stop, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- tt.Run(t.Context(), stop) }()
+	tt.db.Pool, tt.pause = slow, time.Millisecond
+	ended, end := startTrimmer(t, tt)
 	const vacuums = `select count(*) from pg_stat_progress_vacuum where datname = current_database()`
 	pgtest.Eventually(t, "a vacuum", func() bool { return pgtest.Value[int](t, tt.pool, vacuums) == 1 })
 	pgtest.Eventually(t, "the vacuum to take longer than a statement may", func() bool {
 		jobstest.Emit(t, tt.pool, "t", `1`)
 		return pgtest.Value[bool](t, tt.pool, `select exists (select from pg_stat_activity
-			where datname = current_database() and state = 'active' and query like 'vacuum %' and now() - query_start > '3 s')`)
+			where datname = current_database() and state = 'active' and query like 'vacuum %'
+				and now() - query_start > '3 s')`)
 	})
-	close(stop)
-	if err := pgtest.Within(t, "the trimmer to end", ended); err != nil {
-		t.Error(err)
-	}
+	end()
+	pgtest.Within(t, "the trimmer to end", ended)
 	pgtest.Eventually(t, "the vacuum to end", func() bool { return pgtest.Value[int](t, tt.pool, vacuums) == 0 })
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
@@ -32,7 +32,8 @@ func TestReadsAndWritesDoNotWaitForEachOther(t *testing.T) {
 		return nil
 	}})
 	pgtest.Eventually(t, "progress beside the read", func() bool {
-		return pgtest.Value[bool](t, pool, `select coalesce((select done @> int8range(1, $1) from pgsolo.cursor), false)`, logread.FirstPage+1)
+		return pgtest.Value[bool](t, pool,
+			`select coalesce((select done @> int8range(1, $1) from pgsolo.cursor), false)`, logread.FirstPage+1)
 	})
 
 	lock := jobstest.Begin(t, pool)
@@ -52,20 +53,21 @@ func TestReadsAndWritesDoNotWaitForEachOther(t *testing.T) {
 	}
 }
 
-// A delivery whose outcome is not written yet must not be read again; one that the write did not reach comes with the next.
+// A delivery whose outcome is not written yet must not be read again; one that the write did not reach comes with the
+// next.
 func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	pool := jobstest.Pool(t)
 	if _, err := pool.Exec(t.Context(), `insert into pgsolo.cursor (handler, term) values ('h', 1)`); err != nil {
 		t.Fatal(err)
 	}
 	retry := jobs.Retry{Attempts: 3, Backoff: time.Millisecond, MaxBackoff: time.Millisecond}
-	c := newConsumer(Handler{Name: "h", Retry: retry}, logread.NewLog(logread.NewReader(pool, jobs.DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{Number: 1})
-	c.retrying[5] = ""
-	c.retryDue = time.Now().Add(time.Hour)
-	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 5}, Attempt: 2, Retry: true}, nil) // has succeeded, but for waiting for the next
+	c := idleConsumer(t, Handler{Name: "h", Retry: retry}, pool)
+	c.due.retrying[5] = ""
+	c.due.dueBy = time.Now().Add(time.Hour)
+	// has succeeded, but for waiting for the next
+	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 5}, Attempt: 2, Retry: true}, nil)
 	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 6}, Attempt: 1, Retry: false}, errors.New("fails"))
-	c.settle()
+	c.takeResults()
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, step := range []struct {
@@ -73,56 +75,56 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 		retrying int
 	}{{cancelled, 1}, {t.Context(), 0}} {
 		c.startWrite(step.ctx)
-		if len(c.retrying) != 1 || time.Until(c.retryDue) < time.Minute {
-			t.Error("a delivery is looked for before it is written")
+		if len(c.due.retrying) != 1 || time.Until(c.due.dueBy) < time.Minute {
+			t.Error("a delivery is queried before it is written")
 		}
-		err := c.written(pgtest.Within(t, "the write", c.wrote))
-		if (err != nil) != (step.ctx.Err() != nil) || len(c.retrying) != step.retrying || c.unsaved.empty() == (err != nil) {
-			t.Errorf("written: %v; in hand: %v; unsaved: %+v", err, c.retrying, c.unsaved)
+		err := c.written(pgtest.Within(t, "the write", c.writer.wrote))
+		if (err != nil) != (step.ctx.Err() != nil) || len(c.due.retrying) != step.retrying ||
+			c.writer.unsaved.IsEmpty() == (err != nil) {
+			t.Errorf("written: %v; being retried: %v; unsaved: %+v", err, c.due.retrying, c.writer.unsaved)
 		}
 	}
-	if time.Until(c.retryDue) > time.Second {
-		t.Error("the retry is not looked for when it is due")
+	if time.Until(c.due.dueBy) > time.Second {
+		t.Error("the retry is not queried when it is due")
 	}
 }
 
-// However many results there are, the loop is told once, and not again before it has begun to write what it knows.
+// However many results there are, the loop is woken once, and not again before it has begun to write what it knows.
 func TestLoopIsNotWokenForEachEvent(t *testing.T) {
-	c := newConsumer(Handler{Name: "h"}, logread.NewLog(logread.Reader{}, new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{})
+	c := idleConsumer(t, Handler{Name: "h"}, nil)
 	records := []logread.Record{{ID: 1}, {ID: 2}, {ID: 3}}
 	c.queue.Push(records)
 	first, _ := c.queue.Next()
 	second, _ := c.queue.Succeed(first)
 	third, _ := c.queue.Succeed(second)
-	pgtest.Within(t, "the first result", c.changed())
-	if len(c.queue.Changed) != 0 {
-		t.Error("told twice")
+	pgtest.Within(t, "the first result", c.writer.changed(c.queue))
+	if len(c.queue.Changed()) != 0 {
+		t.Error("announced twice")
 	}
-	if c.settle(); c.changed() != nil {
+	if c.takeResults(); c.writer.changed(c.queue) != nil {
 		t.Error("listens although it has something to write")
 	}
-	if diff := cmp.Diff(idset.Set{{Lo: 1, Hi: 3}}, c.unsaved.done, cmp.AllowUnexported(idset.Span{})); diff != "" || third.Record.ID != 3 {
+	if diff := cmp.Diff(idset.Set{{Lo: 1, Hi: 3}}, c.writer.unsaved.Done,
+		cmp.AllowUnexported(idset.Span{})); diff != "" || third.Record.ID != 3 {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
 
 // Results are gathered while more are to come, and only then.
 func TestWhenProgressIsWritten(t *testing.T) {
-	c := newConsumer(Handler{Name: "h"}, logread.NewLog(logread.Reader{}, new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{})
-	c.writeTime = time.Now()
+	c := idleConsumer(t, Handler{Name: "h"}, nil)
+	c.writer.began = time.Now()
 	c.deliver(&logread.Page{Rows: 3, Records: []logread.Record{{ID: 1}, {ID: 2}}, Foreign: idset.Set{{Lo: 3, Hi: 4}}})
 	expect := func(want time.Time) {
 		t.Helper()
-		if c.settle(); c.unsaved.empty() || !c.writeDue().Equal(want) {
-			t.Errorf("%+v is to be written at %s, want %s", c.unsaved, c.writeDue(), want)
+		if c.takeResults(); c.writer.unsaved.IsEmpty() || !c.writer.dueAt().Equal(want) {
+			t.Errorf("%+v is to be written at %s, want %s", c.writer.unsaved, c.writer.dueAt(), want)
 		}
 	}
-	expect(c.writeTime.Add(idleSave))
+	expect(c.writer.began.Add(idleSave))
 	first, _ := c.queue.Next()
 	c.queue.Fail(first, nil)
-	expect(c.writeTime.Add(gather))
+	expect(c.writer.began.Add(gather))
 	if _, ok := c.queue.Next(); !ok {
 		t.Fatal("no second one")
 	}
@@ -131,28 +133,27 @@ func TestWhenProgressIsWritten(t *testing.T) {
 
 // New events come first, but however many there are, holes and retries get their turn.
 func TestReadsTakeTurns(t *testing.T) {
-	c := newConsumer(Handler{Name: "h"}, logread.NewLog(logread.NewReader(jobstest.Pool(t), jobs.DefaultSchema, "t"), new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{Number: 1})
-	c.holes.Add(idset.Span{Lo: 1, Hi: 2})
-	c.seen = 2
-	for i, lastNew := range []bool{true, false, true, false} {
-		c.more = true
+	pool, traced := jobstest.PoolOfReads(t)
+	c := idleConsumer(t, Handler{Name: "h"}, pool)
+	c.frontier = logread.NewFrontier(idset.Set{idset.One(2)}, false)
+	for i, readsNew := range []bool{true, false, true, false} {
+		c.frontier.Ring(0) // and the hole is due, too
 		if i > 1 {
-			c.retryDue = time.Now().Add(time.Hour)
+			c.due.dueBy = time.Now().Add(time.Hour)
 		}
+		before := traced.Count.Load()
 		c.step(t.Context(), t.Context())
-		if c.lastNew != lastNew {
-			t.Errorf("step %d reads new events: %t, want %t", i, c.lastNew, lastNew)
-		}
 		o := pgtest.Within(t, "the read", c.read)
 		if o.err != nil {
 			t.Fatal(o.err)
 		}
+		if got := traced.Count.Load() > before; got != readsNew {
+			t.Errorf("step %d reads new events: %t, want %t", i, got, readsNew)
+		}
 		c.reading = false
 		o.apply()
-		c.holesDue = time.Time{}
-		if i == 1 && time.Until(c.retryDue) < retryLook/2 {
-			t.Errorf("looks for retries again in %s, although there are none", time.Until(c.retryDue))
+		if i == 1 && time.Until(c.due.dueBy) < cursor.DueEvery/2 {
+			t.Errorf("queries retries again in %s, although there are none", time.Until(c.due.dueBy))
 		}
 	}
 }

@@ -44,10 +44,7 @@ func TestStopOfATransaction(t *testing.T) {
 			pgtest.Within(t, "the second event", handling)
 			test.stop(first)
 			pgtest.Eventually(t, "the queue to close", func() bool {
-				q := first.runner.consumers[0].queue
-				q.Mu.Lock()
-				defer q.Mu.Unlock()
-				return q.Closed
+				return first.runner.handlers[0].waiting() == 0 // of three
 			})
 			close(release)
 			if err := pgtest.Within(t, "the end", first.ended); err != nil {
@@ -67,11 +64,12 @@ func TestStopOfATransaction(t *testing.T) {
 func TestReplacedLeaderCannotCommit(t *testing.T) {
 	pool := setupEffects(t)
 	handling, release := make(chan struct{}), make(chan struct{})
-	stale := lead(t, pool, 1, Handler{Name: "h", Topic: "t", HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
-		close(handling)
-		<-release
-		return leaveEffect(ctx, tx, e)
-	}})
+	stale := lead(t, pool, 1,
+		Handler{Name: "h", Topic: "t", HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
+			close(handling)
+			<-release
+			return leaveEffect(ctx, tx, e)
+		}})
 	emitNumbers(t, pool, 1)
 	pgtest.Within(t, "the stale leader to handle", handling)
 	next := lead(t, pool, 2, Handler{Name: "h", Topic: "t", HandleTx: leaveEffect})
@@ -126,9 +124,9 @@ func TestStopWhileWaitingForAConnection(t *testing.T) {
 	for range 3 {
 		pgtest.Within(t, "the workers with connections", handling)
 	}
-	pgtest.Eventually(t, "the fourth to have an event", func() bool { return l.runner.consumers[0].waiting() == 6 })
+	pgtest.Eventually(t, "the fourth to have an event", func() bool { return l.runner.handlers[0].waiting() == 6 })
 	l.stop()
-	pgtest.Eventually(t, "the queue to close", func() bool { return l.runner.consumers[0].waiting() == 0 })
+	pgtest.Eventually(t, "the queue to close", func() bool { return l.runner.handlers[0].waiting() == 0 })
 	close(release)
 	if err := pgtest.Within(t, "the end", l.ended); err != nil {
 		t.Error(err)
@@ -162,7 +160,9 @@ func TestNothingBeginsUnlessHeld(t *testing.T) {
 			go func() {
 				ended <- runner.Run(ctx, jobs.Lead{Number: 1, Held: func() bool { return asked.Add(1) == 1 && first }})
 			}()
-			pgtest.Eventually(t, "it to be asked", func() bool { return asked.Load() >= 2 || !first && asked.Load() == 1 })
+			pgtest.Eventually(t, "it to be asked", func() bool {
+				return asked.Load() >= 2 || !first && asked.Load() == 1
+			})
 			cancel()
 			if err := pgtest.Within(t, "the end", ended); err != nil {
 				t.Error(err)

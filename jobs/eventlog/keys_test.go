@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
-// Beyond a bound all keys count as blocked, until a read of the table shows that they are few again. What such a read may have missed is not
-// forgotten.
+// Beyond a bound all keys count as blocked, until a read of the table shows that they are few again. What such a read
+// may have missed is not forgotten.
 func TestTooManyKeys(t *testing.T) {
 	k := newKeys()
 	for i := range maxBlocked {
@@ -24,7 +25,7 @@ func TestTooManyKeys(t *testing.T) {
 	if !k.isBlocked("other") || len(k.blocked) != 1 {
 		t.Fatalf("all: %t, %d keys", k.all, len(k.blocked))
 	}
-	if !k.stale("new", 1) || k.stale("other", 1) {
+	if !k.isStale("new", 1) || k.isStale("other", 1) {
 		t.Error("the new key's rows are taken for complete, or another one's are not")
 	}
 	k.loading = true
@@ -37,12 +38,13 @@ func TestTooManyKeys(t *testing.T) {
 }
 
 func TestTooManyBlockedKeys(t *testing.T) {
-	pgtest.Quickly(t, retryLook, func() time.Duration {
+	pgtest.Quickly(t, cursor.DueEvery, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
 		if _, err := pool.Exec(t.Context(), `insert into pgsolo.delivery
 			(handler, event_id, topic, key, payload, headers, created_at, attempt, state, error)
-			select 'h', -1 - n, 't', 'dead' || n, '{}', '{}', now(), 1, 'dead', '' from generate_series(0, $1::int) n`, maxBlocked); err != nil {
+			select 'h', -1 - n, 't', 'dead' || n, '{}', '{}', now(), 1, 'dead', ''
+				from generate_series(0, $1::int) n`, maxBlocked); err != nil {
 			t.Fatal(err)
 		}
 		l := lead(t, pool, 1, h)
@@ -56,7 +58,7 @@ func TestTooManyBlockedKeys(t *testing.T) {
 		took := time.Since(began)
 		pgtest.Eventually(t, "the dead key's event to wait", func() bool { return deliveries(t, pool, "waiting") == 1 })
 		l.quit()
-		if !l.runner.consumers[0].keys.all {
+		if !l.runner.handlers[0].consumer.keys.all {
 			t.Error("not the state that the test is about")
 		}
 		return took

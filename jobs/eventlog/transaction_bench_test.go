@@ -15,8 +15,9 @@ import (
 
 const insertEffect = `insert into effect values ($1)`
 
-// BenchmarkTransactions works off waiting events with a handler that inserts one row for each, and compares that with the floor: a bare
-// loop that inserts as many rows with as many in one transaction, each of which writes one row of progress, and without savepoints.
+// BenchmarkTransactions works off waiting events with a handler that inserts one row for each, and compares that with
+// the floor: a bare loop that inserts as many rows with as many in one transaction, each of which writes one row of
+// progress, and without savepoints.
 func BenchmarkTransactions(b *testing.B) {
 	for _, batch := range []int{1, 100} {
 		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) { benchmarkTransactions(b, batch) })
@@ -39,13 +40,14 @@ func benchmarkTransactions(b *testing.B, batch int) {
 		var count atomic.Int64
 		all := make(chan struct{})
 		began = time.Now()
-		l := lead(b, pool, term+1, Handler{Name: "h", Topic: "t", Batch: batch, HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
-			if count.Add(1) == events {
-				close(all)
-			}
-			_, err := tx.Exec(ctx, insertEffect, e.ID)
-			return err
-		}})
+		l := lead(b, pool, term+1,
+			Handler{Name: "h", Topic: "t", Batch: batch, HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
+				if count.Add(1) == events {
+					close(all)
+				}
+				_, err := tx.Exec(ctx, insertEffect, e.ID)
+				return err
+			}})
 		<-all
 		took += time.Since(began)
 		l.quit()
@@ -66,7 +68,9 @@ func bareTransactions(b *testing.B, pool *pgxpool.Pool, events, batch int) {
 					return err
 				}
 			}
-			_, err := tx.Exec(b.Context(), `update pgsolo.cursor set done = done + int8multirange(int8range($1, $2)) where handler = 'floor'`, id+1, id+batch+1)
+			_, err := tx.Exec(b.Context(),
+				`update pgsolo.cursor set done = done + int8multirange(int8range($1, $2)) where handler = 'floor'`,
+				id+1, id+batch+1)
 			return err
 		}); err != nil {
 			b.Fatal(err)

@@ -22,9 +22,10 @@ func TestLeaderMakesItsTopicsKnown(t *testing.T) {
 		topics []Topic
 		want   []string // nil: any
 	}{
-		"those of the handlers":   {nil, []string{"orders"}},
-		"and those that it lists": {[]Topic{{Name: "audit"}, {Name: "orders", Retention: time.Hour}}, []string{"audit", "orders"}},
-		"any":                     {[]Topic{{Name: "audit"}, {Name: "*"}}, nil},
+		"those of the handlers": {nil, []string{"orders"}},
+		"and those that it lists": {[]Topic{{Name: "audit"}, {Name: "orders", Retention: time.Hour}},
+			[]string{"audit", "orders"}},
+		"any": {[]Topic{{Name: "audit"}, {Name: "*"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := jobstest.Pool(t)
@@ -37,8 +38,8 @@ func TestLeaderMakesItsTopicsKnown(t *testing.T) {
 	}
 }
 
-// A leader that has been replaced changes nothing of what the newer one has declared, and cannot claim the cursor of a handler
-// that the newer one does not have.
+// A leader that has been replaced changes nothing of what the newer one has declared, and cannot claim the cursor of a
+// handler that the newer one does not have.
 func TestTopicsOfAStaleLeader(t *testing.T) {
 	pool := jobstest.Pool(t)
 	removed, _ := recorder("removed", "old")
@@ -46,11 +47,12 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	other, _ := recorder("other", "old")
 	for _, before := range []Options{
 		{Pool: pool, Handlers: []Handler{removed}},
-		{Pool: pool, Group: "other", Handlers: []Handler{other}}, // whose cursors are none of this group's business
+		{Pool: pool, Group: "other", Handlers: []Handler{other}}, // the cursors of which are not this group's
 	} {
 		l := leadWith(t, 1, before)
 		pgtest.Eventually(t, "the topics", func() bool {
-			return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.topic where "group" = $1)`, l.runner.options.Group)
+			return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.topic where "group" = $1)`,
+				l.runner.options.Group)
 		})
 		l.quit()
 	}
@@ -62,7 +64,8 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	const want = `ancient main  t 1, kept main new t 2, other other old t 1, removed main old f 2`
 	pgtest.Eventually(t, "the marks", func() bool { return pgtest.Value[string](t, pool, cursors) == want })
 	pgtest.Eventually(t, "the topics", func() bool {
-		return cmp.Equal(pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`), []string{"new", "old"}) // old: the other group's
+		// old: the other group's
+		return cmp.Equal(pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`), []string{"new", "old"})
 	})
 
 	stale := leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{removed}})
@@ -73,7 +76,8 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := idle.declare(t.Context(), 1, nil); !errors.Is(err, jobs.ErrFenced) { // it has no cursor to be fenced by
+	// it has no cursor to be fenced by
+	if err := idle.declare(t.Context(), leadership(t, 1)); !errors.Is(err, jobs.ErrFenced) {
 		t.Errorf("topics of a stale leader: %v, want ErrFenced", err)
 	}
 	if _, err := pool.Exec(t.Context(), markOthers, "main", []string{}, 1); err != nil {
@@ -82,7 +86,8 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	if got := pgtest.Value[string](t, pool, cursors); got != want {
 		t.Errorf("cursors: got %s, want %s", got, want)
 	}
-	if diff := cmp.Diff([]string{"new", "old"}, pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`)); diff != "" {
+	if diff := cmp.Diff([]string{"new", "old"},
+		pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`)); diff != "" {
 		t.Errorf("topics after the stale leader: -want +got\n%s", diff)
 	}
 
@@ -97,7 +102,8 @@ func TestLeaderThatMayNotReplaceTheTopics(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.know('main', '{t}')`)
 	limited := jobstest.RoleOf(t, pool, `grant select, insert, update, delete on all tables in schema pgsolo to {role}`,
-		`grant select, update on all sequences in schema pgsolo to {role}`, `grant execute on function pgsolo.arm to {role}`)
+		`grant select, update on all sequences in schema pgsolo to {role}`,
+		`grant execute on function pgsolo.arm to {role}`)
 	log := newLogged()
 	handler, events := recorder("h", "t")
 	leadWith(t, 1, Options{Pool: limited, Handlers: []Handler{handler}, Topics: []Topic{{Name: "more"}}, Logger: log})
@@ -134,7 +140,8 @@ func TestLeaderTrims(t *testing.T) {
 	keep, _ := recorder("keep", "kept")
 	l := leadWith(t, 1, Options{
 		Pool: pool, Topics: []Topic{{"t", time.Millisecond}},
-		Handlers: []Handler{keep, {Name: "h", Topic: "t", Handle: func(context.Context, Event) error { <-release; return nil }}},
+		Handlers: []Handler{keep,
+			{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { <-release; return nil }}},
 	})
 	pgtest.Eventually(t, "the topics", func() bool {
 		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.topic where topic = 'kept')`)
@@ -148,7 +155,7 @@ func TestLeaderTrims(t *testing.T) {
 	l.quit()
 }
 
-// logged is a logger that tells when it is told something.
+// logged is a logger that announces a line.
 type logged struct {
 	hclog.Logger
 	mu    sync.Mutex // guards all below
@@ -166,9 +173,9 @@ func (l *logged) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text.Write(line)
-	for part, told := range l.waits {
+	for part, seen := range l.waits {
 		if strings.Contains(l.text.String(), part) {
-			close(told)
+			close(seen)
 			delete(l.waits, part)
 		}
 	}
@@ -179,11 +186,11 @@ func (l *logged) Write(line []byte) (int, error) {
 func (l *logged) wait(part string) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	told := make(chan struct{})
+	seen := make(chan struct{})
 	if strings.Contains(l.text.String(), part) {
-		close(told)
+		close(seen)
 	} else {
-		l.waits[part] = told
+		l.waits[part] = seen
 	}
-	return told
+	return seen
 }

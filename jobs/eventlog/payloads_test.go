@@ -4,27 +4,10 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
-	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
-
-// A page from before the ring does not let the consumer sleep.
-func TestPageFromBeforeTheRing(t *testing.T) {
-	c := newConsumer(Handler{Name: "h"}, logread.NewLog(logread.Reader{}, new(atomic.Int64)), hclog.NewNullLogger())
-	c.begin(jobs.Lead{})
-	c.rung = 2
-	for rung, more := range map[int64]bool{1: true, 2: false, 3: false} {
-		if c.arrived(&logread.Page{Rung: rung}); c.more != more {
-			t.Errorf("after a page that was read after ring %d and before the next: reads on: %t, want %t", rung, c.more, more)
-		}
-	}
-}
 
 // Each handler may do with its event what it likes.
 func TestHandlersDoNotDisturbEachOther(t *testing.T) {
@@ -32,7 +15,8 @@ func TestHandlersDoNotDisturbEachOther(t *testing.T) {
 		t.Run(fmt.Sprint(handlers), func(t *testing.T) {
 			pool := jobstest.Pool(t)
 			if _, err := pool.Exec(t.Context(), `insert into pgsolo.event (topic, key, payload, headers)
-				select 't', 'key' || n, to_jsonb(n), jsonb_build_object('n', n::text) from generate_series(1, 200) n`); err != nil {
+				select 't', 'key' || n, to_jsonb(n), jsonb_build_object('n', n::text)
+					from generate_series(1, 200) n`); err != nil {
 				t.Fatal(err)
 			}
 			var all sync.WaitGroup

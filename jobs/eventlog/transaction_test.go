@@ -24,7 +24,8 @@ import (
 func setupEffects(t *testing.T) *pgxpool.Pool {
 	t.Helper()
 	pool := jobstest.Pool(t)
-	jobstest.MustExec(t, pool, `create table effect (event_id bigint, attempt integer, n bigint, tx xid8 default pg_current_xact_id())`)
+	jobstest.MustExec(t, pool,
+		`create table effect (event_id bigint, attempt integer, n bigint, tx xid8 default pg_current_xact_id())`)
 	return pool
 }
 
@@ -36,7 +37,8 @@ func leaveEffect(ctx context.Context, tx pgx.Tx, e Event) error {
 // effects lists what was left, as event/attempt.
 func effects(t *testing.T, pool *pgxpool.Pool) (list []string) {
 	t.Helper()
-	return pgtest.Value[[]string](t, pool, `select coalesce(array_agg(event_id || '/' || attempt order by event_id, attempt), '{}') from effect`)
+	return pgtest.Value[[]string](t, pool,
+		`select coalesce(array_agg(event_id || '/' || attempt order by event_id, attempt), '{}') from effect`)
 }
 
 func wantEffects(t *testing.T, pool *pgxpool.Pool, want ...string) {
@@ -49,14 +51,16 @@ func wantEffects(t *testing.T, pool *pgxpool.Pool, want ...string) {
 // emitNumbers inserts so many events in one transaction, so that they are read together.
 func emitNumbers(t testing.TB, pool *pgxpool.Pool, n int) {
 	t.Helper()
-	jobstest.MustExec(t, pool, `insert into pgsolo.event (topic, payload) select 't', to_jsonb(n) from generate_series(1, $1::int) n`, n)
+	jobstest.MustExec(t, pool,
+		`insert into pgsolo.event (topic, payload) select 't', to_jsonb(n) from generate_series(1, $1::int) n`, n)
 }
 
 // settled waits until nothing of the first n events is left to be done.
 func settled(t testing.TB, pool *pgxpool.Pool, n int) {
 	t.Helper()
 	pgtest.Eventually(t, "all events to be done", func() bool {
-		return pgtest.Value[bool](t, pool, `select coalesce((select done @> int8range(1, $1 + 1) from pgsolo.cursor where handler = 'h'), false)
+		return pgtest.Value[bool](t, pool,
+			`select coalesce((select done @> int8range(1, $1 + 1) from pgsolo.cursor where handler = 'h'), false)
 			and not exists (select from pgsolo.delivery where state <> 'dead')`, n)
 	})
 }
@@ -136,8 +140,8 @@ func number(effect string) (n int) {
 	return n
 }
 
-// What breaks the transaction is a failed attempt of the event that did it. The others of the batch are handled again, and are not
-// the worse for it.
+// What breaks the transaction is a failed attempt of the event that did it. The others of the batch are handled again,
+// and are not the worse for it.
 func TestBrokenTransaction(t *testing.T) {
 	for name, test := range map[string]struct {
 		do      func(ctx context.Context, tx pgx.Tx) error
@@ -145,7 +149,11 @@ func TestBrokenTransaction(t *testing.T) {
 		timeout time.Duration // which the other events need not come near
 	}{
 		"a statement past its time": {
-			do:      func(ctx context.Context, tx pgx.Tx) error { _, err := tx.Exec(ctx, `select pg_sleep(60)`); return err },
+			do: func(ctx context.Context, tx pgx.Tx) error {
+				_,
+					err := tx.Exec(ctx, `select pg_sleep(60)`)
+				return err
+			},
 			want:    "not done within its timeout of 2s%",
 			timeout: 2 * time.Second,
 		},
@@ -208,7 +216,8 @@ func TestBrokenTransaction(t *testing.T) {
 			t.Run(fmt.Sprint(name, "/", batch), func(t *testing.T) {
 				pool := setupEffects(t)
 				jobstest.MustExec(t, pool, `create table strict (n int unique deferrable initially deferred)`)
-				jobstest.MustExec(t, pool, `do $$ begin if to_regrole('nobody') is null then create role nobody; end if; end $$`)
+				jobstest.MustExec(t, pool,
+					`do $$ begin if to_regrole('nobody') is null then create role nobody; end if; end $$`)
 				jobstest.MustExec(t, pool, `grant insert on effect to nobody`)
 				l := lead(t, pool, 1, Handler{
 					Name: "h", Topic: "t", Batch: batch, Timeout: test.timeout, Retry: jobs.Retry{Attempts: 1},
@@ -222,7 +231,9 @@ func TestBrokenTransaction(t *testing.T) {
 				emitNumbers(t, pool, 5)
 				settled(t, pool, 5)
 				wantEffects(t, pool, "1/1", "2/1", "4/1", "5/1")
-				if dead := pgtest.Value[[]string](t, pool, `select array_agg(event_id || ' ' || error) from pgsolo.dead_letter where event_id <> 3 or error not like $1`, test.want); dead != nil {
+				if dead := pgtest.Value[[]string](t, pool,
+					`select array_agg(event_id || ' ' || error) from pgsolo.dead_letter where event_id <> 3
+						or error not like $1`, test.want); dead != nil {
 					t.Errorf("dead letters: %q", dead)
 				}
 				if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.dead_letter`); n != 1 {
@@ -242,7 +253,8 @@ func TestBatchPassesTheGate(t *testing.T) {
 	pool := setupEffects(t)
 	attempts := make(chan int64, 100)
 	l := lead(t, pool, 1, Handler{
-		Name: "h", Topic: "t", Batch: 10, Breaker: jobs.Breaker{Failures: 2, Pause: time.Hour, MaxPause: time.Hour}, Retry: jobs.Retry{Backoff: time.Hour},
+		Name: "h", Topic: "t", Batch: 10, Breaker: jobs.Breaker{Failures: 2, Pause: time.Hour, MaxPause: time.Hour},
+		Retry: jobs.Retry{Backoff: time.Hour},
 		HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
 			attempts <- e.ID
 			if e.ID >= 3 {
@@ -261,7 +273,8 @@ func TestBatchPassesTheGate(t *testing.T) {
 		t.Errorf("%d attempts, want 4", len(attempts))
 	}
 
-	handler := Handler{Name: "h", Topic: "t", Batch: 10, Rate: jobs.Rate{Events: 1, Per: time.Hour}, HandleTx: leaveEffect}
+	handler := Handler{Name: "h", Topic: "t", Batch: 10, Rate: jobs.Rate{Events: 1, Per: time.Hour},
+		HandleTx: leaveEffect}
 	second := lead(t, pool, 2, handler)
 	pgtest.Eventually(t, "one more event", func() bool { return len(effects(t, pool)) == 3 })
 	second.quit()
@@ -273,7 +286,8 @@ func TestBatchesKeepTheOrderOfKeys(t *testing.T) {
 	pool := setupEffects(t)
 	jobstest.MustExec(t, pool, `alter table effect add column seq bigserial`)
 	lead(t, pool, 1, Handler{
-		Name: "h", Topic: "t", Batch: 10, Concurrency: 2, Order: OrderKey, Retry: jobs.Retry{Attempts: 100, Backoff: time.Millisecond, MaxBackoff: time.Millisecond},
+		Name: "h", Topic: "t", Batch: 10, Concurrency: 2, Order: OrderKey,
+		Retry: jobs.Retry{Attempts: 100, Backoff: time.Millisecond, MaxBackoff: time.Millisecond},
 		HandleTx: func(ctx context.Context, tx pgx.Tx, e Event) error {
 			if e.ID%7 == int64(e.Attempt) {
 				return errors.New("not yet")
@@ -281,9 +295,12 @@ func TestBatchesKeepTheOrderOfKeys(t *testing.T) {
 			return leaveEffect(ctx, tx, e)
 		},
 	})
-	jobstest.MustExec(t, pool, `insert into pgsolo.event (topic, payload, key) select 't', to_jsonb(n), n % 10 from generate_series(1, 300) n`)
+	jobstest.MustExec(t, pool,
+		`insert into pgsolo.event (topic, payload, key) select 't', to_jsonb(n), n % 10 from generate_series(1, 300) n`)
 	settled(t, pool, 300)
-	if n := pgtest.Value[int](t, pool, `select count(*) from (select n, lag(n) over (partition by n % 10 order by seq) as earlier from effect) e where earlier > n`); n != 0 {
+	if n := pgtest.Value[int](t, pool,
+		`select count(*) from (select n, lag(n) over (partition by n % 10 order by seq) as earlier from effect) e
+			where earlier > n`); n != 0 {
 		t.Errorf("%d events out of order", n)
 	}
 	if n := pgtest.Value[int](t, pool, `select count(*) from effect`); n != 300 {

@@ -13,6 +13,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // setupLog returns the log of topic t with events 1 to n, as two handlers share it.
@@ -20,8 +21,9 @@ func setupLog(t *testing.T, n int) (*Log, *jobstest.Reads) {
 	t.Helper()
 	pool, traced := jobstest.PoolOfReads(t)
 	jobstest.EmitMany(t, pool, n)
-	l := NewLog(NewReader(pool, jobs.DefaultSchema, "t"), new(atomic.Int64))
-	l.Readers = 2
+	l := NewLog(NewReader(pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, "t"), new(atomic.Int64))
+	l.Join()
+	l.Join()
 	return l, traced
 }
 
@@ -35,26 +37,27 @@ func recordIDs(p Page) (ids []int64) {
 func TestReadsAreShared(t *testing.T) {
 	l, traced := setupLog(t, 3)
 	for _, step := range []struct {
-		after, rung int64
-		want        []int64
-		reads       int64 // so far
-		does        string
+		after, rings int64
+		want         []int64
+		reads        int64 // so far
+		does         string
 	}{
 		{0, 0, []int64{1, 2, 3}, 1, "the first one reads"},
 		{0, 0, []int64{1, 2, 3}, 1, "the second one finds the page"},
 		{0, 1, []int64{1, 2, 3}, 1, "and may have it although the doorbell has rung since"},
 		{2, 1, []int64{3}, 1, "a part of it will do"},
-		{3, 0, nil, 1, "and it tells that nothing followed before the ring"},
+		{3, 0, nil, 1, "and it says that nothing followed before the ring"},
 		{3, 1, nil, 2, "but not after it"},
 		{3, 1, nil, 2, "which another one then knows"},
 	} {
-		l.Rings.Store(step.rung)
-		got, err := l.After(t.Context(), step.after, step.rung)
+		l.rings.Store(step.rings)
+		got, err := l.After(t.Context(), step.after, step.rings)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(step.want, recordIDs(got)); diff != "" || traced.Count.Load() != step.reads {
-			t.Errorf("%s: after %d, ring %d: %d reads, want %d; -want +got\n%s", step.does, step.after, step.rung, traced.Count.Load(), step.reads, diff)
+			t.Errorf("%s: after %d, ring %d: %d reads, want %d; -want +got\n%s", step.does, step.after, step.rings,
+				traced.Count.Load(), step.reads, diff)
 		}
 	}
 	l.Begin()
@@ -95,14 +98,16 @@ func TestReadUnderWayIsJoined(t *testing.T) {
 				reads = 2
 			}
 			open()
-			if err := pgtest.Within(t, "the second one", second); err != nil || len(got.Records) != 3 || traced.Count.Load() != reads {
-				t.Errorf("the second one: %v, %d events after %d reads, want 3 after %d", err, len(got.Records), traced.Count.Load(), reads)
+			if err := pgtest.Within(t, "the second one", second); err != nil || len(got.Records) != 3 ||
+				traced.Count.Load() != reads {
+				t.Errorf("the second one: %v, %d events after %d reads, want 3 after %d", err, len(got.Records),
+					traced.Count.Load(), reads)
 			}
 		})
 	}
 }
 
-// asked tells when somebody waits for it.
+// asked is a context that announces the first wait for it.
 type asked struct {
 	context.Context
 	once  sync.Once
@@ -117,7 +122,7 @@ func (a *asked) Done() <-chan struct{} {
 func TestCacheIsBounded(t *testing.T) {
 	l := NewLog(Reader{}, new(atomic.Int64))
 	add := func(after int64, bytes int) {
-		l.keep(&Page{after: after, Rows: 1, Present: idset.Set{idset.One(after + 1)}, bytes: bytes})
+		l.keep(&Page{after: after, Rows: 1, present: idset.Set{idset.One(after + 1)}, bytes: bytes})
 	}
 	for i := range int64(10) {
 		add(i, cacheBytes/4)

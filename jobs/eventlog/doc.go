@@ -1,0 +1,76 @@
+// Package eventlog runs handlers of events, from a log in PostgreSQL or from plain NOTIFY channels, for one leader at a
+// time. Who leads is not its business: Run is given a term, and fences everything that it writes with it.
+//
+// A producer inserts rows into pgsolo.event, in its own transaction (package emit). No session locks or updates them:
+// there is one consumer, the leader, and each handler has one row, its cursor, with the set of ids that it is done
+// with.
+//
+//	event ──▶ read in order of ids ──▶ queue ──▶ workers ──▶ results ──▶ cursor: done += ids
+//	             ▲       │                                     │
+//	          doorbell   └▶ holes: ids not visible yet         └▶ delivery: failed, to be retried, or dead
+//
+// # The way of one event
+//
+//  1. The producer's transaction inserts the row: it gets its number, then the id, and rings the doorbell if that is
+//     armed.
+//  2. wake.Doorbell gets the ring, or wake.Poll sees that ids were given out that a handler has not seen. Either calls
+//     logHandler.Ring for each handler, which wakes the loop of its consumer.
+//  3. consumer.step asks logread.Frontier what to read next, and begins it. logread.Log reads a page of rows above the
+//     highest id seen, which the handlers of a topic share, or rows that have become visible in holes.
+//  4. Frontier.Arrived or Frontier.Reread takes the page in: what was seen, and what is a hole.
+//  5. consumer.deliver gives the records to queue.Queue. Rows of other topics are done. An event that is not due yet,
+//     or waits behind one of its key that failed, gets a row in pgsolo.delivery: step 8 writes it, and a due query
+//     (cursor.Due) brings it back to the queue when its time has come.
+//  6. A worker takes the delivery from the queue, asks When (worker.isWanted), waits at the gate for the rate and the
+//     breaker, and calls the handler (worker.attempt). A transactionWorker does that in a transaction, which it ends
+//     with step 8.
+//  7. The worker returns the outcome to the queue, in the same critical section in which it takes the next delivery.
+//  8. consumer.takeResults gives what has come in to the writer, and decides on failures; consumer.startWrite saves it
+//     (cursor.Save): ids that are done, and rows of those that failed, in one statement under the row lock of the
+//     cursor.
+//
+// # Holes
+//
+// Ids become visible out of order, since transactions commit out of order. An id that is missing below the highest one
+// seen is a hole, and is read again until every transaction that could fill it has ended: each of those has a lower
+// number than one that is given out after the read which showed the hole, because an id is given out only to a
+// transaction that has its number. Events above a hole do not wait for it, unless the handler has an order: then what a
+// hole holds comes first.
+//
+// # The doorbell
+//
+// A producer rings (NOTIFY) only while the leader wants it: under load the leader reads every few milliseconds anyway,
+// and rings would cost the producers dearly. What a lost ring could delay, a poll finds within a second.
+//
+// # What is kept for how long
+//
+// An event that failed, that is not due yet, or that waits behind one of its key which failed, has a row of its own in
+// pgsolo.delivery, with a copy of it. So the log may forget what every handler is done with, once its topic's retention
+// is over (package retention).
+//
+// # What it guarantees
+//
+//   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least
+//     once. A new handler begins where its Start says.
+//   - What a HandleTx writes in its transaction happens exactly once.
+//   - With OrderKey the events of a key are handled one at a time and in order, over failures and failovers.
+//   - After the end of a leader, the next one delivers at once what was not written down as done: what was in flight,
+//     and what had finished since the last write began. While nothing else waits, a write begins as soon as an event
+//     has finished; under load, a few milliseconds after the one before.
+//   - A leader of an older term writes nothing once a newer one has claimed the cursor: the term is checked in the same
+//     transaction, under that row's lock.
+//   - A slow or failing handler delays no other one, and a failing event no other event of its handler. The handlers of
+//     one topic share what they read while they keep pace, and part when they do not.
+//   - A handler that panics, runs over its timeout or calls runtime.Goexit fails that attempt, and takes no worker with
+//     it.
+//
+// # What it does not guarantee
+//
+//   - Exactly once for a Handle, and for what a HandleTx does outside its transaction: it sees an event again when its
+//     leader dies before the outcome is written. Use IdempotencyKey.
+//   - Order without OrderKey. Events of one topic are begun in the order of their ids, as far as they are visible, but
+//     with a Concurrency above 1 they overlap, and a retry comes after later events.
+//   - An order between events of one key whose transactions overlapped: neither came first.
+//   - Anything for a plain NOTIFY channel beyond at most once.
+//   - That a handler which is added later still finds what the retention of its topic has removed.
+package eventlog

@@ -1,0 +1,50 @@
+// Package cursor is the SQL of one handler of the event log: its row in pgsolo.cursor, which says what is done, and its
+// rows in pgsolo.delivery, which are for events that failed, that are not due yet, or that wait behind one of their
+// key.
+package cursor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/idset"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
+
+// Cursor is the state of one handler in the database, as a leader of one term sees it. It may be used by any goroutine.
+//
+// A step that fails because a newer leader has claimed the cursor returns jobs.ErrFenced, wrapped.
+type Cursor struct {
+	DB      pg.DB
+	Handler string // the name
+	Term    int64
+}
+
+// The same term may claim twice, so that a claim whose answer was lost can be repeated. What a new handler does not
+// want, if $5, is done: all ids that were given out by now. With another topic a handler is new: what it was done with
+// was the events of the old one, and all others because they were not.
+const claimCursor = `insert into pgsolo.cursor as c (handler, term, "group", topic, done)
+		values ($1, $2, $3, $4, case when $5 and pg_sequence_last_value('pgsolo.event_id_seq') is not null
+			then int8multirange(int8range(1, pg_sequence_last_value('pgsolo.event_id_seq') + 1)) else '{}' end)
+		on conflict (handler) do update set term = excluded.term, "group" = excluded."group", topic = excluded.topic,
+			done = case when c.topic in ('', excluded.topic) then c.done else excluded.done end,
+			configured = true, seen_at = now()
+		where c.term <= excluded.term
+		returning done`
+
+// Claim makes this term the only one that may write the cursor, and returns what is done. latest: a new handler begins
+// with the ids that are given out from now on.
+func (c Cursor) Claim(ctx context.Context, group, topic string, latest bool) (done idset.Set, err error) {
+	var encoded idset.Multirange
+	err = c.DB.QueryRow(ctx, claimCursor, c.Handler, c.Term, group, topic, latest).Scan(&encoded)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, c.fenced()
+	}
+	return idset.Decode(encoded), err
+}
+
+func (c Cursor) fenced() error { return fmt.Errorf("handler %q: %w", c.Handler, jobs.ErrFenced) }

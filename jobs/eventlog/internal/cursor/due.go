@@ -1,0 +1,208 @@
+package cursor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
+
+const (
+	// DueEvery is how long after one due query the next one follows, where nothing is known to be due before: other
+	// sessions may have changed deliveries.
+	DueEvery = 5 * time.Second
+
+	duePage = 64 // deliveries in one query
+)
+
+// DueQuery is what a query of the deliveries that are due takes into account.
+type DueQuery struct {
+	Taken []int64 // events in the queue or with a worker, or whose outcome is not written yet; not nil
+
+	// With an order.
+	Ordered    bool
+	DeadBlocks bool     // dead letters block their keys
+	TakenKeys  []string // keys with such events; not nil
+	Candidates []string // keys to read whatever is due
+	Scan       int      // how many keys with waiting rows to read beside them
+	ScannedTo  string   // the key above which they begin
+}
+
+// DueBatch is what a due query brings.
+type DueBatch struct {
+	Due    []Due
+	Next   time.Duration // until more is due; DueEvery at most
+	None   bool          // the handler has no deliveries at all
+	CutOff bool          // more may be due now
+
+	// With an order.
+	Early     []Early  // due, but behind one of their key that is not
+	Free      []string // candidates without rows that block their key
+	ScannedTo string   // the last key of the scan; empty: there are no more
+}
+
+// Due is a delivery whose next attempt is due.
+type Due struct {
+	Record  *logread.Record
+	Attempt int // the next one
+}
+
+// Early is a delivery whose date has come before its turn.
+type Early struct {
+	ID  int64
+	Key string
+}
+
+// The answers have rows of several kinds.
+const (
+	rowNext  = iota // when something is due next, the last key of the scan, and whether there is any delivery
+	rowDue          // a delivery
+	rowEarly        // one before its turn
+	rowFree         // a key without rows
+)
+
+const (
+	// The two parts of the union see one snapshot, but not one time: an event that becomes due in between comes with
+	// the next query, which is at once.
+	selectDue = `select 0, null::bigint, null, null, null, null, null::timestamptz,
+			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
+			(select extract(epoch from next_at - clock_timestamp()) from pgsolo.delivery
+				where handler = $1 and state in ('scheduled', 'retry') and next_at > statement_timestamp()
+				order by next_at limit 1)::float8
+		union all (
+			select 1, event_id, topic, key, payload::text, nullif(headers, '{}')::text, created_at, attempt + 1, null
+			from pgsolo.delivery
+			where handler = $1 and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
+				and event_id <> all($2::bigint[])
+			order by next_at
+			limit $3
+		)`
+
+	// With an order a key's deliveries come in the order of their ids, from the lowest on, up to the first that is not
+	// due. A waiting one is due when it is the lowest; a scheduled one does not count before its date; a dead one
+	// blocks its key if $4, else it does not count. The keys that are read are those with something due by its date,
+	// the candidates, and some of a scan (walked): each is a step in an index, however many rows a key has.
+	//
+	// Those that are due by their date, and not by their turn, are to become waiting ones: there may be any number of
+	// them, and they would be in the way each time.
+	selectOrderedDue = `with recursive walked (key, n) as (
+			(
+				select key, 1 from pgsolo.delivery
+				where $6 > 0 and handler = $1 and state = 'waiting' and key > $7
+				order by key limit 1
+			)
+			union all
+			select d.key, w.n + 1
+			from walked w cross join lateral (
+				select key from pgsolo.delivery
+				where handler = $1 and state = 'waiting' and key > w.key
+				order by key limit 1
+			) d
+			where w.n < $6
+		), ripe as materialized (
+			select event_id, key, next_at from pgsolo.delivery
+			where handler = $1 and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
+				and event_id <> all($2::bigint[]) and (key is null or key <> all($8::text[]))
+			order by next_at limit 4 * $3
+		), keys as materialized (
+			select key from ripe where key <> ''
+			union
+			select key from unnest($5::text[]) key where key <> all($8::text[])
+			union
+			select key from walked where key <> all($8::text[])
+		), run as materialized (
+			select k.key, d.event_id, row_number() over before as turn, bool_and(d.is_due) over before as is_due
+			from keys k cross join lateral (
+				select * from (
+					select event_id, state = 'waiting' or state <> 'dead' and next_at <= statement_timestamp() as is_due
+					from pgsolo.delivery
+					where handler = $1 and key = k.key and (state <> 'dead' or $4)
+						and not (state = 'scheduled' and next_at > statement_timestamp())
+					order by event_id
+					limit $3
+				) all_looks -- never more, which the planner is glad to know
+				limit (select greatest(1, $3 / greatest(1, count(*))) from keys)
+			) d
+			window before as (partition by k.key order by d.event_id)
+		), due as (
+			select event_id, 1 as turn from ripe where coalesce(key, '') = ''
+			union all
+			select event_id, turn from run where is_due
+			order by turn, event_id
+			limit $3
+		)
+		select 0, null::bigint, null, (select max(key) from walked having max(n) = $6), null, null, null::timestamptz,
+			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
+			(select extract(epoch from next_at - clock_timestamp()) from pgsolo.delivery
+				where handler = $1 and state in ('scheduled', 'retry') and next_at > statement_timestamp()
+				order by next_at limit 1)::float8
+		union all
+		select 2, r.event_id, null, r.key, null, null, null, null, null
+		from ripe r join (select key, min(event_id) as event_id from run where not is_due group by key) bar
+			on bar.key = r.key and bar.event_id < r.event_id
+		union all
+		select 3, null, null, c.key, null, null, null, null, null
+		from unnest($5::text[]) c (key)
+		where c.key <> all($8::text[]) and c.key not in (select key from run)
+		union all (
+			select 1, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text, d.created_at,
+				d.attempt + 1, null
+			from due join pgsolo.delivery d on d.handler = $1 and d.event_id = due.event_id
+			order by due.turn, due.event_id
+		)`
+)
+
+// Due returns the deliveries whose next attempt is due, except those that are taken.
+func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
+	sql, args := selectDue, []any{c.Handler, q.Taken, duePage}
+	if q.Ordered {
+		sql = selectOrderedDue
+		args = append(args, q.DeadBlocks, q.Candidates, q.Scan, q.ScannedTo, q.TakenKeys)
+	}
+	rows, err := c.DB.Query(ctx, sql, args...)
+	if err != nil {
+		return DueBatch{}, fmt.Errorf("read due deliveries: %w", err)
+	}
+	b.Next = DueEvery
+	var (
+		kind             int
+		id               *int64
+		topic, key       *string
+		payload, headers []byte
+		createdAt        *time.Time
+		attempt          *int
+		wait             *float64
+	)
+	columns := []any{&kind, &id, &topic, &key, &payload, &headers, &createdAt, &attempt, &wait}
+	_, err = pgx.ForEachRow(rows, columns, func() error {
+		var of string
+		if key != nil {
+			of = *key
+		}
+		switch kind {
+		case rowNext:
+			b.ScannedTo, b.None = of, attempt == nil
+			if wait != nil && *wait < DueEvery.Seconds() {
+				b.Next = max(0, pg.Seconds(*wait))
+			}
+		case rowDue:
+			b.Due = append(b.Due, Due{&logread.Record{
+				ID: *id, Topic: *topic, Key: of, Payload: payload, Headers: headers, CreatedAt: createdAt.UnixMicro(),
+			}, *attempt})
+		case rowEarly:
+			b.Early = append(b.Early, Early{*id, of})
+		case rowFree:
+			b.Free = append(b.Free, of)
+		}
+		return nil
+	})
+	if err != nil {
+		return DueBatch{}, fmt.Errorf("read due deliveries: %w", err)
+	}
+	b.CutOff = len(b.Due) == duePage
+	return b, nil
+}

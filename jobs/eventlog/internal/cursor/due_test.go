@@ -1,0 +1,66 @@
+package cursor
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+)
+
+// However many deliveries wait, a due query reads by index what is due and the beginning of the keys that it is asked
+// for.
+func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
+	pool := jobstest.Pool(t)
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	jobstest.MustExec(t, pool, `alter table pgsolo.delivery set (autovacuum_enabled = false)`) // which analyzes, too
+	const insert = `insert into pgsolo.delivery
+			(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
+		select 'h', n, 't', `
+	for name, rows := range map[string]string{
+		"one key": insert + `'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'waiting' end, null, ''
+			from generate_series(1, 100000) n`,
+		"keys": insert + `'k' || n / 2, '{}', '{}', now(), 0, case when n % 2 = 0 then 'retry' else 'waiting' end,
+			now() + interval '1 hour', '' from generate_series(1, 100000) n`,
+		"due": insert + `'k' || n, '{}', '{}', now(), 0, 'scheduled', now() - n * interval '1 ms', ''
+			from generate_series(1, 100000) n`,
+		"due behind the bar": insert +
+			`'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'retry' end, now(), ''
+			from generate_series(1, 100000) n`,
+		"dead": insert + `'k' || n, '{}', '{}', now(), 0, 'dead', null, '' from generate_series(1, 100000) n`,
+	} {
+		for _, analyze := range []string{"", "analyze pgsolo.delivery"} {
+			t.Run(name+" "+analyze, func(t *testing.T) {
+				for _, statement := range []string{"truncate pgsolo.delivery", rows, analyze} {
+					if _, err := conn.Exec(t.Context(), statement); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for what, sql := range map[string]string{"none": selectDue, "key": selectOrderedDue} {
+					args := []any{"h", []int64{}, duePage}
+					if sql == selectOrderedDue {
+						args = append(args, true, []string{"k", "k1"}, 256, "", []string{})
+					}
+					plan, err := conn.Query(t.Context(), "explain analyze "+sql, args...)
+					if err != nil {
+						t.Fatal(err)
+					}
+					lines, err := pgx.CollectRows(plan, pgx.RowTo[string])
+					if err != nil {
+						t.Fatal(err)
+					}
+					text := strings.Join(lines, "\n")
+					if strings.Contains(text, "Seq Scan on delivery") {
+						t.Errorf("%s reads the whole table:\n%s", what, text)
+					}
+					t.Logf("%s: %s", what, lines[len(lines)-1])
+				}
+			})
+		}
+	}
+}

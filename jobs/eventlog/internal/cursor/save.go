@@ -1,0 +1,186 @@
+package cursor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/idset"
+	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+)
+
+// Progress is what a handler has to write down.
+type Progress struct {
+	Done      idset.Set // need no more work from the log: handled, with a delivery, another topic's, or never filled
+	Succeeded []int64   // deliveries whose retry succeeded
+	Failed    []Failure // attempts that failed, first ones and retries
+	Moved     []Moved   // events that get a row before their first attempt
+	Early     []int64   // deliveries that are due, and have to wait for their turn
+	Copied    int       // bytes that Failed and Moved copy from the log
+}
+
+// Moved is an event that is not attempted yet: not before Due, or, without that, not before the earlier ones of its key
+// are done.
+type Moved struct {
+	ID  int64
+	Key string
+	Due time.Time
+}
+
+// Failure is one failed attempt.
+type Failure struct {
+	ID      int64
+	Attempt int
+	RetryIn time.Duration // meaningful unless Dead
+	Dead    bool
+	Message string
+}
+
+// IsEmpty says whether there is nothing to write.
+func (p *Progress) IsEmpty() bool {
+	return len(p.Done) == 0 && !p.hasDeliveries()
+}
+
+// IsFull says whether one write has enough to do: it has to end within pg.TryTimeout.
+func (p *Progress) IsFull() bool {
+	return len(p.Failed)+len(p.Moved) >= logread.MaxPage || p.Copied >= logread.PageBytes
+}
+
+// HasFailed says whether an attempt at the event is among those that failed. Nil is none.
+func (p *Progress) HasFailed(id int64) bool {
+	return p != nil && slices.ContainsFunc(p.Failed, func(f Failure) bool { return f.ID == id })
+}
+
+func (p *Progress) hasDeliveries() bool {
+	return len(p.Succeeded)+len(p.Failed)+len(p.Moved)+len(p.Early) > 0
+}
+
+// Add puts later progress on top.
+func (p *Progress) Add(later *Progress) {
+	for _, s := range later.Done {
+		p.Done.Add(s)
+	}
+	p.Succeeded = append(p.Succeeded, later.Succeeded...)
+	p.Failed = append(p.Failed, later.Failed...)
+	p.Moved = append(p.Moved, later.Moved...)
+	p.Early = append(p.Early, later.Early...)
+	p.Copied += later.Copied
+}
+
+// Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it
+// before or after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens
+// either.
+const (
+	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
+		returning pg_current_xact_id()::text::bigint`
+
+	// A try whose answer was lost may be carried out long after the one that was made in its place, when the deliveries
+	// that it is about have gone further: what was done before makes no new row, and an attempt counts only after
+	// lower ones.
+	advanceWithDeliveries = `with fence as (
+			select handler, done from pgsolo.cursor where handler = $1 and term = $2 for update
+		), advanced as (
+			update pgsolo.cursor c set done = c.done + $3::int8multirange from fence f where c.handler = f.handler
+		), succeeded as (
+			delete from pgsolo.delivery d using fence f
+			where d.handler = f.handler and d.event_id = any($4::bigint[])
+		), failed as (
+			select f.handler, u.id, u.attempt, u.message, f.done @> u.id as done_before,
+				case when u.dead then 'dead' else 'retry' end as state,
+				case when not u.dead then clock_timestamp() + u.retry_ms * interval '1 millisecond' end as next_at
+			from fence f, unnest($5::bigint[], $6::integer[], $7::boolean[], $8::bigint[], $9::text[])
+				as u (id, attempt, dead, retry_ms, message)
+		), again as (
+			update pgsolo.delivery d
+			set attempt = f.attempt, state = f.state, next_at = f.next_at, error = f.message,
+				failed_at = clock_timestamp()
+			from failed f
+			where d.handler = f.handler and d.event_id = f.id and d.attempt < f.attempt
+		), first_time as (
+			insert into pgsolo.delivery
+				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
+			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at,
+				f.attempt, f.state, f.next_at, f.message
+			from failed f join pgsolo.event e on e.id = f.id
+			where f.attempt = 1 and not f.done_before
+			on conflict (handler, event_id) do nothing
+		), moved as (
+			insert into pgsolo.delivery
+				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
+			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at, 0,
+				case when m.later then 'scheduled' else 'waiting' end, case when m.later then e.deliver_at end, ''
+			from fence f, unnest((select $10::bigint[]), (select $11::boolean[])) as m (id, later)
+				join pgsolo.event e on e.id = m.id
+			where not f.done @> m.id
+			on conflict (handler, event_id) do nothing
+		), early as (
+			update pgsolo.delivery d set state = 'waiting', next_at = null
+			from fence f
+			where d.handler = f.handler and d.event_id = any($12::bigint[]) and d.state in ('scheduled', 'retry')
+		)
+		select pg_current_xact_id()::text::bigint from fence`
+)
+
+// Save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same
+// progress changes nothing.
+func (c Cursor) Save(ctx context.Context, p *Progress) (number int64, err error) {
+	return c.save(ctx, c.DB, p)
+}
+
+// SaveIn is Save in a transaction of the caller.
+func (c Cursor) SaveIn(ctx context.Context, tx pgx.Tx, p *Progress) error {
+	_, err := c.save(ctx, c.DB.Tx(tx), p)
+	return err
+}
+
+// placing is a pg.DB or a pg.Tx.
+type placing interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func (c Cursor) save(ctx context.Context, db placing, p *Progress) (number int64, err error) {
+	args := []any{c.Handler, c.Term, p.Done.Encode()}
+	statement := advanceCursor
+	if p.hasDeliveries() {
+		statement = advanceWithDeliveries
+		args = append(args, p.Succeeded)
+		args = append(args, failureColumns(p.Failed)...)
+		ids, later := movedColumns(p.Moved)
+		args = append(args, ids, later, p.Early)
+	}
+	err = db.QueryRow(ctx, statement, args...).Scan(&number)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, c.fenced()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("advance cursor of %q: %w", c.Handler, err)
+	}
+	return number, nil
+}
+
+func movedColumns(events []Moved) (ids []int64, later []bool) {
+	ids, later = make([]int64, len(events)), make([]bool, len(events))
+	for i, m := range events {
+		ids[i], later[i] = m.ID, !m.Due.IsZero()
+	}
+	return ids, later
+}
+
+func failureColumns(failures []Failure) []any {
+	var (
+		ids      = make([]int64, len(failures))
+		attempts = make([]int32, len(failures))
+		dead     = make([]bool, len(failures))
+		retryMs  = make([]int64, len(failures))
+		messages = make([]string, len(failures))
+	)
+	for i, f := range failures {
+		ids[i], attempts[i], dead[i] = f.ID, int32(f.Attempt), f.Dead
+		retryMs[i], messages[i] = f.RetryIn.Milliseconds(), f.Message
+	}
+	return []any{ids, attempts, dead, retryMs, messages}
+}

@@ -1,0 +1,97 @@
+package eventlog
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
+	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
+
+// logHandler is a handler of a topic, as the runner, the poll and Stats see it. It outlasts leaderships, each of which
+// has a consumer of its own. It is begun, run and ended by itself, without regard to other handlers.
+type logHandler struct {
+	executor
+	db    pg.DB
+	group string
+	log   *logread.Log // shared with the other handlers of the topic
+
+	ring  chan struct{} // capacity 1: there may be something to read
+	retry chan struct{} // capacity 1: there may be deliveries that are due
+	pulse loop.Pulse
+
+	// For other goroutines:
+	seenTo atomic.Int64                // the frontier's
+	oldest atomic.Int64                // creation of the oldest event not done; Unix time in nanoseconds, 0: none
+	shown  atomic.Pointer[queue.Queue] // the queue
+
+	claimed  chan struct{} // closed by the loop once the cursor is this term's
+	consumer *consumer     // of the latest leadership
+}
+
+func newLogHandler(h Handler, db pg.DB, group string, log *logread.Log, logger hclog.Logger) *logHandler {
+	log.Join()
+	return &logHandler{
+		executor: executor{Handler: h, logger: logger}, db: db, group: group, log: log,
+		ring: make(chan struct{}, 1), retry: make(chan struct{}, 1),
+	}
+}
+
+// begin sets the handler up for a leadership, before the doorbell can ring it.
+func (h *logHandler) begin(lead *loop.Leadership) {
+	h.executor.begin(lead)
+	h.queue = queue.New(h.isOrdered())
+	h.copies = h.log.Shared()
+	h.claimed = make(chan struct{})
+	h.seenTo.Store(0)
+	h.oldest.Store(0)
+	h.shown.Store(h.queue)
+	h.consumer = newConsumer(h)
+}
+
+// run consumes until the leadership stops or ctx is done. See consumer.run.
+func (h *logHandler) run(ctx context.Context) error {
+	defer h.pulse.End()
+	return h.consumer.run(ctx)
+}
+
+func (h *logHandler) isOrdered() bool { return h.Order == OrderKey }
+
+// Ring makes the consumer read again, soon.
+func (h *logHandler) Ring() { loop.Signal(h.ring) }
+
+// RetryNow makes the consumer query the deliveries that are due: other sessions have changed some.
+func (h *logHandler) RetryNow() { loop.Signal(h.retry) }
+
+// SeenTo is the highest id that the consumer has read in this term.
+func (h *logHandler) SeenTo() int64 { return h.seenTo.Load() }
+
+// RowsRead is how many rows consumers have read in all terms.
+func (h *logHandler) RowsRead() int64 { return h.counters.read.Load() }
+
+// waiting is how many deliveries no worker has begun.
+func (h *logHandler) waiting() int64 {
+	q := h.shown.Load()
+	if q == nil {
+		return 0
+	}
+	return int64(q.Size())
+}
+
+// oldestAge grows between two queries. 0: there is nothing to be done.
+func (h *logHandler) oldestAge() time.Duration {
+	since := h.oldest.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}
+
+func (h *logHandler) persist(ctx context.Context, what string, do func(context.Context) error) error {
+	return pg.Persist(ctx, h.logger, what, h.pulse.During(do))
+}

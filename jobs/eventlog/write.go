@@ -1,0 +1,120 @@
+package eventlog
+
+import (
+	"context"
+	"time"
+
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
+)
+
+// lastSave is how long a last write of progress may take once the leader has to stop at once.
+const lastSave = 200 * time.Millisecond
+
+// takeResults turns the results that have come in into progress to be written.
+func (c *consumer) takeResults() {
+	for _, r := range c.writer.take(c.queue).Others {
+		switch {
+		case r.Durable: // its transaction has written all that is to be written
+			c.retried(r.Record.ID)
+			c.followInTable(r.Record.Key)
+		case r.Err != nil:
+			c.takeFailure(r)
+		default:
+			c.writer.succeeded(r.Delivery)
+			if !r.Retry {
+				c.followInTable(r.Record.Key)
+			}
+		}
+	}
+}
+
+// takeFailure takes in a failed attempt, and keeps what follows it in its key behind it, or lets that pass.
+func (c *consumer) takeFailure(r queue.Result) {
+	f := c.verdict(r)
+	c.writer.failed(r.Delivery, f)
+	if !c.isOrdered() || r.Record.Key == "" {
+		return
+	}
+	if !f.Dead || c.OnDead == OnDeadBlockKey {
+		c.keys.block(r.Record.Key)
+	}
+	if !c.keys.isBlocked(r.Record.Key) {
+		c.queue.PushDeliveries(r.Blocked)
+		return
+	}
+	c.offload(r.Blocked)
+	if f.Dead {
+		c.followInTable(r.Record.Key)
+	}
+}
+
+// startWrite begins to save the progress so far. The transaction's number will be given out after this moment, so that
+// the holes known by now may take it for their horizon; those that a read shows while the write is under way may not.
+func (c *consumer) startWrite(ctx context.Context) {
+	p := c.writer.begin(time.Now())
+	c.keys.begun++
+	c.frontier.AwaitHorizon()
+	go func() {
+		var number int64
+		err := c.persist(ctx, "write progress", func(ctx context.Context) (err error) {
+			number, err = c.cursor.Save(ctx, p)
+			return err
+		})
+		c.writer.wrote <- outcome{err, func() { c.frontier.SetHorizon(number) }}
+	}()
+}
+
+// written takes in the outcome of a write.
+func (c *consumer) written(o outcome) error {
+	p := c.writer.end(o.err)
+	if o.err != nil {
+		return o.err
+	}
+	o.apply()
+	c.due.none = c.due.none && len(p.Failed)+len(p.Moved) == 0
+	if c.keys.written() {
+		c.due.queryBy(time.Time{})
+	}
+	for _, id := range p.Succeeded {
+		c.retried(id)
+	}
+	for _, f := range p.Failed { // their rows are there now
+		if f.Dead {
+			c.retried(f.ID)
+			continue
+		}
+		delete(c.due.retrying, f.ID)
+		c.due.queryBy(time.Now().Add(f.RetryIn))
+	}
+	for _, m := range p.Moved {
+		if m.Due.IsZero() { // its turn may have come meanwhile
+			c.keys.consider(m.Key)
+		}
+		c.due.queryBy(m.Due)
+	}
+	if len(p.Early) > 0 {
+		c.due.queryBy(time.Time{}) // they were in the way
+	}
+	return nil
+}
+
+// retried forgets a delivery that is not attempted any more. The next one of its key may be due.
+func (c *consumer) retried(id int64) {
+	if key := c.due.retrying[id]; key != "" {
+		c.keys.consider(key)
+		c.due.queryBy(time.Time{})
+	}
+	delete(c.due.retrying, id)
+}
+
+// saveLast is the one try that a leader has which must stop at once.
+func (c *consumer) saveLast(ctx context.Context) {
+	if c.writer.unsaved.IsEmpty() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
+	defer cancel()
+	if _, err := c.cursor.Save(ctx, &c.writer.unsaved); err != nil {
+		c.logger.Debug("last progress not written, its events are delivered again", "error", err)
+	}
+}
