@@ -7,7 +7,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// An embedder hands the term of an election over by a conversion, which no import between the two packages is needed for.
+// An embedder hands the term of an election over by a conversion, for which neither package imports the other.
 func TestTermConvertsToLead(t *testing.T) {
 	term := election.Term{Election: "main", Holder: "here", Timeline: 2, Number: 3, Session: "pgsolo main term 3"}
 	if lead := jobs.Lead(term); lead.Number != 3 || lead.Timeline != 2 || lead.Holder != "here" || lead.Held != nil {

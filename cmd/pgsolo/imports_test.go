@@ -29,13 +29,13 @@ var mayImport = []struct{ packages, imports string }{
 	{"jobs/internal/logread jobs/emit jobs/admin jobs/exec jobs/webhook jobs/sql",
 		"jobs jobs/internal/idset jobs/internal/pg jobs/internal/text"},
 	{"jobs/internal/wake jobs/cron/internal/rows", leaves},
-	{"jobs/eventlog/internal/queue jobs/eventlog/internal/gate jobs/eventlog/internal/cursor " +
-		"jobs/eventlog/internal/retention", leaves},
+	{"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
+		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention", leaves},
 	{"jobs/cron", leaves + " jobs/schedule jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/cron/internal/rows"},
 	{"jobs/eventlog", leaves + " jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
-		"jobs/eventlog/internal/queue jobs/eventlog/internal/gate jobs/eventlog/internal/cursor " +
-		"jobs/eventlog/internal/retention"},
+		"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
+		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention"},
 
 	// The program.
 	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/e2e", ""},
@@ -50,7 +50,7 @@ var mayImport = []struct{ packages, imports string }{
 
 	// What tests alone import.
 	{"cmd/pgsolo/pgtest", "cmd/pgsolo/privatepg"},
-	{"jobs/internal/jobstest", "jobs listener cmd/pgsolo/pgtest"},
+	{"cmd/pgsolo/jobstest", "jobs listener cmd/pgsolo/pgtest"},
 }
 
 // knowHCL are the packages that may import HCL: only the configuration knows it.

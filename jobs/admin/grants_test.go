@@ -3,8 +3,8 @@ package admin
 import (
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // A role that reads handlers and dead letters, or changes these, needs a grant on just that.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/admin"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // pause and resume pause and resume the job, and let the leader see it.

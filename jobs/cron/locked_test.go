@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // lockRow holds a lock on a tick's row, as an update does that is not committed, until what it returns is called.

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // stall keeps the leader from writing what is due at so long after epoch, until what it returns is called.

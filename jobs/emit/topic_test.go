@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/admin"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // A COPY rings once while some leader wants to be rung, and not at all while none does.

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // While the target is down little is attempted, what failed is written, what is due again waits too, and another

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
@@ -23,8 +24,12 @@ type consumer struct {
 	cursor   cursor.Cursor
 	frontier logread.Frontier
 	due      due
-	keys     keys // with OrderKey
+	keys     keys.Keys // with OrderKey
 	writer   writer
+
+	// stalledSince is since when workers have nothing to do while events wait behind others of their keys; zero: they
+	// have.
+	stalledSince time.Time
 
 	reading bool         // a read is under way
 	read    chan outcome // capacity 1, so that the sender never waits
@@ -43,7 +48,7 @@ func newConsumer(h *logHandler) *consumer {
 		cursor:     cursor.Cursor{DB: h.db, Handler: h.Name, Term: h.lead.Term},
 		frontier:   logread.NewFrontier(nil, h.isOrdered()),
 		due:        newDue(),
-		keys:       newKeys(),
+		keys:       keys.New(),
 		writer:     newWriter(),
 		read:       make(chan outcome, 1),
 		broken:     make(chan error, 1),
@@ -107,8 +112,8 @@ func (c *consumer) claim(ctx context.Context) error {
 		return nil
 	}
 	return c.persist(ctx, "read blocked keys", func(ctx context.Context) error {
-		blocked, err := c.cursor.BlockedKeys(ctx, c.OnDead == OnDeadBlockKey, maxBlocked+1)
-		c.keys.load(blocked)
+		blocked, err := c.cursor.BlockedKeys(ctx, c.OnDead == OnDeadBlockKey, keys.MaxBlocked+1)
+		c.keys.Load(blocked)
 		return err
 	})
 }
@@ -143,7 +148,7 @@ func (c *consumer) consume(ctx context.Context) error {
 			c.frontier.Ring(c.log.Rings())
 		case <-c.retry:
 			c.due.none = false
-			c.keys.scanAll()
+			c.keys.ScanAll()
 			c.due.queryBy(time.Time{})
 		case o := <-c.read:
 			c.reading = false
@@ -181,7 +186,7 @@ func (c *consumer) step(ctx, reading context.Context) {
 	if full {
 		return
 	}
-	queryDue := c.due.isDue(now, c.keys.isEmpty()) && c.frontier.Settled()
+	queryDue := c.due.isDue(now, c.keys.Empty()) && c.frontier.Settled()
 	switch next := c.frontier.Next(now, queryDue); {
 	case next == logread.ReadNew:
 		c.startNew(reading)
@@ -189,8 +194,10 @@ func (c *consumer) step(ctx, reading context.Context) {
 		c.startHoles(reading)
 	case queryDue:
 		c.startDueQuery(reading)
-	case c.keys.all && !now.Before(c.keys.loadDue):
-		c.startRecount(reading)
+	default:
+		if at, needed := c.keys.RecountAt(); needed && !now.Before(at) {
+			c.startRecount(reading)
+		}
 	}
 }
 
@@ -211,8 +218,8 @@ func (c *consumer) nextTimer() (wait time.Duration, ok bool) {
 	if c.writer.hasUnsaved() {
 		sooner(c.writer.dueAt())
 	}
-	if !c.keys.stalledSince.IsZero() {
-		sooner(c.keys.stalledSince.Add(offloadAfter))
+	if !c.stalledSince.IsZero() {
+		sooner(c.stalledSince.Add(offloadAfter))
 	}
 	if !c.reading && c.hasRoom() { // otherwise results come in first
 		if at, some := c.frontier.DueAt(); some {
@@ -221,8 +228,8 @@ func (c *consumer) nextTimer() (wait time.Duration, ok bool) {
 		if c.frontier.Settled() {
 			sooner(c.due.dueBy)
 		}
-		if c.keys.all {
-			sooner(c.keys.loadDue)
+		if at, needed := c.keys.RecountAt(); needed {
+			sooner(at)
 		}
 	}
 	return time.Until(due), ok

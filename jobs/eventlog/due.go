@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
 )
 
 // due is what the loop of a handler knows of its rows in pgsolo.delivery: which of them it has, and when to query those
@@ -50,6 +51,5 @@ func (d *due) taken() []int64 {
 // dueQuery is a query with what was known when it began.
 type dueQuery struct {
 	cursor.DueQuery
-	scans  int   // of the keys with waiting rows, that had begun
-	writes int64 // that had ended
+	began keys.Mark
 }

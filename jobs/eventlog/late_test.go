@@ -3,8 +3,8 @@ package eventlog
 import (
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // A transaction with the lower number commits the higher id, while one that is younger still holds the lower id: the

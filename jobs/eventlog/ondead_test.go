@@ -5,10 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
 	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
 
@@ -165,7 +166,7 @@ func TestTakeoverOfKeysWhoseTurnItIs(t *testing.T) {
 	pgtest.Quickly(t, cursor.DueEvery, func() time.Duration {
 		pool := jobstest.Pool(t)
 		o, h, _ := setupDead(t, OnDeadBlockKey)
-		const n = 5 * maxCandidates
+		const n = 5 * keys.MaxCandidates
 		for _, statement := range []string{
 			`insert into pgsolo.event (topic, key) select 't', 'k' || n / 2 from generate_series(1, $1::int) n`,
 			`insert into pgsolo.delivery

@@ -15,10 +15,10 @@ const offloadAfter = 250 * time.Millisecond
 func (c *consumer) pushInOrder(records []logread.Record) {
 	start := 0
 	for i := range records {
-		if key := records[i].Key; key != "" && c.keys.isBlocked(key) {
+		if key := records[i].Key; key != "" && c.keys.Blocked(key) {
 			c.queue.Push(records[start:i])
 			start = i + 1
-			c.keys.block(key)
+			c.keys.Block(key)
 			c.writer.moveBehind(&records[i])
 		}
 	}
@@ -28,8 +28,8 @@ func (c *consumer) pushInOrder(records []logread.Record) {
 // followInTable queries the next one of a key after an event that has no row, if others of the key have: they were
 // offloaded.
 func (c *consumer) followInTable(key string) {
-	if c.isOrdered() && key != "" && c.keys.isBlocked(key) {
-		c.keys.consider(key)
+	if c.isOrdered() && key != "" && c.keys.Blocked(key) {
+		c.keys.Consider(key)
 		c.due.queryBy(time.Time{})
 	}
 }
@@ -38,7 +38,7 @@ func (c *consumer) followInTable(key string) {
 // from there.
 func (c *consumer) offload(deliveries []queue.Delivery) {
 	for _, d := range deliveries {
-		c.keys.block(d.Record.Key)
+		c.keys.Block(d.Record.Key)
 		if d.Retry {
 			delete(c.due.retrying, d.Record.ID)
 		} else {
@@ -52,11 +52,11 @@ func (c *consumer) offload(deliveries []queue.Delivery) {
 func (c *consumer) offloadIfStalled(full bool) {
 	switch now := time.Now(); {
 	case !full || !c.queue.IsStalled():
-		c.keys.stalledSince = time.Time{}
-	case c.keys.stalledSince.IsZero():
-		c.keys.stalledSince = now
-	case now.Sub(c.keys.stalledSince) >= offloadAfter:
-		c.keys.stalledSince = time.Time{}
+		c.stalledSince = time.Time{}
+	case c.stalledSince.IsZero():
+		c.stalledSince = now
+	case now.Sub(c.stalledSince) >= offloadAfter:
+		c.stalledSince = time.Time{}
 		c.offload(c.queue.Offload())
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
 
@@ -82,8 +82,8 @@ func TestFailingKeyHoldsUpNoOther(t *testing.T) {
 		return pgtest.Value[int](t, pool, parked) == before
 	})
 	l.quit()
-	if c := l.runner.handlers[0].consumer; len(c.keys.blocked) != 0 {
-		t.Errorf("keys still blocked after %d more events: %v", more, c.keys.blocked)
+	if c := l.runner.handlers[0].consumer; c.keys.Len() != 0 {
+		t.Errorf("%d keys still blocked after %d more events", c.keys.Len(), more)
 	}
 }
 

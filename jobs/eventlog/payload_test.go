@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs/emit"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 func TestEmitPayloadsOfAnySize(t *testing.T) {

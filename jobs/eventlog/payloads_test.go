@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 )
 
 // Each handler may do with its event what it likes.

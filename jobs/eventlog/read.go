@@ -2,9 +2,11 @@ package eventlog
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
@@ -70,17 +72,17 @@ func (c *consumer) startDueQuery(ctx context.Context) {
 	c.frontier.OtherRead()
 	now := time.Now()
 	c.due.dueBy = now.Add(cursor.DueEvery)
-	q := dueQuery{scans: c.keys.scans, writes: c.keys.ended}
+	q := dueQuery{began: c.keys.Mark()}
 	q.Taken = c.due.taken()
 	if q.Ordered = c.isOrdered(); q.Ordered {
 		q.DeadBlocks = c.OnDead == OnDeadBlockKey
-		q.TakenKeys = c.queue.Keys(c.keys.isBlocked)
+		q.TakenKeys = c.queue.Keys(c.keys.Blocked)
 		for _, key := range c.due.retrying {
 			if key != "" {
 				q.TakenKeys = append(q.TakenKeys, key)
 			}
 		}
-		c.keys.ask(&q, now)
+		q.Candidates, q.Scan, q.ScannedTo = c.keys.Ask(now, cursor.DueEvery)
 	}
 	free := c.due.queries == 0 && !q.Ordered
 	c.due.queries++
@@ -101,7 +103,7 @@ func (c *consumer) applyDue(q *dueQuery, b *cursor.DueBatch) {
 	var deliveries []queue.Delivery
 	for _, d := range b.Due {
 		// A row that the write under way has made is there before the loop knows. Its end is a reason to query again.
-		if !c.writer.writing.HasFailed(d.Record.ID) && !c.keys.isStale(d.Record.Key, q.writes) {
+		if !c.writer.writing.HasFailed(d.Record.ID) && !c.keys.Stale(d.Record.Key, q.began) {
 			c.due.retrying[d.Record.ID] = ""
 			if c.isOrdered() {
 				c.due.retrying[d.Record.ID] = d.Record.Key
@@ -111,25 +113,27 @@ func (c *consumer) applyDue(q *dueQuery, b *cursor.DueBatch) {
 	}
 	c.queue.PushDeliveries(deliveries)
 	for _, key := range b.Free {
-		if !c.keys.isStale(key, q.writes) {
-			delete(c.keys.blocked, key)
+		if !c.keys.Stale(key, q.began) {
+			c.keys.Unblock(key)
 		}
 	}
-	c.due.none = b.None && q.writes == c.keys.ended
+	c.due.none = b.None && q.began.Writes == c.keys.Mark().Writes
 	c.due.queryBy(time.Now().Add(b.Next))
 	if b.CutOff { // the same again, without what is now taken; where nothing is, after the next write
 		for _, key := range q.Candidates {
-			c.keys.consider(key)
+			c.keys.Consider(key)
 		}
-		if len(deliveries) > 0 || len(c.keys.recheck) == 0 {
+		if len(deliveries) > 0 || !c.keys.Rechecks() {
 			c.due.queryBy(time.Time{})
 		}
 		return
 	}
-	for _, id := range c.keys.awaitTurn(b.Early, q.writes) {
-		c.writer.early(id)
+	early := slices.DeleteFunc(b.Early, func(e cursor.Early) bool { return c.keys.Stale(e.Key, q.began) })
+	for _, e := range early { // only now: of one key there may be several
+		c.keys.Block(e.Key)
+		c.writer.early(e.ID)
 	}
-	if c.keys.scanned(q, b.ScannedTo) && c.isOrdered() {
+	if c.keys.Scanned(q.began, q.Scan, b.ScannedTo) && c.isOrdered() {
 		c.due.queryBy(time.Time{})
 	}
 }
@@ -137,10 +141,10 @@ func (c *consumer) applyDue(q *dueQuery, b *cursor.DueBatch) {
 // startRecount reads the blocked keys again, where they were too many.
 func (c *consumer) startRecount(ctx context.Context) {
 	c.frontier.OtherRead()
-	c.keys.loading = true
+	c.keys.BeginRecount()
 	var blocked []string
 	c.startRead(ctx, "read blocked keys", func(ctx context.Context) (err error) {
-		blocked, err = c.cursor.BlockedKeys(ctx, c.OnDead == OnDeadBlockKey, maxBlocked+1)
+		blocked, err = c.cursor.BlockedKeys(ctx, c.OnDead == OnDeadBlockKey, keys.MaxBlocked+1)
 		return err
-	}, func() { c.keys.load(blocked) })
+	}, func() { c.keys.Load(blocked) })
 }

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/admin"
 	"github.com/pgsolo/pgsolo/jobs/emit"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // A replayed event gets all its attempts again, from the copy that its delivery keeps, and is a dead letter again or

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 func TestStaleLeaderWritesNothing(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 )
 
 const insertEffect = `insert into effect values ($1)`

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 func TestHandlerOptionsAreChecked(t *testing.T) {

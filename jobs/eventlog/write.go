@@ -36,9 +36,9 @@ func (c *consumer) takeFailure(r queue.Result) {
 		return
 	}
 	if !f.Dead || c.OnDead == OnDeadBlockKey {
-		c.keys.block(r.Record.Key)
+		c.keys.Block(r.Record.Key)
 	}
-	if !c.keys.isBlocked(r.Record.Key) {
+	if !c.keys.Blocked(r.Record.Key) {
 		c.queue.PushDeliveries(r.Blocked)
 		return
 	}
@@ -52,7 +52,7 @@ func (c *consumer) takeFailure(r queue.Result) {
 // the holes known by now may take it for their horizon; those that a read shows while the write is under way may not.
 func (c *consumer) startWrite(ctx context.Context) {
 	p := c.writer.begin(time.Now())
-	c.keys.begun++
+	c.keys.WriteBegins()
 	c.frontier.AwaitHorizon()
 	go func() {
 		var number int64
@@ -72,7 +72,7 @@ func (c *consumer) written(o outcome) error {
 	}
 	o.apply()
 	c.due.none = c.due.none && len(p.Failed)+len(p.Moved) == 0
-	if c.keys.written() {
+	if c.keys.Written() {
 		c.due.queryBy(time.Time{})
 	}
 	for _, id := range p.Succeeded {
@@ -88,7 +88,7 @@ func (c *consumer) written(o outcome) error {
 	}
 	for _, m := range p.Moved {
 		if m.Due.IsZero() { // its turn may have come meanwhile
-			c.keys.consider(m.Key)
+			c.keys.Consider(m.Key)
 		}
 		c.due.queryBy(m.Due)
 	}
@@ -101,7 +101,7 @@ func (c *consumer) written(o outcome) error {
 // retried forgets a delivery that is not attempted any more. The next one of its key may be due.
 func (c *consumer) retried(id int64) {
 	if key := c.due.retrying[id]; key != "" {
-		c.keys.consider(key)
+		c.keys.Consider(key)
 		c.due.queryBy(time.Time{})
 	}
 	delete(c.due.retrying, id)

@@ -9,12 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
 

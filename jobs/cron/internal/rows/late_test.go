@@ -3,8 +3,8 @@ package rows
 import (
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 // A try that was given up, and that the server carries out late, finds a later attempt and does not change it.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 )
 
 // What is written by key stays so, whatever the statistics say: of tables that are empty, or were when they were

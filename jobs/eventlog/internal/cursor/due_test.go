@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 )
 
 // However many deliveries wait, a due query reads by index what is due and the beginning of the keys that it is asked

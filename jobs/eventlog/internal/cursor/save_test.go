@@ -3,10 +3,10 @@ package cursor
 import (
 	"testing"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
-	"github.com/pgsolo/pgsolo/jobs/internal/jobstest"
 )
 
 func TestVacuumGivesSpaceBack(t *testing.T) {
