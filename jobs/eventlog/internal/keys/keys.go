@@ -177,8 +177,8 @@ type Mark struct {
 // Mark is taken when a due query begins.
 func (k *Keys) Mark() Mark { return Mark{k.scans, k.ended} }
 
-// Ask returns what a query is to say about keys: of the candidates, and of up to scan keys with waiting rows that follow
-// another one. A part of a scan is due every so often without a reason.
+// Ask returns what a query is to say about keys: of the candidates, and of up to scan keys with waiting rows that
+// follow another one. A part of a scan is due every so often without a reason.
 func (k *Keys) Ask(now time.Time, every time.Duration) (candidates []string, scan int, from string) {
 	if k.scanning || !now.Before(k.scanDue) {
 		scan, from = MaxCandidates, k.scannedTo
