@@ -46,7 +46,7 @@ func (w *worker) nextMessage() (queue.Delivery, bool) {
 			w.episodes.missed.Log(w.logger, hclog.Warn,
 				"messages may have been missed: a plain channel has no copy of them", "channel", w.Channel)
 		case payload, ok := <-w.subscription.Messages:
-			if !ok || w.starting.Err() != nil {
+			if !ok || w.lead.Stopping() {
 				return queue.Delivery{}, false
 			}
 			return queue.Delivery{Record: &logread.Record{Payload: []byte(payload)}, Attempt: 1}, true

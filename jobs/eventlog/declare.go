@@ -42,7 +42,7 @@ func (r *Runner) declare(ctx context.Context, lead *loop.Leadership) error {
 	if err := r.declareTopics(ctx, lead.Term); err != nil {
 		return err
 	}
-	return r.markOthers(ctx, lead.Term)
+	return r.markOtherCursors(ctx, lead.Term)
 }
 
 // declareTopics makes the topics of the configuration known. A role that may not do that has its leader go on without.
@@ -68,8 +68,8 @@ func (r *Runner) declareTopics(ctx context.Context, term int64) error {
 	return err
 }
 
-// markOthers takes the cursors of the group's other handlers out of the configuration.
-func (r *Runner) markOthers(ctx context.Context, term int64) error {
+// markOtherCursors takes the cursors of the group's other handlers out of the configuration.
+func (r *Runner) markOtherCursors(ctx context.Context, term int64) error {
 	names := r.handlerNames()
 	err := pg.Persist(ctx, r.options.Logger.Named("topics"), "mark cursors", func(ctx context.Context) error {
 		_, err := r.db.Exec(ctx, markOthers, r.options.Group, names, term)

@@ -16,7 +16,7 @@ type worker struct {
 	starting context.Context // done when nothing more may begin
 	attempts *attempt.Attempts
 	payloads logread.Arena   // the worker's own
-	workers  *sync.WaitGroup // it is one of those
+	workers  *sync.WaitGroup // of the handler, with this one
 
 	delivery queue.Delivery // with When, Handle or HandleTx while inside is true
 	passed   int            // the gate, in this period
@@ -45,9 +45,12 @@ func (w *worker) run() {
 		}
 		if err == nil && wanted {
 			if w.gate != nil {
-				if w.passed, ok = w.gate.Pass(w.starting); !ok || !w.lead.Held() {
+				if w.passed, ok = w.gate.Pass(w.starting); !ok {
 					return
 				}
+			}
+			if (w.gate != nil || w.When != nil) && !w.lead.Held() { // which was asked some time ago
+				return
 			}
 			var stopped bool
 			if err, stopped = w.attempt(d, event, w.Handle); stopped {

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Span is the ids from lo up to, not including, hi.
+// Span is the ids from Lo up to, not including, Hi.
 type Span struct{ Lo, Hi int64 }
 
 // One is the span of a single id.
@@ -95,6 +95,7 @@ func (r Set) IDs() []int64 {
 // Multirange is PostgreSQL's int8multirange.
 type Multirange = pgtype.Multirange[pgtype.Range[pgtype.Int8]]
 
+// Encode makes the set a parameter of a statement.
 func (r Set) Encode() Multirange {
 	encoded := make(Multirange, len(r))
 	for i, s := range r {
