@@ -14,6 +14,9 @@ const (
 
 	// rooms are what the program wires.
 	rooms = " election listener jobs jobs/cron jobs/eventlog jobs/schedule"
+
+	// kinds are the kinds of actions, which the configuration has a table of.
+	kinds = " jobs/exec jobs/webhook jobs/sql"
 )
 
 // mayImport is the house from the bottom to the top: which packages of ours a package may import outside of tests. A
@@ -26,7 +29,7 @@ var mayImport = []struct{ packages, imports string }{
 	{"jobs/internal/attempt jobs/internal/pg", "jobs/internal/text"},
 	{"jobs", "jobs/internal/pg jobs/internal/text"},
 	{"jobs/internal/measure", "jobs"},
-	{"jobs/internal/logread jobs/emit jobs/admin jobs/exec jobs/webhook jobs/sql",
+	{"jobs/internal/logread jobs/emit jobs/admin" + kinds,
 		"jobs jobs/internal/idset jobs/internal/pg jobs/internal/text"},
 	{"jobs/internal/wake jobs/cron/internal/rows", leaves},
 	{"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
@@ -39,7 +42,7 @@ var mayImport = []struct{ packages, imports string }{
 
 	// The program.
 	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/e2e", ""},
-	{"cmd/pgsolo/config", rooms + " jobs/exec jobs/webhook jobs/sql cmd/pgsolo/config/block"},
+	{"cmd/pgsolo/config", rooms + kinds + " cmd/pgsolo/config/block"},
 	{"cmd/pgsolo/web", rooms},
 	{"cmd/pgsolo/replica", rooms + " jobs/webhook jobs/sql cmd/pgsolo/config cmd/pgsolo/web"},
 	{"cmd/pgsolo/bench cmd/pgsolo/demo",

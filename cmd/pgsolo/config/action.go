@@ -17,7 +17,13 @@ import (
 )
 
 // actionKinds is the table of actions: a new kind is a package below jobs, a file of this package, and one line here.
-func actionKinds() []actionKind { return []actionKind{execKind(), webhookKind(), sqlKind()} }
+func actionKinds() []actionKind {
+	return []actionKind{
+		execKind(),
+		webhookKind(),
+		sqlKind(),
+	}
+}
 
 // actionKind is one kind of block that says what a handler or a cron job does.
 type actionKind struct {
