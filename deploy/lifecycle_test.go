@@ -82,7 +82,7 @@ func get(t *testing.T, url string) int {
 	return response.StatusCode
 }
 
-func TestTimesLeaveRoomForTheProgramsOwn(t *testing.T) {
+func TestGracePeriodCoversTheProgramsOwnTimes(t *testing.T) {
 	m := setup(t)
 	pod := m.deployment.Spec.Template.Spec
 	election := m.config(t, pod).Elections[0]

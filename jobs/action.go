@@ -6,7 +6,7 @@ import "context"
 // do. What a handler's function promises of errors and of ctx holds for it too.
 type Action func(ctx context.Context, invocation Invocation) error
 
-// Invocation is what an action is told of an event or a tick, in a form that environment variables and HTTP headers can
+// Invocation is what an action gets of an event or a tick, in a form that environment variables and HTTP headers can
 // both carry.
 type Invocation struct {
 	Name           string // of the handler or the cron job

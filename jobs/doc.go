@@ -24,6 +24,6 @@
 //
 // # What it does not guarantee
 //
-//   - That only one leads: that is for whoever calls Run, as package election does.
+//   - That only one leads: that is up to the caller of Run, as package election does.
 //   - Anything about an action that ignores the end of its context. Run waits for it.
 package jobs

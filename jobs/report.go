@@ -45,14 +45,14 @@ func (r *Report) keep(p []byte) {
 	if extra := len(p) - maxOutput; extra > 0 {
 		p, r.cut = p[extra:], true
 	}
-	if room := min(maxOutput-len(r.output), len(p)); room > 0 {
-		if need := len(r.output) + room; need > cap(r.output) {
+	if free := min(maxOutput-len(r.output), len(p)); free > 0 {
+		if need := len(r.output) + free; need > cap(r.output) {
 			grown := make([]byte, len(r.output), min(maxOutput, max(need, 2*cap(r.output))))
 			copy(grown, r.output)
 			r.output = grown
 		}
-		r.output = append(r.output, p[:room]...)
-		p = p[room:]
+		r.output = append(r.output, p[:free]...)
+		p = p[free:]
 	}
 	for len(p) > 0 {
 		n := copy(r.output[r.oldest:], p)

@@ -88,7 +88,7 @@ func TestPatienceBeginsWithASubscription(t *testing.T) {
 // What ends Run once there is a subscription is logged while there is none: once, and once more when it happens again.
 func TestPermanentRefusalIsLoggedWithoutSubscriptions(t *testing.T) {
 	t.Parallel()
-	const told = "whoever subscribes will find out"
+	const announced = "whoever subscribes will find out"
 	b := setup(t)
 	dial := b.options.Config.DialFunc
 	refusePassword(t, b.options.Config)
@@ -106,14 +106,14 @@ func TestPermanentRefusalIsLoggedWithoutSubscriptions(t *testing.T) {
 	l := b.listener()
 	ended, stop := b.run(l)
 	pgtest.Eventually(t, "several attempts", func() bool { return refused.Load() >= 3 })
-	if b.log.count(told) != 1 || b.log.count("28P01") != 1 {
+	if b.log.count(announced) != 1 || b.log.count("28P01") != 1 {
 		t.Errorf("the log is:\n%s", b.log)
 	}
 	open.Store(true)
 	pgtest.Eventually(t, "a session", func() bool { return l.Stats().Connected })
 	open.Store(false)
 	b.terminate()
-	pgtest.Eventually(t, "another line", func() bool { return b.log.count(told) == 2 })
+	pgtest.Eventually(t, "another line", func() bool { return b.log.count(announced) == 2 })
 	stop()
 	if err := pgtest.Within(t, "the end", ended); err != nil {
 		t.Errorf("Run returned %v", err)

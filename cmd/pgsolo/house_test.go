@@ -40,7 +40,7 @@ const (
 	maxColumns      = 120
 )
 
-func TestRoomsAreSmall(t *testing.T) {
+func TestPackagesAndTypesAreSmall(t *testing.T) {
 	lines, fields, methods := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, path := range files(t, ".go") {
 		if strings.HasSuffix(path, "_test.go") {

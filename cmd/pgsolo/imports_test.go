@@ -12,8 +12,8 @@ const (
 	// leaves are what the engines of jobs and their parts stand on.
 	leaves = " jobs jobs/internal/logread jobs/internal/idset jobs/internal/loop jobs/internal/pg jobs/internal/text"
 
-	// rooms are what the program wires.
-	rooms = " election listener jobs jobs/cron jobs/eventlog jobs/schedule"
+	// library is what the program wires: the packages that an embedder may import.
+	library = " election listener jobs jobs/cron jobs/eventlog jobs/schedule"
 
 	// kinds are the kinds of actions, which the configuration has a table of.
 	kinds = " jobs/exec jobs/webhook jobs/sql"
@@ -42,12 +42,12 @@ var mayImport = []struct{ packages, imports string }{
 
 	// The program.
 	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/e2e", ""},
-	{"cmd/pgsolo/config", rooms + kinds + " cmd/pgsolo/config/block"},
-	{"cmd/pgsolo/web", rooms},
-	{"cmd/pgsolo/replica", rooms + " jobs/webhook jobs/sql cmd/pgsolo/config cmd/pgsolo/web"},
+	{"cmd/pgsolo/config", library + kinds + " cmd/pgsolo/config/block"},
+	{"cmd/pgsolo/web", library},
+	{"cmd/pgsolo/replica", library + " jobs/webhook jobs/sql cmd/pgsolo/config cmd/pgsolo/web"},
 	{"cmd/pgsolo/bench cmd/pgsolo/demo",
-		rooms + " cmd/pgsolo/replica cmd/pgsolo/config cmd/pgsolo/web cmd/pgsolo/fleet cmd/pgsolo/privatepg"},
-	{"cmd/pgsolo/command", rooms + " cmd/pgsolo/replica cmd/pgsolo/config cmd/pgsolo/web cmd/pgsolo/fleet " +
+		library + " cmd/pgsolo/replica cmd/pgsolo/config cmd/pgsolo/web cmd/pgsolo/fleet cmd/pgsolo/privatepg"},
+	{"cmd/pgsolo/command", library + " cmd/pgsolo/replica cmd/pgsolo/config cmd/pgsolo/web cmd/pgsolo/fleet " +
 		"cmd/pgsolo/privatepg cmd/pgsolo/bench cmd/pgsolo/demo"},
 	{"cmd/pgsolo", "cmd/pgsolo/command"},
 
@@ -56,8 +56,8 @@ var mayImport = []struct{ packages, imports string }{
 	{"cmd/pgsolo/jobstest", "jobs listener cmd/pgsolo/pgtest"},
 }
 
-// knowHCL are the packages that may import HCL: only the configuration knows it.
-var knowHCL = []string{"cmd/pgsolo/config", "cmd/pgsolo/config/block"}
+// importHCL are the packages that may import HCL: only the configuration knows it.
+var importHCL = []string{"cmd/pgsolo/config", "cmd/pgsolo/config/block"}
 
 const module = "github.com/pgsolo/pgsolo/"
 
@@ -92,7 +92,7 @@ func TestImportsFollowTheHouse(t *testing.T) {
 			if is && known && !slices.Contains(may, ours) {
 				t.Errorf("%s imports %s", name, ours)
 			}
-			if strings.HasPrefix(imported, "github.com/hashicorp/hcl/") && !slices.Contains(knowHCL, name) {
+			if strings.HasPrefix(imported, "github.com/hashicorp/hcl/") && !slices.Contains(importHCL, name) {
 				t.Errorf("%s imports %s", name, imported)
 			}
 		}

@@ -37,7 +37,7 @@ func (t *term) claim(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("job %q has appeared in this group: %w", k.Job, jobs.ErrFenced)
 		}
-		j.goOn(k, now)
+		j.restore(k, now)
 	}
 	for _, o := range found.Open {
 		if j, ok := t.byName[o.Job]; ok {
@@ -59,8 +59,8 @@ func (t *term) claim(ctx context.Context) error {
 	return nil
 }
 
-// goOn begins where the leader before has ended.
-func (j *jobTerm) goOn(k rows.Known, now time.Time) {
+// restore begins where the leader before has ended.
+func (j *jobTerm) restore(k rows.Known, now time.Time) {
 	j.last, j.paused = k.Last, k.Paused
 	if j.last.After(now) {
 		j.last = now
@@ -77,7 +77,7 @@ func (j *jobTerm) goOn(k rows.Known, now time.Time) {
 // takeOver goes on with what an earlier leader has left of a tick.
 func (j *jobTerm) takeOver(o rows.Open, now time.Time) {
 	r := &run{job: j, at: o.At, cause: o.Cause, attempt: o.Attempt, nextAt: o.NextAt}
-	j.outbox.know(r)
+	j.outbox.track(r)
 	if j.Disabled && r.cause != rows.Manual {
 		outcome := rows.Skipped
 		if o.Outcome == rows.Running {

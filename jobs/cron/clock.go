@@ -17,7 +17,7 @@ const (
 	missedAfter = time.Second
 )
 
-// clock is what a term knows of the clock that the schedules follow: up to when it was scanned, and what it has shown
+// clock is what a term keeps of the clock that the schedules follow: up to when it was scanned, and what it has shown
 // before it was set back. It belongs to the goroutine of the term.
 type clock struct {
 	now func() time.Time

@@ -115,7 +115,7 @@ func TestPauseKeepsARetry(t *testing.T) {
 }
 
 // A pause that the leader has not read holds for what it begins after that.
-func TestPauseBeforeItIsHeard(t *testing.T) {
+func TestPauseBeforeItIsRead(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().lead(1)
 	c.exec(`select pgsolo.pause_job('job')`)

@@ -87,7 +87,7 @@ func (j *jobTerm) resume(at, now time.Time) {
 // trigger takes in a manual run, whose row is queued: it is started, or what the overlap policy says.
 func (j *jobTerm) trigger(triggered rows.Triggered) {
 	r := &run{job: j, at: triggered.At, cause: rows.Manual, forced: triggered.Forced}
-	j.outbox.know(r)
+	j.outbox.track(r)
 	j.logger.Info("job triggered", "scheduled_at", r.at, "forced", r.forced)
 	if j.clock.now().Before(j.heldUntil) {
 		j.queue = append(j.queue, r)

@@ -13,7 +13,7 @@ const (
 	pollUnsubscribed = 500 * time.Millisecond
 )
 
-// inbox knows when the database is to be asked for commands: which jobs were paused, resumed or triggered. It belongs
+// inbox says when the database is to be asked for commands: which jobs were paused, resumed or triggered. It belongs
 // to the goroutine of the term.
 type inbox struct {
 	notified <-chan string   // receives when there may be some; nil: no subscription

@@ -147,7 +147,7 @@ func TestMissedAllRunsOneAfterTheOther(t *testing.T) {
 }
 
 // The clocks of the replicas and of the server may differ: here this one is two hours ahead.
-func TestFirstSightMakesUpForNothing(t *testing.T) {
+func TestNewJobMakesUpForNothing(t *testing.T) {
 	run, ran := collecting()
 	c := setupCron(t, run)
 	c.cron.Missed, c.cron.StartingDeadline = MissedAll, 24*time.Hour

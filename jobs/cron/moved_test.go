@@ -84,7 +84,7 @@ func TestResumedJustBeforeATick(t *testing.T) {
 	c.quit()
 }
 
-// The clock is set back before anybody has seen that a run has ended and the next one may start.
+// The clock is set back before a scan has seen that a run has ended and the next one may start.
 func TestStepBackWhileOneIsNext(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)

@@ -21,10 +21,10 @@ type Options struct {
 	Pool *pgxpool.Pool
 
 	Schema string // where jobs.Migrate made the tables; default jobs.DefaultSchema
-	Group  string // tells schedulers in one schema apart that run different jobs; default "main"
+	Group  string // differs between schedulers in one schema that run different jobs; default "main"
 	Jobs   []Job
 
-	// Subscribe connects a channel of NOTIFY with the scheduler, which tells that a job was paused, resumed or
+	// Subscribe connects a channel of NOTIFY with the scheduler, which announces that a job was paused, resumed or
 	// triggered. Without it the database is asked twice a second instead of every ten seconds.
 	Subscribe func(channel string) (jobs.Subscription, error)
 

@@ -145,7 +145,7 @@ func TestLongOutageOfAFastJob(t *testing.T) {
 }
 
 // The tick that is on time waits behind as many as are made up for at most.
-func TestCatchUpsLeaveRoomForTheTickOnTime(t *testing.T) {
+func TestCatchUpsDoNotDisplaceTheTickOnTime(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run)
 	c.cron.Schedules, c.cron.Missed = []string{"* * * * * *"}, MissedAll

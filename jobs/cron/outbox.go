@@ -22,7 +22,7 @@ const (
 	deferFor = time.Second
 )
 
-// outbox knows the rows of a term: the runs whose row may be open, and what is not written yet. It decides in which
+// outbox has the rows of a term: the runs whose row may be open, and what is not written yet. It decides in which
 // order that is written, and does no input or output. It belongs to the goroutine of the term.
 //
 // Another session may have a lock on an open row, as an update has that is not committed. What is to be written to it
@@ -45,15 +45,15 @@ func newOutbox() *outbox { return &outbox{open: map[rows.Key]*run{}} }
 // isOpen says whether the job has an open run that is scheduled at that time.
 func (o *outbox) isOpen(j *jobTerm, at time.Time) bool { return o.open[rows.KeyOf(j.Name, at)] != nil }
 
-// know takes in a run whose row is open.
-func (o *outbox) know(r *run) { o.open[r.key()] = r }
+// track takes in a run whose row is open.
+func (o *outbox) track(r *run) { o.open[r.key()] = r }
 
 // forget drops a run whose row is closed, or another leader's.
 func (o *outbox) forget(r *run) { delete(o.open, r.key()) }
 
 // insert has the row of a run made.
 func (o *outbox) insert(r *run) {
-	o.know(r)
+	o.track(r)
 	o.toInsert = append(o.toInsert, r)
 }
 

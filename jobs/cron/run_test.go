@@ -17,7 +17,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-func TestTellsTheTick(t *testing.T) {
+func TestRunGetsItsTick(t *testing.T) {
 	run, started, outcome := blocking(t)
 	c := setupCron(t, run)
 	c.cron.Location = zone(t, "Europe/Berlin")

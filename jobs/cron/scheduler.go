@@ -65,7 +65,7 @@ func New(options Options) (*Scheduler, error) {
 // It returns nil in the first two cases. Nothing that it started runs any more then.
 func (s *Scheduler) Run(ctx context.Context, lead jobs.Lead) error {
 	defer s.pulse.End()
-	s.pulse.Beat()
+	s.pulse.Mark()
 	leadership, end := loop.Lead(ctx, lead.Number, lead.Holder, lead.Stopping, lead.Held)
 	defer end()
 	t := newTerm(s, leadership)

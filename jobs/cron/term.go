@@ -85,7 +85,7 @@ func (t *term) loop(ctx context.Context) error {
 		if stopping {
 			t.pulse.End() // from here on the drain is what bounds it
 		} else {
-			t.pulse.Beat()
+			t.pulse.Mark()
 		}
 		// What has ended comes before what is due, or else a process that was frozen would see an overlap that was
 		// none.

@@ -63,7 +63,7 @@ func checkJSON(payload []byte) error {
 	return checkEscapes(payload)
 }
 
-// checkEscapes looks at the \u escapes of valid JSON, which may stand for NUL or for half a pair of surrogates.
+// checkEscapes checks the \u escapes of valid JSON, which may stand for NUL or for half a pair of surrogates.
 func checkEscapes(payload []byte) error {
 	for at := 0; ; {
 		next := bytes.IndexByte(payload[at:], '\\')

@@ -41,7 +41,7 @@ const callEmit = `select pgsolo.emit(topic => $1, payload => $2, key => $3, head
 // dropped because of its DedupKey. Without a transaction the event is committed when Emit returns.
 //
 // What is wrong with an event by itself is refused before the server sees it, so that the transaction can go on. What
-// only the server can tell aborts the transaction: an unknown topic (ErrUnknownTopic), and a number in the payload that
+// only the server can find aborts the transaction: an unknown topic (ErrUnknownTopic), and a number in the payload that
 // is beyond numeric.
 //
 // Two transactions that emit one DedupKey at a time wait for each other, and may deadlock where each emits several in

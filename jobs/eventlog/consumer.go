@@ -131,7 +131,7 @@ func (c *consumer) consume(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !c.lead.Stopping() {
-		c.pulse.Beat()
+		c.pulse.Mark()
 		c.step(ctx, reading)
 		if wait, ok := c.nextTimer(); ok {
 			timer.Reset(wait)
@@ -181,7 +181,7 @@ func (c *consumer) step(ctx, reading context.Context) {
 	if c.reading {
 		return
 	}
-	full := !c.hasRoom()
+	full := !c.hasCapacity()
 	c.offloadIfStalled(full)
 	if full {
 		return
@@ -201,10 +201,10 @@ func (c *consumer) step(ctx, reading context.Context) {
 	}
 }
 
-// hasRoom is false while the workers have more than a page to do. It wakes the loop when they have less.
-func (c *consumer) hasRoom() bool {
-	room := c.queue.HasRoom(c.log.PageLimit())
-	return room && !c.writer.unsaved.IsFull() // the end of the write under way wakes the loop as well
+// hasCapacity is false while the workers have more than a page to do. It wakes the loop when they have less.
+func (c *consumer) hasCapacity() bool {
+	free := c.queue.HasCapacity(c.log.PageLimit())
+	return free && !c.writer.unsaved.IsFull() // the end of the write under way wakes the loop as well
 }
 
 // nextTimer says how long the loop may wait for the sake of its own dates.
@@ -221,7 +221,7 @@ func (c *consumer) nextTimer() (wait time.Duration, ok bool) {
 	if !c.stalledSince.IsZero() {
 		sooner(c.stalledSince.Add(offloadAfter))
 	}
-	if !c.reading && c.hasRoom() { // otherwise results come in first
+	if !c.reading && c.hasCapacity() { // otherwise results come in first
 		if at, some := c.frontier.DueAt(); some {
 			sooner(at)
 		}

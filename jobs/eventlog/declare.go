@@ -18,7 +18,7 @@ import (
 const (
 	// The doorbell's row has the term of the group's latest leader. It is locked until the topics are replaced, so that
 	// a stale leader does not replace them again.
-	knowTopics = `with fence as (
+	replaceTopics = `with fence as (
 			insert into pgsolo.doorbell as d ("group", armed, term) values ($1, false, $3)
 			on conflict ("group") do update set term = excluded.term where d.term <= excluded.term
 			returning "group"
@@ -50,7 +50,7 @@ func (r *Runner) declareTopics(ctx context.Context, term int64) error {
 	logger := r.options.Logger.Named("topics")
 	err := pg.Persist(ctx, logger, "make topics known", func(ctx context.Context) error {
 		var changed bool
-		err := r.db.QueryRow(ctx, knowTopics, r.options.Group, r.topics(), term).Scan(&changed)
+		err := r.db.QueryRow(ctx, replaceTopics, r.options.Group, r.topics(), term).Scan(&changed)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return fmt.Errorf("topics: %w", jobs.ErrFenced)

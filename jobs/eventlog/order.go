@@ -48,7 +48,7 @@ func (c *consumer) offload(deliveries []queue.Delivery) {
 }
 
 // offloadIfStalled offloads what waits behind slow keys once it keeps the workers from everything else. full: the queue
-// has no room.
+// has no capacity.
 func (c *consumer) offloadIfStalled(full bool) {
 	switch now := time.Now(); {
 	case !full || !c.queue.IsStalled():

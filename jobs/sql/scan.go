@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// outline is what can be told of a statement without a grammar.
+// outline is what can be said of a statement without a grammar.
 type outline struct {
 	first    string // the first word or character, in lower case; empty for a statement of white space and comments
 	params   int    // the highest n of the parameters $n

@@ -3,7 +3,7 @@
 // # What the receiver gets
 //
 // The event's payload is the body; for a tick the body is empty. Content-Type is application/json where the body is
-// valid JSON, and application/octet-stream otherwise. These headers tell the rest:
+// valid JSON, and application/octet-stream otherwise. These headers carry the rest:
 //
 //   - Idempotency-Key, the same for every attempt; absent for a plain NOTIFY, which is attempted once
 //   - Pgsolo-Name, Pgsolo-Attempt, Pgsolo-Term

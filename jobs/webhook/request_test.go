@@ -100,7 +100,7 @@ func TestConnectionIsKept(t *testing.T) {
 			t.Error("Send = nil, want status 500")
 		}
 	}
-	// net/http does without a connection where it hears 50 ms late that the request was written, as on a busy machine.
+	// net/http does without a connection where it learns 50 ms late that the request was written, as on a busy machine.
 	if got := connections.Load(); got > requests/2 {
 		t.Errorf("%d requests took %d connections", requests, got)
 	}

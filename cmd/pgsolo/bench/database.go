@@ -31,7 +31,7 @@ func serverSettings() map[string]string {
 	return map[string]string{
 		"fsync": "on", "full_page_writes": "on",
 		"autovacuum": "off", "checkpoint_timeout": "1h", "max_wal_size": "8GB",
-		"logging_collector": "on", // so that the server can tell how long its log is
+		"logging_collector": "on", // so that the server can say how long its log is
 	}
 }
 

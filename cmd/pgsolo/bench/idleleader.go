@@ -12,15 +12,15 @@ import (
 func (r *run) measureIdleLeader(ctx context.Context) error {
 	const figure = "idle_leader_transactions"
 	r.progress.step(figure, 1, 1)
-	alone, err := r.noReplicas()
+	leader, err := r.noReplicas()
 	if err != nil {
 		return err
 	}
-	defer alone.close()
-	if err := alone.join(); err != nil {
+	defer leader.close()
+	if err := leader.join(); err != nil {
 		return fmt.Errorf("%s: %w", figure, err)
 	}
-	if _, err := alone.firstEvent(ctx, 0); err != nil { // it leads, and all that it needs is there
+	if _, err := leader.firstEvent(ctx, 0); err != nil { // it leads, and all that it needs is there
 		return fmt.Errorf("%s: %w", figure, err)
 	}
 	if err := elapse(ctx, r.sizes.settling); err != nil {
@@ -28,14 +28,14 @@ func (r *run) measureIdleLeader(ctx context.Context) error {
 	}
 	first, err := r.awaitLeap(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", figure, alone.withOutput(err))
+		return fmt.Errorf("%s: %w", figure, leader.withOutput(err))
 	}
 	if err := elapse(ctx, r.sizes.watch); err != nil {
 		return err
 	}
 	last, err := r.awaitLeap(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", figure, alone.withOutput(err))
+		return fmt.Errorf("%s: %w", figure, leader.withOutput(err))
 	}
 	rate := float64(last.transactions-first.transactions) / last.at.Sub(first.at).Seconds()
 	return r.report(newFigure(figure, "1/s", []float64{rate}, nil, atMost("max", 5)))

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// progress tells how far the bench is: on a terminal in one line that is written anew, else in a line per figure.
+// progress shows how far the bench is: on a terminal in one line that is written anew, else in a line per figure.
 type progress struct {
 	out    io.Writer
 	live   bool

@@ -67,8 +67,8 @@ func (r elections) takeLock(ctx context.Context) error {
 // watchStandby looks at the server every 20 ms, at first until the standby queues.
 func (r elections) watchStandby(ctx context.Context, standby *fleet.Process) (costs []cost, err error) {
 	const every = 20 * time.Millisecond
-	alone := group{run: r.run, members: []*fleet.Process{standby}}
-	if err := alone.awaitQueue(ctx, 1); err != nil {
+	single := group{run: r.run, members: []*fleet.Process{standby}}
+	if err := single.awaitQueue(ctx, 1); err != nil {
 		return nil, err
 	}
 	withLog, err := r.logIsThere(ctx)

@@ -92,7 +92,7 @@ func TestConditionErrors(t *testing.T) {
 }
 
 // A condition must not cost more for what it does not ask for: payloads may be large.
-func TestConditionLooksOnlyAtWhatItNeeds(t *testing.T) {
+func TestConditionReadsOnlyWhatItNeeds(t *testing.T) {
 	small, large := anEvent(), anEvent()
 	small.Payload = []byte(`{"status": "paid"}`)
 	large.Payload = []byte(`{"items": [` + strings.Repeat(`{"name": "x", "price": 1.5},`, 2000) +

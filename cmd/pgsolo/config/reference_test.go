@@ -124,7 +124,7 @@ func TestReferenceStatesDefaults(t *testing.T) {
 	}
 }
 
-// TestReferenceIsComplete walks the grammar and finds each block and argument in the file.
+// TestReferenceIsComplete goes through the grammar and finds each block and argument in the file.
 func TestReferenceIsComplete(t *testing.T) {
 	src, err := os.ReadFile(reference)
 	if err != nil {
@@ -139,8 +139,8 @@ func TestReferenceIsComplete(t *testing.T) {
 
 	doc := newDocument("config.hcl", testEnv)
 	count := 0
-	var walk func(path string, grammar block.Body)
-	walk = func(path string, grammar block.Body) {
+	var visit func(path string, grammar block.Body)
+	visit = func(path string, grammar block.Body) {
 		for _, argument := range grammar.Arguments {
 			count++
 			if !written[path+argument.Name] {
@@ -154,11 +154,11 @@ func TestReferenceIsComplete(t *testing.T) {
 			if path == "cron." && inner.Kind == "webhook" {
 				continue // shown for a handler
 			}
-			walk(path+inner.Kind+".", inner.Open(&hclsyntax.Block{Type: inner.Kind, Labels: []string{"x"}}))
+			visit(path+inner.Kind+".", inner.Open(&hclsyntax.Block{Type: inner.Kind, Labels: []string{"x"}}))
 		}
 	}
 	written["cron.webhook."] = true
-	walk("", doc.grammar())
+	visit("", doc.grammar())
 	if count < 30 {
 		t.Errorf("the grammar has only %d arguments: the walk missed some", count)
 	}

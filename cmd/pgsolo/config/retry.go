@@ -25,7 +25,7 @@ func (doc *document) retry(found *hclsyntax.Block, to *jobs.Retry) block.Body {
 	}
 }
 
-// jitter takes a fraction. Package jobs is told of none by a negative number.
+// jitter takes a fraction. For package jobs a negative number is none.
 func jitter(to *float64) block.Value {
 	return func(d *block.Decoder, attr *hclsyntax.Attribute) {
 		given := -1.0

@@ -35,7 +35,7 @@ func checkTopicName(name string) string {
 }
 
 // checkTopic requires a declared topic: a misspelled one would wait for events for ever. Where any topic is accepted,
-// that cannot be told.
+// that cannot be checked.
 func (doc *document) checkTopic(given block.Text) string {
 	names := doc.config.topicNames()
 	switch {

@@ -17,7 +17,7 @@ const (
 type screen struct {
 	out      io.Writer
 	live     bool
-	begun    time.Time
+	began    time.Time
 	drawn    time.Time
 	reported time.Time // the last line of figures
 	lines    int       // on the terminal, from the last drawing
@@ -25,7 +25,7 @@ type screen struct {
 }
 
 func newScreen(out io.Writer, live bool) *screen {
-	return &screen{out: out, live: live, begun: time.Now()}
+	return &screen{out: out, live: live, began: time.Now()}
 }
 
 // due says whether it is time for the next picture.
@@ -40,13 +40,13 @@ func (s *screen) draw(now snapshot) {
 	for _, t := range now.takeovers[s.shown:] {
 		s.shown++
 		fmt.Fprintf(s.out, "%6.1fs  leader killed; term %d leads after %s\n",
-			time.Since(s.begun).Seconds(), t.term, milliseconds(t.untilTerm))
+			time.Since(s.began).Seconds(), t.term, milliseconds(t.untilTerm))
 	}
 	if now.leader.term > 0 && time.Since(s.reported) >= reportEvery {
 		s.reported = time.Now()
 		fmt.Fprintf(s.out, "%6.1fs  term %d, leader pid %d; events %d inserted, %d handled, %d lost;"+
 			" cron ticks %d run, %d doubled, %d missed; %d overlaps\n",
-			time.Since(s.begun).Seconds(), now.leader.term, now.leader.pid,
+			time.Since(s.began).Seconds(), now.leader.term, now.leader.pid,
 			now.inserted, now.inserted-now.missing, now.lost,
 			now.counts.ticks, now.counts.doubled, now.missed, now.counts.overlaps)
 	}
@@ -83,7 +83,7 @@ func (s *screen) picture(now snapshot) []string {
 	lines := []string{
 		"",
 		fmt.Sprintf("%spgsolo demo%s  %d replicas, kill -9 of the leader every %s, Ctrl-C ends it   %s%s%s",
-			bold, plain, len(now.replicas), killEvery, dim, time.Since(s.begun).Round(time.Second), plain),
+			bold, plain, len(now.replicas), killEvery, dim, time.Since(s.began).Round(time.Second), plain),
 		"",
 	}
 	for i, pid := range now.replicas {

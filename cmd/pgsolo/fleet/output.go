@@ -29,7 +29,7 @@ func (o *output) String() string {
 	return string(o.text)
 }
 
-// lineWriter hands on what is written to it line by line. One goroutine at a time uses it.
+// lineWriter passes on what is written to it line by line. One goroutine at a time uses it.
 type lineWriter struct {
 	line func(string)
 	rest []byte // of a line that has not ended yet
@@ -47,7 +47,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	}
 }
 
-// flush hands on a last line that has no end.
+// flush passes on a last line that has no end.
 func (w *lineWriter) flush() {
 	if len(w.rest) > 0 {
 		w.line(string(w.rest))

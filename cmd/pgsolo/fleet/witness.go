@@ -11,14 +11,14 @@ import (
 
 // WitnessOptions are all optional.
 type WitnessOptions struct {
-	// Arrived is told of each call, one at a time, before the call is answered. It must not wait, and must not ask the
+	// Arrived gets each call, one at a time, before the call is answered. It must not wait, and must not ask the
 	// witness.
 	Arrived func(Call)
 
 	// Answer returns the status of a call. It may wait as long as the request's context lasts. Default: 200 at once.
 	Answer func(*http.Request, Call) int
 
-	// Problem is told of each call that is no webhook's or that overlaps a later term. Other calls may go on meanwhile.
+	// Problem gets each call that is no webhook's or that overlaps a later term. Other calls may go on meanwhile.
 	Problem func(error)
 
 	// CountOpen makes a call an overlap too if one of an earlier term is still being answered, as that of a leader that

@@ -57,7 +57,7 @@ func TestUserServerByURL(t *testing.T) {
 	}
 }
 
-func TestFailedMigrationIsToldToEachTest(t *testing.T) {
+func TestFailedMigrationFailsEachTest(t *testing.T) {
 	server := Server(t, privatepg.Options{})
 	t.Setenv("PGSOLO_TEST_URL", server.URL("postgres"))
 	broken := errors.New("broken migration")
@@ -76,7 +76,7 @@ func TestFailedMigrationIsToldToEachTest(t *testing.T) {
 	}
 }
 
-func TestDatabaseIsDroppedWhoeverIsConnected(t *testing.T) {
+func TestDatabaseIsDroppedDespiteConnections(t *testing.T) {
 	var address string
 	t.Run("test that leaves a session open", func(t *testing.T) {
 		address = Database(t)

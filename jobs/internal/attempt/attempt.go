@@ -1,5 +1,5 @@
 // Package attempt calls the functions of handlers and cron jobs: with a timeout, and so that a panic or runtime.Goexit
-// is a failure like any other.
+// is a failure like any other. A function that ignores its context is waited for.
 package attempt
 
 import (

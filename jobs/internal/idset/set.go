@@ -1,4 +1,5 @@
-// Package idset is sets of ids: those that are done, and the holes below the highest one seen.
+// Package idset is sets of ids: those that are done, and the holes below the highest one seen. It does no input or
+// output, and locks nothing: while one goroutine changes a value, no other may use it.
 package idset
 
 import (

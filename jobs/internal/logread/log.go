@@ -1,5 +1,13 @@
 // Package logread reads the event log: pages of rows that the readers of a topic share (Log), and for each reader how
 // far it has come (Frontier).
+//
+// A reader is a loop. Frontier.Next says what to read; Log.After or Log.InHoles reads it; Frontier.Arrived or
+// Frontier.Reread takes the page in, and says what is to be handed out. Where there is nothing to read, the loop waits
+// until Frontier.DueAt, or until package wake rings (Frontier.Ring). Each event of the topic that is committed is
+// handed out once, in Page.Records or, before its date, in Page.Later; each other id is another topic's (Page.Foreign)
+// or gone.
+//
+// A reader needs no cursor and no row in the database. One that keeps none is not waited for by package retention.
 package logread
 
 import (
@@ -12,10 +20,12 @@ import (
 )
 
 const (
-	// A page of the log is at first small, and doubles while it stays under half of PageBytes, so that small events are
-	// read in few round trips. No page holds more than PageBytes and one event.
+	// FirstPage is how many rows the first page has. The next ones double while they stay under half of PageBytes, so
+	// that small events are read in few round trips.
 	FirstPage = 64
-	MaxPage   = 4096
+	MaxPage   = 4096 // rows of a page, at most
+
+	// PageBytes bounds the payloads, headers and keys of a page: it holds no more than this and one event.
 	PageBytes = 2 << 20
 
 	// How much of what was read last is kept for the other handlers of the topic.

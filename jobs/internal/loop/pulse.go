@@ -15,8 +15,8 @@ const stuckAfter = 20 * time.Second
 // one does not hold up the sign. The zero value is of a loop that does not run. Any goroutine may call Check.
 type Pulse struct{ last atomic.Int64 } // Unix time in nanoseconds; 0: the loop does not run
 
-// Beat marks that the loop runs and has moved now.
-func (p *Pulse) Beat() { p.last.Store(time.Now().UnixNano()) }
+// Mark marks that the loop runs and has moved now.
+func (p *Pulse) Mark() { p.last.Store(time.Now().UnixNano()) }
 
 // End marks that the loop does not run any more.
 func (p *Pulse) End() { p.last.Store(0) }

@@ -11,7 +11,7 @@ func TestPulse(t *testing.T) {
 	if err := p.Check("a loop"); err != nil {
 		t.Errorf("a loop that does not run: %v", err)
 	}
-	p.Beat()
+	p.Mark()
 	if err := p.Check("a loop"); err != nil {
 		t.Errorf("a loop that has just moved: %v", err)
 	}

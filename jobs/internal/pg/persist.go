@@ -30,7 +30,7 @@ const (
 // taken over (ErrFenced), or the statement itself is refused. After 30 seconds it gives up with the last error. It logs
 // once per call.
 func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx context.Context) error) error {
-	begun := time.Now()
+	began := time.Now()
 	for backoff := MinBackoff; ; backoff = min(2*backoff, MaxBackoff) {
 		err := Try(ctx, do)
 		switch {
@@ -40,7 +40,7 @@ func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx 
 			return fmt.Errorf("%s: %w", what, err)
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, ctx.Err())
-		case time.Since(begun)+backoff > giveUpAfter:
+		case time.Since(began)+backoff > giveUpAfter:
 			return fmt.Errorf("%s: gave up after %s: %w", what, giveUpAfter, err)
 		}
 		if backoff == MinBackoff {

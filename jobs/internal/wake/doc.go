@@ -1,5 +1,9 @@
 // Package wake wakes the readers of the event log when there is something to read: by the doorbell that producers ring,
 // and by a poll for what came without a ring.
+//
+// A reader that lags is woken within a second of the commit, whether or not its ring is lost. After twenty rings within
+// a tenth of a second the bell is disarmed, and the log is read every few milliseconds until nothing comes. A Bell
+// writes nothing once a newer leader of its group has written its own term.
 package wake
 
 // Consumer is a reader of the log that sleeps while there is nothing to read. All is called once per ring or poll,

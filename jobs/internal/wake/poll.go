@@ -92,7 +92,7 @@ func (p *Poll) Run(ctx context.Context, lead *loop.Leadership) error {
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
-		p.pulse.Beat()
+		p.pulse.Mark()
 		select {
 		case <-lead.Starting.Done():
 			return nil

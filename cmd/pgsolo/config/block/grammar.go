@@ -45,7 +45,7 @@ type Block struct {
 	Open func(*hclsyntax.Block) Body
 }
 
-// decode walks in by the grammar. The owner names the block in messages; what is missing from it is reported at header.
+// decode reads in by the grammar. The owner names the block in messages; what is missing from it is reported at header.
 func (d *Decoder) decode(in *hclsyntax.Body, header hcl.Range, owner string, grammar Body) {
 	d.refuseUnknown(in, owner, grammar)
 	with := d

@@ -103,18 +103,18 @@ func (r renderer) snippet(at hcl.Range) {
 
 // fit cuts a line that is too wide, around the beginning of what is marked.
 func (r renderer) fit(margin int, before, marked, after string) (string, string, string) {
-	room := max(r.width, minWidth) - margin
+	columns := max(r.width, minWidth) - margin
 	b, m, a := []rune(before), []rune(marked), []rune(after)
-	if r.width == 0 || len(b)+len(m)+len(a) <= room {
+	if r.width == 0 || len(b)+len(m)+len(a) <= columns {
 		return before, marked, after
 	}
-	if context := room / 3; len(b) > context {
+	if context := columns / 3; len(b) > context {
 		b = append([]rune("…"), b[len(b)-context+1:]...)
 	}
-	if len(b)+len(m) > room {
-		m = append(m[:room-len(b)-1], '…')
+	if len(b)+len(m) > columns {
+		m = append(m[:columns-len(b)-1], '…')
 	}
-	if rest := room - len(b) - len(m); len(a) > rest {
+	if rest := columns - len(b) - len(m); len(a) > rest {
 		a = a[:max(rest-1, 0)]
 		if rest > 0 {
 			a = append(a, '…')

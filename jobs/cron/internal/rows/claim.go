@@ -25,12 +25,12 @@ const (
 
 	// A job may come from another group. That one's transactions are over when its leader's row is locked, and later
 	// ones see that the job has gone. Its leader is notified, and ends.
-	lockOtherLeaders = `select from pgsolo.cron_leader where "group" = any ($1::text[]) order by "group" for update`
-	tellOtherLeaders = `select pg_notify('` + channel + `', '')`
+	lockOtherLeaders   = `select from pgsolo.cron_leader where "group" = any ($1::text[]) order by "group" for update`
+	notifyOtherLeaders = `select pg_notify('` + channel + `', '')`
 
 	// A new job, one with another schedule, and one that was not there or not enabled, begins now. One that another
 	// group has just forgotten has moved, and goes on.
-	knowCronJobs = `insert into pgsolo.cron_job as j (job, schedule, last_at, "group", enabled)
+	upsertCronJobs = `insert into pgsolo.cron_job as j (job, schedule, last_at, "group", enabled)
 		select u.job, u.schedule, $5::timestamptz, $1, u.enabled
 		from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
 		where u.job = any ($6::text[])
@@ -144,7 +144,7 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) 
 			if _, err := tx.Exec(ctx, lockOtherLeaders, slices.Collect(maps.Values(groups))); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(ctx, tellOtherLeaders); err != nil {
+			if _, err := tx.Exec(ctx, notifyOtherLeaders); err != nil {
 				return err
 			}
 		}
@@ -153,7 +153,7 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) 
 				return err
 			}
 			begin, moved := now.Truncate(time.Second), now.Add(-movedFor)
-			_, err := tx.Exec(ctx, knowCronJobs, s.Group, names, schedules, enabled, begin, changed, moved)
+			_, err := tx.Exec(ctx, upsertCronJobs, s.Group, names, schedules, enabled, begin, changed, moved)
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,9 @@
-// Package gate is what an attempt has to pass before it begins: the rate limit and the breaker of its handler.
+// Package gate is what an attempt has to pass before it begins: the rate limit and the breaker of its handler. It does
+// no input or output, and is made for one term.
+//
+// No more than Rate.Events attempts begin in any Rate.Per. While the breaker is open, none begins; after its pause one
+// does, the trial, and the rest wait for its outcome. An attempt that began before the breaker changed counts for
+// nothing. A wait ends with its context.
 package gate
 
 import (

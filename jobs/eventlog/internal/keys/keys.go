@@ -53,7 +53,7 @@ type Keys struct {
 	scanDue    time.Time // when to scan a part without a reason
 	recheck    []string  // keys of which a query was stale: candidates after the next write
 
-	begun, ended int64 // writes
+	started, ended int64 // writes
 }
 
 // New knows of no key, and makes the first queries scan all of them.
@@ -75,7 +75,7 @@ func (k *Keys) Block(key string) {
 	if _, ok := k.blocked[key]; !ok {
 		key = strings.Clone(key) // of a page, which it would keep in memory
 	}
-	k.blocked[key] = k.begun + 1
+	k.blocked[key] = k.started + 1
 	if len(k.blocked) > MaxBlocked && !k.loading {
 		if !k.all {
 			k.all, k.loadDue = true, time.Now().Add(recountEvery)
@@ -133,7 +133,7 @@ func (k *Keys) RecountAt() (time.Time, bool) { return k.loadDue, k.all }
 func (k *Keys) BeginRecount() { k.loading = true }
 
 // WriteBegins counts a write of progress, which has the rows of the keys that were blocked before.
-func (k *Keys) WriteBegins() { k.begun++ }
+func (k *Keys) WriteBegins() { k.started++ }
 
 // Rechecks says whether a query was stale, and has to be repeated after the next write.
 func (k *Keys) Rechecks() bool { return len(k.recheck) > 0 }

@@ -15,7 +15,7 @@ func TestTooManyKeys(t *testing.T) {
 	if k.all || k.Blocked("other") {
 		t.Fatal("too soon")
 	}
-	k.begun, k.ended = 1, 1 // these have rows now
+	k.started, k.ended = 1, 1 // these have rows now
 	k.Block("new")
 	if !k.Blocked("other") || len(k.blocked) != 1 {
 		t.Fatalf("all: %t, %d keys", k.all, len(k.blocked))
@@ -24,7 +24,7 @@ func TestTooManyKeys(t *testing.T) {
 		t.Error("the new key's rows are taken for complete, or another one's are not")
 	}
 	k.loading = true
-	k.begun, k.ended = 2, 2
+	k.started, k.ended = 2, 2
 	k.Block("newer")
 	k.Load([]string{"old"}) // began before the row of the new one was there
 	if k.all || !k.Blocked("old") || !k.Blocked("new") || !k.Blocked("newer") || k.Blocked("other") {

@@ -1,4 +1,9 @@
-// Package queue is what waits for the workers of one handler, and the results that wait to be written down.
+// Package queue is what waits for the workers of one handler, and the results that wait to be written down. It does no
+// input or output.
+//
+// Each delivery goes to one worker, and its result is taken once. With an order, the deliveries of one key go to
+// workers one at a time, as they were pushed; after one that failed, what waits behind it comes back with the result.
+// Without an order they go as they were pushed. The queue has no bound of its own: the consumer asks HasCapacity.
 package queue
 
 import (
@@ -62,7 +67,7 @@ func New(ordered bool) *Queue {
 // Changed receives, without ever blocking a worker, after a result was put where there was none.
 func (q *Queue) Changed() <-chan struct{} { return q.changed }
 
-// Low receives when as little waits as HasRoom was asked for, or when a worker finds nothing although more waits in
+// Low receives when as little waits as HasCapacity was asked for, or when a worker finds nothing although more waits in
 // chains.
 func (q *Queue) Low() <-chan struct{} { return q.low }
 
@@ -250,9 +255,9 @@ func (q *Queue) Take(used Results) (r Results, more bool) {
 	return r, q.size() > 0
 }
 
-// HasRoom says whether at most so many deliveries wait. Where more do, Low receives when it is so, or when workers have
-// nothing to do all the same.
-func (q *Queue) HasRoom(mark int) bool {
+// HasCapacity says whether at most so many deliveries wait. Where more do, Low receives when it is so, or when workers
+// have nothing to do all the same.
+func (q *Queue) HasCapacity(mark int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.mark = mark

@@ -44,7 +44,7 @@ func wantEmpty(t *testing.T, q *Queue) {
 func TestLowQueue(t *testing.T) {
 	q := New(false)
 	q.Push([]logread.Record{{ID: 1}, {ID: 2}, {ID: 3}})
-	if q.HasRoom(1) {
+	if q.HasCapacity(1) {
 		t.Error("there is room although three wait")
 	}
 	for _, low := range []int{0, 1} {
@@ -52,7 +52,7 @@ func TestLowQueue(t *testing.T) {
 			t.Errorf("woken %d times, want %d", len(q.Low()), low)
 		}
 	}
-	if !q.HasRoom(1) {
+	if !q.HasCapacity(1) {
 		t.Error("there is no room although one waits")
 	}
 }

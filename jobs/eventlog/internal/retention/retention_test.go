@@ -213,7 +213,7 @@ func TestRetentionWaitsForHandlers(t *testing.T) {
 	tt.wantIDs("a handler that was removed", free+1)
 }
 
-// A handler that comes during a pass is heard by the next statement of that pass.
+// A handler that comes during a pass counts for the next statement of that pass.
 func TestRetentionWaitsForHandlersThatComeMeanwhile(t *testing.T) {
 	for _, topic := range []string{"t", ""} {
 		t.Run("topic "+topic, func(t *testing.T) {
