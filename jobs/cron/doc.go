@@ -10,19 +10,22 @@
 //	                        ▲     │
 //	                        └── retrying
 //
+// What is queued or retrying may still be skipped or replaced: for a later run, by its deadline, or because the job is
+// not enabled any more.
+//
 // The row's key is (job, scheduled_at): whichever leader comes first decides, and over any number of them each tick is
 // decided on once. What a leader has left queued, running or retrying, the next one goes on with. What was missed is
 // found from the latest row, not from when a process started.
 //
 // # The way of a tick
 //
-// A term claims its jobs once, and takes over what earlier leaders have left. Then its loop repeats these steps, top to
-// bottom, and in the package from file to file:
+// A term claims its jobs once, and takes over what earlier leaders have left. Then its loop repeats the rest, which a
+// tick passes from top to bottom, and from file to file. All SQL is in package rows.
 //
 //	claim.go                 what the rows say of each job, and its open runs
 //	term.go     loop         waits for a job that is due, for the end of an attempt, or for a notification
-//	commands.go readCommands what was paused, resumed and triggered; the inbox knows when to ask
-//	scan.go     scan         takes the jobs that are due off the heap; the clock knows what came before a step back
+//	commands.go readCommands what was paused, resumed and triggered; the inbox says when to ask
+//	scan.go     scan         takes the jobs that are due off the heap; the clock has what came before a step back
 //	missed.go   decide       which of the ticks since the last scan are started, and which were missed
 //	due.go      due          one tick beside the other runs of its job:
 //	overlap.go  decide       it starts, waits, replaces the others, or is skipped
@@ -30,7 +33,7 @@
 //	run.go      call         calls the function, in a goroutine of its own
 //	run.go      conclude     decides what its end means
 //	settle.go   settle       writes outcomes; those whose row is locked are deferred
-//	history.go  pruner       removes rows that are no longer kept
+//	history.go  pruner       beside the loop: removes rows that are no longer kept
 //
 // # What it guarantees
 //

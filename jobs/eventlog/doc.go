@@ -11,23 +11,27 @@
 //
 // # The way of one event
 //
+// Steps 3 to 8 are those of one handler, and its consumer is what they meet in. Beside each step is the file here.
+//
 //  1. The producer's transaction inserts the row: it gets its number, then the id, and rings the doorbell if that is
 //     armed.
-//  2. wake.Doorbell gets the ring, or wake.Poll sees that ids were given out that a handler has not seen. Either calls
-//     logHandler.Ring for each handler, which wakes the loop of its consumer.
-//  3. consumer.step asks logread.Frontier what to read next, and begins it. logread.Log reads a page of rows above the
-//     highest id seen, which the handlers of a topic share, or rows that have become visible in holes.
-//  4. Frontier.Arrived or Frontier.Reread takes the page in: what was seen, and what is a hole.
-//  5. consumer.deliver gives the records to queue.Queue. Rows of other topics are done. An event that is not due yet,
-//     or waits behind one of its key that failed, gets a row in pgsolo.delivery: step 8 writes it, and a due query
-//     (cursor.Due) brings it back to the queue when its time has come.
+//  2. wake.Doorbell gets the ring, and calls logHandler.Ring for each handler (loghandler.go). Or wake.Poll sees that
+//     ids were given out, and calls it for the handlers that have not seen them. That wakes the loop of the consumer.
+//  3. consumer.step asks logread.Frontier what to read next (consumer.go), and begins it: startNew or startHoles
+//     (read.go). logread.Log reads a page of rows above the highest id seen, which the handlers of a topic share, or
+//     rows that have become visible in holes.
+//  4. Frontier.Arrived or Frontier.Reread takes the page in (read.go): what was seen, and what is a hole.
+//  5. consumer.deliver gives the records to queue.Queue (read.go, order.go). Rows of other topics are done. An event
+//     that is not due yet, or waits behind one of its key that failed, gets a row in pgsolo.delivery: step 8 writes it,
+//     and a due query (cursor.Due) brings it back to the queue when its time has come.
 //  6. A worker takes the delivery from the queue, asks When (worker.isWanted), waits at the gate for the rate and the
-//     breaker, and calls the handler (worker.attempt). A transactionWorker does that in a transaction, which it ends
-//     with step 8.
-//  7. The worker returns the outcome to the queue, in the same critical section in which it takes the next delivery.
-//  8. consumer.takeResults gives what has come in to the writer, and decides on failures; consumer.startWrite saves it
-//     (cursor.Save): ids that are done, and rows of those that failed, in one statement under the row lock of the
-//     cursor.
+//     breaker, and calls the handler (worker.attempt, worker.go). A transactionWorker does that in a transaction, which
+//     ends with a step 8 of its own (transaction.go, commit.go).
+//  7. The worker returns the outcome to the queue: a success in the same critical section in which it takes the next
+//     delivery.
+//  8. consumer.takeResults gives what has come in to the writer, and decides on failures (progress.go, writer.go);
+//     consumer.startWrite saves it (cursor.Save): ids that are done, and rows of those that failed, in one statement
+//     under the row lock of the cursor.
 //
 // # Holes
 //

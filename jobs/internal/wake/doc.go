@@ -10,7 +10,7 @@ package wake
 // never per event, and from any goroutine.
 type Consumer interface {
 	Ring()           // read again, soon
-	RetryNow()       // query the deliveries that are due: some have been changed
+	RetryNow()       // query the deliveries that are due: some have been changed; nothing for a reader that has none
 	SeenTo() int64   // the highest id read
 	RowsRead() int64 // how many rows, so far
 }
