@@ -23,7 +23,7 @@ type Engine interface {
 	// Nothing that it started runs any more then.
 	Run(ctx context.Context, lead Lead) error
 
-	// Healthy returns what has not moved for too long while Run runs. A leader that it names should give up.
+	// Healthy returns an error that names what has not moved for 20 s while Run runs. Its leader should give up.
 	Healthy() error
 }
 
@@ -42,7 +42,7 @@ func Run(ctx context.Context, lead Lead, engines ...Engine) error {
 	return err
 }
 
-// Healthy returns what the first engine says that is not healthy.
+// Healthy returns the error of the first engine that has one.
 func Healthy(engines ...Engine) error {
 	for _, engine := range engines {
 		if err := engine.Healthy(); err != nil {

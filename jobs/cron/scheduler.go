@@ -82,7 +82,8 @@ func (s *Scheduler) Run(ctx context.Context, lead jobs.Lead) error {
 	return fmt.Errorf("cron: %w", err)
 }
 
-// Healthy returns an error when the loop of the jobs has not moved lately, while Run runs.
+// Healthy returns an error when the loop of the jobs has not moved for 20 s while Run runs. A job's function may take
+// any time.
 func (s *Scheduler) Healthy() error { return s.pulse.Check("the loop of the cron jobs") }
 
 // Stats returns the counters of each job. It may be called at any time.

@@ -66,7 +66,7 @@ func (p *Poll) Mode() Mode {
 // SetMode sets what Mode returns.
 func (p *Poll) SetMode(mode Mode) { p.mode.Store(mode) }
 
-// Healthy returns an error when Run has not moved for too long.
+// Healthy returns an error when Run has not moved for 20 s.
 func (p *Poll) Healthy() error { return p.pulse.Check("the poll of the event log") }
 
 // errLogGoneBack ends the leadership: ids that were seen will be given out once more, to events that no consumer would
