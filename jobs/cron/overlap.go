@@ -71,23 +71,23 @@ type runs struct {
 }
 
 // newcomer is a run that comes up beside all these.
-func (o *runs) newcomer() contender {
-	return contender{running: len(o.active) + len(o.settling) + len(o.retrying), queued: len(o.queue)}
+func (r *runs) newcomer() contender {
+	return contender{running: len(r.active) + len(r.settling) + len(r.retrying), queued: len(r.queue)}
 }
 
 // fromQueue is the first run of the queue. Where runs may overlap, only what is made up for waits for its like.
-func (o *runs) fromQueue() contender {
+func (r *runs) fromQueue() contender {
 	return contender{
-		accepted: true, serial: madeUpFor(o.active, o.settling, o.retrying),
-		running: len(o.active) + len(o.settling) + len(o.retrying),
+		accepted: true, serial: madeUpFor(r.active, r.settling, r.retrying),
+		running: len(r.active) + len(r.settling) + len(r.retrying),
 	}
 }
 
 // fromRetry is a run whose retry is due. There may be several, and a forced run beside them.
-func (o *runs) fromRetry() contender { return contender{accepted: true, running: len(o.active)} }
+func (r *runs) fromRetry() contender { return contender{accepted: true, running: len(r.active)} }
 
 // catchesUp says whether something is made up for: ticks that were missed, or runs that were cut off.
-func (o *runs) catchesUp() bool { return madeUpFor(o.active, o.settling, o.retrying, o.queue) }
+func (r *runs) catchesUp() bool { return madeUpFor(r.active, r.settling, r.retrying, r.queue) }
 
 func madeUpFor(lists ...[]*run) bool {
 	for _, list := range lists {

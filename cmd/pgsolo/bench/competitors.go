@@ -46,57 +46,57 @@ func (r elections) newFloor(ctx context.Context) (*competitors, error) {
 	return r.newCompetitors(ctx, 3, shortPause, "--floor")
 }
 
-func (g *competitors) begin(ctx context.Context, n int) error {
+func (c *competitors) begin(ctx context.Context, n int) error {
 	for range n {
-		if err := g.join(); err != nil {
+		if err := c.join(); err != nil {
 			return err
 		}
 	}
-	if _, err := g.next(ctx); err != nil {
+	if _, err := c.next(ctx); err != nil {
 		return err
 	}
-	return g.awaitQueue(ctx, len(g.members)-1)
+	return c.awaitQueue(ctx, len(c.members)-1)
 }
 
-func (g *competitors) join() error {
-	member, err := g.start(fleet.Command{Args: g.args, Line: func(p *fleet.Process, line string) {
+func (c *competitors) join() error {
+	member, err := c.start(fleet.Command{Args: c.args, Line: func(p *fleet.Process, line string) {
 		if at, ok := readMark(line); ok {
-			g.marks <- mark{p, at}
+			c.marks <- mark{p, at}
 		}
 	}})
 	if err == nil {
-		g.members = append(g.members, member)
+		c.members = append(c.members, member)
 	}
 	return err
 }
 
 // next waits for the next leader.
-func (g *competitors) next(ctx context.Context) (mark, error) {
+func (c *competitors) next(ctx context.Context) (mark, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no process has led for %s", patience))
 	defer cancel()
 	select {
-	case m := <-g.marks:
-		g.leader = m.member
+	case m := <-c.marks:
+		c.leader = m.member
 		return m, nil
 	case <-ctx.Done():
-		return mark{}, g.withOutput(context.Cause(ctx))
+		return mark{}, c.withOutput(context.Cause(ctx))
 	}
 }
 
 // takeOver ends the leader with a signal, and returns how long it took until another one led.
-func (g *competitors) takeOver(ctx context.Context, signal os.Signal) (time.Duration, error) {
-	old := g.leader
-	began, err := g.signal(ctx, old, signal)
+func (c *competitors) takeOver(ctx context.Context, signal os.Signal) (time.Duration, error) {
+	old := c.leader
+	began, err := c.signal(ctx, old, signal)
 	if err != nil {
 		return 0, err
 	}
-	m, err := g.next(ctx)
+	m, err := c.next(ctx)
 	if err != nil {
 		return 0, err
 	}
-	g.remove(old)
-	if err := g.join(); err != nil {
+	c.remove(old)
+	if err := c.join(); err != nil {
 		return 0, err
 	}
-	return m.at.Sub(began), g.awaitQueue(ctx, len(g.members)-1)
+	return m.at.Sub(began), c.awaitQueue(ctx, len(c.members)-1)
 }

@@ -18,36 +18,36 @@ func One(id int64) Span { return Span{id, id + 1} }
 type Set []Span
 
 // Add puts the ids of s into the set. Ids mostly come in order, so the end is tried first.
-func (r *Set) Add(s Span) {
+func (set *Set) Add(s Span) {
 	if s.Lo >= s.Hi {
 		return
 	}
-	set := *r
-	if n := len(set); n == 0 || s.Lo > set[n-1].Hi {
-		*r = append(set, s)
+	spans := *set
+	if n := len(spans); n == 0 || s.Lo > spans[n-1].Hi {
+		*set = append(spans, s)
 		return
 	}
-	first := sort.Search(len(set), func(i int) bool { return set[i].Hi >= s.Lo }) // the first that s can join
+	first := sort.Search(len(spans), func(i int) bool { return spans[i].Hi >= s.Lo }) // the first that s can join
 	last := first
-	for last < len(set) && set[last].Lo <= s.Hi {
-		s.Lo, s.Hi = min(s.Lo, set[last].Lo), max(s.Hi, set[last].Hi)
+	for last < len(spans) && spans[last].Lo <= s.Hi {
+		s.Lo, s.Hi = min(s.Lo, spans[last].Lo), max(s.Hi, spans[last].Hi)
 		last++
 	}
 	if last == first {
-		set = append(set, Span{})
-		copy(set[first+1:], set[first:])
+		spans = append(spans, Span{})
+		copy(spans[first+1:], spans[first:])
 	} else {
-		set = append(set[:first+1], set[last:]...)
+		spans = append(spans[:first+1], spans[last:]...)
 	}
-	set[first] = s
-	*r = set
+	spans[first] = s
+	*set = spans
 }
 
 // Gaps returns what the set lacks between the ids 1 and its own highest.
-func (r Set) Gaps() []Span {
+func (set Set) Gaps() []Span {
 	var gaps []Span
 	next := int64(1)
-	for _, s := range r {
+	for _, s := range set {
 		if s.Lo > next {
 			gaps = append(gaps, Span{next, s.Lo})
 		}
@@ -57,35 +57,35 @@ func (r Set) Gaps() []Span {
 }
 
 // Highest returns the highest id of the set, or 0.
-func (r Set) Highest() int64 {
-	if len(r) == 0 {
+func (set Set) Highest() int64 {
+	if len(set) == 0 {
 		return 0
 	}
-	return r[len(r)-1].Hi - 1
+	return set[len(set)-1].Hi - 1
 }
 
 // Size returns how many ids the set has.
-func (r Set) Size() int {
+func (set Set) Size() int {
 	n := int64(0)
-	for _, s := range r {
+	for _, s := range set {
 		n += s.Hi - s.Lo
 	}
 	return int(n)
 }
 
 // Above returns the part of the set above id. It may share memory with the set.
-func (r Set) Above(id int64) Set {
-	first := sort.Search(len(r), func(i int) bool { return r[i].Hi > id+1 })
-	if first == len(r) || r[first].Lo > id {
-		return r[first:]
+func (set Set) Above(id int64) Set {
+	first := sort.Search(len(set), func(i int) bool { return set[i].Hi > id+1 })
+	if first == len(set) || set[first].Lo > id {
+		return set[first:]
 	}
-	return append(Set{{id + 1, r[first].Hi}}, r[first+1:]...)
+	return append(Set{{id + 1, set[first].Hi}}, set[first+1:]...)
 }
 
 // IDs lists the set.
-func (r Set) IDs() []int64 {
-	ids := make([]int64, 0, r.Size())
-	for _, s := range r {
+func (set Set) IDs() []int64 {
+	ids := make([]int64, 0, set.Size())
+	for _, s := range set {
 		for id := s.Lo; id < s.Hi; id++ {
 			ids = append(ids, id)
 		}
@@ -97,9 +97,9 @@ func (r Set) IDs() []int64 {
 type Multirange = pgtype.Multirange[pgtype.Range[pgtype.Int8]]
 
 // Encode makes the set a parameter of a statement.
-func (r Set) Encode() Multirange {
-	encoded := make(Multirange, len(r))
-	for i, s := range r {
+func (set Set) Encode() Multirange {
+	encoded := make(Multirange, len(set))
+	for i, s := range set {
 		encoded[i] = pgtype.Range[pgtype.Int8]{
 			Lower: pgtype.Int8{Int64: s.Lo, Valid: true}, LowerType: pgtype.Inclusive,
 			Upper: pgtype.Int8{Int64: s.Hi, Valid: true}, UpperType: pgtype.Exclusive,

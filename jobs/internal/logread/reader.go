@@ -75,16 +75,16 @@ func NewReader(db pg.DB, topic string) Reader {
 }
 
 // after returns the next rows above id, at most limit.
-func (l *Reader) after(ctx context.Context, id int64, limit, expected int) (*Page, error) {
-	return l.read(ctx, Page{after: id, Records: make([]Record, 0, expected)}, limit, selectNew,
-		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1}, l.topic, id, limit)
+func (r *Reader) after(ctx context.Context, id int64, limit, expected int) (*Page, error) {
+	return r.read(ctx, Page{after: id, Records: make([]Record, 0, expected)}, limit, selectNew,
+		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1}, r.topic, id, limit)
 }
 
 // In returns the rows that have become visible in holes, at most limit.
-func (l *Reader) In(ctx context.Context, h idset.Holes, limit int) (*Page, error) {
+func (r *Reader) In(ctx context.Context, h idset.Holes, limit int) (*Page, error) {
 	los, his := h.Bounds()
-	return l.read(ctx, Page{}, limit, selectInHoles,
-		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1, 1}, l.topic, los, his, limit)
+	return r.read(ctx, Page{}, limit, selectInHoles,
+		pgx.QueryResultFormats{1, 0, 0, 1, 1, 1, 1}, r.topic, los, his, limit)
 }
 
 const selectNumber = `select pg_current_xact_id()::text::bigint`
@@ -101,18 +101,18 @@ func TransactionNumber(ctx context.Context, db pg.DB) (n int64, err error) {
 // the rest.
 var errPageFull = errors.New("page is full")
 
-func (l *Reader) read(
+func (r *Reader) read(
 	ctx context.Context, p Page, limit int, sql string, formats pgx.QueryResultFormats, args ...any,
 ) (*Page, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rows, err := l.db.Query(ctx, sql, append([]any{l.mode, formats}, args...)...)
+	rows, err := r.db.Query(ctx, sql, append([]any{r.mode, formats}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
 	var values Arena
 	for err == nil && rows.Next() {
-		if err = p.add(rows.RawValues(), l.topic, &values); err != nil {
+		if err = p.add(rows.RawValues(), r.topic, &values); err != nil {
 			cancel()
 		}
 	}
