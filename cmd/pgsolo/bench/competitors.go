@@ -72,7 +72,7 @@ func (c *competitors) join() error {
 
 // next waits for the next leader.
 func (c *competitors) next(ctx context.Context) (mark, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no process has led for %s", patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("nobody has led for %s", patience))
 	defer cancel()
 	select {
 	case m := <-c.marks:
