@@ -31,20 +31,20 @@ func setup(t *testing.T, url, src string) *Replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(Options{Config: of, Unhealthy: func(err error) { t.Error(err) }})
+	r, err := New(Options{Config: of, Unhealthy: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
+	go func() { ended <- r.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
-	return a
+	return r
 }
 
 // What the file says of topics and of NOTIFY reaches the leaders of all elections, and what handlers do, the metrics.
@@ -59,7 +59,7 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 	}))
 	t.Cleanup(receiver.Close)
 	url := pgtest.Database(t)
-	a := setup(t, url, `
+	r := setup(t, url, `
 		postgres {
 			url    = env("DATABASE_URL")
 			notify = false
@@ -98,12 +98,12 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 		t.Errorf("the handler got %s first", body)
 	}
 	pgtest.Eventually(t, "the metrics", func() bool {
-		metrics := scrape(t, a)
+		metrics := scrape(t, r)
 		return strings.Contains(metrics, `pgsolo_handler_handled_total{handler="h"} 1`) &&
 			strings.Contains(metrics, `pgsolo_handler_filtered_total{handler="h"} 1`) &&
 			strings.Contains(metrics, `pgsolo_handler_duration_seconds_count{handler="h"} 1`)
 	})
-	if metrics := scrape(t, a); !strings.Contains(metrics, `pgsolo_listener_subscriptions{name="main"} 0`) {
+	if metrics := scrape(t, r); !strings.Contains(metrics, `pgsolo_listener_subscriptions{name="main"} 0`) {
 		t.Error("a channel is listened to, although notify is false")
 	}
 	pgtest.Eventually(t, "the end of the retention", func() bool {
@@ -113,10 +113,10 @@ func TestConfigurationReachesTheLeader(t *testing.T) {
 	})
 }
 
-func scrape(t *testing.T, a *Replica) string {
+func scrape(t *testing.T, r *Replica) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	response, err := client.Get("http://" + a.Addr().String() + "/metrics")
+	response, err := client.Get("http://" + r.Addr().String() + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,12 @@ func TestPoolSize(t *testing.T) {
 		{0, 0, 0, 4}, {0, 1, 0, 4}, {1, 0, 0, 4}, {2, 3, 0, 8}, {7, 0, 0, 16}, {100, 100, 0, 16},
 		{1, 0, 1, 5}, {2, 3, 32, 40}, {100, 0, 20, 36},
 	} {
-		if got := PoolSize(test.handlers, test.crons, test.workers); int(got) != test.want {
+		of := &config.Election{Handlers: make([]config.Handler, test.handlers), Crons: make([]config.Cron, test.crons)}
+		if test.workers > 0 { // of transactions
+			of.Handlers[0].InTransaction = true
+			of.Handlers[0].Concurrency = test.workers
+		}
+		if got := PoolSize(len(of.Handlers), len(of.Crons), transactionWorkers(of)); int(got) != test.want {
 			t.Errorf("%+v: %d sessions", test, got)
 		}
 	}

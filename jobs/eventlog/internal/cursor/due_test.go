@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
 )
 
 // However many deliveries wait, a due query reads by index what is due and the beginning of the keys that it is asked
@@ -44,7 +45,7 @@ func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 				for what, sql := range map[string]string{"none": selectDue, "key": selectOrderedDue} {
 					args := []any{"h", []int64{}, duePage}
 					if sql == selectOrderedDue {
-						args = append(args, true, []string{"k", "k1"}, 256, "", []string{})
+						args = append(args, true, []string{"k", "k1"}, keys.MaxCandidates, "", []string{})
 					}
 					plan, err := conn.Query(t.Context(), "explain analyze "+sql, args...)
 					if err != nil {
