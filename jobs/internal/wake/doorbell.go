@@ -20,8 +20,8 @@ const (
 	// RetryMessage says that deliveries were changed. Any other message says that there are events.
 	RetryMessage = "retry"
 
-	// After more than busyRings within busyWindow the bell is disarmed: each NOTIFY makes a commit wait
-	// for an instance-wide lock. The log is then read every busyPoll, until nothing has come for busyWindow.
+	// After more than busyRings within busyWindow the bell is disarmed: each NOTIFY makes a commit wait for an
+	// instance-wide lock. The log is then read every busyPoll, until nothing has come for busyWindow.
 	busyRings  = 20
 	busyWindow = 100 * time.Millisecond
 	busyPoll   = 5 * time.Millisecond
