@@ -46,10 +46,10 @@ func (t *term) begin(ctx context.Context) error {
 
 // inserted goes on with a run that begin has written. mine: its row is as it was asked for.
 func (t *term) inserted(ctx context.Context, r *run, mine, held bool) {
-	j, outcome := r.job, r.result.Outcome
+	j, outcome := r.job, r.row.Outcome
 	switch {
 	case !mine:
-		j.logger.Debug("tick was decided on before, or the job is paused or another group's", "scheduled_at", r.at)
+		j.logger.Debug("tick was decided on before, or the job is paused or another group's", "scheduled_at", r.row.At)
 		remove(&j.active, r)
 		remove(&j.queue, r)
 		t.outbox.forget(r)
@@ -59,10 +59,10 @@ func (t *term) inserted(ctx context.Context, r *run, mine, held bool) {
 	case outcome == rows.Running: // its row is open, and the next leader's
 		remove(&j.active, r)
 	case outcome == rows.Queued:
-		r.result = rows.Result{}
+		r.row.Result = rows.Result{}
 		t.heap.wakeSoon(j)
 	default:
-		j.logger.Debug("tick not started", "scheduled_at", r.at, "outcome", outcome, "reason", r.result.Failure)
+		j.logger.Debug("tick not started", "scheduled_at", r.row.At, "outcome", outcome, "reason", r.row.Failure)
 		j.count(func(s *Stats) { s.conclude(outcome) })
 		t.outbox.forget(r)
 		j.ended.Add(1)

@@ -76,9 +76,10 @@ func (j *jobTerm) restore(k rows.Known, now time.Time) {
 
 // takeOver goes on with what an earlier leader has left of a tick.
 func (j *jobTerm) takeOver(o rows.Open, now time.Time) {
-	r := &run{job: j, at: o.At, cause: o.Cause, attempt: o.Attempt, nextAt: o.NextAt}
+	r := newRun(j, o.At, o.Cause)
+	r.row.Attempt, r.row.NextAt = o.Attempt, o.NextAt
 	j.outbox.track(r)
-	if j.Disabled && r.cause != rows.Manual {
+	if j.Disabled && r.row.Cause != rows.Manual {
 		outcome := rows.Skipped
 		if o.Outcome == rows.Running {
 			outcome = rows.Interrupted
@@ -96,7 +97,7 @@ func (j *jobTerm) takeOver(o rows.Open, now time.Time) {
 			"scheduled_at", o.At, "attempt", o.Attempt, "term", o.Term)
 		result := rows.Result{Outcome: rows.Interrupted, Failure: fmt.Sprintf("the leader of term %d was gone", o.Term)}
 		if j.retriesInterrupted(o.Attempt) {
-			result.Outcome, r.nextAt, r.resumed = rows.Retrying, now, true
+			result.Outcome, r.row.NextAt, r.resumed = rows.Retrying, now, true
 		}
 		j.outbox.record(r, result)
 	}
@@ -113,7 +114,7 @@ func (j *jobTerm) takeOverQueue() {
 	beside.queued, beside.serial = others, slices.ContainsFunc(j.queue, (*run).catchUp)
 	if j.Overlap.decide(beside) == replaces {
 		j.queue = j.queue[:others]
-		j.replaceAll(latest.at)
+		j.replaceAll(latest.row.At)
 		j.queue = []*run{latest}
 	}
 }

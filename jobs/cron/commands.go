@@ -86,9 +86,10 @@ func (j *jobTerm) resume(at, now time.Time) {
 
 // trigger takes in a manual run, whose row is queued: it is started, or what the overlap policy says.
 func (j *jobTerm) trigger(triggered rows.Triggered) {
-	r := &run{job: j, at: triggered.At, cause: rows.Manual, forced: triggered.Forced}
+	r := newRun(j, triggered.At, rows.Manual)
+	r.forced = triggered.Forced
 	j.outbox.track(r)
-	j.logger.Info("job triggered", "scheduled_at", r.at, "forced", r.forced)
+	j.logger.Info("job triggered", "scheduled_at", r.row.At, "forced", r.forced)
 	if j.clock.now().Before(j.heldUntil) {
 		j.queue = append(j.queue, r)
 		return
@@ -99,7 +100,7 @@ func (j *jobTerm) trigger(triggered rows.Triggered) {
 	case starts:
 		j.start(r)
 	case replaces:
-		j.replaceAll(r.at)
+		j.replaceAll(r.row.At)
 		j.queue = append(j.queue, r)
 	case waits:
 		j.queue = append(j.queue, r)

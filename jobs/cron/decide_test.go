@@ -43,7 +43,7 @@ func TestDecide(t *testing.T) {
 // outcomes are what is to be written for the runs of a job, by minute.
 func outcomes(list []*run) (all []string) {
 	for _, r := range list {
-		all = append(all, fmt.Sprint(r.at.Sub(noon).Minutes(), " ", r.result.Outcome))
+		all = append(all, fmt.Sprint(r.row.At.Sub(noon).Minutes(), " ", r.row.Outcome))
 	}
 	return all
 }
@@ -125,7 +125,7 @@ func TestTakeOverQueue(t *testing.T) {
 			j.takeOverQueue()
 			replaced := overlap == OverlapReplace && cause != rows.CatchUp
 			if replaced && (len(j.queue) != 1 || len(j.outbox.toSettle) != 2 ||
-				!j.queue[0].at.Equal(noon.Add(3*time.Minute))) {
+				!j.queue[0].row.At.Equal(noon.Add(3*time.Minute))) {
 				t.Errorf("%s: %v wait and %v are settled, want the latest one alone to wait",
 					overlap, outcomes(j.queue), outcomes(j.outbox.toSettle))
 			}

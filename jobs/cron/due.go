@@ -47,13 +47,15 @@ func (j *jobTerm) enqueue(tick dueTick, limit int) {
 
 // insert has the row of a tick made, with this outcome.
 func (j *jobTerm) insert(tick dueTick, outcome, reason string) {
-	r := &run{job: j, at: tick.at, cause: rows.Schedule, result: rows.Result{Outcome: outcome, Failure: reason}}
+	cause := rows.Schedule
 	if tick.catchUp {
-		r.cause = rows.CatchUp
+		cause = rows.CatchUp
 	}
+	r := newRun(j, tick.at, cause)
+	r.row.Outcome, r.row.Failure = outcome, reason
 	switch outcome {
 	case rows.Running:
-		r.attempt = 1
+		r.row.Attempt = 1
 		j.active = append(j.active, r)
 	case rows.Queued:
 		j.queue = append(j.queue, r)
@@ -63,8 +65,8 @@ func (j *jobTerm) insert(tick dueTick, outcome, reason string) {
 
 // start has the next attempt of a run started that has a row.
 func (j *jobTerm) start(r *run) {
-	r.attempt++
-	r.result = rows.Result{Outcome: rows.Running}
+	r.row.Attempt++
+	r.row.Result = rows.Result{Outcome: rows.Running}
 	j.active = append(j.active, r)
 	j.outbox.start(r)
 }
@@ -73,15 +75,15 @@ func (j *jobTerm) start(r *run) {
 func (j *jobTerm) requeue(r *run) {
 	j.outbox.logLocked(r)
 	remove(&j.active, r)
-	r.attempt--
-	r.result = rows.Result{}
-	r.nextAt = j.clock.now().Add(deferFor)
+	r.row.Attempt--
+	r.row.Result = rows.Result{}
+	r.row.NextAt = j.clock.now().Add(deferFor)
 	switch {
-	case r.replaced != nil && r.attempt > 0: // in the same scan
+	case r.replaced != nil && r.row.Attempt > 0: // in the same scan
 		j.outbox.close(r, rows.Replaced, r.replaced.Error())
 	case r.replaced != nil:
 		j.outbox.close(r, rows.Skipped, r.replaced.Error())
-	case r.attempt > 0 || r.forced: // a forced one waits for no turn
+	case r.row.Attempt > 0 || r.forced: // a forced one waits for no turn
 		j.retrying = append(j.retrying, r)
 	default:
 		j.queue = append([]*run{r}, j.queue...)

@@ -53,7 +53,7 @@ func (j *jobTerm) show() {
 // stopped says whether only manual runs are started.
 func (j *jobTerm) stopped() bool { return j.paused || j.Disabled }
 
-func (j *jobTerm) mayStart(r *run) bool { return r.cause == rows.Manual || !j.stopped() }
+func (j *jobTerm) mayStart(r *run) bool { return r.row.Cause == rows.Manual || !j.stopped() }
 
 // mayRetry says whether a run that waits for a retry may start when that is due.
 func (j *jobTerm) mayRetry(r *run) bool {
@@ -70,13 +70,14 @@ func (j *jobTerm) nextWake() time.Time {
 		wake = j.next.Add(j.delay)
 	}
 	for _, r := range j.retrying {
-		if j.mayRetry(r) && r.nextAt.Before(wake) {
-			wake = r.nextAt
+		if j.mayRetry(r) && r.row.NextAt.Before(wake) {
+			wake = r.row.NextAt
 		}
 	}
 	for _, r := range j.queue {
-		if !r.nextAt.IsZero() && r.result.Outcome != rows.Queued && j.mayStart(r) && j.free() && r.nextAt.Before(wake) {
-			wake = r.nextAt
+		at := r.row.NextAt
+		if !at.IsZero() && r.row.Outcome != rows.Queued && j.mayStart(r) && j.free() && at.Before(wake) {
+			wake = at
 		}
 	}
 	return wake
@@ -89,8 +90,8 @@ func (j *jobTerm) setBack(now time.Time, by time.Duration) {
 		j.next = j.schedules.Next(now)
 	}
 	for _, r := range slices.Concat(j.settling, j.retrying, j.queue) {
-		if !r.nextAt.IsZero() {
-			r.nextAt = r.nextAt.Add(-by)
+		if !r.row.NextAt.IsZero() {
+			r.row.NextAt = r.row.NextAt.Add(-by)
 		}
 	}
 	if !j.wake.IsZero() { // or else it is to be scanned anyway

@@ -62,7 +62,7 @@ func (o *outbox) start(r *run) { o.toStart = append(o.toStart, r) }
 
 // record has it written how an attempt has ended, or that there will be none.
 func (o *outbox) record(r *run, result rows.Result) {
-	r.result = result
+	r.row.Result = result
 	r.job.unsettled++
 	if result.Outcome == rows.Retrying {
 		r.job.settling = append(r.job.settling, r)
@@ -111,7 +111,7 @@ func takePage(from *[]*run) (page []*run) {
 
 func (o *outbox) logLocked(r *run) {
 	o.locks.Log(r.job.logger, hclog.Warn, "somebody has a lock on a row of cron_run: it is written when that has gone",
-		"scheduled_at", r.at)
+		"scheduled_at", r.row.At)
 }
 
 // deferOutcome keeps an outcome whose row is locked.
@@ -140,12 +140,10 @@ func (o *outbox) retryDeferred() {
 	o.deferred = nil
 }
 
-func rowsOf(list []*run) []rows.Run {
-	all := make([]rows.Run, len(list))
+func rowsOf(list []*run) []*rows.Run {
+	all := make([]*rows.Run, len(list))
 	for i, r := range list {
-		all[i] = rows.Run{
-			Job: r.job.Name, At: r.at, Cause: r.cause, Attempt: r.attempt, NextAt: r.nextAt, Result: r.result,
-		}
+		all[i] = &r.row
 	}
 	return all
 }

@@ -32,7 +32,7 @@ func TestDeferredOutcomesAreRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := jobOf(t, Job{})
 		for range 2 {
-			j.outbox.deferOutcome(&run{job: j})
+			j.outbox.deferOutcome(newRun(j, noon, rows.Schedule))
 			<-time.After(deferFor / 2)
 		}
 		if wait := j.outbox.untilRetry(); wait != 0 {
@@ -48,9 +48,9 @@ func TestDeferredOutcomesAreRetried(t *testing.T) {
 func TestStartsFollowOutcomes(t *testing.T) {
 	j := jobOf(t, Job{})
 	other := newJobTerm(j.job, j.clock, j.outbox)
-	first, next := &run{job: j, at: noon}, &run{job: j, at: noon.Add(time.Minute)}
+	first, next := newRun(j, noon, rows.Schedule), newRun(j, noon.Add(time.Minute), rows.Schedule)
 	j.outbox.record(first, rows.Result{Outcome: rows.OK})
-	j.outbox.insert(&run{job: other, at: noon})
+	j.outbox.insert(newRun(other, noon, rows.Schedule))
 	if j.outbox.followsUnsettled() {
 		t.Error("a run of another job follows the outcome")
 	}
@@ -75,7 +75,7 @@ func TestOutboxPages(t *testing.T) {
 	j := jobOf(t, Job{})
 	var want []*run
 	for i := range n {
-		r := &run{job: j, at: noon.Add(time.Duration(i) * time.Minute)}
+		r := newRun(j, noon.Add(time.Duration(i)*time.Minute), rows.Schedule)
 		want = append(want, r)
 		j.outbox.insert(r)
 		j.outbox.record(r, rows.Result{Outcome: rows.OK})
@@ -98,8 +98,8 @@ func TestOutboxPages(t *testing.T) {
 			len(j.outbox.toInsert), len(j.outbox.toStart), len(j.outbox.toSettle), j.unsettled)
 	}
 	for _, r := range want {
-		if !j.outbox.isOpen(j, r.at) {
-			t.Fatal(fmt.Sprint("not open: ", r.at))
+		if !j.outbox.isOpen(j, r.row.At) {
+			t.Fatal(fmt.Sprint("not open: ", r.row.At))
 		}
 		j.outbox.forget(r)
 	}

@@ -25,7 +25,7 @@ func (j *jobTerm) reportOverdue() {
 		}
 		if running := time.Since(r.began); running > j.Timeout+overdueAfter {
 			r.overdue = true
-			j.logger.Warn("a run goes on although its time is up", "scheduled_at", r.at, "for",
+			j.logger.Warn("a run goes on although its time is up", "scheduled_at", r.row.At, "for",
 				running.Round(time.Second))
 		}
 	}

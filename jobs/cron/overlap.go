@@ -118,7 +118,7 @@ func (j *jobTerm) replaceAll(by time.Time) {
 		}
 	}
 	for _, r := range j.settling { // among those to be settled already
-		r.result.Outcome, r.result.Failure = rows.Replaced, reason.after(r.result.Failure)
+		r.row.Outcome, r.row.Failure = rows.Replaced, reason.after(r.row.Failure)
 	}
 	for _, r := range j.retrying {
 		j.outbox.close(r, rows.Replaced, reason.Error())

@@ -19,12 +19,9 @@ import (
 // attempt writes failure and report, which that goroutine reads after the attempt has ended.
 type run struct {
 	job     *jobTerm
-	at      time.Time
-	cause   string
+	row     rows.Run // as it is to be written. NextAt is set, too, while the run waits for its row, which is locked
 	forced  bool
-	resumed bool      // an earlier leader's, which is started again
-	attempt int       // the latest one; 0 before the first
-	nextAt  time.Time // of the next attempt, while it waits for a retry, or for its row, which is locked
+	resumed bool // an earlier leader's, which is started again
 
 	began    time.Time // the attempt
 	ended    time.Time // likewise; by the clock of schedules
@@ -33,12 +30,16 @@ type run struct {
 	replaced *replacedError // it was cancelled for a later tick
 	report   *jobs.Report
 	failure  error
-	result   rows.Result // what is to be written
 }
 
-func (r *run) key() rows.Key { return rows.KeyOf(r.job.Name, r.at) }
+// newRun is a run before its first attempt.
+func newRun(j *jobTerm, at time.Time, cause string) *run {
+	return &run{job: j, row: rows.Run{Job: j.Name, At: at, Cause: cause}}
+}
 
-func (r *run) catchUp() bool { return r.cause == rows.CatchUp }
+func (r *run) key() rows.Key { return r.row.Key() }
+
+func (r *run) catchUp() bool { return r.row.Cause == rows.CatchUp }
 
 // replacedError is why a run was cut off by a later one.
 type replacedError struct{ by time.Time }
@@ -56,20 +57,20 @@ func (e *replacedError) after(failure string) string {
 // call calls the function, whose row says by now that it runs.
 func (t *term) call(ctx context.Context, r *run) {
 	j := r.job
-	j.logger.Debug("run starts", "scheduled_at", r.at, "cause", r.cause, "attempt", r.attempt)
+	j.logger.Debug("run starts", "scheduled_at", r.row.At, "cause", r.row.Cause, "attempt", r.row.Attempt)
 	now := t.clock.now()
-	if r.cause == rows.Schedule && r.attempt == 1 {
-		j.lateness.Add(int64(max(0, now.Sub(r.at.Add(j.delay)))), &measure.DurationBounds)
+	if r.row.Cause == rows.Schedule && r.row.Attempt == 1 {
+		j.lateness.Add(int64(max(0, now.Sub(r.row.At.Add(j.delay)))), &measure.DurationBounds)
 	}
 	j.count(func(s *Stats) {
 		s.Started++
-		if r.attempt > 1 {
+		if r.row.Attempt > 1 {
 			s.Retried++
 		}
 	})
 	tick := Tick{
-		Job: j.Name, ScheduledAt: r.at.In(j.Location), CatchUp: r.catchUp(), Manual: r.cause == rows.Manual,
-		Attempt: r.attempt, Term: t.leadership.Term, Report: &jobs.Report{},
+		Job: j.Name, ScheduledAt: r.row.At.In(j.Location), CatchUp: r.catchUp(), Manual: r.row.Cause == rows.Manual,
+		Attempt: r.row.Attempt, Term: t.leadership.Term, Report: &jobs.Report{},
 	}
 	r.report, r.failure = tick.Report, attempt.ErrExited // which remains if Run calls runtime.Goexit
 	ctx, r.cancel = context.WithCancelCause(ctx)
@@ -101,7 +102,7 @@ func (t *term) conclude(ctx context.Context, r *run) {
 		if result.Outcome == rows.Replaced {
 			result.Failure = r.replaced.after(result.Failure)
 		}
-		r.nextAt = r.ended.Add(wait)
+		r.row.NextAt = r.ended.Add(wait)
 	}
 	j.log(r, result)
 	r.report, r.failure = nil, nil
@@ -116,12 +117,12 @@ func (r *run) afterFailure(ctx context.Context) (outcome string, wait time.Durat
 	switch {
 	case r.replaced != nil:
 		return rows.Replaced, 0
-	case ctx.Err() != nil && r.job.retriesInterrupted(r.attempt):
+	case ctx.Err() != nil && r.job.retriesInterrupted(r.row.Attempt):
 		return rows.Retrying, 0
 	case ctx.Err() != nil:
 		return rows.Interrupted, 0
 	}
-	if wait, dead := r.job.Retry.Next(r.attempt, r.failure); !dead {
+	if wait, dead := r.job.Retry.Next(r.row.Attempt, r.failure); !dead {
 		return rows.Retrying, wait
 	}
 	return rows.Failed, 0
@@ -132,19 +133,19 @@ func (r *run) afterFailure(ctx context.Context) (outcome string, wait time.Durat
 func (j *jobTerm) log(r *run, result rows.Result) {
 	defer func() { _ = recover() }() // of what the function's error does when it is unwrapped
 	if panicked, ok := errors.AsType[*attempt.PanicError](r.failure); ok {
-		j.logger.Error("cron job panicked", "scheduled_at", r.at, "panic", panicked.Value, "stack",
+		j.logger.Error("cron job panicked", "scheduled_at", r.row.At, "panic", panicked.Value, "stack",
 			string(panicked.Stack))
 	}
 	switch {
 	case result.Outcome == rows.Failed, result.Outcome == rows.Interrupted:
 		j.failing = true
 		j.failures.Log(j.logger, hclog.Warn, "cron job "+result.Outcome,
-			"scheduled_at", r.at, "attempt", r.attempt, "error", result.Failure)
+			"scheduled_at", r.row.At, "attempt", r.row.Attempt, "error", result.Failure)
 	case result.Outcome == rows.OK && j.failing:
 		j.failing = false
-		j.logger.Info("cron job succeeds again", "scheduled_at", r.at)
+		j.logger.Info("cron job succeeds again", "scheduled_at", r.row.At)
 	default:
 		j.logger.Debug("run ended",
-			"scheduled_at", r.at, "attempt", r.attempt, "outcome", result.Outcome, "error", result.Failure)
+			"scheduled_at", r.row.At, "attempt", r.row.Attempt, "outcome", result.Outcome, "error", result.Failure)
 	}
 }

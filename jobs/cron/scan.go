@@ -54,7 +54,7 @@ func (j *jobTerm) scan(now time.Time, late time.Duration) {
 		return
 	}
 	for _, r := range slices.Clone(j.retrying) {
-		if j.mayRetry(r) && !r.nextAt.After(now) {
+		if j.mayRetry(r) && !r.row.NextAt.After(now) {
 			remove(&j.retrying, r)
 			j.start(r)
 		}
@@ -103,11 +103,11 @@ func (j *jobTerm) scanQueue(now time.Time) {
 			return
 		}
 		r := j.queue[i]
-		if r.result.Outcome == rows.Queued || r.nextAt.After(now) {
+		if r.row.Outcome == rows.Queued || r.row.NextAt.After(now) {
 			return // its row is about to be made, and the scan after that starts it; or it is locked
 		}
 		j.queue = slices.Delete(j.queue, i, i+1)
-		if r.cause != rows.Manual && now.Sub(r.at.Add(j.delay)) > j.StartingDeadline {
+		if r.row.Cause != rows.Manual && now.Sub(r.row.At.Add(j.delay)) > j.StartingDeadline {
 			const reason = "waited for its turn beyond its starting deadline of "
 			j.outbox.close(r, rows.Skipped, reason+j.StartingDeadline.String())
 			continue

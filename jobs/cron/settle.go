@@ -40,8 +40,8 @@ func (t *term) settlePage(ctx context.Context) error {
 // settled goes on with a run whose outcome has been written.
 func (t *term) settled(r *run) {
 	j := r.job
-	outcome := r.result.Outcome
-	r.result = rows.Result{}
+	outcome := r.row.Outcome
+	r.row.Result = rows.Result{}
 	if outcome == rows.Retrying {
 		remove(&j.settling, r)
 		j.retrying = append(j.retrying, r)

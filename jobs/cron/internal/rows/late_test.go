@@ -17,7 +17,7 @@ func TestLateTries(t *testing.T) {
 	first, retry := tick.later(0, Running), tick.later(0, Retrying)
 	again := tick.later(0, Running)
 	again.Attempt = 2
-	begin := func(inserts, starts []Run) int {
+	begin := func(inserts, starts []*Run) int {
 		t.Helper()
 		mine, _, err := store.Begin(ctx, 5, "here", inserts, starts)
 		if err != nil {
@@ -25,9 +25,9 @@ func TestLateTries(t *testing.T) {
 		}
 		return len(mine)
 	}
-	settle := func(r Run) {
+	settle := func(r *Run) {
 		t.Helper()
-		if _, err := store.Settle(ctx, 5, []Run{r}); err != nil {
+		if _, err := store.Settle(ctx, 5, []*Run{r}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -39,13 +39,13 @@ func TestLateTries(t *testing.T) {
 			t.Errorf("%s: %s in attempt %d, want %s in %d", what, got, n, outcome, attempt)
 		}
 	}
-	begin([]Run{first}, nil)
+	begin([]*Run{first}, nil)
 	settle(retry)
-	if begin(nil, []Run{first}) != 0 {
+	if begin(nil, []*Run{first}) != 0 {
 		t.Error("the first attempt is started again")
 	}
 	want("a late start", Retrying, 1)
-	if begin(nil, []Run{again}) != 1 {
+	if begin(nil, []*Run{again}) != 1 {
 		t.Error("the second attempt is not started")
 	}
 	settle(retry)

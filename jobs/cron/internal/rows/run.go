@@ -37,7 +37,7 @@ type Run struct {
 	Job     string
 	At      time.Time // scheduled_at
 	Cause   string
-	Attempt int
+	Attempt int       // the latest one; 0 before the first
 	NextAt  time.Time // of the next attempt; written only for Retrying
 	Result
 }
@@ -60,7 +60,8 @@ type Key struct {
 // KeyOf returns the key of the run of a job that is scheduled at that time.
 func KeyOf(job string, at time.Time) Key { return Key{job, at.UnixMicro()} }
 
-func (r *Run) key() Key { return KeyOf(r.Job, r.At) }
+// Key returns the key of the row.
+func (r *Run) Key() Key { return KeyOf(r.Job, r.At) }
 
 func scanKeys(rows pgx.Rows, into map[Key]bool) error {
 	var (
@@ -84,10 +85,9 @@ type columns struct {
 }
 
 // columnsOf leaves out those that are in but.
-func columnsOf(runs []Run, but map[Key]bool) (u columns) {
-	for i := range runs {
-		r := &runs[i]
-		if but[r.key()] {
+func columnsOf(runs []*Run, but map[Key]bool) (u columns) {
+	for _, r := range runs {
+		if but[r.Key()] {
 			continue
 		}
 		var next *time.Time

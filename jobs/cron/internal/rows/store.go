@@ -99,7 +99,7 @@ const (
 // that those which have a row already are started. mine are the rows that are as they were asked for: a tick that has
 // been decided on before is not among them. locked are starts that were left out.
 func (s Store) Begin(
-	ctx context.Context, term int64, holder string, inserts, starts []Run,
+	ctx context.Context, term int64, holder string, inserts, starts []*Run,
 ) (mine, locked map[Key]bool, err error) {
 	mine = map[Key]bool{}
 	batch := s.fence(term)
@@ -125,7 +125,7 @@ func (s Store) Begin(
 
 // Settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already,
 // stays so. It returns what was left out.
-func (s Store) Settle(ctx context.Context, term int64, runs []Run) (locked map[Key]bool, err error) {
+func (s Store) Settle(ctx context.Context, term int64, runs []*Run) (locked map[Key]bool, err error) {
 	written := map[Key]bool{}
 	batch := s.fence(term)
 	u := columnsOf(runs, nil)

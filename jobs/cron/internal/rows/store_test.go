@@ -17,10 +17,10 @@ import (
 )
 
 // setup returns a store with one job, "job", and a tick of it.
-func setup(t testing.TB, pool *pgxpool.Pool) (store Store, known []Job, tick Run) {
+func setup(t testing.TB, pool *pgxpool.Pool) (store Store, known []Job, tick *Run) {
 	t.Helper()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	tick = Run{Job: "job", At: at, Cause: Schedule, Attempt: 1, Result: Result{Outcome: Running}}
+	tick = &Run{Job: "job", At: at, Cause: Schedule, Attempt: 1, Result: Result{Outcome: Running}}
 	return storeOf(pool, "main"), []Job{{Name: "job", Schedule: "0 * * * * * UTC", Enabled: true}}, tick
 }
 
@@ -29,8 +29,8 @@ func storeOf(pool *pgxpool.Pool, group string) Store {
 }
 
 // later is the same for a later tick.
-func (r Run) later(d time.Duration, outcome string) Run {
-	return Run{Job: r.Job, At: r.At.Add(d), Cause: r.Cause, Attempt: 1, Result: Result{Outcome: outcome}}
+func (r *Run) later(d time.Duration, outcome string) *Run {
+	return &Run{Job: r.Job, At: r.At.Add(d), Cause: r.Cause, Attempt: 1, Result: Result{Outcome: outcome}}
 }
 
 func TestRefusesAnOlderTerm(t *testing.T) {
@@ -40,7 +40,7 @@ func TestRefusesAnOlderTerm(t *testing.T) {
 	if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
 		t.Fatal(err)
 	}
-	if mine, _, err := store.Begin(ctx, 5, "here", []Run{tick, queued}, nil); err != nil || len(mine) != 2 {
+	if mine, _, err := store.Begin(ctx, 5, "here", []*Run{tick, queued}, nil); err != nil || len(mine) != 2 {
 		t.Fatalf("begin: %v, %v", mine, err)
 	}
 	if left, err := store.Claim(ctx, 6, known, tick.At); err != nil || len(left.Open) != 2 {
@@ -62,20 +62,20 @@ func TestRefusesAnOlderTerm(t *testing.T) {
 		return all
 	}
 	before := dump()
-	begin := func(inserts, starts []Run) error {
+	begin := func(inserts, starts []*Run) error {
 		_, _, err := store.Begin(ctx, 5, "here", inserts, starts)
 		return err
 	}
 	for name, write := range map[string]func() error{
 		"claim":         func() error { _, err := store.Claim(ctx, 5, known, tick.At.Add(time.Hour)); return err },
-		"begin":         func() error { return begin([]Run{tick.later(2*time.Minute, Running)}, nil) },
-		"begin again":   func() error { return begin([]Run{tick}, nil) },
-		"skip":          func() error { return begin([]Run{tick.later(2*time.Minute, Skipped)}, nil) },
-		"start":         func() error { return begin(nil, []Run{queued}) },
-		"settle":        func() error { _, err := store.Settle(ctx, 5, []Run{tick.later(0, OK)}); return err },
-		"settle queued": func() error { _, err := store.Settle(ctx, 5, []Run{queued.later(0, Skipped)}); return err },
+		"begin":         func() error { return begin([]*Run{tick.later(2*time.Minute, Running)}, nil) },
+		"begin again":   func() error { return begin([]*Run{tick}, nil) },
+		"skip":          func() error { return begin([]*Run{tick.later(2*time.Minute, Skipped)}, nil) },
+		"start":         func() error { return begin(nil, []*Run{queued}) },
+		"settle":        func() error { _, err := store.Settle(ctx, 5, []*Run{tick.later(0, OK)}); return err },
+		"settle queued": func() error { _, err := store.Settle(ctx, 5, []*Run{queued.later(0, Skipped)}); return err },
 		"other group": func() error {
-			_, err := storeOf(pool, "else").Settle(ctx, 6, []Run{tick.later(0, OK)})
+			_, err := storeOf(pool, "else").Settle(ctx, 6, []*Run{tick.later(0, OK)})
 			return err
 		},
 	} {
@@ -137,25 +137,25 @@ func TestRepeats(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantMine := func(what string, want int, inserts, starts []Run) {
+	wantMine := func(what string, want int, inserts, starts []*Run) {
 		t.Helper()
 		mine, _, err := store.Begin(ctx, 5, "here", inserts, starts)
 		if err != nil || len(mine) != want {
 			t.Errorf("%s: %v, %v, want %d", what, mine, err, want)
 		}
 	}
-	wantMine("begin", 3, []Run{tick, skipped, queued}, nil)
-	wantMine("begin again", 2, []Run{tick, skipped, queued}, nil) // one that is closed is no run of this term any more
+	wantMine("begin", 3, []*Run{tick, skipped, queued}, nil)
+	wantMine("begin again", 2, []*Run{tick, skipped, queued}, nil) // one that is closed is no run of this term any more
 	for range 2 {
-		wantMine("start", 1, nil, []Run{queued})
+		wantMine("start", 1, nil, []*Run{queued})
 	}
 	for range 2 {
-		if _, err := store.Settle(ctx, 5, []Run{tick.later(0, OK)}); err != nil {
+		if _, err := store.Settle(ctx, 5, []*Run{tick.later(0, OK)}); err != nil {
 			t.Errorf("settle: %v", err)
 		}
 	}
-	wantMine("begin after the end", 0, []Run{tick}, nil)
-	wantMine("start after the end", 0, nil, []Run{tick})
+	wantMine("begin after the end", 0, []*Run{tick}, nil)
+	wantMine("start after the end", 0, nil, []*Run{tick})
 	if n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.cron_run`); n != 3 {
 		t.Errorf("got %d rows, want 3", n)
 	}
