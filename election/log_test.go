@@ -40,7 +40,9 @@ func TestLogBlocks(t *testing.T) {
 		t.Parallel()
 		log := newStuckLog("makes no progress")
 		wedged, unhealthy := make(chan struct{}), make(chan error, 1)
-		r := &replica{t: t, leading: make(chan election.Term, 1), cause: make(chan error, 1), ended: make(chan error, 1)}
+		r := &replica{
+			t: t, leading: make(chan election.Term, 1), cause: make(chan error, 1), ended: make(chan error, 1),
+		}
 		r.start(pgtest.Database(t), func(ctx context.Context, term election.Term) error {
 			r.leading <- term
 			<-ctx.Done()

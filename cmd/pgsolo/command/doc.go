@@ -8,6 +8,6 @@
 // that no longer can prove that it leads.
 //
 // No output holds up a replica, whether its reader is slow, has stopped or has gone: lines of the log are dropped, and
-// the log says how many (package logwriter). A signal takes effect before it is logged, an exit is armed before its last
-// line, and an output has a second to take what is left at the end.
+// the log says how many (package logwriter). A signal takes effect before it is logged, an exit is armed before its
+// last line, and an output has a second to take what is left at the end.
 package command

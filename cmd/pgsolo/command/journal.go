@@ -49,8 +49,8 @@ func openJournal(c config.Log, output io.Writer) journal {
 // close hands what is left to the output.
 func (j journal) close() { j.writer.Close(lastWords) }
 
-// exit ends the process with a last line, which has until the bound to be written. The end is armed before: nothing that
-// the line waits for puts it off.
+// exit ends the process with a last line, which has until the bound to be written. The end is armed before: nothing
+// that the line waits for puts it off.
 func (j journal) exit(code int, within time.Duration, level hclog.Level, message string, args ...any) {
 	time.AfterFunc(within, func() { os.Exit(code) })
 	j.Log(level, message, args...)
@@ -58,9 +58,9 @@ func (j journal) exit(code int, within time.Duration, level hclog.Level, message
 	os.Exit(code)
 }
 
-// outliveOutput lets the process go on where nothing reads its output any more, and sends to the journal, for debugging,
-// what libraries say to the standard library's log. The signal is caught, not ignored, because the programs that the
-// process starts would inherit that. It stays so until the process ends.
+// outliveOutput lets the process go on where nothing reads its output any more, and sends to the journal, for
+// debugging, what libraries say to the standard library's log. SIGPIPE is caught, not ignored, because the programs
+// that the process starts would inherit that. It stays so until the process ends.
 func outliveOutput(j journal) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	log.SetFlags(0)

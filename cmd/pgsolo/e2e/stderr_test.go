@@ -30,7 +30,9 @@ func startUnread(t *testing.T, more string) unread {
 	u := unread{stderr: newFifo(t), conn: pgtest.Connect(t, url)}
 	path := configure(t, url, "log {\n  level = \"debug\"\n}\n"+more)
 	u.process = startCommand(t, fleet.Command{Args: []string{"run", "-c", path}, Stderr: u.stderr.write})
-	pgtest.Eventually(t, "leader", func() bool { return u.value(`select count(*) from pgsolo.leader where term = 1`) == 1 })
+	pgtest.Eventually(t, "leader", func() bool {
+		return u.value(`select count(*) from pgsolo.leader where term = 1`) == 1
+	})
 	return u
 }
 
@@ -143,7 +145,9 @@ election "main" {
 	u.stderr.fill()
 	u.failOnce()
 	u.freeze()
-	pgtest.Eventually(t, "the server to free the lock", func() bool { return u.value(`select count(*)`+lockSession) == 0 })
+	pgtest.Eventually(t, "the server to free the lock", func() bool {
+		return u.value(`select count(*)`+lockSession) == 0
+	})
 	u.thaw()
 	if code := u.exitWithin(10 * time.Second); code != command.ExitUnhealthy {
 		t.Errorf("exit code %d, want %d", code, command.ExitUnhealthy)

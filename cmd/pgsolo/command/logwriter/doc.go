@@ -7,8 +7,8 @@
 //   - Lines keep their order. Each is one write to the output.
 //   - At most the limit in bytes waits, beside the line that is being written. Once a line finds no room, it and all
 //     that follow are dropped until half of the queue has been written.
-//   - Lines that were dropped, or whose write failed, are counted. A line in their place says how many they are, as soon
-//     as the output takes one again.
+//   - Lines that were dropped, or whose write failed, are counted. A line in their place says how many they are, as
+//     soon as the output takes one again.
 //   - Close returns within its bound.
 //
 // # What it does not guarantee
