@@ -55,11 +55,12 @@ func (l *leadership) heartbeat(ctx context.Context) {
 func (l *leadership) healthy() bool {
 	err := l.options.Healthy()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil && l.unhealthy == nil {
+	begins := err != nil && l.unhealthy == nil
+	l.unhealthy = err
+	l.mu.Unlock()
+	if begins {
 		l.logger.Warn("the leader makes no progress, and pings no more until it does", "error", err)
 	}
-	l.unhealthy = err
 	return err == nil
 }
 
@@ -93,8 +94,8 @@ func (l *leadership) ping(ctx context.Context) error {
 	}
 	l.extend(sent)
 	if stepDown {
-		l.logger.Info("asked to step down", "term", l.term.Number)
 		l.stop(true)
+		l.logger.Info("asked to step down", "term", l.term.Number)
 	}
 	return nil
 }

@@ -73,6 +73,7 @@ func (e *Elector) runTerm(
 	beating, stopHeartbeat := context.WithCancel(lasting)
 	var heartbeat sync.WaitGroup
 	heartbeat.Go(func() { l.heartbeat(beating) })
+	won.announce()
 	result := make(chan error, 1)
 	go func() {
 		err := lead(l.ctx, l.term)
@@ -141,12 +142,13 @@ func (l *leadership) conclude(heartbeat *sync.WaitGroup, err error) (again bool,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	if failure := l.session.resign(ctx, l.term, reason); failure != nil {
+	failure := l.session.resign(ctx, l.term, reason)
+	l.session.close()
+	if failure != nil {
 		l.logger.Warn("not resigned, the lock is free when the server ends the session", "term", l.term.Number,
 			"error", failure)
 	} else {
 		l.logger.Info(reason, "term", l.term.Number)
 	}
-	l.session.close()
 	return steppedDown && err == nil, err
 }

@@ -52,7 +52,8 @@ type Options struct {
 	// of the connection or the server, which is retried like any other. Default: none.
 	Check func(ctx context.Context, conn *pgx.Conn) error
 
-	Logger hclog.Logger // default: none
+	// Logger should not block. No step that the lease depends on waits for it, but Run does. Default: none.
+	Logger hclog.Logger
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -83,8 +84,9 @@ func (o Options) withDefaults() (Options, error) {
 		o.Logger = hclog.NewNullLogger()
 	}
 	if o.Unhealthy == nil {
-		logger := o.Logger
+		logger, lease := o.Logger, o.Lease
 		o.Unhealthy = func(err error) {
+			time.AfterFunc(lease/20, func() { os.Exit(3) }) // before the line, which may block
 			logger.Error("exiting", "error", err)
 			os.Exit(3)
 		}

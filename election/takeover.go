@@ -11,6 +11,8 @@ type wonTerm struct {
 	session *session // holds the lock
 	row     leaderRow
 	proved  time.Time // from which the lease counts at first
+
+	announce func() // logs it; once the limits of the lease are set, since a log may block
 }
 
 // win makes one try. Its error is that the session could not be made, or broke.
@@ -69,11 +71,13 @@ func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow) (w
 		silence = row.since.Sub(*before.lock.lastActive)
 	}
 	if before.term.Number == 0 {
-		e.logger.Info("leading, the first ever", "term", row.term.Number, "timeline", row.term.Timeline)
-		return wonTerm{s, row, proved}, nil
+		return wonTerm{s, row, proved, func() {
+			e.logger.Info("leading, the first ever", "term", row.term.Number, "timeline", row.term.Timeline)
+		}}, nil
 	}
 	e.counters.tookOver(ended, silence)
-	e.logger.Info("leading", "term", row.term.Number, "timeline", row.term.Timeline,
-		"previous_leader", before.term.Holder, "previous_term", ended, "silent_for", silence.Round(time.Millisecond))
-	return wonTerm{s, row, proved}, nil
+	return wonTerm{s, row, proved, func() {
+		e.logger.Info("leading", "term", row.term.Number, "timeline", row.term.Timeline, "previous_leader",
+			before.term.Holder, "previous_term", ended, "silent_for", silence.Round(time.Millisecond))
+	}}, nil
 }

@@ -41,14 +41,14 @@ var mayImport = []struct{ packages, imports string }{
 		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention"},
 
 	// The program.
-	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/e2e", ""},
+	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/command/logwriter cmd/pgsolo/e2e", ""},
 	{"cmd/pgsolo/config", library + kinds + " cmd/pgsolo/config/block"},
 	{"cmd/pgsolo/web", library},
 	{"cmd/pgsolo/replica", library + " jobs/webhook jobs/sql cmd/pgsolo/config cmd/pgsolo/web"},
 	{"cmd/pgsolo/bench cmd/pgsolo/demo",
 		library + " cmd/pgsolo/replica cmd/pgsolo/config cmd/pgsolo/web cmd/pgsolo/fleet cmd/pgsolo/privatepg"},
 	{"cmd/pgsolo/command", library + " cmd/pgsolo/replica cmd/pgsolo/config cmd/pgsolo/web cmd/pgsolo/fleet " +
-		"cmd/pgsolo/privatepg cmd/pgsolo/bench cmd/pgsolo/demo"},
+		"cmd/pgsolo/privatepg cmd/pgsolo/bench cmd/pgsolo/demo cmd/pgsolo/command/logwriter"},
 	{"cmd/pgsolo", "cmd/pgsolo/command"},
 
 	// What tests alone import.

@@ -13,7 +13,7 @@ func Run(args []string, s Streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
-	report(err, s.Err)
+	reportWithin(lastWords, err, s.Err)
 	return exitCodeOf(err)
 }
 

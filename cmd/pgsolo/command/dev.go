@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -30,7 +28,7 @@ each event and what commands print. The server ends with the program.`,
 			if _, err := loadForDev(path, "postgres://postgres@127.0.0.1/postgres"); err != nil {
 				return err
 			}
-			starting, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			starting, stop := untilInterrupt(cmd.Context()) // a second signal ends what waits for an output
 			server, err := privatepg.Start(starting, privatepg.Options{Dir: data, Progress: s.Err})
 			stop()
 			if err != nil {
@@ -68,8 +66,9 @@ func dev(ctx context.Context, s Streams, path string, server *privatepg.Server) 
 		case <-ctx.Done():
 		}
 	}()
-	logger := newLogger(cfg.Log, s.Err)
-	return whyEnded(run(ctx, cfg, logger), server, logger)
+	j := openJournal(cfg.Log, s.Err)
+	defer j.close()
+	return whyEnded(run(ctx, cfg, j), server, j)
 }
 
 // whyEnded prefers the end of the database as a reason.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
@@ -42,6 +43,20 @@ func (e *usageError) Error() string { return e.err.Error() }
 type loggedError struct{ error }
 
 func (e *loggedError) Unwrap() error { return e.error }
+
+// reportWithin is report, for as long as the output of a process that ends may take: a pipe has room for the report, or
+// has not been read for long.
+func reportWithin(limit time.Duration, err error, to *os.File) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		report(err, to)
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
+}
 
 // report shows an error to a person: mistakes in the configuration with their source, anything else in a line.
 func report(err error, to *os.File) {

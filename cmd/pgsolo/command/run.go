@@ -40,7 +40,9 @@ Exit codes: 0 done, 1 error, 2 usage or configuration, 3 leadership lost or unhe
 			if withParent {
 				go exitAtEOF(s.In)
 			}
-			return run(cmd.Context(), cfg, newLogger(cfg.Log, s.Err))
+			j := openJournal(cfg.Log, s.Err)
+			defer j.close()
+			return run(cmd.Context(), cfg, j)
 		},
 	}
 	configFlag(cmd, &path)
@@ -50,31 +52,31 @@ Exit codes: 0 done, 1 error, 2 usage or configuration, 3 leadership lost or unhe
 }
 
 // run runs a replica until it ends or a signal ends it.
-func run(ctx context.Context, cfg *config.Config, logger hclog.Logger) error {
+func run(ctx context.Context, cfg *config.Config, j journal) error {
 	if err := checkWork(cfg); err != nil {
 		return err
 	}
+	outliveOutput(j)
 	r, err := replica.New(replica.Options{
-		Config: cfg, Logger: logger, Build: build(),
+		Config: cfg, Logger: j.Logger, Build: build(),
 		Unhealthy: func(err error) {
-			logger.Error("exiting at once", "error", err)
-			os.Exit(ExitUnhealthy)
+			j.exit(ExitUnhealthy, leftOfLease(cfg), hclog.Error, "exiting at once", "error", err)
 		},
 	})
 	if err != nil {
 		return err
 	}
 	handlers, crons := cfg.Work()
-	logger.Info("starting",
+	j.Info("starting",
 		"version", build().Version, "elections", len(cfg.Elections), "handlers", handlers, "cron_jobs", crons)
-	ctx, stop := untilDrained(ctx, logger, longestDrain(cfg))
+	ctx, stop := untilDrained(ctx, j, longestDrain(cfg))
 	defer stop()
 	if err := r.Run(ctx); err != nil {
 		line := strings.Join(strings.Fields(err.Error()), " ")
-		logger.Error("ended", append([]any{"error", line, "exit_code", exitCodeOf(err)}, remedy(err)...)...)
+		j.Error("ended", append([]any{"error", line, "exit_code", exitCodeOf(err)}, remedy(err)...)...)
 		return &loggedError{err}
 	}
-	logger.Info("ended")
+	j.Info("ended")
 	return nil
 }
 
@@ -98,6 +100,16 @@ func checkWork(cfg *config.Config) error {
 		return &usageError{errors.New("the configuration has no handler and no cron job: there is nothing to run")}
 	}
 	return nil
+}
+
+// leftOfLease is how long the last line of a leader may take that has to end: it has a tenth of its lease until another
+// may lead, of which the end of the process gets one half.
+func leftOfLease(cfg *config.Config) time.Duration {
+	within := lastWords
+	for _, e := range cfg.Elections {
+		within = min(within, e.Lease/20)
+	}
+	return within
 }
 
 func longestDrain(cfg *config.Config) (drain time.Duration) {

@@ -28,7 +28,7 @@ func untilInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // untilDrained returns a context that the first SIGTERM or SIGINT ends. The second one, or the end of the time for a
 // planned stop, ends the process.
-func untilDrained(ctx context.Context, logger hclog.Logger, drain time.Duration) (context.Context, func()) {
+func untilDrained(ctx context.Context, j journal, drain time.Duration) (context.Context, func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	ctx, cancel := context.WithCancel(ctx)
@@ -38,8 +38,8 @@ func untilDrained(ctx context.Context, logger hclog.Logger, drain time.Duration)
 		defer close(ended)
 		select {
 		case s := <-signals:
-			logger.Info("stopping", "signal", s.String(), "drain", drain)
 			cancel()
+			j.Info("stopping", "signal", s.String(), "drain", drain)
 		case <-done:
 			return
 		}
@@ -50,13 +50,13 @@ func untilDrained(ctx context.Context, logger hclog.Logger, drain time.Duration)
 				if time.Since(first) < sameSignal {
 					continue
 				}
-				logger.Warn("exiting at once", "signal", s.String())
+				j.exit(ExitError, lastWords, hclog.Warn, "exiting at once", "signal", s.String())
 			case <-end:
-				logger.Error("exiting at once: something has not stopped", "after", drain+forcedEnd)
+				j.exit(ExitError, lastWords, hclog.Error, "exiting at once: something has not stopped",
+					"after", drain+forcedEnd)
 			case <-done:
 				return
 			}
-			os.Exit(ExitError)
 		}
 	}()
 	return ctx, func() {

@@ -31,7 +31,14 @@ func (o output) String() string { return o.of.Output() }
 // start runs pgsolo with the arguments and environment until the test ends.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	started, err := fleet.Start(fleet.Command{Args: args, Env: append([]string{beProgram + "=1"}, env...)})
+	return startCommand(t, fleet.Command{Args: args, Env: env})
+}
+
+// startCommand runs pgsolo as a command says until the test ends.
+func startCommand(t *testing.T, c fleet.Command) *process {
+	t.Helper()
+	c.Env = append([]string{beProgram + "=1"}, c.Env...)
+	started, err := fleet.Start(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +46,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	t.Cleanup(func() {
 		p.Close()
 		if t.Failed() {
-			t.Logf("output of %v:\n%s", args, p.log)
+			t.Logf("output of %v:\n%s", c.Args, p.log)
 		}
 	})
 	return p

@@ -25,6 +25,8 @@ type Command struct {
 	// the last time before Ended is closed.
 	Line func(p *Process, line string)
 
+	Stderr *os.File // takes the standard error, which is then no part of Output; the caller closes it
+
 	Keep int                  // how many bytes of the output are kept, the latest ones; default: all
 	Attr *syscall.SysProcAttr // default: none
 }
@@ -59,6 +61,9 @@ func Start(c Command) (*Process, error) {
 	if c.Line != nil {
 		lines = &lineWriter{line: func(text string) { c.Line(p, text) }}
 		p.cmd.Stdout = lines
+	}
+	if c.Stderr != nil {
+		p.cmd.Stderr = c.Stderr
 	}
 	if c.Config != nil {
 		file, err := pipeOf(c.Config)

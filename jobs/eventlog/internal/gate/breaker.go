@@ -84,7 +84,17 @@ func (b *breaker) is(period int) bool {
 // report takes in the outcome of an attempt. An error that the handler calls final is an answer of its target.
 func (b *breaker) report(period int, err error) {
 	_, _, final := jobs.Asked(err)
-	failed := err != nil && !final
+	switch pause, paused := b.settle(period, err != nil && !final); {
+	case pause > 0:
+		b.logger.Warn("handler paused: its attempts fail one after the other",
+			"failures", b.Failures, "pause", pause, "error", text.Error(err))
+	case paused > 0:
+		b.logger.Info("handler goes on", "paused_for", paused)
+	}
+}
+
+// settle changes the state. It returns the pause that begins when it opens, and how long it was open when it closes.
+func (b *breaker) settle(period int, failed bool) (pause, paused time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -97,17 +107,17 @@ func (b *breaker) report(period int, err error) {
 			b.counts.Open.Store(true)
 			b.counts.Opened.Add(1)
 			b.begin(b.Pause)
-			b.logger.Warn("handler paused: its attempts fail one after the other",
-				"failures", b.Failures, "pause", b.pause, "error", text.Error(err))
+			return b.pause, 0
 		}
 	case b.open:
 		b.open = false
 		b.counts.Open.Store(false)
 		b.begin(0)
-		b.logger.Info("handler goes on", "paused_for", time.Since(b.opened))
+		return 0, max(1, time.Since(b.opened))
 	default:
 		b.failures = 0
 	}
+	return 0, 0
 }
 
 func (b *breaker) pauseAfter(pause time.Duration) time.Duration {
