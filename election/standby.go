@@ -35,7 +35,7 @@ const (
 
 // leaderRow is the row of pgsolo.leader, and what the server tells of the leader's sessions.
 type leaderRow struct {
-	term           Term // what names it: no Session, Stopping, Held
+	term           Term // what names it: no Session, Stopping, Over, Held
 	address        string
 	since          time.Time
 	clean          bool

@@ -22,6 +22,11 @@ type Term struct {
 	// context is cancelled Options.Drain later.
 	Stopping <-chan struct{}
 
+	// Over is closed when another leader may be let in at any moment: at once where the session has ended or holds the
+	// lock no more, after 0.85 of the lease where no ping is answered. The context ends with it or before. What still runs
+	// then has to be killed, whatever grace it was given.
+	Over <-chan struct{}
+
 	// Held is false once 0.6 of the lease has passed since the last ping that was answered was sent. It reads the clock
 	// only, so that its answer is right even before a process that was stopped, and goes on, has had the time to cancel
 	// a context: ask it right before an effect that nothing else fences. Nil is always true. Run sets it.
