@@ -2,6 +2,7 @@ package election
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 type Elector struct {
 	options  Options
 	logger   hclog.Logger
+	clock    clock // of a leadership
 	status   statusBoard
 	counters counters
 
@@ -30,7 +32,7 @@ func New(options Options) (*Elector, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Elector{options: options, logger: options.Logger}
+	e := &Elector{options: options, logger: options.Logger, clock: systemClock}
 	e.status.status = Status{Election: options.Name, Role: Outside}
 	return e, nil
 }
@@ -114,3 +116,6 @@ func (e *Elector) sessionName(what string) string {
 	}
 	return "pgsolo " + name + " " + what
 }
+
+// termSession is the application_name of the sessions of a term's leader.
+func (e *Elector) termSession(term int64) string { return e.sessionName(fmt.Sprintf("term %d", term)) }

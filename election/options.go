@@ -85,6 +85,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Unhealthy == nil {
 		logger := o.Logger
 		o.Unhealthy = func(err error) {
+			time.AfterFunc(exitTime, func() { os.Exit(3) }) // the log may wait for somebody to read it
 			logger.Error("exiting", "error", err)
 			os.Exit(3)
 		}
@@ -110,6 +111,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, nil
 }
+
+// exitTime is how long the last line of the log may take.
+const exitTime = 100 * time.Millisecond
 
 // electionName allows what keeps names apart in an application_name, and maxNames leaves room there for the longest
 // term: PostgreSQL keeps 63 bytes.

@@ -10,7 +10,7 @@ import (
 type wonTerm struct {
 	session *session // holds the lock
 	row     leaderRow
-	proved  time.Time // from which the lease counts at first
+	proved  moment // from which the lease counts at first
 }
 
 // win makes one try. Its error is that the session could not be made, or broke.
@@ -55,12 +55,12 @@ func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow) (w
 			}
 		}
 	}
-	proved := time.Now()
+	proved := e.clock.now()
 	row, err := s.beginTerm(ctx, e.options, ended)
 	if err != nil {
 		return wonTerm{}, err
 	}
-	if took := time.Since(proved); took > e.part(cancelAt)/2 {
+	if took := proved.elapsed(e.clock.now()); took > e.part(cancelAt)/2 {
 		return wonTerm{}, fmt.Errorf("beginning term %d took %s, which leaves too little of the lease",
 			row.term.Number, took.Round(time.Millisecond))
 	}
