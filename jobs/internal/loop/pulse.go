@@ -13,15 +13,21 @@ const stuckAfter = 20 * time.Second
 
 // Pulse is the sign of life of one loop. The functions of handlers and cron jobs run beside the loops: a long one is no reason
 // to miss a beat.
-type Pulse struct{ At atomic.Int64 } // Unix time in nanoseconds; 0: the loop does not run
+type Pulse struct{ At atomic.Int64 } // of sinceEpoch; 0: the loop does not run
 
-func (p *Pulse) Beat() { p.At.Store(time.Now().UnixNano()) }
+// epoch has a monotonic reading, from which beats count: a step of the wall clock is no silence.
+var epoch = time.Now()
+
+// sinceEpoch is in nanoseconds, and never 0.
+func sinceEpoch() int64 { return max(1, int64(time.Since(epoch))) }
+
+func (p *Pulse) Beat() { p.At.Store(sinceEpoch()) }
 
 func (p *Pulse) End() { p.At.Store(0) }
 
 func (p *Pulse) Check(what string) error {
 	at := p.At.Load()
-	if silent := time.Since(time.Unix(0, at)); at != 0 && silent > stuckAfter {
+	if silent := time.Duration(sinceEpoch() - at); at != 0 && silent > stuckAfter {
 		return fmt.Errorf("%s has not moved for %s", what, silent.Round(time.Second))
 	}
 	return nil
@@ -32,7 +38,7 @@ func (p *Pulse) Check(what string) error {
 func (p *Pulse) During(do func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if at := p.At.Load(); at != 0 {
-			p.At.CompareAndSwap(at, time.Now().UnixNano())
+			p.At.CompareAndSwap(at, sinceEpoch())
 		}
 		return do(ctx)
 	}
