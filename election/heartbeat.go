@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
 const (
@@ -86,7 +88,7 @@ func (l *leadership) ping(ctx context.Context) error {
 		held     bool
 		stepDown bool
 	)
-	sent := l.clock.now()
+	sent := l.clock.Now()
 	err := l.session.conn.QueryRow(ctx, inSchema(ping, l.options.Schema), l.options.Name).
 		Scan(&now.Timeline, &now.Number, &held, &stepDown)
 	switch {
@@ -108,9 +110,9 @@ func (l *leadership) ping(ctx context.Context) error {
 // extend moves every limit, unless one has been reached: a caller of Term.Held may have acted upon it, even if the
 // timer that belongs to it has not fired yet. A ping that was sent before the machine was suspended proves nothing of
 // the time since, and is followed by another.
-func (l *leadership) extend(sent moment) {
-	roundTrip := l.clock.mono() - sent.mono
-	if !l.trust.extend(sent) {
+func (l *leadership) extend(sent trust.Moment) {
+	roundTrip := l.clock.Mono() - sent.Mono
+	if !l.trust.Extend(sent) {
 		l.lose(l.silence())
 		return
 	}

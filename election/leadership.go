@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
 // The parts of the lease that may pass, from the sending of the last ping that was answered, until the leader pings
@@ -29,7 +31,7 @@ type leadership struct {
 	session *session
 	term    Term
 	row     leaderRow
-	trust   *trustWindow
+	trust   *trust.Window
 
 	ctx      context.Context // lead's
 	cancel   context.CancelCauseFunc
@@ -63,10 +65,10 @@ func (e *Elector) runTerm(
 	l.ctx, l.cancel = context.WithCancelCause(lasting)
 	defer l.cancel(nil)
 	defer l.end()
-	l.trust = newTrustWindow(e.clock, won.proved, e.part(cancelAt), e.part(clockTolerance), l.nudge.give)
+	l.trust = trust.NewWindow(e.clock, won.proved, e.part(cancelAt), e.part(clockTolerance), l.nudge.give)
 	l.term.Session = e.termSession(won.row.term.Number)
 	l.term.Stopping, l.term.Over = l.stopping, l.over
-	l.term.Held = l.trust.open
+	l.term.Held = l.trust.Open
 	defer context.AfterFunc(ctx, func() { l.stop(false) })()
 	e.status.answered(Leader, won.row)
 	l.limits = l.startLimits(won.proved)
@@ -110,7 +112,7 @@ func (l *leadership) lose(reason error) {
 	defer l.mu.Unlock()
 	if l.lost == nil {
 		l.lost = reason
-		l.trust.end()
+		l.trust.End()
 		l.cancel(fmt.Errorf("%w: %w", ErrLost, reason))
 		l.status.update(func(s *Status) { s.Role = Outside })
 	}
@@ -143,6 +145,7 @@ func (l *leadership) conclude(heartbeat *sync.WaitGroup, err error) (again bool,
 		heartbeat.Wait()
 		l.session.close()
 		l.counters.lost(lost)
+		l.lastWord()
 		return false, fmt.Errorf("%w: %w", ErrLost, lost)
 	}
 	abort := time.AfterFunc(l.part(cancelAt), l.session.abort) // in case the last ping is never answered
@@ -160,6 +163,7 @@ func (l *leadership) conclude(heartbeat *sync.WaitGroup, err error) (again bool,
 	if failure != nil {
 		l.logger.Warn("not resigned, the lock is free when the server ends the session", "term", l.term.Number,
 			"error", failure)
+		l.lastWord()
 	} else {
 		l.logger.Info(reason, "term", l.term.Number)
 	}

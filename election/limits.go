@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
 const (
@@ -22,8 +24,8 @@ type limits struct {
 	exit *time.Timer // at 0.9
 }
 
-func (l *leadership) startLimits(sent moment) limits {
-	elapsed := sent.elapsed(l.clock.now())
+func (l *leadership) startLimits(sent trust.Moment) limits {
+	elapsed := sent.Elapsed(l.clock.Now())
 	return limits{
 		lose: time.AfterFunc(l.part(cancelAt)-elapsed, func() { l.lose(l.silence()) }),
 		over: time.AfterFunc(l.part(overAt)-elapsed, func() { l.lose(l.silence()); l.end() }),
@@ -32,8 +34,8 @@ func (l *leadership) startLimits(sent moment) limits {
 }
 
 // move counts all from the sending of another ping.
-func (l limits) move(e *Elector, sent moment) {
-	elapsed := sent.elapsed(e.clock.now())
+func (l limits) move(e *Elector, sent trust.Moment) {
+	elapsed := sent.Elapsed(e.clock.Now())
 	l.lose.Reset(e.part(cancelAt) - elapsed)
 	l.over.Reset(e.part(overAt) - elapsed)
 	l.exit.Reset(e.part(exitAt) - elapsed)
@@ -45,8 +47,8 @@ func (l limits) stop() {
 	l.exit.Stop()
 }
 
-// compareClocks has a ping sent when the machine was suspended, or a clock was set, and moves the limits: the timers did
-// not run meanwhile, the lease did.
+// compareClocks has a ping sent when the machine was suspended, or a clock was set, and moves the limits: the timers
+// did not run meanwhile, the lease did.
 func (l *leadership) compareClocks(ctx context.Context) {
 	ticker := time.NewTicker(min(max(l.part(clockTolerance), minComparison), maxComparison))
 	defer ticker.Stop()
@@ -57,7 +59,7 @@ func (l *leadership) compareClocks(ctx context.Context) {
 		case <-ticker.C:
 		}
 		l.mu.Lock() // an extension is in force before its limits are, which waits for this lock
-		if sent, suspicious := l.trust.proved(); suspicious {
+		if sent, suspicious := l.trust.Proved(); suspicious {
 			l.nudge.give()
 			l.limits.move(l.Elector, sent)
 		}

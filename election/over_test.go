@@ -52,8 +52,8 @@ func TestOverWithTheSession(t *testing.T) {
 	first.ended <- nil
 }
 
-// No ping is answered: what runs has a while to stop by itself before the leadership is over, which it is before another
-// leads.
+// No ping is answered: what runs has a while to stop by itself before the leadership is over, which it is before
+// another leads.
 func TestOverAfterSilence(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

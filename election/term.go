@@ -18,15 +18,15 @@ type Term struct {
 	Stopping <-chan struct{}
 
 	// Over is closed when another leader may be let in at any moment: at once where the session has ended or holds the
-	// lock no more, after 0.85 of the lease where no ping is answered. The context ends with it or before. What still runs
-	// then has to be killed, whatever grace it was given.
+	// lock no more, after 0.85 of the lease where no ping is answered. The context ends with it or before. What still
+	// runs then has to be killed, whatever grace it was given.
 	Over <-chan struct{}
 
 	// Held is false once 0.6 of the lease has passed since the last ping that was answered was sent, and then stays so.
-	// It reads clocks, so that its answer is right even before a process that was stopped, and goes on, has had the time
-	// to cancel a context: ask it right before an effect that nothing else fences. Where the clocks disagree, because
-	// the machine was suspended or its clock set, it waits for the answer to a ping that is sent afterwards, or for the
-	// end of the 0.6. So it must not be asked by Options.Healthy, nor under a lock that Options.Healthy takes. Nil is
-	// always true. Run sets it.
+	// It reads clocks, so that its answer is right even before a process that was stopped, and goes on, has had the
+	// time to cancel a context: ask it right before an effect that nothing else fences. Where the clocks disagree,
+	// because the machine was suspended or its clock set, it waits for the answer to a ping that is sent afterwards, or
+	// for the end of the 0.6. So it must not be asked by Options.Healthy, nor under a lock that Options.Healthy takes.
+	// Nil is always true. Run sets it.
 	Held func() bool
 }

@@ -10,8 +10,8 @@ import (
 var ErrFenced = pg.ErrFenced
 
 // Lead is a leadership, as an engine is told of it. Its fields are those of election.Term, so that jobs.Lead(term)
-// converts one. The engines use Number, Holder, Stopping and Held, the actions Held and Over; what an embedder leaves out
-// may stay zero.
+// converts one. The engines use Number, Holder, Stopping and Held, the actions Held and Over; what an embedder leaves
+// out may stay zero.
 type Lead struct {
 	Election string // the name of the election
 	Holder   string // who leads, for the history of cron jobs; may be empty
@@ -22,8 +22,8 @@ type Lead struct {
 	Stopping <-chan struct{} // closed when the leader should hand over; nil: never
 
 	// Over is closed when another leader may begin at any moment. What still runs outside of this process has to be
-	// killed then, without the grace that a handover or the timeout of an attempt has, even where such a grace has begun
-	// already. The end of the context comes with it or before. nil: never.
+	// killed then, without the grace that a handover or the timeout of an attempt has, even where such a grace has
+	// begun already. The end of the context comes with it or before. nil: never.
 	Over <-chan struct{}
 
 	// Held is asked right before something begins, which it does not if false. False is final: the context ends soon.
@@ -39,15 +39,16 @@ func WithLead(ctx context.Context, lead Lead) context.Context {
 	return context.WithValue(ctx, leadKey{}, lead)
 }
 
-// Held asks Lead.Held of the leadership in which ctx was made, right before an effect outside of the database: a process
-// that was frozen between two steps goes on as if no time had passed. It is true where no leadership is known.
+// Held asks Lead.Held of the leadership in which ctx was made, right before an effect outside of the database: a
+// process that was frozen between two steps goes on as if no time had passed. It is true where no leadership is known.
 func Held(ctx context.Context) bool {
 	lead, _ := ctx.Value(leadKey{}).(Lead)
 	return lead.Held == nil || lead.Held()
 }
 
-// Over is Lead.Over of the leadership in which ctx was made. Unlike the end of ctx it has one meaning: a context that has
-// ended by the timeout of an attempt does not tell that the leadership was lost since. It is nil where none is known.
+// Over is Lead.Over of the leadership in which ctx was made. Unlike the end of ctx it has one meaning: a context that
+// has ended by the timeout of an attempt does not tell that the leadership was lost since. It is nil where none is
+// known.
 func Over(ctx context.Context) <-chan struct{} {
 	lead, _ := ctx.Value(leadKey{}).(Lead)
 	return lead.Over
