@@ -11,22 +11,59 @@
 // the end of the leader's session. The session ends with the leader's process. It also ends when the leader has been
 // silent for the lease: every session tells the server so (idle_session_timeout) before it queues.
 //
-// Holding the lock is not enough: an administrator or a proxy may have ended only the lock session, and the process
-// works on. Every session of a leader bears its term in application_name (Term.Session). Unless the last leader
-// resigned, its successor waits until none is left, at the longest for one lease after the last ping that it saw, and
-// then ends them. After a kill -9 there is nothing to wait for: the kernel has closed them all.
-//
 // The leader pings every fifth of the lease and reads in between, so that it sees the end of its session at once. Each
-// ping proves that the session still holds the lock and that the term is still its own. Counted from the sending of the
-// last ping that was answered, the leader's context is cancelled after 0.6 of the lease, and after 0.9
-// Options.Unhealthy has to end the process, even where lead ignores its context.
+// ping proves that the session still holds the lock and that the term is still its own.
+//
+// # What ends, and when
+//
+// Where the session of a leader ends, or no longer holds the lock, another may lead within milliseconds. The leader's
+// context ends at once, and Term.Over is closed with it: what runs outside of the process is to be killed.
+//
+// Where no ping is answered, the session may still be there. Counted from the sending of the last ping that was
+// answered:
+//
+//	0.2   the next ping
+//	0.6   Term.Held is false, for good; the context ends; what runs may stop by itself
+//	0.85  Term.Over is closed: what still runs outside of the process is to be killed
+//	0.9   Options.Unhealthy has to end the process, where lead has not returned
+//	1     the server ends the session, and a standby does, whichever comes first: another may lead
+//
+// All of it is counted on the monotonic clock, which does not step. It stops while the machine is suspended: so it is
+// compared with the boot clock, where the system has one, and with the wall clock. What the boot clock shows more
+// counts as time. Any other difference has a ping sent at once, and Term.Held waits for its answer.
+//
+// A standby counts too. A read shows it the date of the leader's last sign of life, which it compares with nothing but
+// itself. Once it has seen the same for a whole lease on its own clock it ends the session: the server would do so by
+// a date of its wall clock, which may have been set back.
+//
+// # The successor's wait
+//
+// Holding the lock is not enough: an administrator or a proxy may have ended only the lock session, and the process
+// works on. Every session of a leader bears its term in application_name (Term.Session), and the leader closes them
+// when its work has stopped. Unless the last leader resigned, its successor waits until none is left, and then ends
+// those that are, with what they run. It waits
+//
+//   - until one lease after it saw the last ping, where the silence since is proved for 0.6 of the lease: the leader
+//     has lost its leadership by then, and no later answer gives it back. So a takeover from a leader that is frozen
+//     takes the lease and a ping at most.
+//   - otherwise until one lease after it won the lock, since a later ping may have escaped it.
+//   - not at all where none is left: they ended with their process. After a kill -9 the kernel has closed them within
+//     milliseconds, and a lone replica that is started again waits for nothing.
+//   - except where the server itself has restarted since the term began, or crashed, for that has ended them (the start
+//     of the server stands in the history of the term). Then it waits until one lease after that restart, and no longer
+//     than until the old leader has said that it has stopped: a leader that was lost tries to write that, on
+//     a connection of its own, once everything has stopped and until 0.9 of its lease is over. A standby that met the
+//     leader in the session that wins knows that there was no restart.
+//
+// The lease is that of the leader, which stands in the history too.
 //
 // # What it guarantees
 //
 //   - Terms rise: every leadership has a greater number than all before it in the same schema, whatever the election.
-//   - While the leader's clock runs at the server's pace, a leader that is cut off from the server, whichever way, has
-//     had its context cancelled, and Options.Unhealthy called if lead has not returned, before the server lets another
-//     one in.
+//   - While the clocks of leader and standby run at one pace, a leader that is cut off from the server, whichever way,
+//     has had its context cancelled, Term.Over closed, and Options.Unhealthy called if lead has not returned, before
+//     another one is let in. Neither a step of a wall clock nor a suspended machine changes that.
+//   - Term.Held is never true again after it was false.
 //   - When a leader that did not resign is followed, its sessions have ended, as far as they bear its term. One that
 //     the server cannot end, or that belongs to a role which this one may not end, is named in the log as an error and
 //     not waited for.
@@ -40,10 +77,14 @@
 // # What it does not guarantee
 //
 //   - Effects outside the database. When not the lease, but an administrator or a proxy that drops connections, ends
-//     the lock session of a leader that has no other session, the successor may begin before the old leader has
-//     noticed: for milliseconds, or up to 0.6 of the lease where the end does not reach it. A process that was frozen
-//     (SIGSTOP) past its lease runs on for an instant when it wakes. Ask Term.Held right before an effect, or hand
+//     every session of a leader, the successor may begin before the old leader has noticed: for milliseconds, or up to
+//     0.6 of the lease where the end does not reach it. A process that was frozen (SIGSTOP) past its lease, or a
+//     machine that was suspended, runs on for an instant when it wakes. Ask Term.Held right before an effect, or hand
 //     Term.Number to what you change and let it refuse lower ones.
+//   - A machine whose clocks are all stopped and go on where they were, as a virtual one that is paused may be, cannot
+//     tell. Term.Number is what fences it.
+//   - A server that was restarted, whose wall clock is then set forward, before a replica that was not there before
+//     connects: that replica believes the restart to be longer ago.
 //   - When a replica is promoted while the old primary lives, both have a leader: locks are not replicated. Use
 //     synchronous replication, or fence with Term.Timeline first and then Term.Number.
 //

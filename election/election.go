@@ -2,23 +2,29 @@ package election
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
 // Elector takes part in one election.
 type Elector struct {
 	options  Options
 	logger   hclog.Logger
+	clock    trust.Clock // of a leadership
 	status   statusBoard
 	counters counters
 
 	// Only Run's goroutine uses these.
 	unreachable   bool      // the database was at the last try
 	foreignHolder int32     // process of a session of another application that held the lock at the last read; or 0
+	sighting      sighting  // of the session that holds the lock
+	unendable     int32     // process of a silent session that this replica may not end; or 0
 	blocked       bool      // by that session
 	handedOver    int64     // the term that this process handed over when it was asked to
 	queuesAgainAt time.Time // even if no other replica leads by then
@@ -30,7 +36,7 @@ func New(options Options) (*Elector, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Elector{options: options, logger: options.Logger}
+	e := &Elector{options: options, logger: options.Logger, clock: trust.System()}
 	e.status.status = Status{Election: options.Name, Role: Outside}
 	return e, nil
 }
@@ -114,3 +120,6 @@ func (e *Elector) sessionName(what string) string {
 	}
 	return "pgsolo " + name + " " + what
 }
+
+// termSession is the application_name of the sessions of a term's leader.
+func (e *Elector) termSession(term int64) string { return e.sessionName(fmt.Sprintf("term %d", term)) }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
 const (
@@ -38,30 +40,35 @@ func (l *leadership) heartbeat(ctx context.Context) {
 		return
 	}
 	for ctx.Err() == nil {
-		if l.healthy() {
+		if l.mayPing() {
 			if err := l.ping(lasting); err != nil {
 				l.lose(err)
 				return
 			}
 		}
-		if err := l.session.watch(ctx, l.part(pingAt)); err != nil {
+		waiting, stop := l.nudge.wait(ctx)
+		err := l.session.watch(waiting, l.part(pingAt))
+		stop()
+		if err != nil {
 			l.lose(err)
 			return
 		}
 	}
 }
 
-// healthy asks Options.Healthy. Without progress there is no ping, and before long no leadership.
-func (l *leadership) healthy() bool {
+// mayPing asks Options.Healthy. Without progress there is no ping, and before long no leadership. A leadership that was
+// lost is not pinged for either, for that would keep the session, and the lock, from a successor.
+func (l *leadership) mayPing() bool {
 	err := l.options.Healthy()
 	l.mu.Lock()
-	begins := err != nil && l.unhealthy == nil
+	news := err != nil && l.unhealthy == nil
 	l.unhealthy = err
+	lost := l.lost != nil
 	l.mu.Unlock()
-	if begins {
+	if news { // not under the lock: who cancels what runs takes it, too
 		l.logger.Warn("the leader makes no progress, and pings no more until it does", "error", err)
 	}
-	return err == nil
+	return err == nil && !lost
 }
 
 // silence is why no ping has been answered.
@@ -81,7 +88,7 @@ func (l *leadership) ping(ctx context.Context) error {
 		held     bool
 		stepDown bool
 	)
-	sent := time.Now()
+	sent := l.clock.Now()
 	err := l.session.conn.QueryRow(ctx, inSchema(ping, l.options.Schema), l.options.Name).
 		Scan(&now.Timeline, &now.Number, &held, &stepDown)
 	switch {
@@ -101,9 +108,11 @@ func (l *leadership) ping(ctx context.Context) error {
 }
 
 // extend moves every limit, unless one has been reached: a caller of Term.Held may have acted upon it, even if the
-// timer that belongs to it has not fired yet.
-func (l *leadership) extend(sent time.Time) {
-	if !l.trust.open() {
+// timer that belongs to it has not fired yet. A ping that was sent before the machine was suspended proves nothing of
+// the time since, and is followed by another.
+func (l *leadership) extend(sent trust.Moment) {
+	roundTrip := l.clock.Mono() - sent.Mono
+	if !l.trust.Extend(sent) {
 		l.lose(l.silence())
 		return
 	}
@@ -112,10 +121,8 @@ func (l *leadership) extend(sent time.Time) {
 	if l.lost != nil {
 		return
 	}
-	l.trust.extend(sent.Add(l.part(cancelAt)))
-	l.loseTimer.Reset(time.Until(sent.Add(l.part(cancelAt))))
-	l.exitTimer.Reset(time.Until(sent.Add(l.part(exitAt))))
-	l.counters.pinged(time.Since(sent))
+	l.limits.move(l.Elector, sent)
+	l.counters.pinged(roundTrip)
 	l.status.answered(Leader, l.row)
 	l.status.busyFor(l.options.Lease)
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// How a term ended. A leader writes the first two itself; the others are what its successor concludes.
+// How a term ended. A leader writes the first two itself, and the third if it can; the rest is what its successor
+// concludes.
 const (
 	endedResigned     = "resigned"
 	endedSteppedDown  = "stepped down"
@@ -25,7 +27,8 @@ const (
 	lockTerms = `select pg_advisory_xact_lock($1, 0)`
 
 	// Terms rise over all elections of a schema, so that what is fenced with one can move to another election. The
-	// timeline is in the first eight digits of the current segment's name.
+	// timeline is in the first eight digits of the current segment's name. What a leader said at its end stands, but
+	// that it left sessions is more.
 	beginTerm = `with leader as (
 			update pgsolo.leader l
 			set term = (select max(m.term) + 1 from pgsolo.leader m), holder = $2, address = $3,
@@ -35,7 +38,7 @@ const (
 			returning timeline, term, since
 		), previous as (
 			update pgsolo.leader_term t set until = leader.since, ended = $4
-			from leader where t.election = $1 and t.until is null
+			from leader where t.election = $1 and (t.until is null or t.term = $8 and t.ended = $9 and $4 = $10)
 		), pruned as (
 			delete from pgsolo.leader_term t using leader, (
 				select timeline, term from pgsolo.leader_term
@@ -43,8 +46,8 @@ const (
 			) old
 			where t.election = $1 and t.timeline = old.timeline and t.term = old.term
 		), begun as (
-			insert into pgsolo.leader_term (election, timeline, term, holder, address, since)
-			select $1, timeline, term, $2, $3, since from leader
+			insert into pgsolo.leader_term (election, timeline, term, holder, address, since, server, lease_ms)
+			select $1, timeline, term, $2, $3, since, $6, $7 from leader
 		)
 		select timeline, term, since from leader`
 
@@ -54,21 +57,26 @@ const (
 		update pgsolo.leader_term set until = clock_timestamp(), ended = $4
 		where election = $1 and timeline = $2 and term = $3 and until is null`
 
+	// The word of a leader that was lost: it changes nothing once a successor has begun.
+	endTerm = `update pgsolo.leader_term set until = clock_timestamp(), ended = '` + endedSessionLost + `'
+		where election = $1 and timeline = $2 and term = $3 and until is null`
+
 	unlock = `select pg_advisory_unlock($1, $2)`
 
 	askToStepDown = `select pgsolo.step_down($1)`
 )
 
-// beginTerm begins a term, provided that the lock is really this session's. ended is how the previous one ended, unless
-// its leader has written that down.
-func (s *session) beginTerm(ctx context.Context, o Options, ended string) (leaderRow, error) {
+// beginTerm begins the term after before, provided that the lock is really this session's. ended is how that ended,
+// unless its leader has written that down.
+func (s *session) beginTerm(ctx context.Context, o Options, before int64, ended string) (leaderRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	row := leaderRow{term: Term{Election: s.election, Holder: o.Holder}, address: o.Address}
 	// One transaction, in which the second statement sees what others committed before the first was done.
 	batch := &pgx.Batch{}
 	batch.Queue(lockTerms, s.classID)
-	batch.Queue(inSchema(beginTerm, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1).
+	batch.Queue(inSchema(beginTerm, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1,
+		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
 	err := s.conn.SendBatch(ctx, batch).Close()
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -88,6 +96,52 @@ func (s *session) resign(ctx context.Context, term Term, reason string) error {
 		return fmt.Errorf("write the end of the term: %w", err)
 	}
 	return s.unlock(ctx)
+}
+
+const (
+	// The intervals at which a leader that was lost tries to write the end of its term.
+	minLastWord = 10 * time.Millisecond
+	maxLastWord = 100 * time.Millisecond
+)
+
+// lastWord writes the end of a term that was lost, once everything of it has stopped: after a restart of the server its
+// successor waits for that. It tries, on connections of its own, until 0.9 of the lease is over: soon after, there is
+// nothing to say any more.
+func (l *leadership) lastWord() {
+	sent, _ := l.trust.Proved()
+	ctx, cancel := context.WithTimeout(context.Background(), l.part(exitAt)-sent.Elapsed(l.clock.Now()))
+	defer cancel()
+	for wait := minLastWord; ; wait = min(2*wait, maxLastWord) {
+		err := l.writeEnd(ctx)
+		if err == nil {
+			l.logger.Info("everything has stopped, and that is written down", "term", l.term.Number)
+			return
+		}
+		if sleep(ctx, wait) != nil {
+			l.logger.Warn("everything has stopped, and that could not be written down: after a restart of the server "+
+				"the next leader waits for the end of the lease", "term", l.term.Number, "error", err)
+			return
+		}
+	}
+}
+
+func (l *leadership) writeEnd(ctx context.Context) error {
+	config := l.options.Config.Copy()
+	config.RuntimeParams["application_name"] = l.sessionName("standby")
+	config.ConnectTimeout = time.Second
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, `set default_transaction_read_only = off`); err != nil {
+		return fmt.Errorf("write the end of the term: %w", err)
+	}
+	sql := inSchema(endTerm, l.options.Schema)
+	if _, err := conn.Exec(ctx, sql, l.options.Name, l.term.Timeline, l.term.Number); err != nil {
+		return fmt.Errorf("write the end of the term: %w", err)
+	}
+	return nil
 }
 
 // unlock frees the lock.

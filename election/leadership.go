@@ -2,39 +2,47 @@ package election
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
 // The parts of the lease that may pass, from the sending of the last ping that was answered, until the leader pings
-// again, cancels what it runs, and ends its process. The server lets another leader in no sooner than after the whole.
+// again, cancels what it runs, says that it is over, and ends its process. The server lets another leader in no sooner
+// than after the whole.
 const (
 	pingAt   = 0.2
 	cancelAt = 0.6
+	overAt   = 0.85
 	exitAt   = 0.9
 )
 
 func (e *Elector) part(f float64) time.Duration { return time.Duration(f * float64(e.options.Lease)) }
 
-// leadership is one term of this process. Three goroutines meet in it: the one that calls lead, the one that pings, and
-// the one of Run, which waits for both. The timers and Run's context act through it from goroutines of their own, at
-// any time.
+// leadership is one term of this process. Four goroutines meet in it: the one that calls lead, the one that pings, the
+// one that compares the clocks, and the one of Run, which waits for all of them. The timers and Run's context act
+// through it from goroutines of their own, at any time.
 type leadership struct {
 	*Elector
 	session *session
 	term    Term
 	row     leaderRow
-	trust   *trustWindow
+	trust   *trust.Window
 
-	ctx       context.Context // lead's
-	cancel    context.CancelCauseFunc
-	stopping  chan struct{}
-	stopOnce  sync.Once
-	loseTimer *time.Timer // loses the leadership
-	exitTimer *time.Timer // ends the process
-	returned  atomic.Bool // lead has
+	ctx      context.Context // lead's
+	cancel   context.CancelCauseFunc
+	stopping chan struct{}
+	stopOnce sync.Once
+	over     chan struct{}
+	overOnce sync.Once
+	exitOnce sync.Once
+	returned atomic.Bool // lead has
+	nudge    nudge       // of the goroutine that pings
+	limits   limits
 
 	mu          sync.Mutex // guards what follows
 	lost        error      // the first reason
@@ -48,31 +56,28 @@ func (e *Elector) runTerm(
 	ctx context.Context, won wonTerm, lead func(context.Context, Term) error,
 ) (again bool, err error) {
 	defer e.options.Group.release()
-	row, proved := won.row, won.proved
 	// The leader's context outlives Run's: it ends when the leadership is lost, or when the drain is over.
 	lasting := context.WithoutCancel(ctx)
 	l := &leadership{
-		Elector: e, session: won.session, row: row, term: row.term, trust: newTrustWindow(),
-		stopping: make(chan struct{}),
+		Elector: e, session: won.session, row: won.row, term: won.row.term,
+		stopping: make(chan struct{}), over: make(chan struct{}),
 	}
 	l.ctx, l.cancel = context.WithCancelCause(lasting)
 	defer l.cancel(nil)
-	l.term.Session = e.sessionName(fmt.Sprintf("term %d", row.term.Number))
-	l.term.Stopping = l.stopping
-	l.term.Held = l.trust.open
-	l.trust.extend(proved.Add(e.part(cancelAt)))
+	defer l.end()
+	l.trust = trust.NewWindow(e.clock, won.proved, e.part(cancelAt), e.part(clockTolerance), l.nudge.give)
+	l.term.Session = e.termSession(won.row.term.Number)
+	l.term.Stopping, l.term.Over = l.stopping, l.over
+	l.term.Held = l.trust.Open
 	defer context.AfterFunc(ctx, func() { l.stop(false) })()
-	e.status.answered(Leader, row)
-	l.loseTimer = time.AfterFunc(time.Until(proved.Add(e.part(cancelAt))), func() {
-		l.lose(l.silence())
-	})
-	defer l.loseTimer.Stop()
-	l.exitTimer = time.AfterFunc(time.Until(proved.Add(e.part(exitAt))), l.endProcess)
-	defer l.exitTimer.Stop()
+	e.status.answered(Leader, won.row)
+	l.limits = l.startLimits(won.proved)
+	defer l.limits.stop()
 
 	beating, stopHeartbeat := context.WithCancel(lasting)
 	var heartbeat sync.WaitGroup
 	heartbeat.Go(func() { l.heartbeat(beating) })
+	heartbeat.Go(func() { l.compareClocks(beating) })
 	won.announce()
 	result := make(chan error, 1)
 	go func() {
@@ -81,7 +86,7 @@ func (e *Elector) runTerm(
 		stopHeartbeat()
 		result <- err
 	}()
-	err = <-result // exitTimer bounds this once the leadership is lost; before that, lead may take what it needs
+	err = <-result // a limit bounds this once the leadership is lost; before that, lead may take what it needs
 	return l.conclude(&heartbeat, err)
 }
 
@@ -97,23 +102,34 @@ func (l *leadership) stop(steppedDown bool) {
 	})
 }
 
-// lose cancels what runs, for the first reason that is given.
+// lose cancels what runs, for the first reason that is given. It says that the leadership is over before, unless the
+// reason is silence: then nobody can lead for a while, and what runs may stop by itself. It may be called again, by the
+// goroutine that pings: a session that was silent ends.
 func (l *leadership) lose(reason error) {
+	if !errors.Is(reason, errSilence) && !errors.Is(reason, errUnhealthy) {
+		l.end()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost == nil {
 		l.lost = reason
-		l.trust.end()
+		l.trust.End()
 		l.cancel(fmt.Errorf("%w: %w", ErrLost, reason))
 		l.status.update(func(s *Status) { s.Role = Outside })
 	}
 }
 
+// end says that another leader may be let in.
+func (l *leadership) end() { l.overOnce.Do(func() { close(l.over) }) }
+
 // endProcess calls Options.Unhealthy while lead still runs.
 func (l *leadership) endProcess() {
-	if !l.returned.Load() {
-		l.options.Unhealthy(fmt.Errorf("%w, and what it ran has not stopped within %s", ErrLost, l.part(exitAt)))
+	if l.returned.Load() {
+		return
 	}
+	l.exitOnce.Do(func() {
+		l.options.Unhealthy(fmt.Errorf("%w, and what it ran has not stopped within %s", ErrLost, l.part(exitAt)))
+	})
 }
 
 func (l *leadership) outcome() (lost error, steppedDown bool) {
@@ -130,6 +146,7 @@ func (l *leadership) conclude(heartbeat *sync.WaitGroup, err error) (again bool,
 		heartbeat.Wait()
 		l.session.close()
 		l.counters.lost(lost)
+		l.lastWord()
 		return false, fmt.Errorf("%w: %w", ErrLost, lost)
 	}
 	abort := time.AfterFunc(l.part(cancelAt), l.session.abort) // in case the last ping is never answered
@@ -147,6 +164,7 @@ func (l *leadership) conclude(heartbeat *sync.WaitGroup, err error) (again bool,
 	if failure != nil {
 		l.logger.Warn("not resigned, the lock is free when the server ends the session", "term", l.term.Number,
 			"error", failure)
+		l.lastWord()
 	} else {
 		l.logger.Info(reason, "term", l.term.Number)
 	}

@@ -23,44 +23,108 @@ const (
 const (
 	ofLeaders = `datname = current_database() and pid <> pg_backend_pid() and starts_with(application_name, $1)`
 
-	countLeaderSessions = `select count(*), clock_timestamp() >= $2 from pg_stat_activity where ` + ofLeaders
+	countLeaderSessions = `select count(*), exists (select from pgsolo.leader_term
+			where election = $2 and timeline = $3 and term = $4 and until is not null)
+		from pg_stat_activity where ` + ofLeaders
 
 	listLeaderSessions = `select pid from pg_stat_activity where ` + ofLeaders
 
 	terminate = `select pg_terminate_backend($1)`
 )
 
-// clearPredecessor waits until no session of an earlier leader is left, and at the deadline, on the server's clock,
-// ends those that are. It returns how many it had to end, apart from the one that held the lock: the server frees the
-// lock of a session that it ends an instant before the session is gone. The old process has had its lease to stop by
-// then; what this ends is what it left behind, or is frozen. It goes on even if a session does not end in time, for
-// then it is stuck in the server, not working.
+// successorWait is until when a successor waits at the longest, on the monotonic clock.
+type successorWait struct {
+	sessions time.Time // for sessions of the previous leader, which it then ends
+	restart  time.Time // for the word of a leader whose sessions a restart of the server has ended; zero: none has
+}
+
+// longest is the later of the two.
+func (w successorWait) longest() time.Time {
+	if w.restart.After(w.sessions) {
+		return w.restart
+	}
+	return w.sessions
+}
+
+// successorWait decides how long the successor of a leader that did not resign may have to wait. That leader has
+// stopped, or its process has ended, one lease after its last ping. When that was is not known exactly:
+//
+//   - A ping may have come between the last read of this session and the end of the other. So in general it is counted
+//     from when the lock was won, which is later.
+//   - A leader that was silent for 0.6 of its lease has lost its leadership, and a later answer gives it nothing back
+//     (trust.Window). So where that much silence is proved, it is counted from when the last ping was seen, which is
+//     later than the ping.
+//
+// Where no sessions are left they ended with their process, for the process closes them last, unless the server itself
+// has ended them: that is told by its start, or, where the leader did not write that down, by dates. A session that has
+// met the leader holding the lock has not lived through a restart since. The last ping was before the restart.
+func (e *Elector) successorWait(s *session, before leaderRow, wonAt time.Time) (w successorWait) {
+	lease := e.leaseOf(before)
+	w.sessions = wonAt.Add(lease)
+	silent := e.ofLeader(before.term.Number) && e.sighting.silence() >= time.Duration(cancelAt*float64(lease))
+	if silent {
+		w.sessions = e.sighting.since.Add(lease)
+	}
+	restarted := before.server != s.server.start
+	if before.server == "" {
+		restarted = s.server.at.After(before.since)
+	}
+	if !restarted || s.met == before.term.Number {
+		return w
+	}
+	// By the server's clock, which may have been set since: not before a lease after the leader was last met, and not
+	// after a lease after this session, which is younger than the restart.
+	w.restart = s.openedAt.Add(lease - max(0, s.server.up))
+	if e.ofLeader(before.term.Number) {
+		if met := e.sighting.until.Add(lease); met.After(w.restart) {
+			w.restart = met
+		}
+	}
+	if last := s.openedAt.Add(lease); last.Before(w.restart) {
+		w.restart = last
+	}
+	return w
+}
+
+// clearPredecessor waits until no session of an earlier leader is left, and ends those that are when the time for them
+// is over. It returns how many it had to end, apart from the one that held the lock: the server frees the lock of a
+// session that it ends an instant before the session is gone. The old process has had its lease to stop by then; what
+// this ends is what it left behind, or is frozen. It goes on even if a session does not end in time, for then it is
+// stuck in the server, not working. After a restart of the server it waits for the old leader's word, too.
 func (e *Elector) clearPredecessor(
-	ctx context.Context, s *session, holder int32, deadline time.Time,
+	ctx context.Context, s *session, before leaderRow, wait successorWait,
 ) (ended int, err error) {
-	prefix := e.sessionName("term ")
+	prefix, term := e.sessionName("term "), before.term
+	count := inSchema(countLeaderSessions, s.schema)
+	if time.Until(wait.restart) > maxCountInterval {
+		e.logger.Info("the server has restarted: waiting until the previous leader says that it has stopped",
+			"leader", term.Holder, "term", term.Number, "at_most", time.Until(wait.restart).Round(time.Millisecond))
+	}
 	var until time.Time // zero: no session was terminated yet
-	for wait := minCountInterval; ; wait = min(2*wait, maxCountInterval) {
+	for pause := minCountInterval; ; pause = min(2*pause, maxCountInterval) {
 		var (
-			left int
-			late bool
+			left    int
+			stopped bool
 		)
-		if err := s.conn.QueryRow(ctx, countLeaderSessions, prefix, deadline).Scan(&left, &late); err != nil {
+		if err := s.conn.QueryRow(ctx, count, prefix, s.election, term.Timeline, term.Number).
+			Scan(&left, &stopped); err != nil {
 			return ended, fmt.Errorf("look for sessions of the previous leader: %w", err)
 		}
+		now := time.Now()
 		switch {
-		case left == 0:
+		case left == 0 && (stopped || !now.Before(wait.restart)):
 			return ended, nil
-		case late && until.IsZero():
-			if ended, err = e.terminatePredecessor(ctx, s, prefix, holder); err != nil {
+		case left == 0 || now.Before(wait.sessions):
+		case until.IsZero():
+			if ended, err = e.terminatePredecessor(ctx, s, prefix, before.lock.pid); err != nil {
 				return ended, err
 			}
-			until, wait = time.Now().Add(terminateTime), minCountInterval
-		case late && time.Now().After(until):
+			until, pause = now.Add(terminateTime), minCountInterval
+		case now.After(until):
 			e.logger.Error("sessions of the previous leader do not end", "sessions", left)
 			return ended, nil
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return ended, err
 		}
 	}

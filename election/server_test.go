@@ -16,8 +16,8 @@ import (
 	"github.com/pgsolo/pgsolo/election"
 )
 
-// PostgreSQL stops and starts again: the leader's process ends, the standbys stay up, a replica that starts meanwhile
-// does too, and one of them leads afterwards.
+// PostgreSQL stops and starts again: the standbys stay up, a replica that starts meanwhile does too, and one of them
+// leads afterwards. It does not wait for the lease of the leader before, for that says that it has stopped, and ends.
 func TestServerStopsAndReturns(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []privatepg.Mode{privatepg.Fast, privatepg.Immediate} {
@@ -33,20 +33,20 @@ func TestServerStopsAndReturns(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.conn = nil // broken too
-				leader.wantLost()
 				started := c.start()
 				started.logs("the database cannot be used")
 				replicas = append(replicas, started)
 				if err := server.Resume(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				resumed, term := time.Now(), begun.term
+				resumed, term, before := time.Now(), begun.term, leader
 				leader, begun = c.leader(term)
 				// the longest pause between tries
 				c.wantWithin("the server is back", resumed, begun, 5*time.Second+tardy)
 				if begun.term != term+1 {
 					t.Errorf("term %d follows %d", begun.term, term)
 				}
+				before.wantLost()
 				c.standbys(2)
 				for _, p := range replicas {
 					p.wantAlive()

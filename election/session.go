@@ -23,6 +23,18 @@ type session struct {
 	election string
 	classID  int32 // with lockID: the advisory lock
 	lockID   int32
+
+	server   server
+	openedAt time.Time // when server was read, on the monotonic clock
+	met      int64     // the term whose leader held the lock at a read of this session; 0: none
+}
+
+// server is a start of the server, as a session finds it. It does not change while the session lasts: a restart, and
+// one after a crash, ends every session.
+type server struct {
+	start string        // names it
+	at    time.Time     // by the server's clock
+	up    time.Duration // since then, likewise
 }
 
 const (
@@ -31,7 +43,14 @@ const (
 	selectLock = `select 'pgsolo.leader'::regclass::oid::bigint, lock_id, pg_is_in_recovery()
 		from pgsolo.leader where election = $1`
 
-	selectRecovery = `select pg_is_in_recovery()`
+	// After a crash the postmaster goes on, and the statistics begin anew, which every role may see. They also do when
+	// an administrator resets them: then a successor without need waits for a lease.
+	selectServer = `select pg_is_in_recovery(),
+			extract(epoch from pg_postmaster_start_time())::text || '/'
+				|| coalesce(extract(epoch from stats_reset)::text, ''),
+			greatest(pg_postmaster_start_time(), stats_reset),
+			extract(epoch from clock_timestamp() - greatest(pg_postmaster_start_time(), stats_reset))::float8
+		from pg_stat_bgwriter`
 )
 
 // open connects, puts the settings in force, and finds the lock.
@@ -57,10 +76,15 @@ func (s *session) setUp(ctx context.Context, o Options) error {
 	if err := s.applySettings(ctx, sessionSettings(o.Lease), o.Logger); err != nil {
 		return err
 	}
-	var recovering bool
-	if err := s.conn.QueryRow(ctx, selectRecovery).Scan(&recovering); err != nil {
-		return fmt.Errorf("ask whether the server is a replica: %w", err)
+	var (
+		recovering bool
+		up         float64
+	)
+	if err := s.conn.QueryRow(ctx, selectServer).
+		Scan(&recovering, &s.server.start, &s.server.at, &up); err != nil {
+		return fmt.Errorf("ask for the server's start, and whether it is a replica: %w", err)
 	}
+	s.server.up, s.openedAt = time.Duration(up*float64(time.Second)), time.Now()
 	if recovering {
 		return errors.New("the server is a hot standby, where nobody can lead; connect to the primary")
 	}
@@ -98,13 +122,14 @@ func (s *session) checkError(err error) error {
 // shorter for it, and a handover too.
 func (s *session) warmUp(ctx context.Context) error {
 	const nowhere = "" // no election has this name
-	if _, err := s.conn.Exec(ctx, inSchema(beginTerm, s.schema), nowhere, "", "", "", keptTerms); err != nil {
+	if _, err := s.conn.Exec(ctx, inSchema(beginTerm, s.schema), nowhere, "", "", "", keptTerms,
+		"", 0, 0, "", ""); err != nil {
 		return fmt.Errorf("rehearse the beginning of a term: %w", err)
 	}
 	if _, err := s.conn.Exec(ctx, inSchema(resign, s.schema), nowhere, 0, 0, ""); err != nil {
 		return fmt.Errorf("rehearse the end of a term: %w", err)
 	}
-	for _, statement := range []string{lockTerms, countLeaderSessions, unlock} {
+	for _, statement := range []string{lockTerms, inSchema(countLeaderSessions, s.schema), unlock} {
 		if _, err := s.conn.Prepare(ctx, statement, statement); err != nil {
 			return fmt.Errorf("prepare what a takeover needs: %w", err)
 		}

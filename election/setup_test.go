@@ -47,12 +47,24 @@ type replica struct {
 	cause   chan error         // receives the cause with which the leader's context ended
 	stop    context.CancelFunc
 	ended   chan error // receives what Run returned
+
+	prepare func(*election.Elector) // before it runs; nil: nothing
 }
 
 // setup starts a replica that leads until it is stopped or loses the leadership.
 func setup(t *testing.T, url string, change ...func(*election.Options)) *replica {
 	t.Helper()
-	r := &replica{t: t, leading: make(chan election.Term, 1), cause: make(chan error, 1), ended: make(chan error, 1)}
+	return setupWith(t, url, nil, change...)
+}
+
+func setupWith(
+	t *testing.T, url string, prepare func(*election.Elector), change ...func(*election.Options),
+) *replica {
+	t.Helper()
+	r := &replica{
+		t: t, leading: make(chan election.Term, 1), cause: make(chan error, 1), ended: make(chan error, 1),
+		prepare: prepare,
+	}
 	r.start(url, func(ctx context.Context, term election.Term) error {
 		r.leading <- term
 		select {
@@ -85,6 +97,9 @@ func (r *replica) start(url string, lead func(context.Context, election.Term) er
 	r.elector, err = election.New(options)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if r.prepare != nil {
+		r.prepare(r.elector)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -16,12 +16,12 @@ const (
 	// when it was last active by the server's clock. Every role may see an application_name. The database is named
 	// because copies of one share their oids. The count is of the sessions of leaders.
 	selectLeader = `select l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''),
-			coalesce(l.since, 'epoch'), l.clean,
+			coalesce(l.since, 'epoch'), l.clean, coalesce(t.server, ''), coalesce(t.lease_ms, 0),
 			coalesce(h.pid, 0), coalesce(h.application_name, ''), coalesce(h.ours, false), h.state_change,
 			(select count(*) from pg_stat_activity
 				where datname = current_database() and starts_with(application_name, $2)),
 			clock_timestamp()
-		from pgsolo.leader l left join lateral (
+		from pgsolo.leader l left join pgsolo.leader_term t using (election, timeline, term) left join lateral (
 			select a.pid, a.application_name, a.state_change, starts_with(a.application_name, $3) as ours
 			from pg_locks k join pg_stat_activity a using (pid)
 			where k.locktype = 'advisory'
@@ -35,10 +35,12 @@ const (
 
 // leaderRow is the row of pgsolo.leader, and what the server tells of the leader's sessions.
 type leaderRow struct {
-	term           Term // what names it: no Session, Stopping, Held
+	term           Term // what names it: no Session, Stopping, Over, Held
 	address        string
 	since          time.Time
 	clean          bool
+	server         string        // the start of the server in which the term began; empty: the leader did not say
+	lease          time.Duration // of the leader; or 0
 	lock           lockHolder
 	leaderSessions int
 	readAt         time.Time // by the server's clock
@@ -61,7 +63,7 @@ func (e *Elector) standBy(ctx context.Context, s *session) (leaderRow, error) {
 	row, err := e.awaitSuccessor(ctx, s)
 	for won := false; err == nil && !won; {
 		e.noteStandby(row)
-		wait, yielded := e.options.PollInterval, e.options.Group.leads()
+		wait, yielded := e.pollTime(row), e.options.Group.leads()
 		if yielded {
 			if err = sleep(ctx, yieldTime); err != nil {
 				return row, err
@@ -69,12 +71,14 @@ func (e *Elector) standBy(ctx context.Context, s *session) (leaderRow, error) {
 			wait = time.Millisecond // a try, rather than a place in the queue
 		}
 		before := row
-		won, row, err = s.poll(ctx, e.sessionName, wait, e.options.Lease)
+		won, row, err = e.poll(ctx, s, wait)
 		if row.lock.pid == 0 && row.term.Number == before.term.Number {
 			row.lock = before.lock
 		}
 		if won && !e.options.Group.acquire(yielded) {
 			won, err = false, s.unlock(ctx)
+		} else if !won && err == nil {
+			row, err = e.proveSilence(ctx, s, row)
 		}
 	}
 	return row, err
@@ -123,41 +127,44 @@ const successorPoll = 50 * time.Millisecond
 // awaitSuccessor reads the leader row, and if this process has just stepped down, waits until another leads, or a lease
 // has passed without one.
 func (e *Elector) awaitSuccessor(ctx context.Context, s *session) (leaderRow, error) {
-	row, err := s.leader(ctx, e.sessionName)
+	row, err := e.readLeader(ctx, s)
 	for err == nil && row.term.Number == e.handedOver && time.Now().Before(e.queuesAgainAt) {
 		e.noteStandby(row)
 		if err := sleep(ctx, successorPoll); err != nil {
 			return row, err
 		}
-		row, err = s.leader(ctx, e.sessionName)
+		row, err = e.readLeader(ctx, s)
 	}
 	return row, err
 }
 
-// leader reads the leader row. name tells what the sessions of this election are called.
-func (s *session) leader(ctx context.Context, name func(string) string) (leaderRow, error) {
+// readLeader reads the leader row.
+func (e *Elector) readLeader(ctx context.Context, s *session) (leaderRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	sql := inSchema(selectLeader, s.schema)
-	row, err := s.scanLeader(s.conn.QueryRow(ctx, sql, s.election, name("term "), name("")))
+	sent := time.Now()
+	row, err := s.scanLeader(s.conn.QueryRow(ctx, sql, s.election, e.sessionName("term "), e.sessionName("")))
 	if err != nil {
 		return row, fmt.Errorf("read the leader row: %w", err)
 	}
+	e.see(s, row, sent, time.Now())
 	return row, nil
 }
 
 func (s *session) scanLeader(r pgx.Row) (row leaderRow, err error) {
 	row.term.Election = s.election
+	var leaseMS int64
 	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.term.Holder, &row.address, &row.since, &row.clean,
+		&row.server, &leaseMS,
 		&row.lock.pid, &row.lock.name, &row.lock.ours, &row.lock.lastActive, &row.leaderSessions, &row.readAt)
+	row.lease = time.Duration(leaseMS) * time.Millisecond
 	return row, err
 }
 
 // poll waits in the server's queue for the lock, for as long as wait, and reads the leader row, in one round trip. When
 // ctx ends it asks the server to cancel the wait, rather than leave a dead waiter in the queue.
-func (s *session) poll(
-	ctx context.Context, name func(string) string, wait, grace time.Duration,
-) (won bool, row leaderRow, err error) {
+func (e *Elector) poll(ctx context.Context, s *session, wait time.Duration) (won bool, row leaderRow, err error) {
 	var cancelling sync.WaitGroup
 	cancelling.Add(1)
 	stop := context.AfterFunc(ctx, func() {
@@ -172,18 +179,20 @@ func (s *session) poll(
 		}
 	}()
 
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+grace)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+e.options.Lease)
 	defer cancel()
 	batch := &pgx.Batch{}
 	batch.Queue(inSchema(campaign, s.schema), s.classID, s.lockID, wait.Milliseconds()).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&won) })
-	batch.Queue(inSchema(selectLeader, s.schema), s.election, name("term "), name("")).
+	batch.Queue(inSchema(selectLeader, s.schema), s.election, e.sessionName("term "), e.sessionName("")).
 		QueryRow(func(r pgx.Row) (err error) {
 			row, err = s.scanLeader(r)
 			return err
 		})
+	sent := time.Now()
 	if err := s.conn.SendBatch(bounded, batch).Close(); err != nil {
 		return false, leaderRow{}, fmt.Errorf("queue for the lock: %w", err)
 	}
+	e.see(s, row, sent, time.Now())
 	return won, row, nil
 }

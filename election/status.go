@@ -21,7 +21,7 @@ type Status struct {
 	Role     Role
 
 	// Term, Holder, Address and Since are the leader row as last read: of the present leader, or the last one.
-	Term    Term // without Session, Stopping and Held
+	Term    Term // without Session, Stopping, Over and Held
 	Holder  string
 	Address string
 	Since   time.Time

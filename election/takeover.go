@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
 // wonTerm is a term that has begun.
 type wonTerm struct {
 	session *session // holds the lock
 	row     leaderRow
-	proved  time.Time // from which the lease counts at first
+	proved  trust.Moment // from which the lease counts at first
 
 	announce func() // logs it; once the limits of the lease are set, since a log may block
 }
@@ -25,7 +27,7 @@ func (e *Elector) win(ctx context.Context) (wonTerm, error) {
 	before, err := e.standBy(ctx, s)
 	if err == nil {
 		var won wonTerm
-		if won, err = e.takeOver(ctx, s, before); err == nil {
+		if won, err = e.takeOver(ctx, s, before, time.Now()); err == nil {
 			return won, nil
 		}
 		e.options.Group.release()
@@ -34,21 +36,16 @@ func (e *Elector) win(ctx context.Context) (wonTerm, error) {
 	return wonTerm{}, err
 }
 
-// takeOver begins the next term with a session that holds the lock, once nothing of the previous leader is left.
-func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow) (wonTerm, error) {
+// takeOver begins the next term with a session that has held the lock since wonAt, once nothing of the previous leader
+// is left.
+func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow, wonAt time.Time) (wonTerm, error) {
 	ended := endedResigned
 	if !before.clean {
-		deadline := before.readAt.Add(e.options.Lease) // how long the leader has been silent is not known
-		ended = endedSessionLost
-		if before.lock.ours && before.lock.lastActive != nil {
-			deadline = before.lock.lastActive.Add(e.options.Lease)
-			if !before.readAt.Before(deadline) {
-				ended = endedLeaseExpired
-			}
-		}
-		if before.leaderSessions > 0 {
-			e.status.busyFor(e.options.Lease + terminateTime + slack)
-			sessions, err := e.clearPredecessor(ctx, s, before.lock.pid, deadline)
+		ended = e.howEnded(before)
+		wait := e.successorWait(s, before, wonAt)
+		if before.leaderSessions > 0 || wait.restart.After(wonAt) {
+			e.status.busyFor(time.Until(wait.longest()) + terminateTime + slack)
+			sessions, err := e.clearPredecessor(ctx, s, before, wait)
 			if err != nil {
 				return wonTerm{}, err
 			}
@@ -57,12 +54,12 @@ func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow) (w
 			}
 		}
 	}
-	proved := time.Now()
-	row, err := s.beginTerm(ctx, e.options, ended)
+	proved := e.clock.Now()
+	row, err := s.beginTerm(ctx, e.options, before.term.Number, ended)
 	if err != nil {
 		return wonTerm{}, err
 	}
-	if took := time.Since(proved); took > e.part(cancelAt)/2 {
+	if took := proved.Elapsed(e.clock.Now()); took > e.part(cancelAt)/2 {
 		return wonTerm{}, fmt.Errorf("beginning term %d took %s, which leaves too little of the lease",
 			row.term.Number, took.Round(time.Millisecond))
 	}
@@ -80,4 +77,15 @@ func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow) (w
 		e.logger.Info("leading", "term", row.term.Number, "timeline", row.term.Timeline, "previous_leader",
 			before.term.Holder, "previous_term", ended, "silent_for", silence.Round(time.Millisecond))
 	}}, nil
+}
+
+// howEnded is how the term of a leader ended that has not written that down, for the history. It goes by the server's
+// dates: nothing depends on it.
+func (e *Elector) howEnded(before leaderRow) string {
+	lease := e.leaseOf(before)
+	if before.lock.ours && before.lock.lastActive != nil && before.readAt.Sub(*before.lock.lastActive) >= lease ||
+		e.ofLeader(before.term.Number) && e.sighting.silence() >= lease {
+		return endedLeaseExpired
+	}
+	return endedSessionLost
 }

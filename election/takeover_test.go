@@ -71,7 +71,7 @@ func TestSuccessorWaitsForThePredecessorsSessions(t *testing.T) {
 func TestSuccessorEndsThePredecessorsSessionsAfterALease(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	first := setup(t, url)
+	first := setup(t, url, briefly)
 	term := pgtest.Within(t, "first leader", first.leading)
 	frozen := connectAs(t, url, term.Session)
 	unrelated := []*pgx.Conn{

@@ -1,10 +1,5 @@
 package election
 
-import (
-	"sync/atomic"
-	"time"
-)
-
 // Term names one leadership. A later one has the greater number, unless a replica of PostgreSQL was promoted and issued
 // the number again: then the timeline is greater.
 type Term struct {
@@ -22,22 +17,16 @@ type Term struct {
 	// context is cancelled Options.Drain later.
 	Stopping <-chan struct{}
 
-	// Held is false once 0.6 of the lease has passed since the last ping that was answered was sent. It reads the clock
-	// only, so that its answer is right even before a process that was stopped, and goes on, has had the time to cancel
-	// a context: ask it right before an effect that nothing else fences. Nil is always true. Run sets it.
+	// Over is closed when another leader may be let in at any moment: at once where the session has ended or holds the
+	// lock no more, after 0.85 of the lease where no ping is answered. The context ends with it or before. What still
+	// runs then has to be killed, whatever grace it was given.
+	Over <-chan struct{}
+
+	// Held is false once 0.6 of the lease has passed since the last ping that was answered was sent, and then stays so.
+	// It reads clocks, so that its answer is right even before a process that was stopped, and goes on, has had the
+	// time to cancel a context: ask it right before an effect that nothing else fences. Where the clocks disagree,
+	// because the machine was suspended or its clock set, it waits for the answer to a ping that is sent afterwards, or
+	// for the end of the 0.6. So it must not be asked by Options.Healthy, nor under a lock that Options.Healthy takes.
+	// Nil is always true. Run sets it.
 	Held func() bool
 }
-
-// trustWindow is until when a leader may rely on its leadership, on the monotonic clock.
-type trustWindow struct {
-	base  time.Time    // has a monotonic reading, from which until counts
-	until atomic.Int64 // nanoseconds
-}
-
-func newTrustWindow() *trustWindow { return &trustWindow{base: time.Now()} }
-
-func (w *trustWindow) extend(until time.Time) { w.until.Store(int64(until.Sub(w.base))) }
-
-func (w *trustWindow) end() { w.until.Store(0) }
-
-func (w *trustWindow) open() bool { return int64(time.Since(w.base)) < w.until.Load() }

@@ -1,12 +1,17 @@
 package jobs
 
-import "github.com/pgsolo/pgsolo/jobs/internal/pg"
+import (
+	"context"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
 
 // ErrFenced means that a leader of a newer term owns the rows: this one must write nothing more. The remedy is to stop.
 var ErrFenced = pg.ErrFenced
 
 // Lead is a leadership, as an engine is told of it. Its fields are those of election.Term, so that jobs.Lead(term)
-// converts one. The engines use Number, Holder, Stopping and Held; what an embedder leaves out may stay zero.
+// converts one. The engines use Number, Holder, Stopping and Held, the actions Held and Over; what an embedder leaves
+// out may stay zero.
 type Lead struct {
 	Election string // the name of the election
 	Holder   string // who leads, for the history of cron jobs; may be empty
@@ -15,7 +20,38 @@ type Lead struct {
 	Session  string // the application_name of the leader's sessions
 
 	Stopping <-chan struct{} // closed when the leader should hand over; nil: never
-	Held     func() bool     // asked right before a handler or a job is called, which is not if false; nil: always true
+
+	// Over is closed when another leader may begin at any moment. What still runs outside of this process has to be
+	// killed then, without the grace that a handover or the timeout of an attempt has, even where such a grace has
+	// begun already. The end of the context comes with it or before. nil: never.
+	Over <-chan struct{}
+
+	// Held is asked right before something begins, which it does not if false. False is final: the context ends soon.
+	// nil: always true.
+	Held func() bool
+}
+
+type leadKey struct{}
+
+// WithLead makes lead known to Held and Over, for actions that know nothing of the engine that calls them. Run does so;
+// who calls an engine's own Run does it where an action needs it.
+func WithLead(ctx context.Context, lead Lead) context.Context {
+	return context.WithValue(ctx, leadKey{}, lead)
+}
+
+// Held asks Lead.Held of the leadership in which ctx was made, right before an effect outside of the database: a
+// process that was frozen between two steps goes on as if no time had passed. It is true where no leadership is known.
+func Held(ctx context.Context) bool {
+	lead, _ := ctx.Value(leadKey{}).(Lead)
+	return lead.Held == nil || lead.Held()
+}
+
+// Over is Lead.Over of the leadership in which ctx was made. Unlike the end of ctx it has one meaning: a context that
+// has ended by the timeout of an attempt does not tell that the leadership was lost since. It is nil where none is
+// known.
+func Over(ctx context.Context) <-chan struct{} {
+	lead, _ := ctx.Value(leadKey{}).(Lead)
+	return lead.Over
 }
 
 // Subscription is what an engine needs of a LISTEN session.

@@ -28,10 +28,10 @@ type Engine interface {
 }
 
 // Run runs the engines for one leadership, as Engine.Run says of one, and must not be called again before it has
-// returned. The first error ends the other engines, and is returned: ErrSchema, wrapped, when Migrate has not been
-// called.
+// returned. Held and Over answer for the contexts of their handlers and jobs. The first error ends the other engines,
+// and is returned: ErrSchema, wrapped, when Migrate has not been called.
 func Run(ctx context.Context, lead Lead, engines ...Engine) error {
-	group, groupCtx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(WithLead(ctx, lead))
 	for _, engine := range engines {
 		group.Go(func() error { return engine.Run(groupCtx, lead) })
 	}

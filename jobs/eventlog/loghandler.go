@@ -3,7 +3,6 @@ package eventlog
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -81,15 +80,6 @@ func (h *logHandler) waiting() int64 {
 		return 0
 	}
 	return int64(q.Size())
-}
-
-// oldestAge grows between two queries. 0: there is nothing to be done.
-func (h *logHandler) oldestAge() time.Duration {
-	since := h.oldest.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Since(time.Unix(0, since))
 }
 
 func (h *logHandler) persist(ctx context.Context, what string, do func(context.Context) error) error {

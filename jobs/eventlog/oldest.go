@@ -71,3 +71,12 @@ func (r *Runner) readOldest(ctx context.Context) error {
 	}
 	return nil
 }
+
+// oldestAge grows between two queries. 0: there is nothing to be done.
+func (h *logHandler) oldestAge() time.Duration {
+	since := h.oldest.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}

@@ -4,6 +4,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	osexec "os/exec"
@@ -27,7 +28,7 @@ type Command struct {
 
 	Env    map[string]string // added to the environment; see the package's documentation
 	Dir    string            // where the program starts; default: this process's working directory
-	Grace  time.Duration     // from SIGTERM to SIGKILL once the context ended; default 5 s
+	Grace  time.Duration     // from SIGTERM to SIGKILL once the context ended, while jobs.Over lasts; default 5 s
 	Logger hclog.Logger      // gets each line of output at debug level; default: none
 }
 
@@ -111,18 +112,25 @@ func (c Command) Run(ctx context.Context, invocation jobs.Invocation) error {
 	cmd.SysProcAttr = members.join()
 
 	written := output{logger: c.outputLogger(invocation), report: invocation.Report}
+	// Whoever called has asked, too. The process may have been frozen since, and have started a shell meanwhile.
+	if !jobs.Held(ctx) {
+		return fmt.Errorf("start %s: %w", name, c.lost(ctx))
+	}
 	program, err := start(cmd, invocation.Body, &written)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 
 	var stopped error
+	over := jobs.Over(ctx)
 	select {
 	case <-program.exited:
+	case <-over:
+		stopped = errOver
 	case <-ctx.Done():
 		stopped = context.Cause(ctx)
-		members.terminate()
-		program.wait(c.grace())
+		members.terminate(over)
+		program.wait(c.grace(), over)
 	}
 	members.end()
 	exit := program.join()
@@ -131,6 +139,9 @@ func (c Command) Run(ctx context.Context, invocation jobs.Invocation) error {
 		invocation.Report.SetExitCode(code)
 	}
 
+	if stopped == errOver && ctx.Err() != nil { // both were there, and either may be taken first
+		stopped = context.Cause(ctx)
+	}
 	if stopped != nil {
 		return fmt.Errorf("run %s: %w, then %s%s", name, stopped, cmd.ProcessState, written.quote())
 	}
@@ -138,6 +149,22 @@ func (c Command) Run(ctx context.Context, invocation jobs.Invocation) error {
 		return fmt.Errorf("run %s: %w%s", name, exit, written.quote())
 	}
 	return nil
+}
+
+// errOver stands in for the cause of a context that lasts on.
+var errOver = errors.New("the leadership is over")
+
+// lost waits for the context of a leadership that is not held any more to end, and returns why it did: an attempt that
+// ends without that would count as failed.
+func (c Command) lost(ctx context.Context) error {
+	timer := time.NewTimer(c.grace())
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return errOver
+	}
 }
 
 func (c Command) grace() time.Duration {

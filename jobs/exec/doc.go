@@ -26,6 +26,11 @@
 //   - When the context ends, the group gets SIGTERM, and SIGKILL when Grace is over. That attempt has failed, even if
 //     the program answers SIGTERM with exit status 0. Processes that share the program's output have all of Grace;
 //     others are killed when the program exits.
+//   - When the leadership is over (jobs.Over), the group gets SIGKILL at once: Grace is for handovers and timeouts, and
+//     ends early if it has begun. A leader whose session ended is over at once; one that gets no answer has its context
+//     ended first, with SIGTERM, and is over before another can lead.
+//   - Right before the start of the program it is asked whether the leadership is still held (jobs.Held), so that
+//     a process which was frozen meanwhile starts nothing when it goes on.
 //   - When this process dies, even by kill -9, the group gets SIGKILL at once: its first member is a shell that waits
 //     for the end of a pipe from this process. The shell costs about a millisecond for each command.
 //   - Output is read as fast as the program writes it and memory for it stays below 100 KiB, or 200 KiB for a tick,

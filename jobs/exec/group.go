@@ -29,8 +29,11 @@ const (
 type group struct {
 	watcher *osexec.Cmd
 	alive   *os.File // the write end of the pipe that the shell watches
-	ready   *os.File // gets one byte when the shell ignores SIGTERM
+	said    *os.File // gets one byte when the shell ignores SIGTERM
 	ended   bool
+
+	// ready is closed by a goroutine of the group when that byte has come, or none will. end waits for it.
+	ready chan struct{}
 }
 
 func startGroup() (*group, error) {
@@ -39,24 +42,29 @@ func startGroup() (*group, error) {
 		return nil, fmt.Errorf("make pipe for process group: %w", err)
 	}
 	defer watched.Close()
-	ready, said, err := os.Pipe()
+	said, saying, err := os.Pipe()
 	if err != nil {
 		alive.Close()
 		return nil, fmt.Errorf("make pipe for process group: %w", err)
 	}
-	defer said.Close()
+	defer saying.Close()
 
 	watcher := osexec.Command(shell, "-c", watch)
 	watcher.Env = []string{} // the shell needs none, and some change what a shell does
 	watcher.Dir = "/"
-	watcher.Stdin, watcher.Stdout = watched, said
+	watcher.Stdin, watcher.Stdout = watched, saying
 	watcher.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := watcher.Start(); err != nil {
 		alive.Close()
-		ready.Close()
+		said.Close()
 		return nil, fmt.Errorf("start process group: a command needs %s: %w", shell, err)
 	}
-	return &group{watcher: watcher, alive: alive, ready: ready}, nil
+	g := &group{watcher: watcher, alive: alive, said: said, ready: make(chan struct{})}
+	go func() {
+		defer close(g.ready)
+		_, _ = said.Read(make([]byte, 1))
+	}()
+	return g, nil
 }
 
 // join makes a process start in the group.
@@ -64,10 +72,16 @@ func (g *group) join() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pgid: g.watcher.Process.Pid}
 }
 
-// terminate asks the command's processes to end.
-func (g *group) terminate() {
-	_ = g.ready.SetReadDeadline(time.Now().Add(watchTime))
-	_, _ = g.ready.Read(make([]byte, 1))
+// terminate asks the command's processes to end, unless the leadership is over.
+func (g *group) terminate(over <-chan struct{}) {
+	timer := time.NewTimer(watchTime)
+	defer timer.Stop()
+	select {
+	case <-g.ready:
+	case <-timer.C:
+	case <-over:
+		return
+	}
 	g.signal(syscall.SIGTERM)
 }
 
@@ -80,7 +94,8 @@ func (g *group) end() {
 	g.signal(syscall.SIGKILL)
 	_ = g.watcher.Wait() // killed, as it should be
 	g.alive.Close()
-	g.ready.Close()
+	g.said.Close() // the read ends by that, if it has not yet
+	<-g.ready
 }
 
 // signal reaches all members that this process may signal. The group exists, because its leader is not reaped yet, so

@@ -98,7 +98,8 @@ func TestKilledParentBeforeShellIsReady(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		group.ready.Close()
+		group.said.Close()
+		<-group.ready
 		group.alive.Close()
 		_ = group.watcher.Wait()
 		if status := group.watcher.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGKILL {
@@ -160,7 +161,7 @@ func TestSignalComesBeforeShellIsReady(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if group.terminate(); time.Since(began) >= watchTime { // it is not waited for any longer
+		if group.terminate(nil); time.Since(began) >= watchTime { // it is not waited for any longer
 			group.end()
 			continue
 		}

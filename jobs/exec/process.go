@@ -61,18 +61,22 @@ func start(cmd *osexec.Cmd, body []byte, output io.Writer) (*process, error) {
 	return p, nil
 }
 
-// wait waits until the program has exited and no process holds its output, but not longer than the time given.
-func (p *process) wait(limit time.Duration) {
+// wait waits until the program has exited and no process holds its output, but not longer than the time given, nor when
+// the leadership is over.
+func (p *process) wait(limit time.Duration, over <-chan struct{}) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-p.exited:
 	case <-timer.C:
 		return
+	case <-over:
+		return
 	}
 	select {
 	case <-p.drained:
 	case <-timer.C:
+	case <-over:
 	}
 }
 

@@ -13,10 +13,16 @@ const stuckAfter = 20 * time.Second
 
 // Pulse is the sign of life of one loop. The functions of handlers and cron jobs run beside the loops, so that a long
 // one does not hold up the sign. The zero value is of a loop that does not run. Any goroutine may call Check.
-type Pulse struct{ last atomic.Int64 } // Unix time in nanoseconds; 0: the loop does not run
+type Pulse struct{ last atomic.Int64 } // of sinceEpoch; 0: the loop does not run
+
+// epoch has a monotonic reading, from which the signs count: a step of the wall clock is no silence.
+var epoch = time.Now()
+
+// sinceEpoch is in nanoseconds, and never 0.
+func sinceEpoch() int64 { return max(1, int64(time.Since(epoch))) }
 
 // Mark marks that the loop runs and has moved now.
-func (p *Pulse) Mark() { p.last.Store(time.Now().UnixNano()) }
+func (p *Pulse) Mark() { p.last.Store(sinceEpoch()) }
 
 // End marks that the loop does not run any more.
 func (p *Pulse) End() { p.last.Store(0) }
@@ -24,7 +30,7 @@ func (p *Pulse) End() { p.last.Store(0) }
 // Last returns when the loop has moved last, or the zero time if it does not run.
 func (p *Pulse) Last() time.Time {
 	if at := p.last.Load(); at != 0 {
-		return time.Unix(0, at)
+		return epoch.Add(time.Duration(at))
 	}
 	return time.Time{}
 }
@@ -32,7 +38,7 @@ func (p *Pulse) Last() time.Time {
 // Check returns an error that names the loop, what, if it runs and has not moved for 20 seconds.
 func (p *Pulse) Check(what string) error {
 	at := p.last.Load()
-	if silent := time.Since(time.Unix(0, at)); at != 0 && silent > stuckAfter {
+	if silent := time.Duration(sinceEpoch() - at); at != 0 && silent > stuckAfter {
 		return fmt.Errorf("%s has not moved for %s", what, silent.Round(time.Second))
 	}
 	return nil
@@ -43,7 +49,7 @@ func (p *Pulse) Check(what string) error {
 func (p *Pulse) During(do func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if at := p.last.Load(); at != 0 {
-			p.last.CompareAndSwap(at, time.Now().UnixNano())
+			p.last.CompareAndSwap(at, sinceEpoch())
 		}
 		return do(ctx)
 	}
