@@ -81,6 +81,13 @@ func TestPeriodsFollowFinishedScans(t *testing.T) {
 		t.Errorf("set back by %s, want 3m", back)
 	}
 	wantBefore(t, c, 10, 1, 2, 3)
+	c.scanAt(noon.Add(2 * time.Minute))
+	if back := c.follow(noon.Add(1 * time.Minute)); back != time.Minute { // and not all was found
+		t.Errorf("set back by %s, want 1m", back)
+	}
+	if back := c.follow(noon.Add(1 * time.Minute)); back != 0 {
+		t.Errorf("set back by %s once more", back)
+	}
 }
 
 func TestPeriodsAreForgotten(t *testing.T) {
