@@ -24,7 +24,7 @@ type Options struct {
 	Holder  string // how this process is called in the leader row; default host name and process id
 	Address string // where other replicas reach it; default none
 
-	// Lease is how long the server lets a silent leader keep the lock, at least 1 s; default 5 s. The leader gives up
+	// Lease is how long the server lets a silent leader keep the lock, 1 s to 1 h; default 5 s. The leader gives up
 	// sooner: it pings every fifth of it, its context is cancelled after 0.6 of it without an answer, and after 0.9 the
 	// process must end.
 	Lease time.Duration

@@ -54,7 +54,9 @@ func Over(ctx context.Context) <-chan struct{} {
 	return lead.Over
 }
 
-// Subscription is what an engine needs of a LISTEN session.
+// Subscription is what an engine needs of a LISTEN session. With s, a subscription of package listener, it is
+//
+//	jobs.Subscription{Messages: s.Messages(), Missed: s.Missed(), Close: s.Close}
 type Subscription struct {
 	Messages <-chan string   // payloads; closed when the subscription ends
 	Missed   <-chan struct{} // receives after messages may have been missed

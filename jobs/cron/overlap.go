@@ -11,7 +11,7 @@ import (
 // waits for a retry or for its turn. It holds for manual runs too, unless they are forced.
 type Overlap string
 
-// The policies for overlaps. A further one has its constant here, its place in Overlaps, and its case in decide.
+// The policies for overlaps.
 const (
 	OverlapSkip Overlap = "skip" // it is not started, and recorded as skipped
 
@@ -24,7 +24,10 @@ const (
 )
 
 // Overlaps returns all policies for overlaps.
-func Overlaps() []Overlap { return []Overlap{OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow} }
+func Overlaps() []Overlap {
+	// A further one has its constant above, its place here, and its case in decide.
+	return []Overlap{OverlapSkip, OverlapQueue, OverlapReplace, OverlapAllow}
+}
 
 // decision is what happens to a run beside the others of its job.
 type decision int

@@ -15,7 +15,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/wake"
 )
 
-// Runner runs handlers of events for one leader at a time. It is an Engine.
+// Runner runs handlers of events for one leader at a time. It is a jobs.Engine.
 type Runner struct {
 	options  Options
 	db       pg.DB
@@ -84,16 +84,16 @@ func (r *Runner) wakeables() []wake.Consumer {
 //
 //   - when Stopping is closed: nothing new is begun, what runs may finish, and its outcome is written;
 //   - when ctx is done, before or after that: what runs is cancelled, and waited for;
-//   - with ErrFenced when a newer leader has claimed a cursor;
+//   - with jobs.ErrFenced, wrapped, when a newer leader has claimed a cursor;
 //   - with an error when the database has not answered for 30 s, or is not of this version's schema.
 //
 // It returns nil in the first two cases. Whatever the case, nothing that it started runs any more.
-func (r *Runner) Run(ctx context.Context, of jobs.Lead) error {
+func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	lead, end := loop.Lead(groupCtx, of.Number, of.Holder, of.Stopping, of.Held)
+	leadership, end := loop.Lead(groupCtx, lead.Number, lead.Holder, lead.Stopping, lead.Held)
 	defer end()
 	start := func(run func(context.Context, *loop.Leadership) error) {
-		group.Go(func() error { return run(groupCtx, lead) })
+		group.Go(func() error { return run(groupCtx, leadership) })
 	}
 
 	r.leads.Store(true)
@@ -102,7 +102,7 @@ func (r *Runner) Run(ctx context.Context, of jobs.Lead) error {
 		log.Begin()
 	}
 	for _, h := range r.handlers {
-		h.begin(lead) // before the doorbell can ring it
+		h.begin(leadership) // before the doorbell can ring it
 	}
 	if len(r.handlers) > 0 {
 		r.poll.Begin()
@@ -110,7 +110,7 @@ func (r *Runner) Run(ctx context.Context, of jobs.Lead) error {
 	}
 	start(r.runDoorbell)
 	for _, h := range r.channels {
-		group.Go(func() error { return r.runChannel(groupCtx, lead, h) })
+		group.Go(func() error { return r.runChannel(groupCtx, leadership, h) })
 	}
 	for _, h := range r.handlers {
 		group.Go(func() error { return h.run(groupCtx) })
