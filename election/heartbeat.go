@@ -100,8 +100,7 @@ func (l *leadership) ping(ctx context.Context) error {
 		return fmt.Errorf("%w: timeline %d, term %d", errNewTerm, now.Timeline, now.Number)
 	}
 	l.extend(sent)
-	if stepDown {
-		l.stop(true)
+	if stepDown && l.stop(true) {
 		l.logger.Info("asked to step down", "term", l.term.Number)
 	}
 	return nil

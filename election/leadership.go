@@ -90,9 +90,10 @@ func (e *Elector) runTerm(
 	return l.conclude(&heartbeat, err)
 }
 
-// stop asks lead to hand over.
-func (l *leadership) stop(steppedDown bool) {
+// stop asks lead to hand over. It is true the first time.
+func (l *leadership) stop(steppedDown bool) (first bool) {
 	l.stopOnce.Do(func() {
+		first = true
 		l.mu.Lock()
 		l.steppedDown = steppedDown
 		l.mu.Unlock()
@@ -100,6 +101,7 @@ func (l *leadership) stop(steppedDown bool) {
 		drain := time.AfterFunc(l.options.Drain, func() { l.cancel(context.Canceled) })
 		context.AfterFunc(l.ctx, func() { drain.Stop() }) // the end of the term cancels it
 	})
+	return first
 }
 
 // lose cancels what runs, for the first reason that is given. It says that the leadership is over before, unless the
