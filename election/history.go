@@ -158,7 +158,7 @@ func (s *session) unlock(ctx context.Context) error {
 //
 //	select pgsolo.step_down('main');
 //
-// The error is about reaching the database.
+// An error is about reaching the database, or says that no replica has taken part in the election yet.
 func (e *Elector) StepDown(ctx context.Context) (term int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -167,8 +167,12 @@ func (e *Elector) StepDown(ctx context.Context) (term int64, err error) {
 		return 0, fmt.Errorf("step down: connect: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := conn.QueryRow(ctx, inSchema(askToStepDown, e.options.Schema), e.options.Name).Scan(&term); err != nil {
+	var asked *int64
+	if err := conn.QueryRow(ctx, inSchema(askToStepDown, e.options.Schema), e.options.Name).Scan(&asked); err != nil {
 		return 0, fmt.Errorf("step down: %w", err)
 	}
-	return term, nil
+	if asked == nil {
+		return 0, fmt.Errorf("step down: no replica has taken part in election %q yet", e.options.Name)
+	}
+	return *asked, nil
 }

@@ -2,6 +2,7 @@ package election_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,6 +148,21 @@ func TestStepDown(t *testing.T) {
 	}
 	pgtest.Within(t, "first leader again", first.leading)
 	wantHistory(t, url, "stepped down", "stepped down", "")
+}
+
+func TestStepDownNamesAnElectionThatDoesNotExist(t *testing.T) {
+	t.Parallel()
+	config, err := pgx.ParseConfig(pgtest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	elector, err := election.New(election.Options{Config: config, Name: "mian"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := elector.StepDown(t.Context()); err == nil || !strings.Contains(err.Error(), `election "mian"`) {
+		t.Errorf("StepDown: %v; want an error that names the election", err)
+	}
 }
 
 func TestOnlyReplicaStepsDownAndLeadsAgain(t *testing.T) {
