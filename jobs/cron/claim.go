@@ -68,6 +68,9 @@ func (j *jobTerm) restore(k rows.Known, now time.Time) {
 	if k.PrunedTo != nil && k.PrunedTo.After(j.last) && k.PrunedTo.Sub(now) <= longStep {
 		j.last = *k.PrunedTo
 	}
+	if k.DecidedTo != nil {
+		j.decidedTo = *k.DecidedTo
+	}
 	j.next = j.schedules.Next(j.last)
 	if k.LastSuccess != nil {
 		j.count(func(s *Stats) { s.LastSuccess = *k.LastSuccess })

@@ -2,6 +2,8 @@ package cron
 
 import (
 	"time"
+
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
 const (
@@ -10,7 +12,7 @@ const (
 
 	// A longer step forth is not taken for time that has passed: where that was a mistake and is undone, the time that
 	// was left out is still to come.
-	longStep = 10 * time.Minute
+	longStep = rows.LongStep
 
 	// How late a tick may be found, beyond the time for which nothing was scanned, before it counts as missed. Timers
 	// and a takeover after a visible death stay well below it.

@@ -17,6 +17,22 @@
 // decided on once. What a leader has left queued, running or retrying, the next one goes on with. What was missed is
 // found from the latest row, not from when a process started.
 //
+// # The position of a job
+//
+// The history is the operators': they may delete from it what they like, all of it, and while a leader leads. So the
+// latest tick that was decided on stands in pgsolo.cron_position as well, one row per job, which no function for
+// operators locks. The transaction that makes the rows of ticks adds one row for all of them to pgsolo.cron_decision,
+// which the pruner folds into the positions.
+//
+// A claim believes the later one of history and position: a leader of the version before advances only the history, and
+// a part that was restored from an older dump is behind the other one. What a position lacks at a claim, the claim
+// writes. Where both are from an older dump, the ticks since then are missed ticks, as after an outage: Missed makes up
+// for them within the starting deadline, although they may have run.
+//
+// A clock that was ahead leaves positions after now. While the history has the row of such a tick, its rows say what is
+// decided, and the position says nothing. If that row was purged, nothing up to now is made up for, and up to ten
+// minutes from now nothing is started again. A position further ahead goes back with the job's next tick.
+//
 // # The way of a tick
 //
 // A term claims its jobs once, and takes over what earlier leaders have left. Then its loop repeats the rest, which a

@@ -25,12 +25,15 @@ const (
 // that grows is no reason to give up a leadership.
 type pruner struct {
 	store  rows.Store
+	term   int64
 	jobs   []*job
 	now    func() time.Time
 	logger hclog.Logger
 }
 
-func (s *Scheduler) pruner() *pruner { return &pruner{s.store, s.jobs, s.now, s.logger} }
+func (s *Scheduler) pruner(term int64) *pruner {
+	return &pruner{s.store, term, s.jobs, s.now, s.logger}
+}
 
 // run prunes until ctx is done.
 func (p *pruner) run(ctx context.Context) {
@@ -62,6 +65,9 @@ func (p *pruner) run(ctx context.Context) {
 
 // prune makes one pass: over all jobs and those that were removed, or over the jobs that may have too much.
 func (p *pruner) prune(ctx context.Context, all bool) error {
+	if err := p.fold(ctx); err != nil {
+		return err
+	}
 	if err := p.closeForgotten(ctx); err != nil {
 		return err
 	}
@@ -114,6 +120,14 @@ func (p *pruner) prunePage(ctx context.Context, jobs []*job) error {
 	}
 	for i, j := range jobs {
 		j.ended.Add(-ended[i])
+	}
+	return nil
+}
+
+func (p *pruner) fold(ctx context.Context) error {
+	err := pg.Try(ctx, func(ctx context.Context) error { return p.store.Fold(ctx, p.term, p.now()) })
+	if err != nil {
+		return fmt.Errorf("fold decisions on ticks: %w", err)
 	}
 	return nil
 }

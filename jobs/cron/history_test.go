@@ -82,7 +82,7 @@ func TestHistoryIsPruned(t *testing.T) {
 			}
 			s.now = func() time.Time { return c.epoch }
 			for range 2 {
-				if err := s.pruner().pruneJobs(t.Context(), s.jobs); err != nil {
+				if err := s.pruner(c.term).pruneJobs(t.Context(), s.jobs); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -120,7 +120,7 @@ func TestHistoryOfRemovedJobsIsPruned(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.now = func() time.Time { return c.epoch }
-	if err := s.pruner().pruneForgotten(t.Context()); err != nil {
+	if err := s.pruner(c.term).pruneForgotten(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := pgtest.Value[string](t, c.pool, `select string_agg(job || ' ' || n, ', ' order by job) from
@@ -149,7 +149,7 @@ func TestHistoryIsPrunedInTime(t *testing.T) {
 	}
 	must(term.claim(ctx))
 	for m := 1 * minute; m <= 2*minute; m += minute {
-		if due := s.pruner().toPrune(false); len(due) > 0 {
+		if due := s.pruner(c.term).toPrune(false); len(due) > 0 {
 			t.Errorf("%d jobs to prune before %s", len(due), m)
 		}
 		c.clock.move(c.epoch.Add(m))
@@ -158,14 +158,14 @@ func TestHistoryIsPrunedInTime(t *testing.T) {
 		term.conclude(ctx, pgtest.Within(t, "the run to end", term.ended))
 		must(term.settle(ctx))
 	}
-	if due := s.pruner().toPrune(false); len(due) != 1 || due[0] != s.jobs[0] {
+	if due := s.pruner(c.term).toPrune(false); len(due) != 1 || due[0] != s.jobs[0] {
 		t.Errorf("%d jobs to prune, want the one", len(due))
 	}
-	if due := s.pruner().toPrune(true); len(due) != 2 {
+	if due := s.pruner(c.term).toPrune(true); len(due) != 2 {
 		t.Errorf("%d jobs to prune, want all", len(due))
 	}
-	must(s.pruner().pruneJobs(ctx, s.jobs))
-	if due := s.pruner().toPrune(false); len(due) > 0 {
+	must(s.pruner(c.term).pruneJobs(ctx, s.jobs))
+	if due := s.pruner(c.term).toPrune(false); len(due) > 0 {
 		t.Errorf("%d jobs to prune after that", len(due))
 	}
 }

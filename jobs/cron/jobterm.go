@@ -19,6 +19,7 @@ type jobTerm struct {
 
 	last      time.Time // ticks up to here are decided on
 	next      time.Time // the first one after last
+	decidedTo time.Time // up to here earlier leaders have decided; zero: unknown
 	paused    bool
 	heldUntil time.Time // it was another group's: nothing is started before this
 
@@ -87,7 +88,10 @@ func (j *jobTerm) nextWake() time.Time {
 func (j *jobTerm) setBack(now time.Time, by time.Duration) {
 	if j.last.After(now) {
 		j.last = now
-		j.next = j.schedules.Next(now)
+		if j.decidedTo.After(now) && j.decidedTo.Sub(now) <= longStep { // that their rows are there is not sure
+			j.last = j.decidedTo
+		}
+		j.next = j.schedules.Next(j.last)
 	}
 	for _, r := range slices.Concat(j.settling, j.retrying, j.queue) {
 		if !r.row.NextAt.IsZero() {

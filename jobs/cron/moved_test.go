@@ -55,7 +55,7 @@ func TestClocksOfLeadersDiffer(t *testing.T) {
 		c.at(s)
 		c.finish(c.next(started, s, 1), nil)
 	}
-	if err := c.all.pruner().prunePage(t.Context(), c.all.jobs); err != nil {
+	if err := c.all.pruner(c.term).prunePage(t.Context(), c.all.jobs); err != nil {
 		t.Fatal(err)
 	}
 	c.quit()

@@ -111,7 +111,7 @@ func TestStepBackAfterPruning(t *testing.T) {
 		c.at(s)
 		c.finish(c.next(started, s, 1), nil)
 	}
-	if err := c.all.pruner().prunePage(t.Context(), c.all.jobs); err != nil {
+	if err := c.all.pruner(c.term).prunePage(t.Context(), c.all.jobs); err != nil {
 		t.Fatal(err)
 	}
 	for s := time.Duration(0); s <= 10*time.Second; s += time.Second {
@@ -140,7 +140,7 @@ func TestClockWasAhead(t *testing.T) {
 	c.at(30 * time.Second)
 	c.at(1 * minute)
 	c.finish(c.next(started, 1*minute, 1), nil)
-	if err := c.all.pruner().prunePage(t.Context(), c.all.jobs); err != nil {
+	if err := c.all.pruner(c.term).prunePage(t.Context(), c.all.jobs); err != nil {
 		t.Fatal(err)
 	}
 	c.quit()

@@ -62,7 +62,7 @@ func (t *term) lead(ctx context.Context) error {
 	defer release()
 	t.store = kept
 	var pruning sync.WaitGroup
-	pruning.Go(func() { t.pruner().run(ctx) })
+	pruning.Go(func() { t.pruner(t.leadership.Term).run(ctx) })
 	err := t.loop(ctx)
 	cancel(err)
 	for t.running > 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/command"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/fleet"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
@@ -45,4 +46,28 @@ func TestRareCronUnderRestarts(t *testing.T) {
 		}
 	}
 	t.Logf("%d ticks in %d terms", len(rows), term)
+}
+
+// The history is purged by hand after each tick, and the leader is killed: no tick is started twice.
+func TestPurgedHistoryUnderKills(t *testing.T) {
+	t.Parallel()
+	w := startWitness(t, nil)
+	r := startReplicas(t, pgtest.Database(t), fmt.Sprintf(rareCron, w.URL), 1)
+	current, term := r.leader(0)
+	for i, purge := range []string{`delete from pgsolo.cron_run`, `truncate pgsolo.cron_run`} {
+		pgtest.Eventually(t, "a tick", func() bool { return w.attempts() > i })
+		r.exec(purge)
+		current.kill()
+		<-current.ended
+		r.start()
+		current, term = r.leader(term)
+	}
+	pgtest.Eventually(t, "a tick", func() bool { return w.attempts() > 2 })
+	w.Read(func(seen fleet.Tally) {
+		for at, n := range seen.Starts() {
+			if n > 1 {
+				t.Errorf("the tick of %s was started %d times", at, n)
+			}
+		}
+	})
 }

@@ -108,6 +108,7 @@ type Known struct {
 	PrunedTo    *time.Time // and so are these, if the clock of the leader before was ahead of this one's
 	Paused      bool
 	LastSuccess *time.Time
+	DecidedTo   *time.Time // the job's position; nil: it had none
 }
 
 // Open is a row that an earlier leader has left open.
@@ -161,7 +162,10 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) 
 		if _, err := tx.Exec(ctx, forgetCronJobs, s.Group, names, now); err != nil {
 			return err
 		}
-		return s.selectLeft(ctx, tx, now, &c)
+		if err := s.selectLeft(ctx, tx, now, &c); err != nil {
+			return err
+		}
+		return advancePositions(ctx, tx, c.Known)
 	})
 	return c, err
 }
@@ -196,6 +200,9 @@ func (s Store) selectLeft(ctx context.Context, tx pg.Tx, now time.Time, c *Claim
 		return j, row.Scan(&j.Job, &j.Last, &j.PrunedTo, &j.Paused, &j.LastSuccess)
 	})
 	if err != nil {
+		return err
+	}
+	if err := believePositions(ctx, tx, now, c.Known); err != nil {
 		return err
 	}
 	if rows, err = tx.Query(ctx, selectOpenRuns, s.Group); err != nil {

@@ -31,15 +31,24 @@ const (
 
 	// A job that is another group's by now gets no row, and one that is paused none either. A tick that has a row is
 	// not decided on again.
-	insertRuns = `insert into pgsolo.cron_run as r ` +
+	//
+	// What is decided on is noted in the same statement, in one row for all. See position.go.
+	insertRuns = `with decided as materialized (
+			select u.job, u.at, u.cause, u.outcome, u.error
+			from unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[]) ` +
+		`as u (job, at, cause, outcome, error)
+				join pgsolo.cron_job j on j.job = u.job and j."group" = $1 and j.paused_at is null
+			where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+		), noted as (
+			insert into pgsolo.cron_decision ("group", jobs, ats)
+			select $1, array_agg(u.job), array_agg(u.at) from decided u having count(*) > 0
+		)
+		insert into pgsolo.cron_run as r ` +
 		`(job, scheduled_at, term, holder, cause, outcome, attempt, started_at, finished_at, error)
 		select u.job, u.at, $2, $3, u.cause, u.outcome, (u.outcome = 'running')::int,
 			case when u.outcome = 'running' then clock_timestamp() end,
 			case when u.outcome not in ('running', 'queued') then clock_timestamp() end, nullif(u.error, '')
-		from unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[]) ` +
-		`as u (job, at, cause, outcome, error)
-			join pgsolo.cron_job j on j.job = u.job and j."group" = $1 and j.paused_at is null
-		where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+		from decided u
 		on conflict (job, scheduled_at) do nothing
 		returning job, scheduled_at`
 
