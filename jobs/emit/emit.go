@@ -62,7 +62,7 @@ func (p Producer) Emit(ctx context.Context, db Querier, event Event) (id int64, 
 	var given *int64
 	err = db.QueryRow(ctx, pg.Place(callEmit, schema),
 		event.Topic, event.payload(), pg.TextOrNull(event.Key), event.headers(), pg.TimeOrNull(event.DeliverAt),
-		pg.TextOrNull(event.DedupKey), fmt.Sprintf("%d microseconds", window.Microseconds())).Scan(&given)
+		pg.TextOrNull(event.DedupKey), pg.Interval(window)).Scan(&given)
 	if err != nil {
 		return 0, fmt.Errorf("emit event: %w", refusal(err))
 	}

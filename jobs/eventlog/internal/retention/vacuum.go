@@ -21,6 +21,10 @@ const (
 	truncateEvery = 10 * time.Minute
 
 	heldForLong = time.Minute // that vacuums could not remove what was deleted: worth a line in the log
+
+	// How long a report may take that does not come at once, and how often to look for it.
+	reportTime  = 2 * time.Second
+	reportEvery = 50 * time.Millisecond
 )
 
 // space is what a table holds, and what of it was deleted. All sizes are in bytes.
@@ -50,10 +54,12 @@ const (
 					then has_table_privilege(c.oid, 'maintain') else false end
 		from pg_class c where c.oid = $1::regclass`
 
-	// A vacuum reports at once how many dead rows it had to leave. One that found another one at work reports nothing.
-	selectLeft = `select pg_total_relation_size($1::regclass),
-		case when pg_stat_get_last_vacuum_time($1::regclass) >= $2
-			then pg_stat_get_dead_tuples($1::regclass) else 0 end`
+	// A vacuum reports how many dead rows it had to leave: at once, or, before version 15, to a process that shows it
+	// up to half a second later. One that found another one at work reports nothing.
+	selectLeft = `select pg_total_relation_size($1::regclass), coalesce(r.reported, false),
+			case when r.reported then pg_stat_get_dead_tuples($1::regclass) else 0 end,
+			current_setting('server_version_num')::int < 150000
+		from (select pg_stat_get_last_vacuum_time($1::regclass) >= $2 as reported) r`
 
 	vacuumTable    = `vacuum (skip_locked, truncate false) `
 	vacuumTruncate = `vacuum (skip_locked, truncate true) `
@@ -133,12 +139,25 @@ func (t *Trimmer) runVacuum(ctx context.Context, statement string) error {
 
 // measure reads what a vacuum has left. Transactions of some seconds always hold a part of it back.
 func (t *Trimmer) measure(ctx context.Context, s *space, since time.Time, rows int64) error {
-	var dead int64
-	err := pg.Try(ctx, func(ctx context.Context) error {
-		return t.db.Pool.QueryRow(ctx, selectLeft, s.table, since).Scan(&s.size, &dead)
-	})
-	if err != nil {
-		return fmt.Errorf("look at the size of %s: %w", s.table, err)
+	var (
+		dead           int64
+		reported, late bool
+	)
+	for deadline := time.Now().Add(reportTime); ; {
+		err := pg.Try(ctx, func(ctx context.Context) error {
+			return t.db.Pool.QueryRow(ctx, selectLeft, s.table, since).Scan(&s.size, &reported, &dead, &late)
+		})
+		if err != nil {
+			return fmt.Errorf("look at the size of %s: %w", s.table, err)
+		}
+		if reported || !late || time.Now().After(deadline) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(reportEvery):
+		}
 	}
 	switch {
 	case dead <= rows/2:
