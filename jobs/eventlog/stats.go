@@ -10,6 +10,7 @@ import (
 type Stats struct {
 	Log      LogStats
 	Handlers []HandlerStats
+	HeldBack []jobs.HeldBack // as of at most ten minutes ago; none on a replica that does not lead
 }
 
 // LogStats are about the event log as the leader sees it.
@@ -80,6 +81,9 @@ func (r *Runner) Stats() Stats {
 			s.OldestAge = h.oldestAge()
 		}
 		stats.Handlers = append(stats.Handlers, s)
+	}
+	if held := r.heldBack.Load(); held != nil {
+		stats.HeldBack = *held
 	}
 	if leads {
 		stats.Log.Appended = given

@@ -16,7 +16,8 @@ const claimBefore = `insert into pgsolo.cursor as c (handler, term, "group", top
 		values ($1, $2, $3, $4, case when $5 and pg_sequence_last_value('pgsolo.event_id_seq') is not null
 			then int8multirange(int8range(1, pg_sequence_last_value('pgsolo.event_id_seq') + 1)) else '{}' end)
 		on conflict (handler) do update set term = excluded.term, "group" = excluded."group", topic = excluded.topic,
-			done = case when c.topic in ('', excluded.topic) then c.done else excluded.done end, configured = true, seen_at = now()
+			done = case when c.topic in ('', excluded.topic) then c.done else excluded.done end,
+			configured = true, seen_at = now()
 		where c.term <= excluded.term
 		returning done`
 
@@ -89,7 +90,8 @@ func TestHandlerGoesBackToATopic(t *testing.T) {
 				all := pgtest.Value[[]int64](t, pool, effects)
 				return all[len(all)-1] == last
 			})
-			if all := pgtest.Value[[]int64](t, pool, effects); len(all) != 7 || !slices.Equal(all[:5], []int64{1, 2, 3, 4, 5}) {
+			all := pgtest.Value[[]int64](t, pool, effects)
+			if len(all) != 7 || !slices.Equal(all[:5], []int64{1, 2, 3, 4, 5}) {
 				t.Errorf("effects of events %v", all)
 			}
 		})

@@ -28,25 +28,28 @@ const (
 	lockOtherLeaders = `select from pgsolo.cron_leader where "group" = any ($1::text[]) order by "group" for update`
 	tellOtherLeaders = `select pg_notify('` + channel + `', '')`
 
-	// A new job, one with another schedule, and one that was not there or not enabled, begins now. One that another
-	// group has just forgotten has moved, and goes on.
+	// A new job, one with another schedule, and one that was not enabled, begins now, and so does one that leaders of
+	// its group have lacked for longer than the grace. One that another group has just forgotten has moved, and goes
+	// on.
 	knowCronJobs = `insert into pgsolo.cron_job as j (job, schedule, last_at, "group", enabled)
 		select u.job, u.schedule, $5::timestamptz, $1, u.enabled
 		from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
 		where u.job = any ($6::text[])
 		on conflict (job) do update set
 			last_at = case when j.schedule = excluded.schedule and (j.enabled or not excluded.enabled)
-					and (j.forgotten_at is null or j."group" <> excluded."group" and j.forgotten_at > $7)
+					and (j.forgotten_at is null or not pgsolo.is_retired('job', j."group", j.job, $8)
+						or j."group" <> excluded."group" and j.forgotten_at > $7)
 				then j.last_at else excluded.last_at end,
 			schedule = excluded.schedule, "group" = excluded."group", enabled = excluded.enabled, forgotten_at = null`
 
-	// What is left open of jobs that were removed: at once where one of them is there again, and else when it has not
-	// moved to another group, whose leader would go on with it.
+	// What is left open of jobs that were removed, once the grace is over: at once where one of them is there again,
+	// and else when it has not moved to another group, whose leader would go on with it.
 	closeForgottenRuns = `update pgsolo.cron_run r
 		set outcome = case when r.outcome = 'running' then 'interrupted' else 'skipped' end, next_at = null,
 			error = 'the job was removed from the configuration', finished_at = clock_timestamp()
 		from pgsolo.cron_job j
 		where j.job = r.job and j."group" = $1 and j.forgotten_at < $2 ` +
+		`and pgsolo.is_retired('job', j."group", j.job, $4) ` +
 		`and ($3::text[] is null or j.job = any ($3::text[]))
 			and r.outcome in ` + openOutcomes
 
@@ -149,11 +152,12 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) 
 			}
 		}
 		if len(changed) > 0 {
-			if _, err := tx.Exec(ctx, closeForgottenRuns, s.Group, always, changed); err != nil {
+			grace := s.Grace.Microseconds()
+			if _, err := tx.Exec(ctx, closeForgottenRuns, s.Group, always, changed, grace); err != nil {
 				return err
 			}
 			begin, moved := now.Truncate(time.Second), now.Add(-movedFor)
-			_, err := tx.Exec(ctx, knowCronJobs, s.Group, names, schedules, enabled, begin, changed, moved)
+			_, err := tx.Exec(ctx, knowCronJobs, s.Group, names, schedules, enabled, begin, changed, moved, grace)
 			if err != nil {
 				return err
 			}

@@ -25,9 +25,9 @@ type Cursor struct {
 }
 
 // The same term may claim twice, so that a claim whose answer was lost can be repeated. What a new handler does not
-// want, if $5, is done: all ids that were given out by now. With another topic a handler is new, or goes on where it left
-// that topic: a trigger on the insert, pgsolo.keep_position, keeps what it was done with in the old one, and puts what it
-// finds of the new one into excluded.done.
+// want, if $5, is done: all ids that were given out by now. With another topic a handler is new, or goes on where it
+// left that topic: a trigger on the insert, pgsolo.keep_position, keeps what it was done with in the old one, and puts
+// what it finds of the new one into excluded.done.
 const claimCursor = `insert into pgsolo.cursor as c (handler, term, "group", topic, done)
 		values ($1, $2, $3, $4, case when $5 and pg_sequence_last_value('pgsolo.event_id_seq') is not null
 			then int8multirange(int8range(1, pg_sequence_last_value('pgsolo.event_id_seq') + 1)) else '{}' end)
