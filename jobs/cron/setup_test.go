@@ -178,7 +178,7 @@ func (c *cronTest) claim(store rows.Store, term int64, all []*job) (rows.Claim, 
 	for _, j := range all {
 		known = append(known, j.row())
 	}
-	return store.Claim(c.t.Context(), term, known, c.clock.read())
+	return store.Claim(c.t.Context(), term, known, c.clock.read(), func(string, rows.HeldOwner) bool { return true })
 }
 
 // termOf is a first term, whose steps the test takes.

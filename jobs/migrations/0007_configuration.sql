@@ -27,12 +27,14 @@ create table pgsolo.undeclared (
     primary key (kind, "group", name)
 );
 
--- The positions of handlers in topics that they have left. While a row is not retired, it holds back the log as a cursor does.
+-- The positions of handlers in topics that they have left. While a row is not retired, it holds back the log as a cursor does. noted is
+-- what the cursor had beside done about the log that it belongs to.
 create table pgsolo.cursor_topic (
     handler  text not null,
     topic    text not null,
     "group"  text not null,
     done     int8multirange not null,
+    noted    jsonb not null default '{}',
     left_at  timestamptz not null default clock_timestamp(),
     left_led bigint not null,
     retired  boolean not null default false,
@@ -87,6 +89,12 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select coalesce((select led from pgsolo.jobs_group where "group" = of_group), 0)
 $$;
 
+-- has_left says whether the latest leader of the group has stopped as planned.
+create function pgsolo.has_left(of_group text) returns boolean
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select coalesce((select left_term = term from pgsolo.jobs_group where "group" = of_group), false)
+$$;
+
 -- is_declared says whether a leader of the group that lives has the name.
 create function pgsolo.is_declared(of_kind text, of_group text, of_name text) returns boolean
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -102,6 +110,15 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
             or coalesce(g.led, 0) - u.led >= coalesce(is_retired.forget_after, g.forget_after, 86400000000)))
 $$;
 
+-- noted is what a cursor says of when done was written, and in which log; a leader of the version before notes nothing, and then it is
+-- known only when the cursor was claimed or seen.
+create function pgsolo.noted(c jsonb) returns jsonb
+language sql immutable security definer set search_path = pg_catalog, pg_temp as $$
+    select case when not c ? 'epoch' then '{}' else jsonb_build_object('epoch', c -> 'epoch',
+        'noted_at', case when c -> 'noted_by' = c -> 'term' then c -> 'noted_at' else c -> 'seen_at' end,
+        'noted_xid', case when c -> 'noted_by' = c -> 'term' then c -> 'noted_xid' else 'null' end) end
+$$;
+
 -- Each claim inserts: this sees it before the conflict with the row that is there decides, and what it makes of new.done is what a
 -- handler with another topic begins with. Progress updates the row, and never comes here. The lock lets a write of progress that is
 -- under way end first. A claim that is refused after this leaves a copy of the position, which the next one that leaves the topic
@@ -109,24 +126,25 @@ $$;
 create function pgsolo.keep_position() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    c    record;
-    kept int8multirange;
+    c    pgsolo.cursor;
+    kept pgsolo.cursor_topic;
 begin
-    select "group", topic, done, term into c from pgsolo.cursor where handler = new.handler for no key update;
+    select * into c from pgsolo.cursor where handler = new.handler for no key update;
     if not found or c."group" = new."group" and c.term > new.term then
         return new;
     end if;
     if c.topic <> '' and new.topic <> '' and c.topic <> new.topic then
-        insert into pgsolo.cursor_topic as k (handler, topic, "group", done, left_led)
-            values (new.handler, c.topic, c."group", c.done, pgsolo.group_led(c."group"))
-            on conflict (handler, topic) do update set "group" = excluded."group", done = excluded.done,
+        insert into pgsolo.cursor_topic as k (handler, topic, "group", done, noted, left_led)
+            values (new.handler, c.topic, c."group", c.done, pgsolo.noted(to_jsonb(c)), pgsolo.group_led(c."group"))
+            on conflict (handler, topic) do update set "group" = excluded."group", done = excluded.done, noted = excluded.noted,
                 left_at = excluded.left_at, left_led = excluded.left_led, retired = false;
-        select done into kept from pgsolo.cursor_topic where handler = new.handler and topic = new.topic;
-        new.done := coalesce(kept, new.done);
+        select * into kept from pgsolo.cursor_topic where handler = new.handler and topic = new.topic;
+        if found then
+            new := jsonb_populate_record(new, kept.noted);
+            new.done := kept.done;
+        end if;
     end if;
-    if c."group" = new."group" then
-        delete from pgsolo.undeclared where kind = 'handler' and "group" = new."group" and name = new.handler;
-    end if;
+    delete from pgsolo.undeclared where kind = 'handler' and "group" = new."group" and name = new.handler;
     return new;
 end
 $$;
@@ -349,6 +367,20 @@ begin
 end
 $$;
 
+-- forget_rows deletes what tables that later migrations make have of a name.
+create function pgsolo.forget_rows(tables text[], named text, of_name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    made text;
+begin
+    foreach made in array tables loop
+        if to_regclass('pgsolo.' || made) is not null then
+            execute format('delete from pgsolo.%I where %I = $1', made, named) using of_name;
+        end if;
+    end loop;
+end
+$$;
+
 -- forget_handler deletes the position of a handler, its retries and its dead letters: if it comes back, it is new.
 create function pgsolo.forget_handler(of_handler text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -366,6 +398,7 @@ begin
     delete from pgsolo.cursor_topic where handler = of_handler;
     delete from pgsolo.delivery where handler = of_handler;
     delete from pgsolo.undeclared where kind = 'handler' and name = of_handler;
+    perform pgsolo.forget_rows('{handler_term,handler_cut_off}', 'handler', of_handler);
 end
 $$;
 
@@ -394,6 +427,7 @@ begin
     update pgsolo.delivery set handler = new_name where handler = of_handler;
     delete from pgsolo.undeclared where kind = 'handler' and name = new_name;
     update pgsolo.undeclared set name = new_name where kind = 'handler' and name = of_handler;
+    perform pgsolo.forget_rows('{handler_term,handler_cut_off}', 'handler', of_handler);
 end
 $$;
 
@@ -434,6 +468,7 @@ begin
     delete from pgsolo.cron_job where job = of_job;
     delete from pgsolo.cron_run where job = of_job;
     delete from pgsolo.undeclared where kind = 'job' and name = of_job;
+    perform pgsolo.forget_rows('{cron_position}', 'job', of_job);
 end
 $$;
 
@@ -488,6 +523,9 @@ $$;
 -- What no leader declares and is held back for it all the same, with the rows of the log and their bytes, and with the verb that lets
 -- it go. Of an election that nobody has led for an hour everything counts.
 create view pgsolo.held_back with (security_barrier) as
+    select kind, "group", name, topic, min(since) as since, sum(rows)::bigint as rows, sum(bytes)::bigint as bytes,
+        format('select pgsolo.forget_%s(%L)', kind, name) as remedy
+    from (
     with unfinished as (
         select 'handler' as kind, c."group", c.handler as name, u.since, c.topic, c.done
         from pgsolo.cursor c join pgsolo.undeclared u on u.kind = 'handler' and u."group" = c."group" and u.name = c.handler
@@ -503,8 +541,7 @@ create view pgsolo.held_back with (security_barrier) as
             and not exists (select from pgsolo.undeclared u
                 where u.kind = 'handler' and u."group" = c."group" and u.name = c.handler)
     )
-    select kind, "group", name, topic, since, rows, bytes,
-        format('select pgsolo.forget_%s(%L)', kind, name) as remedy
+    select kind, "group", name, topic, since, rows, bytes
     from unfinished f cross join lateral (
         select count(*) as rows, coalesce(sum(100 + coalesce(pg_column_size(e.key), 0) + pg_column_size(e.headers)
             + pg_column_size(e.payload)), 0)::bigint as bytes
@@ -512,13 +549,14 @@ create view pgsolo.held_back with (security_barrier) as
         where e.topic = f.topic and e.id >= lower('{[1,)}'::int8multirange - f.done) and not f.done @> e.id
     ) held
     union all
-    select u.kind, u."group", u.name, case when u.kind = 'topic' then u.name end, u.since, 0, 0,
-        format('select pgsolo.forget_%s(%L)', u.kind, u.name)
+    select u.kind, u."group", u.name, case when u.kind = 'topic' then u.name end, u.since, 0, 0
     from pgsolo.undeclared u where u.kind in ('topic', 'job') and not u.retired
     union all
-    select 'election', t."group", t."group", t.topic, g.seen_at, 0, 0, format('select pgsolo.forget_election(%L)', t."group")
+    select 'election', t."group", t."group", t.topic, g.seen_at, 0, 0
     from pgsolo.topic t join pgsolo.jobs_group g on g."group" = t."group"
-    where g.seen_at < now() - interval '1 hour' and not pgsolo.is_led(t."group");
+    where g.seen_at < now() - interval '1 hour' and not pgsolo.is_led(t."group")
+    ) held
+    group by kind, "group", name, topic;
 
 -- configured: the group's latest leader has this handler.
 create or replace view pgsolo.handler as
@@ -535,9 +573,22 @@ create or replace view pgsolo.handler as
             from pgsolo.delivery d where d.handler = c.handler
         ) d;
 
--- Where the defaults grant nothing to everybody: these tell only whether a name is declared.
-grant execute on function pgsolo.left_topics, pgsolo.declared_events, pgsolo.is_led, pgsolo.group_led, pgsolo.is_declared, pgsolo.is_retired to public;
+-- cursor_owner says whose a handler's cursor is: the group, whether its leaders still declare the handler, whether one of them lives, and
+-- whether the latest one has stopped as planned.
+create function pgsolo.cursor_owner(of_handler text, out owner text, out term bigint, out declared boolean, out lives boolean,
+    out left_as_planned boolean) returns setof record
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select c."group", c.term, c.configured and not exists (select from pgsolo.undeclared u
+            where u.kind = 'handler' and u."group" = c."group" and u.name = c.handler),
+        pgsolo.is_led(c."group"), pgsolo.has_left(c."group")
+    from pgsolo.cursor c where c.handler = of_handler
+$$;
 
+-- Where the defaults grant nothing to everybody: these tell only whether a name is declared.
+grant execute on function pgsolo.left_topics, pgsolo.declared_events, pgsolo.is_led, pgsolo.group_led, pgsolo.has_left, pgsolo.is_declared, pgsolo.is_retired,
+    pgsolo.cursor_owner to public;
+
+revoke execute on function pgsolo.noted from public;
 revoke execute on function pgsolo.refresh_topics from public;
 revoke execute on function pgsolo.retire_topics from public;
 revoke execute on function pgsolo.enter from public;
@@ -547,6 +598,7 @@ revoke execute on function pgsolo.retire from public;
 revoke execute on function pgsolo.count_led from public;
 revoke execute on function pgsolo.leave from public;
 revoke execute on function pgsolo.refuse_declared from public;
+revoke execute on function pgsolo.forget_rows from public;
 revoke execute on function pgsolo.forget_handler from public;
 revoke execute on function pgsolo.rename_handler from public;
 revoke execute on function pgsolo.forget_topic from public;
@@ -564,8 +616,7 @@ begin
         from pg_class c cross join lateral aclexplode(c.relacl) a
         where c.oid = 'pgsolo.cursor'::regclass and a.privilege_type = 'UPDATE' and a.grantee <> c.relowner
     loop
-        execute format('grant select, delete on pgsolo.undeclared to %s', grantee);
-        execute format('grant select on pgsolo.jobs_group, pgsolo.cursor_topic, pgsolo.configuration, pgsolo.held_back to %s',
+        execute format('grant select on pgsolo.jobs_group, pgsolo.undeclared, pgsolo.cursor_topic, pgsolo.configuration, pgsolo.held_back to %s',
             grantee);
         execute format('grant execute on function pgsolo.attend, pgsolo.declare_configuration, pgsolo.count_led, pgsolo.leave to %s',
             grantee);
