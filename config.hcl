@@ -10,6 +10,10 @@ postgres {
   url    = env("DATABASE_URL")      # required: postgres://…, a direct connection: a transaction pooler is refused
   schema = "pgsolo"                 # default: where `pgsolo migrate` makes the tables
   notify = true                     # default; false: no NOTIFY; polling finds new events, within 5 ms to 1 s
+
+  # How long an election has to be led without a handler, a topic, a retention or a cron job that an earlier leader had,
+  # until that is forgotten: during a deploy an older configuration may lead for a moment. "0s": at once.
+  forget_after = "24h"              # default
 }
 
 # Several elections have a leader each, which may be different replicas: for handlers and cron jobs that need not run in

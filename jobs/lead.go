@@ -2,12 +2,20 @@ package jobs
 
 import (
 	"context"
+	"time"
 
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // ErrFenced means that a leader of a newer term owns the rows: this one must write nothing more. The remedy is to stop.
 var ErrFenced = pg.ErrFenced
+
+// The values of an engine's Options.ForgetAfter that have a name.
+const (
+	DefaultForgetAfter = group.DefaultForgetAfter
+	ForgetAtOnce       = time.Duration(-1)
+)
 
 // Lead is a leadership, as an engine is told of it. Its fields are those of election.Term, so that jobs.Lead(term)
 // converts one. The engines use Number, Holder, Stopping and Held, the actions Held and Over; what an embedder leaves

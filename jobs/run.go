@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -31,11 +32,13 @@ type Engine interface {
 // returned. Held and Over answer for the contexts of their handlers and jobs. The first error ends the other engines,
 // and is returned: ErrSchema, wrapped, when Migrate has not been called.
 func Run(ctx context.Context, lead Lead, engines ...Engine) error {
-	group, groupCtx := errgroup.WithContext(WithLead(ctx, lead))
+	sharing, leave := group.Share(WithLead(ctx, lead))
+	running, runningCtx := errgroup.WithContext(sharing)
 	for _, engine := range engines {
-		group.Go(func() error { return engine.Run(groupCtx, lead) })
+		running.Go(func() error { return engine.Run(runningCtx, lead) })
 	}
-	err := group.Wait()
+	err := running.Wait()
+	leave(err == nil && ctx.Err() == nil)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == pg.UndefinedTable {
 		return fmt.Errorf("%w: call Migrate: %w", ErrSchema, err)
 	}

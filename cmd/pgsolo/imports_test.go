@@ -10,7 +10,8 @@ import (
 
 const (
 	// leaves are what the engines of jobs and their parts stand on.
-	leaves = " jobs jobs/internal/logread jobs/internal/idset jobs/internal/loop jobs/internal/pg jobs/internal/text"
+	leaves = " jobs jobs/internal/group jobs/internal/logread jobs/internal/idset jobs/internal/loop " +
+		"jobs/internal/pg jobs/internal/text"
 
 	// library is what the program wires: the packages that an embedder may import.
 	library = " election listener jobs jobs/cron jobs/eventlog jobs/schedule"
@@ -28,18 +29,19 @@ var mayImport = []struct{ packages, imports string }{
 
 	{"jobs/internal/text jobs/internal/loop jobs/internal/idset jobs/schedule", ""},
 	{"jobs/internal/attempt jobs/internal/pg", "jobs/internal/text"},
-	{"jobs", "jobs/internal/pg jobs/internal/text"},
+	{"jobs/internal/group", "jobs/internal/pg"},
+	{"jobs", "jobs/internal/group jobs/internal/pg jobs/internal/text"},
 	{"jobs/internal/measure", "jobs"},
 	{"jobs/internal/logread jobs/emit jobs/admin" + kinds,
 		"jobs jobs/internal/idset jobs/internal/pg jobs/internal/text"},
 	{"jobs/internal/wake jobs/cron/internal/rows", leaves},
 	{"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
-		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention", leaves},
+		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration", leaves},
 	{"jobs/cron", leaves + " jobs/schedule jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/cron/internal/rows"},
 	{"jobs/eventlog", leaves + " jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
-		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention"},
+		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration"},
 
 	// The program.
 	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/command/logwriter cmd/pgsolo/e2e", ""},

@@ -108,7 +108,10 @@ func TestREADMESQLRuns(t *testing.T) {
 			}
 		}
 	})
-	run(`select pgsolo.know('main', '{orders}')`)
+	run(`select pgsolo.know('main', '{orders}'), pgsolo.know('search', '{orders,returns}')`)
+	run(`insert into pgsolo.cursor (handler, "group")
+		values ('letter', 'main'), ('receipt', 'main'), ('find', 'search')`)
+	run(`insert into pgsolo.cron_job (job, schedule, last_at) values ('cleanup', '', now())`)
 	run(`insert into pgsolo.cron_job (job, schedule, last_at) values ('report', '', now())`)
 	run(`insert into pgsolo.leader (election) values ('main') on conflict do nothing`)
 	readme := read(t, "../../README.md")

@@ -1,5 +1,6 @@
-// Package admin is for operators: it shows and changes what handlers have given up, and shows and steers cron jobs. It
-// needs the database and no leader. Each change is also an SQL function, for psql and other languages.
+// Package admin is for operators: it shows and changes what handlers have given up, shows and steers cron jobs, and
+// forgets or renames what the configuration has no more. It needs the database and no leader. Each change is also an
+// SQL function, for psql and other languages.
 //
 // # In which transaction
 //
@@ -13,6 +14,7 @@
 //   - DeadLetters.List and Get, to select from the view pgsolo.dead_letter
 //   - DeadLetters.Replay, to execute pgsolo.replay, and for Discard pgsolo.discard
 //   - CronJobs.Pause, Resume and Trigger, to execute pgsolo.pause_job, resume_job and trigger_job
+//   - Names, to execute pgsolo.forget_handler, forget_topic, forget_job, forget_election and rename_handler
 //   - CronJobs.Runs, to select from pgsolo.cron_run
 //
 // The functions run with the rights of their owner.
@@ -22,6 +24,7 @@
 //   - A change is there for every later leader: it is in the tables, not in a process.
 //   - The leader acts on a pause, a resumption or a trigger within a second of the commit, and within ten seconds if
 //     its LISTEN session was just lost or the transaction has set pgsolo.ring to off.
+//   - Nothing is forgotten or renamed that a leader declares, as far as its lock says that it lives.
 //   - Replay and Discard touch nothing without a condition, unless the filter's All says that everything is meant.
 //   - Arguments that are wrong by themselves are refused before the server sees them, so that the transaction can go
 //     on.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
@@ -26,21 +25,32 @@ func (t *term) claim(ctx context.Context) error {
 	)
 	err := t.persist(ctx, "claim cron jobs", func(ctx context.Context) (err error) {
 		now = t.clock.now()
-		found, err = t.store.Claim(ctx, t.leadership.Term, known, now)
+		found, err = t.store.Claim(ctx, t.leadership.Term, known, now, t.take)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, k := range found.Known {
-		j, ok := t.byName[k.Job]
-		if !ok {
-			return fmt.Errorf("job %q has appeared in this group: %w", k.Job, jobs.ErrFenced)
+	for _, j := range t.jobs {
+		if owner, held := found.Held[j.Name]; held {
+			j.hold(owner.Group)
 		}
-		j.restore(k, now)
+	}
+	t.goOn(found, now, func(*jobTerm) bool { return true })
+	t.heap.init(t.jobs)
+	t.clock.claimed(now)
+	return nil
+}
+
+// goOn begins where earlier leaders have ended, for the jobs that are new to this one.
+func (t *term) goOn(found rows.Claim, now time.Time, isNew func(*jobTerm) bool) {
+	for _, k := range found.Known {
+		if j, ok := t.byName[k.Job]; ok && isNew(j) {
+			j.restore(k, now)
+		}
 	}
 	for _, o := range found.Open {
-		if j, ok := t.byName[o.Job]; ok {
+		if j, ok := t.byName[o.Job]; ok && isNew(j) {
 			j.takeOver(o, now)
 		}
 	}
@@ -48,15 +58,15 @@ func (t *term) claim(ctx context.Context) error {
 		t.byName[name].heldUntil = now.Add(movedHold)
 	}
 	for _, j := range t.jobs {
+		if !isNew(j) {
+			continue
+		}
 		j.takeOverQueue()
 		if j.wake = j.nextWake(); len(j.queue) > 0 {
 			j.wake = time.Time{}
 		}
 		j.show()
 	}
-	t.heap.init(t.jobs)
-	t.clock.claimed(now)
-	return nil
 }
 
 // restore begins where the leader before has ended.

@@ -165,10 +165,37 @@ func TestDisabled(t *testing.T) {
 	c.quit()
 }
 
-// Its paused state survives, and what is open does not. When it comes back, nothing is made up for.
+// An older configuration leads for a moment, without the job. What it has left open goes on, and what was missed is
+// made up for.
+func TestRemovedForAMoment(t *testing.T) {
+	run, started := calls(t)
+	c := setupCron(t, run).seen().retrying(2)
+	c.cron.Overlap, c.cron.Missed = OverlapQueue, MissedAll
+	c.lead(1).at(1 * minute)
+	c.finish(c.next(started, 1*minute, 1), errNoDisk)
+	c.quit()
+	job := c.cron
+	c.cron = Job{Name: "other", Schedules: []string{"0 0 1 1 *"}, Run: run}
+	c.leadNext().at(3 * minute)
+	c.none(started)
+	c.quit()
+	c.cron = job
+	c.leadNext()
+	c.finish(c.next(started, 1*minute, 2), nil)
+	c.finish(c.next(started, 2*minute, 1), nil)
+	c.finish(c.next(started, 3*minute, 1), nil)
+	c.at(4 * minute)
+	c.finish(c.next(started, 4*minute, 1), nil)
+	c.quit()
+	c.wantAttempts(attemptRow{1 * minute, "schedule", "ok", 2, ""}, attemptRow{2 * minute, "catch_up", "ok", 1, ""},
+		attemptRow{3 * minute, "schedule", "ok", 1, ""}, attemptRow{4 * minute, "schedule", "ok", 1, ""})
+}
+
+// Its paused state survives, and what is open does not. When it comes back after the grace, nothing is made up for.
 func TestRemovedAndAddedAgain(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(2)
+	c.forgetAfter = jobs.ForgetAtOnce
 	c.cron.Overlap, c.cron.Missed = OverlapQueue, MissedAll
 	c.lead(1).at(1 * minute)
 	first := c.next(started, 1*minute, 1)

@@ -22,10 +22,10 @@ func (t *term) readCommands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if commands.Jobs != len(t.jobs) {
-		return fmt.Errorf("this leader has %d jobs, the database %d: another election has taken or left some: %w",
-			len(t.jobs), commands.Jobs, jobs.ErrFenced)
+	if commands.Term != t.leadership.Term {
+		return fmt.Errorf("the jobs are those of the leader of term %d: %w", commands.Term, jobs.ErrFenced)
 	}
+	t.giveUpTaken(commands.Jobs)
 	if err := t.pauseAndResume(ctx, commands.Paused); err != nil {
 		return err
 	}

@@ -51,6 +51,14 @@
 //	settle.go   settle       writes outcomes; those whose row is locked are deferred
 //	history.go  pruner       beside the loop: removes rows that are no longer kept
 //
+// # Whose configuration counts
+//
+// A job that a leader lacks is forgotten: it does not run, and no operator can trigger it. Until its group was led for
+// Options.ForgetAfter without it, a leader that has it again goes on as if it had been there, with what was missed and
+// what was left open. A name belongs to one group of a schema at a time: a job of another group is held, until that has
+// forgotten it or is gone (see package group). Where another group takes a job all the same, it is given up, and the
+// rest goes on.
+//
 // # What it guarantees
 //
 //   - A tick of a cron job is started at most once, over any number of leaders and steps of their clocks, unless

@@ -81,7 +81,7 @@ func (p *pruner) prune(ctx context.Context, all bool) error {
 func (p *pruner) toPrune(all bool) (due []*job) {
 	for _, j := range p.jobs {
 		enough := max(1, min(nonNegative(j.History.Runs), nonNegative(j.History.FailedRuns))/10)
-		if all || j.ended.Load() >= int64(enough) {
+		if (all || j.ended.Load() >= int64(enough)) && j.stats().HeldBy == "" {
 			due = append(due, j)
 		}
 	}

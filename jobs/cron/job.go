@@ -9,7 +9,11 @@ import (
 
 // Job names a function and the times at which it runs.
 type Job struct {
-	Name string // unique among cron jobs: its ticks are kept under this name
+	Name string // unique among cron jobs of a schema: its ticks are kept under this name
+
+	// Revision tells one definition of the job from another: a leader logs that it differs from the leader's before.
+	// Default none.
+	Revision string
 
 	// Schedules are expressions as schedule.Parse reads them; at least one. Times that several of them name are one
 	// tick.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 )
 
 // never is when a job is scanned that waits for nothing.
@@ -22,6 +23,10 @@ type jobTerm struct {
 	decidedTo time.Time // up to here earlier leaders have decided; zero: unknown
 	paused    bool
 	heldUntil time.Time // it was another group's: nothing is started before this
+	heldBy    string    // it is this group's; empty: its own
+	waits     group.Wait
+
+	heldLogged time.Time
 
 	runs
 	unsettled int // runs whose outcome is to be written, but for those that were deferred; the outbox counts them
@@ -37,14 +42,14 @@ func newJobTerm(j *job, clock *clock, outbox *outbox) *jobTerm {
 
 // end shows that this replica serves the job no more.
 func (j *jobTerm) end() {
-	j.count(func(s *Stats) { s.Running, s.Waiting, s.Next = 0, 0, time.Time{} })
+	j.count(func(s *Stats) { s.Running, s.Waiting, s.Next, s.HeldBy = 0, 0, time.Time{}, "" })
 }
 
 // show updates what others see of the job.
 func (j *jobTerm) show() {
 	j.count(func(s *Stats) {
 		s.Running, s.Waiting = int64(len(j.active)), int64(len(j.queue)+len(j.retrying)+len(j.settling))
-		s.Paused = j.paused
+		s.Paused, s.HeldBy = j.paused, j.heldBy
 		if s.Next = j.next.Add(j.delay); j.stopped() {
 			s.Next = time.Time{}
 		}
@@ -52,7 +57,7 @@ func (j *jobTerm) show() {
 }
 
 // stopped says whether only manual runs are started.
-func (j *jobTerm) stopped() bool { return j.paused || j.Disabled }
+func (j *jobTerm) stopped() bool { return j.paused || j.Disabled || j.heldBy != "" }
 
 func (j *jobTerm) mayStart(r *run) bool { return r.row.Cause == rows.Manual || !j.stopped() }
 

@@ -1,7 +1,6 @@
 package cron
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -9,38 +8,101 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// A job that another group claims is not started by its old group any more, and the new one waits until that has read
-// of it.
-func TestJobMovesToAnotherGroup(t *testing.T) {
+// second is the term of another group with the same job, whose steps the test takes. It has claimed.
+func (c *cronTest) second(now *time.Time) *term {
+	c.t.Helper()
+	second, err := New(Options{Pool: c.pool, Schema: jobs.DefaultSchema, Group: "second", Jobs: []Job{c.cron}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	second.now = func() time.Time { return *now }
+	term := termOf(c.t, second)
+	if err := term.claim(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+	return term
+}
+
+// isLed waits until the lock says that the group is led.
+func (c *cronTest) isLed() {
+	c.t.Helper()
+	pgtest.Eventually(c.t, "the leader's lock", func() bool {
+		return pgtest.Value[bool](c.t, c.pool, `select pgsolo.is_led('main')`)
+	})
+}
+
+// takes waits until the job is not held any more.
+func (t *term) takes(c *cronTest) {
+	c.t.Helper()
+	pgtest.Eventually(c.t, "the job to be let go", func() bool {
+		if err := t.claimHeld(c.t.Context()); err != nil {
+			c.t.Fatal(err)
+		}
+		return t.jobs[0].stats().HeldBy == ""
+	})
+}
+
+// A job that another group has is held while that is led. When its leader has gone without a word, the next one waits
+// until that must have noticed.
+func TestJobIsHeldUntilItsGroupIsGone(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen().retrying(3)
 	c.lead(1).at(1 * minute)
 	c.finish(c.next(started, 1*minute, 1), jobs.RetryAfter(10*time.Second, errNoDisk))
+	c.idle()
+	c.isLed()
 
 	now := c.epoch.Add(1*minute + 30*time.Second) // the retry is due
-	second, err := New(Options{Pool: c.pool, Schema: jobs.DefaultSchema, Group: "second", Jobs: []Job{c.cron}})
-	if err != nil {
-		t.Fatal(err)
+	term := c.second(&now)
+	if stats := term.jobs[0].stats(); stats.HeldBy != "main" || !stats.Next.IsZero() {
+		t.Errorf("the second group's job: %+v", stats)
 	}
-	second.now = func() time.Time { return now }
-	term := termOf(t, second)
-	if err := term.claim(t.Context()); err != nil {
-		t.Fatal(err)
+	if term.scan(); term.outbox.hasStarts() {
+		t.Error("a job that is held is started")
 	}
 	c.at(now.Sub(c.epoch))
-	c.none(started)
+	c.finish(c.next(started, 1*minute, 2), jobs.RetryAfter(10*time.Second, errNoDisk))
+	c.idle()
+	c.die()
+	now = now.Add(time.Minute)
+	term.takes(c)
 	for _, step := range []struct {
 		wait  time.Duration
 		start int
 	}{{0, 0}, {pollSubscribed, 0}, {movedHold, 1}} {
-		now = c.epoch.Add(1*minute + 30*time.Second + step.wait)
+		now = c.epoch.Add(2*minute + 30*time.Second + step.wait)
 		if term.scan(); len(term.outbox.toStart) != step.start {
 			t.Errorf("%s after the claim %d runs are started, want %d", step.wait, len(term.outbox.toStart), step.start)
 		}
 	}
-	c.notified <- "" // as the claim does
-	if err := pgtest.Within(t, "the old group's leader to end", c.ended); !errors.Is(err, jobs.ErrFenced) {
-		t.Errorf("it ended with %v, want %v", err, jobs.ErrFenced)
+}
+
+// A job goes to another group with its position, at once: its own group's leader has stopped as planned, or has it no
+// more.
+func TestJobMovesToAnotherGroup(t *testing.T) {
+	for name, letGo := range map[string]func(c *cronTest){
+		"stopped": func(*cronTest) {},
+		"renamed": func(c *cronTest) {
+			c.cron.Name = "renamed"
+			c.leadNext()
+			c.isLed()
+			c.cron.Name = "job"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run, started := calls(t)
+			c := setupCron(t, run).seen()
+			c.lead(1).at(1 * minute)
+			c.finish(c.next(started, 1*minute, 1), nil)
+			c.isLed()
+			c.quit()
+			letGo(c)
+			now := c.epoch.Add(2*minute + 30*time.Second)
+			term := c.second(&now)
+			if term.scan(); len(term.outbox.toInsert) != 1 || !term.outbox.toInsert[0].row.At.Equal(c.epoch.Add(2*minute)) {
+				t.Errorf("%d ticks are made up for, want that of two minutes", len(term.outbox.toInsert))
+			}
+		})
 	}
 }
 

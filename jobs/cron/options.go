@@ -3,6 +3,7 @@ package cron
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,6 +24,12 @@ type Options struct {
 	Schema string // where jobs.Migrate made the tables; default jobs.DefaultSchema
 	Group  string // differs between schedulers in one schema that run different jobs; default "main"
 	Jobs   []Job
+
+	// ForgetAfter is how long the group has to be led without a job that an earlier leader had, until that begins anew
+	// when it comes back: an older configuration may lead for a moment during a deploy. Until then what was missed is
+	// made up for, as Missed says, and its runs go on. Time in which nobody leads does not count. Default
+	// jobs.DefaultForgetAfter, that is 24 h; jobs.ForgetAtOnce: no time.
+	ForgetAfter time.Duration
 
 	// Subscribe connects a channel of NOTIFY with the scheduler, which announces that a job was paused, resumed or
 	// triggered. Without it the database is asked twice a second instead of every ten seconds.

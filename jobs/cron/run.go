@@ -117,6 +117,8 @@ func (r *run) afterFailure(ctx context.Context) (outcome string, wait time.Durat
 	switch {
 	case r.replaced != nil:
 		return rows.Replaced, 0
+	case isHeld(r.job): // it was cancelled, or the next attempt is another group's to make
+		return rows.Interrupted, 0
 	case ctx.Err() != nil && r.job.retriesInterrupted(r.row.Attempt):
 		return rows.Retrying, 0
 	case ctx.Err() != nil:

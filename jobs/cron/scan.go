@@ -28,7 +28,7 @@ func (t *term) scan() {
 
 // untilDue returns how long until a job has to be scanned, or the clock, or commands, or deferred outcomes.
 func (t *term) untilDue() time.Duration {
-	wait := min(clockCheck, t.inbox.untilPoll(), t.outbox.untilRetry())
+	wait := min(clockCheck, t.inbox.untilPoll(), t.outbox.untilRetry(), t.untilHeldPoll())
 	if len(t.heap) > 0 {
 		wait = min(wait, t.heap[0].wake.Sub(t.clock.now()))
 	}
@@ -49,6 +49,10 @@ func (t *term) setBack(now time.Time, by time.Duration) {
 // scan decides what is to be done for one job, and when it has to be scanned again. late is how late a tick may be
 // found.
 func (j *jobTerm) scan(now time.Time, late time.Duration) {
+	if j.heldBy != "" {
+		j.wake = never
+		return
+	}
 	if now.Before(j.heldUntil) {
 		j.wake = j.heldUntil
 		return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
@@ -18,6 +19,7 @@ import (
 // clock. What keeps a tick from starting twice is its row in the database, whatever the clocks say.
 type Scheduler struct {
 	jobs      []*job
+	group     group.Group
 	store     rows.Store
 	subscribe func(channel string) (jobs.Subscription, error) // nil: the database is asked more often instead
 	logger    hclog.Logger
@@ -35,8 +37,11 @@ func New(options Options) (*Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
+	of := group.Group{
+		DB: pg.DB{Pool: options.Pool, Schema: options.Schema}, Name: options.Group, ForgetAfter: options.ForgetAfter,
+	}
 	s := &Scheduler{
-		store:     rows.Store{DB: pg.DB{Pool: options.Pool, Schema: options.Schema}, Group: options.Group},
+		group: of, store: rows.Store{DB: of.DB, Group: of.Name, Grace: of.Grace()},
 		subscribe: options.Subscribe, logger: options.Logger,
 		now: func() time.Time { return time.Now().Round(0) }, after: time.After,
 	}
@@ -63,13 +68,18 @@ func New(options Options) (*Scheduler, error) {
 //     30 s.
 //
 // It returns nil in the first two cases. Nothing that it started runs any more then.
-func (s *Scheduler) Run(ctx context.Context, lead jobs.Lead) error {
+func (s *Scheduler) Run(ctx context.Context, lead jobs.Lead) (err error) {
 	defer s.pulse.End()
 	s.pulse.Mark()
 	leadership, end := loop.Lead(ctx, lead.Number, lead.Holder, lead.Stopping, lead.Held)
 	defer end()
 	t := newTerm(s, leadership)
-	err := t.claim(ctx)
+	leave := func(bool) {}
+	if len(s.jobs) > 0 {
+		leave = s.group.Attend(ctx, lead.Number, s.logger.Named("group"))
+	}
+	defer func() { leave(err == nil && ctx.Err() == nil) }()
+	err = t.claim(ctx)
 	if pg.IsNotAllowed(err) && len(s.jobs) == 0 {
 		return nil // nor does the role need to, until there are jobs
 	}

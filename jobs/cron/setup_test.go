@@ -111,7 +111,9 @@ type cronTest struct {
 	all      *Scheduler
 	notified chan string // makes it read commands
 	others   []Job
-	term     int64
+
+	forgetAfter time.Duration
+	term        int64
 }
 
 func setupCron(t *testing.T, run TickFunc) *cronTest {
@@ -150,7 +152,7 @@ func (c *cronTest) lead(term int64) *cronTest {
 		Subscribe: func(string) (jobs.Subscription, error) {
 			return jobs.Subscription{Messages: c.notified, Close: func() {}}, nil
 		},
-		Logger: hclog.New(&hclog.LoggerOptions{Output: &c.log}),
+		Logger: hclog.New(&hclog.LoggerOptions{Output: &c.log}), ForgetAfter: c.forgetAfter,
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -176,7 +178,7 @@ func (c *cronTest) claim(store rows.Store, term int64, all []*job) (rows.Claim, 
 	for _, j := range all {
 		known = append(known, j.row())
 	}
-	return store.Claim(c.t.Context(), term, known, c.clock.read())
+	return store.Claim(c.t.Context(), term, known, c.clock.read(), func(string, rows.HeldOwner) bool { return true })
 }
 
 // termOf is a first term, whose steps the test takes.

@@ -109,7 +109,8 @@ func TestIsFencedAtItsNextWrite(t *testing.T) {
 	}
 }
 
-// Another election takes one of two jobs. This leader starts nothing of it any more, and gives up.
+// Another election takes one of two jobs, as the version before does at once. This leader starts nothing of it any
+// more, and goes on with the other one, until that one lets it go.
 func TestJobGoesToAnotherGroup(t *testing.T) {
 	run, started := calls(t)
 	c := setupCron(t, run).seen()
@@ -126,10 +127,21 @@ func TestJobGoesToAnotherGroup(t *testing.T) {
 		t.Errorf("%+v starts, which is another group's", call.Tick)
 	}
 	c.none(started)
-	c.notified <- ""
-	if err := pgtest.Within(t, "the job to end", c.ended); !errors.Is(err, jobs.ErrFenced) {
-		t.Errorf("ended with %v, want %v", err, jobs.ErrFenced)
+	c.finish(call, nil)
+	c.notify()
+	if stats := c.job.stats(); stats.HeldBy != "second" {
+		t.Errorf("stats: %+v", stats)
 	}
+	c.at(2 * minute)
+	c.finish(pgtest.Within(t, "the next tick of the other job", started), nil)
+	c.none(started)
+	c.exec(`update pgsolo.cron_job set forgotten_at = now() where "group" = 'second'`)
+	c.eventuallyScanning("the job to be let go", func() bool { return c.job.stats().HeldBy == "" })
+	c.at(3 * minute)
+	for range 2 {
+		c.finish(pgtest.Within(t, "a tick", started), nil)
+	}
+	c.quit()
 }
 
 // What is counted of a job, and what a new leader knows of it from the rows.

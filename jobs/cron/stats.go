@@ -35,6 +35,10 @@ type Stats struct {
 	Waiting int64 // runs that wait for their turn or for a retry
 	Paused  bool
 
+	// HeldBy is the election that has a job of this name, and is led: this one waits until that has gone, or has it no
+	// more. Empty: none.
+	HeldBy string
+
 	Lateness jobs.Histogram // of the starts of ticks that were not missed: how long after they were due, in seconds
 }
 

@@ -28,7 +28,8 @@ type term struct {
 	byName map[string]*jobTerm
 	heap   wakeHeap // of all jobs
 
-	running        int // attempts under way
+	heldPolled     time.Time // when it was last asked whether jobs are still held
+	running        int       // attempts under way
 	ended          chan *run
 	overdueChecked time.Time // when runs that do not end were last looked for
 }
@@ -95,6 +96,9 @@ func (t *term) loop(ctx context.Context) error {
 		}
 		if !stopping {
 			if err := t.readCommands(ctx); err != nil {
+				return err
+			}
+			if err := t.claimHeld(ctx); err != nil {
 				return err
 			}
 			t.scan()

@@ -46,6 +46,8 @@ func TestTopicsAreThoseThatAllGroupsKnow(t *testing.T) {
 			t.Errorf("know(%s, %q) replaced the function: %t, want %t", group, topics, changed, wantChange)
 		}
 	}
+	// Their leaders have no grace: what they lack is refused at once.
+	jobstest.MustExec(t, pool, `insert into pgsolo.jobs_group ("group", forget_after) values ('main', 0), ('other', 0)`)
 	producer := jobstest.OwnSession(t, pool) // keeps its plans over all of this
 	accepts := func(topic string, want bool) {
 		t.Helper()

@@ -2,83 +2,41 @@ package eventlog
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/declaration"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/retention"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
-	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-const (
-	// The doorbell's row has the term of the group's latest leader. It is locked until the topics are replaced, so that
-	// a stale leader does not replace them again.
-	replaceTopics = `with fence as (
-			insert into pgsolo.doorbell as d ("group", armed, term) values ($1, false, $3)
-			on conflict ("group") do update set term = excluded.term where d.term <= excluded.term
-			returning "group"
-		)
-		select pgsolo.know("group", $2) from fence`
-
-	// The handlers of this leader mark their own cursors when they claim them. The others of the group get its term all
-	// the same, so that a stale leader, which may still have them, cannot claim them. A cursor without a topic was last
-	// claimed by an older version, and may be another group's.
-	markOthers = `update pgsolo.cursor set configured = false, term = $3
-		where "group" = $1 and topic <> '' and handler <> all ($2) and term <= $3 and (configured or term < $3)`
-)
-
-// declare writes to the database what this leader's configuration has: the topics that producers may use, and that it
-// has no handlers of the group but its own. No handler waits for it: it begins when they have begun, and leaves them
-// the first connections of the pool.
+// declare writes to the database what this leader's configuration has. No handler waits for it: it begins when they
+// have begun, and leaves them the first connections of the pool. Afterwards it reports what undeclared names hold back.
 func (r *Runner) declare(ctx context.Context, lead *loop.Leadership) error {
 	if !r.haveClaimed(lead) {
 		return nil
 	}
-	if err := r.declareTopics(ctx, lead.Term); err != nil {
+	d := declaration.Declaration{
+		Group: r.group, Events: r.declared(), Topics: r.topics(), Logger: r.options.Logger.Named("topics"),
+	}
+	if err := d.Declare(ctx, lead.Term); err != nil {
 		return err
 	}
-	return r.markOtherCursors(ctx, lead.Term)
+	d.Report(ctx, lead, func(held []jobs.HeldBack) { r.heldBack.Store(&held) })
+	return nil
 }
 
-// declareTopics makes the topics of the configuration known. A role that may not do that has its leader go on without.
-func (r *Runner) declareTopics(ctx context.Context, term int64) error {
-	logger := r.options.Logger.Named("topics")
-	err := pg.Persist(ctx, logger, "make topics known", func(ctx context.Context) error {
-		var changed bool
-		err := r.db.QueryRow(ctx, replaceTopics, r.options.Group, r.topics(), term).Scan(&changed)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			return fmt.Errorf("topics: %w", jobs.ErrFenced)
-		case err == nil && changed:
-			logger.Info("the event log now takes other topics than before", "topics_of_group", r.topics())
-		}
-		return err
-	})
-	if pg.IsNotAllowed(err) {
-		logger.Warn("the role may not say which topics are known, "+
-			"so that the event log goes on refusing those that it refuses now: grant execute on the function",
-			"function", r.db.Place("pgsolo.know(text, text[])"), "error", err)
-		return nil
+// declared is what the leader declares.
+func (r *Runner) declared() group.Events {
+	d := group.Events{Topics: map[string]int64{}, Handlers: map[string]group.Handler{}}
+	for _, t := range r.options.Topics {
+		d.Topics[t.Name] = t.Retention.Microseconds()
 	}
-	return err
-}
-
-// markOtherCursors takes the cursors of the group's other handlers out of the configuration.
-func (r *Runner) markOtherCursors(ctx context.Context, term int64) error {
-	names := r.handlerNames()
-	err := pg.Persist(ctx, r.options.Logger.Named("topics"), "mark cursors", func(ctx context.Context) error {
-		_, err := r.db.Exec(ctx, markOthers, r.options.Group, names, term)
-		return err
-	})
-	if pg.IsNotAllowed(err) && len(names) == 0 { // nor does it need to, until it has handlers
-		return nil
+	for _, h := range r.handlers {
+		d.Handlers[h.Name] = group.Handler{Topic: h.Topic, Revision: h.Revision}
 	}
-	return err
+	return d
 }
 
 // handlerNames are those of the handlers of topics.
@@ -122,11 +80,7 @@ func (r *Runner) topics() []string {
 // leader goes on.
 func (r *Runner) trim(_ context.Context, lead *loop.Leadership) error {
 	if r.haveClaimed(lead) {
-		kept := map[string]time.Duration{}
-		for _, t := range r.options.Topics {
-			kept[t.Name] = t.Retention
-		}
-		retention.New(r.db, r.options.Group, kept, r.options.Logger.Named("retention")).Run(lead.Starting)
+		retention.New(r.group, r.declared(), r.options.Logger.Named("retention")).Run(lead.Starting)
 	}
 	return nil
 }

@@ -30,7 +30,9 @@ func TestLeaderMakesItsTopicsKnown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pool := jobstest.Pool(t)
 			jobstest.MustExec(t, pool, `select pgsolo.know('main', '{before}')`)
-			leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{handler}, Topics: test.topics})
+			leadWith(t, 1, Options{
+				Pool: pool, Handlers: []Handler{handler}, Topics: test.topics, ForgetAfter: jobs.ForgetAtOnce,
+			})
 			pgtest.Eventually(t, "the topics", func() bool {
 				return cmp.Equal(pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`), test.want)
 			})
@@ -46,7 +48,7 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	kept, _ := recorder("kept", "new")
 	other, _ := recorder("other", "old")
 	for _, before := range []Options{
-		{Pool: pool, Handlers: []Handler{removed}},
+		{Pool: pool, Handlers: []Handler{removed}, ForgetAfter: jobs.ForgetAtOnce},
 		{Pool: pool, Group: "other", Handlers: []Handler{other}}, // the cursors of which are not this group's
 	} {
 		l := leadWith(t, 1, before)
@@ -58,7 +60,7 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	}
 	// Nor is that of a version that knew no topics.
 	jobstest.MustExec(t, pool, `insert into pgsolo.cursor (handler, term) values ('ancient', 1)`)
-	leadWith(t, 2, Options{Pool: pool, Handlers: []Handler{kept}})
+	leadWith(t, 2, Options{Pool: pool, Handlers: []Handler{kept}, ForgetAfter: jobs.ForgetAtOnce})
 	const cursors = `select string_agg(concat_ws(' ', handler, "group", topic, configured, term), ', ' order by handler)
 		from pgsolo.cursor`
 	const want = `ancient main  t 1, kept main new t 2, other other old t 1, removed main old f 2`
@@ -79,9 +81,6 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 	// it has no cursor to be fenced by
 	if err := idle.declare(t.Context(), leadership(t, 1)); !errors.Is(err, jobs.ErrFenced) {
 		t.Errorf("topics of a stale leader: %v, want ErrFenced", err)
-	}
-	if _, err := pool.Exec(t.Context(), markOthers, "main", []string{}, 1); err != nil {
-		t.Error(err)
 	}
 	if got := pgtest.Value[string](t, pool, cursors); got != want {
 		t.Errorf("cursors: got %s, want %s", got, want)

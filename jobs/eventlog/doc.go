@@ -52,10 +52,22 @@
 // pgsolo.delivery, with a copy of it. So the log may forget what every handler is done with, once its topic's retention
 // is over (package retention).
 //
+// # Whose configuration counts
+//
+// A leader declares its handlers, topics and retentions, once its cursors are claimed (package declaration). What it
+// lacks is marked, in the time for which its group is led (package group), and retired when the mark is older than
+// Options.ForgetAfter: then a handler holds back no row of the log and a topic is refused. The retention that counts
+// for a topic is the longest that was declared within that time.
+//
+// A name belongs to one group of a schema at a time. A claim takes a cursor of its own group, and one that its group
+// has marked, or whose group is gone. Otherwise the handler is held: its consumer asks each second, and the rest of the
+// leader goes on. A consumer that is fenced asks whose the cursor is: where another group has taken it, as a leader of
+// the version before does at once, it is held, too, and no term ends. See consumer.holdWhileOwned.
+//
 // # What it guarantees
 //
 //   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least
-//     once. A new handler begins where its Start says.
+//     once. A new handler begins where its Start says. One that goes back to a topic goes on where it was in it.
 //   - What a HandleTx writes in its transaction happens exactly once.
 //   - With OrderKey the events of a key are handled one at a time and in order, over failures and failovers.
 //   - After the end of a leader, the next one delivers at once what was not written down as done: what was in flight,

@@ -2,7 +2,9 @@ package eventlog
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -29,8 +31,12 @@ type logHandler struct {
 	oldest atomic.Int64                // creation of the oldest event not done; Unix time in nanoseconds, 0: none
 	shown  atomic.Pointer[queue.Queue] // the queue
 
-	claimed  chan struct{} // closed by the loop once the cursor is this term's
-	consumer *consumer     // of the latest leadership
+	heldBy atomic.Pointer[string] // another group has the cursor; nil: none
+
+	claimed    chan struct{} // closed by settle, once it is known whether the cursor is this term's
+	settle     func()        // by the loop
+	consumer   *consumer     // of the latest leadership
+	heldLogged time.Time     // by the loop
 }
 
 func newLogHandler(h Handler, db pg.DB, group string, log *logread.Log, logger hclog.Logger) *logHandler {
@@ -43,20 +49,34 @@ func newLogHandler(h Handler, db pg.DB, group string, log *logread.Log, logger h
 
 // begin sets the handler up for a leadership, before the doorbell can ring it.
 func (h *logHandler) begin(lead *loop.Leadership) {
+	h.claimed = make(chan struct{})
+	h.settle = sync.OnceFunc(func() { close(h.claimed) })
+	h.beginConsumer(lead)
+}
+
+// beginConsumer begins anew, in the same leadership or another one.
+func (h *logHandler) beginConsumer(lead *loop.Leadership) {
 	h.executor.begin(lead)
 	h.queue = queue.New(h.isOrdered())
 	h.copies = h.log.Shared()
-	h.claimed = make(chan struct{})
 	h.seenTo.Store(0)
 	h.oldest.Store(0)
 	h.shown.Store(h.queue)
 	h.consumer = newConsumer(h)
 }
 
-// run consumes until the leadership stops or ctx is done. See consumer.run.
+// run consumes until the leadership stops or ctx is done. See consumer.run. Where another group takes the cursor, it
+// waits until that lets it go.
 func (h *logHandler) run(ctx context.Context) error {
 	defer h.pulse.End()
-	return h.consumer.run(ctx)
+	defer h.letGo()
+	for {
+		err := h.consumer.run(ctx)
+		if !h.isTaken(ctx, err) {
+			return err
+		}
+		h.beginConsumer(h.lead)
+	}
 }
 
 func (h *logHandler) isOrdered() bool { return h.Order == OrderKey }

@@ -28,6 +28,12 @@ type Options struct {
 	// of the topics is "*".
 	Topics []Topic
 
+	// ForgetAfter is how long the group has to be led without a handler, a topic or a retention that an earlier leader
+	// had, until that counts no more: an older configuration may lead for a moment during a deploy. Until then such a
+	// handler holds back the log, such a topic is accepted, and of a topic's retentions the longest counts. Time in
+	// which nobody leads does not count. Default jobs.DefaultForgetAfter, that is 24 h; jobs.ForgetAtOnce: no time.
+	ForgetAfter time.Duration
+
 	// Subscribe connects a channel of NOTIFY with the runner: the doorbell of the event log, and each channel that a
 	// handler names. Without it the log is read by polling alone, at intervals from 5 ms to 1 s, producers send no
 	// NOTIFY, and handlers on channels are refused.
@@ -47,7 +53,11 @@ type Topic struct {
 
 // Handler names a function and the events that it gets.
 type Handler struct {
-	Name string // unique among handlers: its cursor is kept under this name
+	Name string // unique among handlers of a schema: its cursor is kept under this name
+
+	// Revision tells one definition of the handler from another: a leader logs that it differs from the leader's
+	// before. Default none.
+	Revision string
 
 	// Exactly one of Topic and Channel is set. Topic: rows of the event log, at least once. Channel: plain NOTIFY, at
 	// most once, never retried; of the fields below only Handle, Concurrency, Timeout, When and Rate apply to it.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
@@ -19,12 +20,14 @@ import (
 type Runner struct {
 	options  Options
 	db       pg.DB
+	group    group.Group
 	handlers []*logHandler
 	channels []*channelHandler
 	logs     map[string]*logread.Log // by topic
 	rings    atomic.Int64            // how often the doorbell has rung, counted before consumers are woken
 	poll     *wake.Poll
 	leads    atomic.Bool // Run runs
+	heldBack atomic.Pointer[[]jobs.HeldBack]
 }
 
 // New checks the options. Its errors name the handler or topic and the field.
@@ -34,7 +37,10 @@ func New(options Options) (*Runner, error) {
 		return nil, err
 	}
 	db := pg.DB{Pool: options.Pool, Schema: options.Schema}
-	r := &Runner{options: options, db: db, logs: map[string]*logread.Log{}}
+	r := &Runner{
+		options: options, db: db, logs: map[string]*logread.Log{},
+		group: group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
+	}
 	names := map[string]bool{}
 	for i := range options.Handlers {
 		h := options.Handlers[i].WithDefaults()
@@ -89,12 +95,13 @@ func (r *Runner) wakeables() []wake.Consumer {
 //
 // It returns nil in the first two cases. Whatever the case, nothing that it started runs any more.
 func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	leadership, end := loop.Lead(groupCtx, lead.Number, lead.Holder, lead.Stopping, lead.Held)
+	running, runningCtx := errgroup.WithContext(ctx)
+	leadership, end := loop.Lead(runningCtx, lead.Number, lead.Holder, lead.Stopping, lead.Held)
 	defer end()
 	start := func(run func(context.Context, *loop.Leadership) error) {
-		group.Go(func() error { return run(groupCtx, leadership) })
+		running.Go(func() error { return run(runningCtx, leadership) })
 	}
+	leave := r.group.Attend(ctx, lead.Number, r.options.Logger.Named("group"))
 
 	r.leads.Store(true)
 	defer r.leads.Store(false)
@@ -110,10 +117,10 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	}
 	start(r.runDoorbell)
 	for _, h := range r.channels {
-		group.Go(func() error { return r.runChannel(groupCtx, leadership, h) })
+		running.Go(func() error { return r.runChannel(runningCtx, leadership, h) })
 	}
 	for _, h := range r.handlers {
-		group.Go(func() error { return h.run(groupCtx) })
+		running.Go(func() error { return h.run(runningCtx) })
 	}
 	start(r.declare)
 	if len(r.handlers)+len(r.options.Topics) > 0 {
@@ -122,7 +129,9 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	if len(r.handlers) > 0 {
 		start(r.watchOldest)
 	}
-	err := group.Wait()
+	err := running.Wait()
+	leave(err == nil && ctx.Err() == nil)
+	r.heldBack.Store(nil)
 	r.poll.SetMode(wake.ModeNone)
 	if ctx.Err() != nil && !errors.Is(err, jobs.ErrFenced) {
 		return nil

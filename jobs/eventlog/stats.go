@@ -10,6 +10,7 @@ import (
 type Stats struct {
 	Log      LogStats
 	Handlers []HandlerStats
+	HeldBack []jobs.HeldBack // as of at most ten minutes ago; none on a replica that does not lead
 }
 
 // LogStats are about the event log as the leader sees it.
@@ -56,6 +57,10 @@ type HandlerStats struct {
 	// in the log. 0 while there is none.
 	OldestAge time.Duration
 
+	// HeldBy is the election that has a handler of this name, and is led: this one waits until that has gone, or has it
+	// no more. Empty: none.
+	HeldBy string
+
 	Durations jobs.Histogram // of attempts, in seconds
 	Batches   jobs.Histogram // of transactions of HandleTx that were committed, in events; empty for others
 
@@ -70,7 +75,9 @@ func (r *Runner) Stats() Stats {
 	stats.Log.Ring = RingMode(r.poll.Mode())
 	leads := r.leads.Load()
 	for _, h := range r.handlers {
-		given = max(given, h.SeenTo()) // which may have seen more since the latest poll
+		if h.heldBy.Load() == nil {
+			given = max(given, h.SeenTo()) // which may have seen more since the latest poll
+		}
 	}
 	for _, h := range r.handlers {
 		s := h.counters.stats(h.Name)
@@ -78,8 +85,14 @@ func (r *Runner) Stats() Stats {
 			s.Waiting = h.waiting()
 			s.Lag = max(0, given-h.SeenTo()) + s.Waiting + s.InFlight
 			s.OldestAge = h.oldestAge()
+			if other := h.heldBy.Load(); other != nil {
+				s.HeldBy, s.OldestAge = *other, 0
+			}
 		}
 		stats.Handlers = append(stats.Handlers, s)
+	}
+	if held := r.heldBack.Load(); held != nil {
+		stats.HeldBack = *held
 	}
 	if leads {
 		stats.Log.Appended = given

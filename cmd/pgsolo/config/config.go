@@ -43,6 +43,18 @@ type Postgres struct {
 	URL    string // with its password: do not print it
 	Schema string // default "pgsolo"
 	Notify bool   // default true; false: the event log is polled, and its producers send no NOTIFY
+
+	// ForgetAfter is how long an election has to be led without what an earlier leader had, until that counts no more;
+	// 0: no time; default 24 h.
+	ForgetAfter time.Duration
+}
+
+// Grace is ForgetAfter as the options of the engines have it.
+func (p Postgres) Grace() time.Duration {
+	if p.ForgetAfter == 0 {
+		return jobs.ForgetAtOnce
+	}
+	return p.ForgetAfter
 }
 
 // Election says how replicas compete, and for what.
@@ -96,7 +108,7 @@ type Log struct {
 // defaults are those of the program. Handlers and jobs get those of package jobs.
 func defaults() *Config {
 	return &Config{
-		Postgres: Postgres{Schema: jobs.DefaultSchema, Notify: true},
+		Postgres: Postgres{Schema: jobs.DefaultSchema, Notify: true, ForgetAfter: jobs.DefaultForgetAfter},
 		HTTP:     HTTP{Listen: ":8080"},
 		Log:      Log{Level: "info", Format: "text"},
 	}

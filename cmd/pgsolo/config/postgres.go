@@ -18,6 +18,7 @@ func (doc *document) postgres(found *hclsyntax.Block) block.Body {
 				Value: block.String(&to.URL, checkPostgresURL)},
 			{Name: "schema", Value: block.String(&to.Schema, checkSchema)},
 			{Name: "notify", Value: block.Boolean(&to.Notify)},
+			{Name: "forget_after", Value: block.Duration(&to.ForgetAfter, block.NotNegative)},
 		},
 		Finish: func() {
 			if !to.Notify {

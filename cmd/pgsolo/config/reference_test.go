@@ -42,10 +42,13 @@ func TestReferenceDecodes(t *testing.T) {
 	once.Attempts = 1
 	history := cron.History{Runs: 100, MaxAge: 720 * time.Hour, FailedRuns: 100, FailedMaxAge: 2160 * time.Hour}
 	want := &Config{
-		Postgres: Postgres{URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo", Notify: true},
-		HTTP:     HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
-		Log:      Log{Level: "info", Format: "text"},
-		Topics:   []eventlog.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
+		Postgres: Postgres{
+			URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo", Notify: true,
+			ForgetAfter: 24 * time.Hour,
+		},
+		HTTP:   HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
+		Log:    Log{Level: "info", Format: "text"},
+		Topics: []eventlog.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
 		Elections: []*Election{{
 			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second,
 			NeedsSessions: true,

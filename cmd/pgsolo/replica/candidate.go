@@ -88,14 +88,14 @@ func (c *candidate) newEngines(work config.Work, from *config.Config) (err error
 	}
 	c.runner, err = eventlog.New(eventlog.Options{
 		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: work.Handlers, Topics: from.Topics,
-		Subscribe: subscribe, Logger: c.logger.Named("jobs"),
+		ForgetAfter: from.Postgres.Grace(), Subscribe: subscribe, Logger: c.logger.Named("jobs"),
 	})
 	if err != nil {
 		return err
 	}
 	c.crons, err = cron.New(cron.Options{
 		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Jobs: work.Crons, Subscribe: subscribe,
-		Logger: c.logger.Named("jobs").Named("cron"),
+		ForgetAfter: from.Postgres.Grace(), Logger: c.logger.Named("jobs").Named("cron"),
 	})
 	return err
 }

@@ -128,6 +128,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		for _, h := range stats.Handlers {
 			handlerMetrics.collect(to, h)
 		}
+		for _, u := range stats.HeldBack {
+			undeclaredMetrics.collect(to, undeclared{e.Status().Election, u})
+		}
 		for _, j := range e.Crons() {
 			cronMetrics.collect(to, j)
 		}

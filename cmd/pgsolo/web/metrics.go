@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/listener"
@@ -110,6 +111,8 @@ var handlerMetrics = newTable([]string{"handler"}, byHandler, []metric[handler]{
 		gauge, "", func(h handler) samples { return flag(h.Paused) }},
 	{"pgsolo_handler_breaker_pauses_total", "Pauses by the handler's breaker.",
 		counter, "", func(h handler) samples { return number(h.Pauses) }},
+	{"pgsolo_handler_held", "1 while the handler waits for another election that has one of its name.",
+		gauge, "by", func(h handler) samples { return held(h.HeldBy) }},
 })
 
 type cronJob = cron.Stats
@@ -134,6 +137,8 @@ var cronMetrics = newTable([]string{"job"}, byJob, []metric[cronJob]{
 		gauge, "", func(j cronJob) samples { return flag(j.Paused) }},
 	{"pgsolo_cron_last_success_timestamp_seconds", "When the last successful run ended.",
 		gauge, "", func(j cronJob) samples { return timestamp(j.LastSuccess) }},
+	{"pgsolo_cron_held", "1 while the job waits for another election that has one of its name.",
+		gauge, "by", func(j cronJob) samples { return held(j.HeldBy) }},
 	{"pgsolo_cron_next_tick_timestamp_seconds", "When the next tick starts.",
 		gauge, "", func(j cronJob) samples { return timestamp(j.Next) }},
 })
@@ -144,6 +149,24 @@ func tickOutcomes(j cronJob) samples {
 		"interrupted": j.Interrupted,
 	})
 }
+
+// held is 1 for the election that holds something; nothing if none does.
+func held(by string) samples { return samples{{label: by, value: 1}}.when(by != "") }
+
+// undeclared is what an election's leader has found held back.
+type undeclared struct {
+	election string
+	jobs.HeldBack
+}
+
+func byName(u undeclared) []string { return []string{u.election, u.Kind, u.Name, u.Topic} }
+
+var undeclaredMetrics = newTable([]string{"election", "kind", "undeclared", "topic"}, byName, []metric[undeclared]{
+	{"pgsolo_undeclared_rows", "Rows of the log that are held back for what no leader declares any more.",
+		gauge, "", func(u undeclared) samples { return number(u.Rows) }},
+	{"pgsolo_undeclared_bytes", "Bytes of these rows.",
+		gauge, "", func(u undeclared) samples { return number(u.Bytes) }},
+})
 
 func byBuild(b Build) []string { return []string{b.Version, b.Revision, b.Go} }
 

@@ -152,6 +152,28 @@ type electionBody struct {
 	Address  string        `json:"address,omitempty"`
 	Since    *time.Time    `json:"since,omitempty"`
 	SeenAt   *time.Time    `json:"seen_at,omitempty"`
+
+	Held       []heldBody       `json:"held,omitempty"`       // on the leader
+	Undeclared []undeclaredBody `json:"undeclared,omitempty"` // likewise
+}
+
+// heldBody is a handler or a cron job that waits for another election.
+type heldBody struct {
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	By     string `json:"by"` // the election that has the name
+	Remedy string `json:"remedy"`
+}
+
+// undeclaredBody is what no leader declares, and is held back for it.
+type undeclaredBody struct {
+	Kind   string    `json:"kind"`
+	Name   string    `json:"name"`
+	Topic  string    `json:"topic,omitempty"`
+	Since  time.Time `json:"since"`
+	Rows   int64     `json:"rows"`
+	Bytes  int64     `json:"bytes"`
+	Remedy string    `json:"remedy"`
 }
 
 // statusBody is the first election, and all of them.
@@ -159,6 +181,27 @@ type statusBody struct {
 	electionBody
 	Elections []electionBody `json:"elections"`
 	Build     Build          `json:"build"`
+}
+
+const heldRemedy = "give it another name, or give each application a schema of its own"
+
+// held is what the leader holds back for another election, and for what no leader declares.
+func (e Election) held() (held []heldBody, undeclared []undeclaredBody) {
+	events := e.Events()
+	for _, h := range events.Handlers {
+		if h.HeldBy != "" {
+			held = append(held, heldBody{"handler", h.Name, h.HeldBy, heldRemedy})
+		}
+	}
+	for _, j := range e.Crons() {
+		if j.HeldBy != "" {
+			held = append(held, heldBody{"cron", j.Name, j.HeldBy, heldRemedy})
+		}
+	}
+	for _, u := range events.HeldBack {
+		undeclared = append(undeclared, undeclaredBody{u.Kind, u.Name, u.Topic, u.Since, u.Rows, u.Bytes, u.Remedy})
+	}
+	return held, undeclared
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
@@ -175,6 +218,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 		if !status.SeenAt.IsZero() {
 			e.SeenAt = &status.SeenAt
 		}
+		e.Held, e.Undeclared = of.held()
 		body.Elections = append(body.Elections, e)
 	}
 	body.electionBody = body.Elections[0]

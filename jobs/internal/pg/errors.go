@@ -14,6 +14,8 @@ const (
 	UndefinedTable  = "42P01" // the schema was never migrated
 	UndefinedObject = "42704" // what pgsolo's functions raise for an unknown name
 
+	ObjectInUse = "55006" // and for a name that a leader declares
+
 	insufficientPrivilege = "42501"
 )
 

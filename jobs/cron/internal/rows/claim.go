@@ -2,12 +2,11 @@ package rows
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -17,36 +16,41 @@ const (
 
 	// Only what has changed is written, so that a transaction which has a job's row, to pause it, holds up no leader
 	// that knows it.
-	changedCronJobs = `select u.job, coalesce(j."group", $1) ` +
-		`from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
+	changedCronJobs = `select u.job, coalesce(j."group", $1), j.job is not null and j.forgotten_at is null, ` +
+		`j."group" <> $1 and pgsolo.is_led(j."group"), j."group" <> $1 and pgsolo.has_left(j."group")
+		from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
 		left join pgsolo.cron_job j on j.job = u.job
 		where (j.schedule, j."group", j.enabled, j.forgotten_at) is distinct from ` +
 		`(u.schedule, $1, u.enabled, null::timestamptz)`
 
-	// A job may come from another group. That one's transactions are over when its leader's row is locked, and later
-	// ones see that the job has gone. Its leader is notified, and ends.
+	// A job may come from another group, which has forgotten it or is gone. That one's transactions are over when its
+	// leader's row is locked, and later ones see that the job has gone. Its leader is notified, if there is one after
+	// all, and gives the job up.
 	lockOtherLeaders   = `select from pgsolo.cron_leader where "group" = any ($1::text[]) order by "group" for update`
 	notifyOtherLeaders = `select pg_notify('` + channel + `', '')`
 
-	// A new job, one with another schedule, and one that was not there or not enabled, begins now. One that another
-	// group has just forgotten has moved, and goes on.
+	// A new job, one with another schedule, and one that was not enabled, begins now, and so does one that leaders of
+	// its group have lacked for longer than the grace. One that another group has just forgotten has moved, and goes
+	// on.
 	upsertCronJobs = `insert into pgsolo.cron_job as j (job, schedule, last_at, "group", enabled)
 		select u.job, u.schedule, $5::timestamptz, $1, u.enabled
 		from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
 		where u.job = any ($6::text[])
 		on conflict (job) do update set
 			last_at = case when j.schedule = excluded.schedule and (j.enabled or not excluded.enabled)
-					and (j.forgotten_at is null or j."group" <> excluded."group" and j.forgotten_at > $7)
+					and (j.forgotten_at is null or not pgsolo.is_retired('job', j."group", j.job, $8)
+						or j."group" <> excluded."group" and j.forgotten_at > $7)
 				then j.last_at else excluded.last_at end,
 			schedule = excluded.schedule, "group" = excluded."group", enabled = excluded.enabled, forgotten_at = null`
 
-	// What is left open of jobs that were removed: at once where one of them is there again, and else when it has not
-	// moved to another group, whose leader would go on with it.
+	// What is left open of jobs that were removed, once the grace is over: at once where one of them is there again,
+	// and else when it has not moved to another group, whose leader would go on with it.
 	closeForgottenRuns = `update pgsolo.cron_run r
 		set outcome = case when r.outcome = 'running' then 'interrupted' else 'skipped' end, next_at = null,
 			error = 'the job was removed from the configuration', finished_at = clock_timestamp()
 		from pgsolo.cron_job j
 		where j.job = r.job and j."group" = $1 and j.forgotten_at < $2 ` +
+		`and pgsolo.is_retired('job', j."group", j.job, $4) ` +
 		`and ($3::text[] is null or j.job = any ($3::text[]))
 			and r.outcome in ` + openOutcomes
 
@@ -98,7 +102,14 @@ type Job struct {
 type Claim struct {
 	Known []Known
 	Open  []Open
-	Moved []string // jobs that were another group's
+	Moved []string             // jobs that were another group's, which may still run them
+	Held  map[string]HeldOwner // jobs that are another group's
+}
+
+// HeldOwner is a group that has a job.
+type HeldOwner struct {
+	Group string
+	group.Owner
 }
 
 // Known is what the database knows of a job.
@@ -122,9 +133,13 @@ type Open struct {
 	NextAt  time.Time
 }
 
+// Take says whether a job is taken from another group that has it: that one is gone.
+type Take func(job string, owner HeldOwner) bool
+
 // Claim makes term the one that may write the group's jobs, makes these known, and returns what earlier leaders have
-// left. now is the clock of the schedules.
-func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) (c Claim, err error) {
+// left. now is the clock of the schedules. Jobs of another group are taken if it has forgotten them, or as take says;
+// the others are held.
+func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time, take Take) (c Claim, err error) {
 	names, schedules, enabled := make([]string, len(all)), make([]string, len(all)), make([]bool, len(all))
 	for i, j := range all {
 		names[i], schedules[i], enabled[i] = j.Name, j.Schedule, j.Enabled
@@ -137,12 +152,13 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) 
 		if err != nil {
 			return err
 		}
-		changed, groups, err := s.changed(ctx, tx, names, schedules, enabled)
+		c = Claim{}
+		changed, owners, err := s.changed(ctx, tx, &c, take, names, schedules, enabled)
 		if err != nil {
 			return err
 		}
-		if c.Moved = slices.Collect(maps.Keys(groups)); len(c.Moved) > 0 {
-			if _, err := tx.Exec(ctx, lockOtherLeaders, slices.Collect(maps.Values(groups))); err != nil {
+		if len(owners) > 0 {
+			if _, err := tx.Exec(ctx, lockOtherLeaders, owners); err != nil {
 				return err
 			}
 			if _, err := tx.Exec(ctx, notifyOtherLeaders); err != nil {
@@ -150,11 +166,12 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) 
 			}
 		}
 		if len(changed) > 0 {
-			if _, err := tx.Exec(ctx, closeForgottenRuns, s.Group, always, changed); err != nil {
+			grace := s.Grace.Microseconds()
+			if _, err := tx.Exec(ctx, closeForgottenRuns, s.Group, always, changed, grace); err != nil {
 				return err
 			}
 			begin, moved := now.Truncate(time.Second), now.Add(-movedFor)
-			_, err := tx.Exec(ctx, upsertCronJobs, s.Group, names, schedules, enabled, begin, changed, moved)
+			_, err := tx.Exec(ctx, upsertCronJobs, s.Group, names, schedules, enabled, begin, changed, moved, grace)
 			if err != nil {
 				return err
 			}
@@ -170,24 +187,39 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time) 
 	return c, err
 }
 
-// changed returns the jobs whose rows are not as they should be, and of those that are another group's, which one's.
+// changed returns the jobs whose rows are not as they should be, but for those that are held, and the groups that some
+// of them are taken from.
 func (s Store) changed(
-	ctx context.Context, tx pg.Tx, names, schedules []string, enabled []bool,
-) (changed []string, groups map[string]string, err error) {
+	ctx context.Context, tx pg.Tx, c *Claim, take Take, names, schedules []string, enabled []bool,
+) (changed, owners []string, err error) {
 	rows, err := tx.Query(ctx, changedCronJobs, s.Group, names, schedules, enabled)
 	if err != nil {
 		return nil, nil, err
 	}
-	groups = map[string]string{}
-	var job, group string
-	_, err = pgx.ForEachRow(rows, []any{&job, &group}, func() error {
-		changed = append(changed, job)
-		if group != s.Group {
-			groups[job] = group
+	c.Held = map[string]HeldOwner{}
+	var (
+		job      string
+		owner    HeldOwner
+		declared bool
+		led      *bool
+		left     *bool
+	)
+	_, err = pgx.ForEachRow(rows, []any{&job, &owner.Group, &declared, &led, &left}, func() error {
+		if owner.Group != s.Group {
+			owner.Lives, owner.Left = led != nil && *led, left != nil && *left
+			if declared && !take(job, owner) {
+				c.Held[job] = owner
+				return nil
+			}
+			if declared && !owner.Left { // its process may have lost no more than its sessions
+				c.Moved = append(c.Moved, job)
+			}
+			owners = append(owners, owner.Group)
 		}
+		changed = append(changed, job)
 		return nil
 	})
-	return changed, groups, err
+	return changed, owners, err
 }
 
 // selectLeft reads what earlier leaders have left.

@@ -23,15 +23,18 @@ const (
 	// When a pause has ended, which may be a while ago.
 	selectResumed = `select job, last_at from pgsolo.cron_job where job = any ($1::text[])`
 
-	// Another group's leader has claimed a job of this one, or another leader of this group has another configuration.
-	countCronJobs = `select count(*) from pgsolo.cron_job where "group" = $1 and forgotten_at is null`
+	// Another group's leader may have claimed a job of this one, or another leader of this group has another
+	// configuration.
+	selectOwn = `select (select l.term from pgsolo.cron_leader l where l."group" = $1),
+		array(select job from pgsolo.cron_job where "group" = $1 and forgotten_at is null)`
 )
 
 // Commands are what operators have done to the jobs of a group.
 type Commands struct {
 	Paused    map[string]bool
 	Triggered []Triggered // and not started, the oldest first
-	Jobs      int         // how many the group has
+	Term      int64       // of the group's latest leader
+	Jobs      []string    // that the group has
 }
 
 // Triggered is a manual run.
@@ -56,7 +59,7 @@ func (s Store) Commands(ctx context.Context) (c Commands, err error) {
 		})
 		return err
 	})
-	batch.Queue(countCronJobs, s.Group).QueryRow(func(row pgx.Row) error { return row.Scan(&c.Jobs) })
+	batch.Queue(selectOwn, s.Group).QueryRow(func(row pgx.Row) error { return row.Scan(&c.Term, &c.Jobs) })
 	err = s.send(ctx, batch)
 	return c, err
 }

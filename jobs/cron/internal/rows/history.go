@@ -59,7 +59,7 @@ func (s Store) Prune(ctx context.Context, kept []Retention, now time.Time) error
 
 // CloseForgotten ends what is left open of jobs that were removed, unless they may have moved to another group.
 func (s Store) CloseForgotten(ctx context.Context, now time.Time) error {
-	_, err := s.DB.Exec(ctx, closeForgottenRuns, s.Group, now.Add(-movedFor), nil)
+	_, err := s.DB.Exec(ctx, closeForgottenRuns, s.Group, now.Add(-movedFor), nil, s.Grace.Microseconds())
 	return err
 }
 

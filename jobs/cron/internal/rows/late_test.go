@@ -11,7 +11,7 @@ import (
 func TestLateTries(t *testing.T) {
 	pool, ctx := jobstest.Pool(t), t.Context()
 	store, known, tick := setup(t, pool)
-	if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
+	if _, err := store.Claim(ctx, 5, known, tick.At, takeAll); err != nil {
 		t.Fatal(err)
 	}
 	first, retry := tick.later(0, Running), tick.later(0, Retrying)

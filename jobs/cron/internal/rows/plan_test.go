@@ -20,7 +20,7 @@ func TestStatementsFollowTheKey(t *testing.T) {
 	)
 	pool, ctx := jobstest.Pool(t), t.Context()
 	store, known, tick := setup(t, pool)
-	if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
+	if _, err := store.Claim(ctx, 5, known, tick.At, takeAll); err != nil {
 		t.Fatal(err)
 	}
 	insert := func(outcome, from string) {

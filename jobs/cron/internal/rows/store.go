@@ -2,6 +2,7 @@ package rows
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,6 +13,7 @@ import (
 type Store struct {
 	DB    pg.DB
 	Group string
+	Grace time.Duration // how long the group has to be led without a job until that begins anew when it comes back
 
 	session *session // nil: any of the pool
 }

@@ -37,13 +37,13 @@ func TestRefusesAnOlderTerm(t *testing.T) {
 	pool, ctx := jobstest.Pool(t), t.Context()
 	store, known, tick := setup(t, pool)
 	queued := tick.later(time.Minute, Queued)
-	if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
+	if _, err := store.Claim(ctx, 5, known, tick.At, takeAll); err != nil {
 		t.Fatal(err)
 	}
 	if mine, _, err := store.Begin(ctx, 5, "here", []*Run{tick, queued}, nil); err != nil || len(mine) != 2 {
 		t.Fatalf("begin: %v, %v", mine, err)
 	}
-	if left, err := store.Claim(ctx, 6, known, tick.At); err != nil || len(left.Open) != 2 {
+	if left, err := store.Claim(ctx, 6, known, tick.At, takeAll); err != nil || len(left.Open) != 2 {
 		t.Fatalf("claim: %+v, %v", left, err)
 	}
 
@@ -67,7 +67,10 @@ func TestRefusesAnOlderTerm(t *testing.T) {
 		return err
 	}
 	for name, write := range map[string]func() error{
-		"claim":         func() error { _, err := store.Claim(ctx, 5, known, tick.At.Add(time.Hour)); return err },
+		"claim": func() error {
+			_, err := store.Claim(ctx, 5, known, tick.At.Add(time.Hour), takeAll)
+			return err
+		},
 		"begin":         func() error { return begin([]*Run{tick.later(2*time.Minute, Running)}, nil) },
 		"begin again":   func() error { return begin([]*Run{tick}, nil) },
 		"skip":          func() error { return begin([]*Run{tick.later(2*time.Minute, Skipped)}, nil) },
@@ -92,7 +95,7 @@ func TestRefusesAnOlderTerm(t *testing.T) {
 func TestClaimDuringABegin(t *testing.T) {
 	pool, ctx := jobstest.Pool(t), t.Context()
 	store, known, tick := setup(t, pool)
-	if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
+	if _, err := store.Claim(ctx, 5, known, tick.At, takeAll); err != nil {
 		t.Fatal(err)
 	}
 	tx := jobstest.Begin(t, pool)
@@ -102,7 +105,7 @@ func TestClaimDuringABegin(t *testing.T) {
 	claimed := make(chan []Open, 1)
 	go func() {
 		defer close(claimed)
-		left, err := store.Claim(ctx, 6, known, tick.At)
+		left, err := store.Claim(ctx, 6, known, tick.At, takeAll)
 		if err != nil {
 			t.Errorf("claim: %v", err)
 			return
@@ -133,7 +136,7 @@ func TestRepeats(t *testing.T) {
 	store, known, tick := setup(t, pool)
 	skipped, queued := tick.later(time.Minute, Skipped), tick.later(2*time.Minute, Queued)
 	for range 2 {
-		if _, err := store.Claim(ctx, 5, known, tick.At); err != nil {
+		if _, err := store.Claim(ctx, 5, known, tick.At, takeAll); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -193,7 +196,7 @@ func TestClaimBeginsNowOrGoesOn(t *testing.T) {
 		}
 		now = now.Add(time.Hour)
 		test.change(&known[0])
-		left, err := store.Claim(ctx, 5, known, now)
+		left, err := store.Claim(ctx, 5, known, now, takeAll)
 		found := left.Known
 		if err != nil || len(found) != 1 {
 			t.Fatalf("%s: %v, %v", test.name, found, err)
@@ -205,7 +208,7 @@ func TestClaimBeginsNowOrGoesOn(t *testing.T) {
 			t.Errorf("last tick at %s, want 22:30", found[0].Last)
 		}
 	}
-	left, err := store.Claim(ctx, 5, nil, now)
+	left, err := store.Claim(ctx, 5, nil, now, takeAll)
 	if err != nil || len(left.Known)+len(left.Open) != 0 {
 		t.Errorf("without jobs: %+v, %v", left, err)
 	}
@@ -224,7 +227,7 @@ func TestClaimBeginsNowOrGoesOn(t *testing.T) {
 func TestClaimBesideAnOpenPause(t *testing.T) {
 	pool := jobstest.Pool(t)
 	store, known, tick := setup(t, pool)
-	if _, err := store.Claim(t.Context(), 1, known, tick.At); err != nil {
+	if _, err := store.Claim(t.Context(), 1, known, tick.At, takeAll); err != nil {
 		t.Fatal(err)
 	}
 	tx := jobstest.Begin(t, pool)
@@ -233,7 +236,7 @@ func TestClaimBesideAnOpenPause(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
-	if _, err := store.Claim(ctx, 2, known, tick.At); err != nil {
+	if _, err := store.Claim(ctx, 2, known, tick.At, takeAll); err != nil {
 		t.Errorf("claim: %v", err)
 	}
 }

@@ -22,27 +22,33 @@ type Cursor struct {
 	DB      pg.DB
 	Handler string // the name
 	Term    int64
+
+	From Owner // whose cursor a claim may take, as it was found; zero: nobody's
 }
 
 // The same term may claim twice, so that a claim whose answer was lost can be repeated. What a new handler does not
-// want, if $5, is done: all ids that were given out by now. With another topic a handler is new: what it was done with
-// was the events of the old one, and all others because they were not.
+// want, if $5, is done: all ids that were given out by now. With another topic a handler is new, or goes on where it
+// left that topic: a trigger on the insert, pgsolo.keep_position, keeps what it was done with in the old one, and puts
+// what it finds of the new one into excluded.done.
 const claimCursor = `insert into pgsolo.cursor as c (handler, term, "group", topic, done)
 		values ($1, $2, $3, $4, case when $5 and pg_sequence_last_value('pgsolo.event_id_seq') is not null
 			then int8multirange(int8range(1, pg_sequence_last_value('pgsolo.event_id_seq') + 1)) else '{}' end)
 		on conflict (handler) do update set term = excluded.term, "group" = excluded."group", topic = excluded.topic,
 			done = case when c.topic in ('', excluded.topic) then c.done else excluded.done end,
 			configured = true, seen_at = now()
-		where c.term <= excluded.term
+		where c.term <= excluded.term and (c."group" = excluded."group" or c.topic = '')
+			or c."group" <> excluded."group" and c."group" = $6 and c.term = $7
 		returning done`
 
 // Claim makes this term the only one that may write the cursor, and returns what is done. latest: a new handler begins
-// with the ids that are given out from now on.
+// with the ids that are given out from now on. A cursor of another group is left to it, unless it is still as From
+// says: then the error is an *OwnedError. That group's term may be higher, and is of no account.
 func (c Cursor) Claim(ctx context.Context, group, topic string, latest bool) (done idset.Set, err error) {
 	var encoded idset.Multirange
-	err = c.DB.QueryRow(ctx, claimCursor, c.Handler, c.Term, group, topic, latest).Scan(&encoded)
+	from := c.From
+	err = c.DB.QueryRow(ctx, claimCursor, c.Handler, c.Term, group, topic, latest, from.Group, from.Term).Scan(&encoded)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, c.fenced()
+		return nil, c.refused(ctx, group)
 	}
 	return idset.Decode(encoded), err
 }

@@ -10,14 +10,17 @@ package retention
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
@@ -33,17 +36,19 @@ const (
 
 // Trimmer deletes events that are past the retention of their topic and that no configured handler needs any more, and
 // keys of dropped duplicates that have expired. It gives their space back to the tables, so that these stay about as
-// large as what is in them. It also writes of its group, every hour, that it is alive: one that is not for a week holds
-// back nothing.
+// large as what is in them. It also writes of its group, every hour, that it is alive.
 //
 // It belongs to one leader and uses one connection at a time. Those of several groups, and a leader that has been
 // replaced, may run at once: what a handler has not finished is read by the statement that deletes. It may run only
 // once the cursors of its group's handlers are marked as configured.
 type Trimmer struct {
-	db     pg.DB
-	group  string
-	logger hclog.Logger
+	db       pg.DB
+	group    string
+	declared group.Events // by this leader
+	logger   hclog.Logger
 
+	own     []*trimClass             // as this leader's configuration alone would have them
+	kept    map[string]time.Duration // what counts, of which the classes are made
 	classes []*trimClass
 	pause   time.Duration // between two passes
 	page    int           // how many events the next statement reads
@@ -55,17 +60,25 @@ type Trimmer struct {
 	heldBack loop.Episode
 }
 
-// New takes the retention of each topic, with "*" for every other one; 0 or none at all keeps its events for ever.
-func New(db pg.DB, group string, retention map[string]time.Duration, logger hclog.Logger) *Trimmer {
+// New takes what this leader declares.
+func New(of group.Group, declared group.Events, logger hclog.Logger) *Trimmer {
 	t := &Trimmer{
-		db: db, group: group, logger: logger,
-		classes: trimClasses(retention), pause: maxTrimPause, page: firstTrimPage,
-		log: &space{table: db.Place("pgsolo.event")}, keys: &space{table: db.Place("pgsolo.dedup")},
+		db: of.DB, group: of.Name, declared: declared, logger: logger, pause: maxTrimPause, page: firstTrimPage,
+		log: &space{table: of.DB.Place("pgsolo.event")}, keys: &space{table: of.DB.Place("pgsolo.dedup")},
 	}
-	for _, c := range t.classes {
+	t.keep(declared.Longest(nil, nil))
+	t.own = t.classes
+	for _, c := range t.own {
 		t.pause = min(t.pause, max(minTrimPause, c.retention/10))
 	}
 	return t
+}
+
+// keep takes the retention of each topic, with "*" for every other one; 0 keeps its events for ever.
+func (t *Trimmer) keep(retention map[string]time.Duration) {
+	if t.kept == nil || !maps.Equal(t.kept, retention) {
+		t.kept, t.classes = retention, trimClasses(retention)
+	}
 }
 
 // Run makes one pass after another until ctx is done; then it ends at once, in the middle of a pass too. A pass that
@@ -100,21 +113,24 @@ func (t *Trimmer) pass(ctx context.Context) error {
 	return errors.Join(t.trimLog(ctx), t.trimKeys(ctx))
 }
 
-// aliveWithin is how lately a group has to have said that it is alive for its cursors to hold back retention. It does
-// so every hour; one that has not for a week is gone.
-const aliveWithin = `interval '7 days'`
-
 const (
+	// The trimmers of the version before take a cursor that was not seen for a week for gone.
 	refreshSeen = `update pgsolo.cursor set seen_at = now()
 		where "group" = $1 and configured and seen_at < now() - interval '1 hour'`
 
 	// The lowest id that a handler of the topic has not finished. A cursor without a topic is one that no leader has
-	// marked yet.
-	selectUnfinished = `select c.topic, min(lower('{[1,)}'::int8multirange - c.done))
-		from pgsolo.cursor c
-		where c.configured and c.seen_at > now() - ` + aliveWithin + `
-		group by c.topic
-		having min(lower('{[1,)}'::int8multirange - c.done)) is not null`
+	// marked yet. A topic that a handler has left counts while the grace lasts: it may come back.
+	unfinishedByTopic = `select h.topic, min(lower('{[1,)}'::int8multirange - h.done)) as id
+		from (
+			select c.topic, c.done from pgsolo.cursor c where c.configured
+			union all
+			select k.topic, k.done from pgsolo.left_topics() k
+		) h
+		group by h.topic
+		having min(lower('{[1,)}'::int8multirange - h.done)) is not null`
+
+	// What leaders of this group and of others have declared within the grace.
+	selectDeclared = `select "group", body from pgsolo.declared_events()`
 )
 
 // unfinished is, per topic, the lowest id that a configured handler has not finished; under "", that of handlers of any
@@ -131,12 +147,18 @@ func (t *Trimmer) trimLog(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("mark cursors as seen: %w", err)
 	}
+	if len(t.own) == 0 {
+		return nil
+	}
+	if err := t.readDeclared(ctx); err != nil {
+		return fmt.Errorf("read the retentions that leaders have declared: %w", err)
+	}
 	if len(t.classes) == 0 {
 		return nil
 	}
 	open := unfinished{}
 	err = pg.Try(ctx, func(ctx context.Context) error {
-		rows, err := t.db.Query(ctx, selectUnfinished)
+		rows, err := t.db.Query(ctx, unfinishedByTopic)
 		if err != nil {
 			return err
 		}
@@ -159,6 +181,39 @@ func (t *Trimmer) trimLog(ctx context.Context) error {
 		}
 	}
 	return t.shrink(ctx, t.log)
+}
+
+// readDeclared has the longest retention count that a leader has declared within the grace.
+func (t *Trimmer) readDeclared(ctx context.Context) error {
+	var own, others []group.Events
+	err := pg.Try(ctx, func(ctx context.Context) error {
+		own, others = nil, nil
+		rows, err := t.db.Query(ctx, selectDeclared)
+		if err != nil {
+			return err
+		}
+		var (
+			of   string
+			body []byte
+		)
+		_, err = pgx.ForEachRow(rows, []any{&of, &body}, func() error {
+			var declared group.Events
+			if err := json.Unmarshal(body, &declared); err != nil {
+				return err
+			}
+			if of == t.group {
+				own = append(own, declared)
+			} else {
+				others = append(others, declared)
+			}
+			return nil
+		})
+		return err
+	})
+	if err == nil {
+		t.keep(t.declared.Longest(own, others))
+	}
+	return err
 }
 
 // A key that is being renewed is locked by its producer, and is not waited for.

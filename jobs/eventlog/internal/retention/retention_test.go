@@ -17,6 +17,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -35,8 +36,21 @@ func setupTrim(t *testing.T, retention map[string]time.Duration) *trimTest {
 func trimmerOn(t *testing.T, pool *pgxpool.Pool, retention map[string]time.Duration) *trimTest {
 	test := &trimTest{t: t, pool: pool}
 	logger := hclog.New(&hclog.LoggerOptions{Output: &test.logged})
-	test.Trimmer = New(pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, "main", retention, logger)
+	test.Trimmer = New(groupOf(pool, "main"), keeping(retention), logger)
 	return test
+}
+
+func groupOf(pool *pgxpool.Pool, name string) group.Group {
+	return group.Group{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Name: name}
+}
+
+// keeping is a configuration with these retentions.
+func keeping(retention map[string]time.Duration) group.Events {
+	declared := group.Events{Topics: map[string]int64{}}
+	for topic, kept := range retention {
+		declared.Topics[topic] = kept.Microseconds()
+	}
+	return declared
 }
 
 // startTrimmer runs the trimmer until end is called.
@@ -78,6 +92,15 @@ func (tt *trimTest) cursor(handler, topic, done string) {
 	tt.t.Helper()
 	tt.exec(`insert into pgsolo.cursor (handler, topic, done) values ($1, $2, $3::text::int8multirange)
 		on conflict (handler) do update set topic = excluded.topic, done = excluded.done`, handler, topic, done)
+}
+
+// retire ends the grace of a handler.
+func (tt *trimTest) retire(handler string) {
+	tt.t.Helper()
+	tt.exec(`insert into pgsolo.undeclared (kind, "group", name, led, retired)
+		select 'handler', "group", handler, 0, true from pgsolo.cursor where handler = $1
+		on conflict (kind, "group", name) do update set retired = true`, handler)
+	tt.exec(`update pgsolo.cursor set configured = false where handler = $1`, handler)
 }
 
 func (tt *trimTest) mustPass() {
@@ -178,7 +201,7 @@ func TestRetentionWaitsForHandlers(t *testing.T) {
 	for range 10 {
 		id = append(id, tt.add("t", 2*time.Hour))
 	}
-	free := tt.add("free", 2*time.Hour)
+	tt.add("free", 2*time.Hour)
 	tt.cursor("h", "t", "{}")
 	tt.mustPass()
 	tt.wantIDs("nothing handled", id...)
@@ -205,12 +228,75 @@ func TestRetentionWaitsForHandlers(t *testing.T) {
 
 	tt.exec(`update pgsolo.cursor set seen_at = now() - interval '8 days' where handler = 'other'`)
 	tt.mustPass()
-	tt.wantIDs("a handler that is gone for a week", id[8:]...)
-
-	tt.add("t", time.Minute)
-	tt.exec(`update pgsolo.cursor set configured = false where handler = 'h'`)
+	tt.wantIDs("a handler of a group that nobody has led for a week", id[6:]...)
+	tt.retire("other")
 	tt.mustPass()
-	tt.wantIDs("a handler that was removed", free+1)
+	tt.wantIDs("a handler that was retired", id[8:]...)
+
+	young := tt.add("t", time.Minute)
+	tt.exec(`update pgsolo.cursor set configured = false where handler = 'h'`) // as the version before does at once
+	tt.mustPass()
+	tt.wantIDs("a handler that was removed", append(id[8:], young)...)
+	tt.retire("h")
+	tt.mustPass()
+	tt.wantIDs("and retired", young)
+}
+
+// A topic that a handler has left is held back for it as long as it may come back.
+func TestRetentionKeepsATopicThatWasLeft(t *testing.T) {
+	tt := setupTrim(t, map[string]time.Duration{"*": time.Hour})
+	done, left, other := tt.add("t", 2*time.Hour), tt.add("t", 2*time.Hour), tt.add("other", 2*time.Hour)
+	tt.cursor("h", "t", fmt.Sprintf("{[1,%d)}", left))
+	tt.cursor("h", "other", "{}")
+	tt.mustPass()
+	tt.wantIDs("while it may come back", left, other)
+	tt.cursor("h", "other", fmt.Sprintf("{[%d,%d)}", done, other+1))
+	tt.exec(`update pgsolo.cursor_topic set retired = true`)
+	tt.mustPass()
+	tt.wantIDs("once it may not")
+}
+
+// Of a topic's retentions the longest counts that a leader has declared within the grace.
+func TestLongestRetentionCounts(t *testing.T) {
+	hours := func(n int64) int64 { return n * time.Hour.Microseconds() }
+	for name, test := range map[string]struct {
+		own    string // kept for an hour by this leader: "t", "*" or both
+		group  string // of the other configuration
+		other  group.Events
+		keepsT time.Duration // 0: for ever
+	}{
+		"a longer one":    {"t", "main", group.Events{Topics: map[string]int64{"t": hours(3)}}, 3 * time.Hour},
+		"a shorter one":   {"t", "main", group.Events{Topics: map[string]int64{"t": 1}}, time.Hour},
+		"for ever":        {"t", "main", group.Events{Topics: map[string]int64{"t": 0}}, 0},
+		"any topic":       {"t", "main", group.Events{Topics: map[string]int64{"*": hours(3)}}, 3 * time.Hour},
+		"no word of it":   {"t", "main", group.Events{Topics: map[string]int64{"u": hours(3)}}, time.Hour},
+		"a handler's":     {"t", "main", group.Events{Handlers: map[string]group.Handler{"h": {Topic: "t"}}}, 0},
+		"by name of any":  {"*", "main", group.Events{Topics: map[string]int64{"t": hours(3)}}, 3 * time.Hour},
+		"another group's": {"*", "other", group.Events{Topics: map[string]int64{"t": hours(3)}}, 3 * time.Hour},
+		"another group's, but for any topic": {
+			"t", "other", group.Events{Topics: map[string]int64{"*": hours(3)}}, time.Hour},
+		"another group's handler": {
+			"t", "other", group.Events{Handlers: map[string]group.Handler{"h": {Topic: "t"}}}, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt := setupTrim(t, map[string]time.Duration{test.own: time.Hour})
+			of := groupOf(tt.pool, test.group)
+			if _, err := of.Declare(t.Context(), 1, group.EventLog, test.other, new(group.Events)); err != nil {
+				t.Fatal(err)
+			}
+			older, old, young := tt.add("t", 4*time.Hour), tt.add("t", 2*time.Hour), tt.add("t", 30*time.Minute)
+			tt.fromStart()
+			tt.mustPass()
+			switch want := test.keepsT; want {
+			case 0:
+				tt.wantIDs("kept for ever", older, old, young)
+			case time.Hour:
+				tt.wantIDs("kept for an hour", young)
+			default:
+				tt.wantIDs("kept for three", old, young)
+			}
+		})
+	}
 }
 
 // A handler that comes during a pass counts for the next statement of that pass.
@@ -239,7 +325,8 @@ func TestRetentionMarksItsHandlersAsSeen(t *testing.T) {
 			kept := tt.add("t", 2*time.Hour)
 			tt.cursor("ours", "t", "{}")
 			tt.cursor("removed", "t", "{}")
-			tt.exec(`update pgsolo.cursor set seen_at = now() - interval '8 days', configured = handler <> 'removed'`)
+			tt.exec(`update pgsolo.cursor set seen_at = now() - interval '8 days'`)
+			tt.retire("removed")
 			tt.mustPass()
 			tt.wantIDs("after the pass", kept)
 			got := collect[string](t, tt.pool,

@@ -50,10 +50,7 @@ const (
 
 	// What handlers have not finished comes from the very snapshot that deletes.
 	deleteEvents = `with unfinished as materialized (
-			select c.topic, min(lower('{[1,)}'::int8multirange - c.done)) as id
-			from pgsolo.cursor c
-			where c.configured and c.seen_at > now() - ` + aliveWithin + `
-			group by c.topic
+			` + unfinishedByTopic + `
 		)
 		delete from pgsolo.event e
 		where e.id > $1 and e.id <= $2

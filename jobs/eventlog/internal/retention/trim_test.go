@@ -16,9 +16,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
-	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
-	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // What was not old enough is read again, without what is below.
@@ -134,6 +132,9 @@ func TestRetentionAgainstModel(t *testing.T) {
 					tt.exec(`insert into pgsolo.cursor (handler, topic, configured, done) values ($1, $2, $3, $4)
 						on conflict (handler) do update set configured = excluded.configured, done = excluded.done`,
 						name, topic, h.on, h.done.Encode())
+					if !h.on {
+						tt.retire(name)
+					}
 				}
 				tt.mustPass()
 				log = slices.DeleteFunc(log, func(e logged) bool {
@@ -158,7 +159,9 @@ func TestRetentionAgainstModel(t *testing.T) {
 				}
 				tt.wantIDs("after a pass", want...)
 			}
-			tt.exec(`update pgsolo.cursor set configured = false`)
+			for name := range handlers {
+				tt.retire(name)
+			}
 			tt.mustPass()
 			for _, c := range tt.classes {
 				if len(c.lagging) > 0 {
@@ -261,8 +264,8 @@ func TestRetentionOfSeveralLeadersAtOnce(t *testing.T) {
 	tt.cursor("h", "t", "{[1,15001)}")
 	var passes sync.WaitGroup
 	for range 4 {
-		db := pg.DB{Pool: tt.pool, Schema: jobs.DefaultSchema}
-		other := New(db, "other", map[string]time.Duration{"t": time.Minute}, hclog.NewNullLogger())
+		declared := keeping(map[string]time.Duration{"t": time.Minute})
+		other := New(groupOf(tt.pool, "other"), declared, hclog.NewNullLogger())
 		passes.Go(func() {
 			if err := other.pass(t.Context()); err != nil {
 				t.Error(err)

@@ -1,0 +1,138 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
+
+// setupNames makes two elections: main, which is led until leave is called, and old, which is not. Each has a handler
+// and a job of its name; main also has lost ones, which its leader lacks.
+func setupNames(t *testing.T) (pool *pgxpool.Pool, leave func(planned bool)) {
+	pool = jobstest.Pool(t)
+	jobstest.MustExec(t, pool, `insert into pgsolo.cursor (handler, "group", topic, done, term)
+		values ('main', 'main', 't', '{[1,5)}', 1), ('lost', 'main', 't', '{[1,3)}', 1), ('old', 'old', 't', '{}', 1)`)
+	jobstest.MustExec(t, pool, `insert into pgsolo.cursor_topic (handler, "group", topic, done, left_led)
+		select handler, "group", 'before', '{[7,8)}', 0 from pgsolo.cursor`)
+	jobstest.MustExec(t, pool, `insert into pgsolo.delivery
+			(handler, event_id, topic, payload, headers, created_at, attempt, state, error)
+		select handler, 9, 't', '{}', '{}', now(), 1, 'dead', 'x' from pgsolo.cursor`)
+	jobstest.MustExec(t, pool, `insert into pgsolo.cron_job (job, "group", schedule, last_at)
+		select job, of, '* * * * *', now()
+		from (values ('main', 'main'), ('lost', 'main'), ('old', 'old')) v (job, of)`)
+	jobstest.MustExec(t, pool, `insert into pgsolo.cron_run (job, scheduled_at, term)
+		select job, date_trunc('minute', now()), 1 from pgsolo.cron_job`)
+	jobstest.MustExec(t, pool, `update pgsolo.cron_job set forgotten_at = now() where job = 'lost'`)
+	jobstest.MustExec(t, pool,
+		`select pgsolo.know('main', '{t,lost}'), pgsolo.know('main', '{t}'), pgsolo.know('old', '{old}')`)
+	g := group.Group{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Name: "main"}
+	_, err := g.Declare(t.Context(), 1, group.EventLog,
+		group.Events{Handlers: map[string]group.Handler{"main": {Topic: "t"}}}, new(group.Events))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave = g.Attend(t.Context(), 1, hclog.NewNullLogger())
+	t.Cleanup(func() { leave(false) })
+	pgtest.Eventually(t, "the leader's lock", func() bool {
+		return pgtest.Value[bool](t, pool, `select pgsolo.is_led('main')`)
+	})
+	return pool, leave
+}
+
+const allNames = `select format('%s; %s; %s; %s; %s; %s',
+	(select string_agg(concat(handler, ' ', done), ' ' order by handler) from pgsolo.cursor),
+	(select string_agg(handler, ' ' order by handler) from pgsolo.cursor_topic),
+	(select string_agg(handler, ' ' order by handler) from pgsolo.delivery),
+	array_to_string(pgsolo.known_topics(), ' '),
+	(select string_agg(job, ' ' order by job) from pgsolo.cron_job),
+	(select string_agg(job, ' ' order by job) from pgsolo.cron_run))`
+
+func TestForget(t *testing.T) {
+	pool, leave := setupNames(t)
+	want := func(what, state string) {
+		t.Helper()
+		if got := pgtest.Value[string](t, pool, allNames); got != state {
+			t.Errorf("%s: %q, want %q", what, got, state)
+		}
+	}
+	const all = "lost {[1,3)} main {[1,5)} old {}; lost main old; lost main old; lost old t; " +
+		"lost main old; lost main old"
+	want("at first", all)
+	n := Names{}
+	rename := func(ctx context.Context, db Querier, handler string) error {
+		return n.RenameHandler(ctx, db, handler, "renamed")
+	}
+	type verb func(context.Context, Querier, string) error
+	for what, test := range map[string]struct {
+		do   verb
+		name string
+	}{
+		"handler": {n.ForgetHandler, "main"}, "topic": {n.ForgetTopic, "t"}, "job": {n.ForgetJob, "main"},
+		"election": {n.ForgetElection, "main"}, "rename": {rename, "main"},
+	} {
+		if err := test.do(t.Context(), pool, test.name); !errors.Is(err, ErrDeclared) {
+			t.Errorf("%s that a leader declares: %v, want ErrDeclared", what, err)
+		}
+		if err := test.do(t.Context(), pool, "none such"); !errors.Is(err, ErrUnknownName) {
+			t.Errorf("unknown %s: %v, want ErrUnknownName", what, err)
+		}
+		if err := test.do(t.Context(), pool, "a\x00"); err == nil {
+			t.Errorf("%s: a name that no database has is not refused", what)
+		}
+	}
+	want("what a leader declares", all)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := n.RenameHandler(t.Context(), pool, "lost", "old"); err == nil {
+		t.Error("renamed to a handler that there is")
+	}
+	must(n.RenameHandler(t.Context(), pool, "lost", "renamed"))
+	must(n.ForgetTopic(t.Context(), pool, "lost"))
+	must(n.ForgetJob(t.Context(), pool, "lost"))
+	want("what the leader lacks", "main {[1,5)} old {} renamed {[1,3)}; main old renamed; main old renamed; old t; "+
+		"main old; main old")
+	must(n.ForgetHandler(t.Context(), pool, "renamed"))
+	must(n.ForgetElection(t.Context(), pool, "old"))
+	want("another election", "main {[1,5)}; main; main; t; main; main")
+	leave(true)
+	must(n.ForgetElection(t.Context(), pool, "main"))
+	want("nothing is led", "; ; ; ; ; ")
+	if marks := pgtest.Value[int](t, pool, `select count(*) from pgsolo.undeclared`); marks != 0 {
+		t.Errorf("%d marks are left", marks)
+	}
+}
+
+// Each verb needs a grant on just that.
+func TestForgetGrants(t *testing.T) {
+	pool, _ := setupNames(t)
+	nobody, _ := jobstest.SessionOf(t, pool)
+	operator, _ := jobstest.SessionOf(t, pool, `grant execute on function pgsolo.forget_handler, pgsolo.forget_topic,
+		pgsolo.forget_job, pgsolo.forget_election, pgsolo.rename_handler to {role}`)
+	for _, do := range []func(db Querier) error{
+		func(db Querier) error { return Names{}.RenameHandler(t.Context(), db, "lost", "renamed") },
+		func(db Querier) error { return Names{}.ForgetHandler(t.Context(), db, "renamed") },
+		func(db Querier) error { return Names{}.ForgetTopic(t.Context(), db, "lost") },
+		func(db Querier) error { return Names{}.ForgetJob(t.Context(), db, "lost") },
+		func(db Querier) error { return Names{}.ForgetElection(t.Context(), db, "old") },
+	} {
+		if err := do(nobody); !pg.IsNotAllowed(err) {
+			t.Errorf("without a grant: %v", err)
+		}
+		if err := do(operator); err != nil {
+			t.Error(err)
+		}
+	}
+}

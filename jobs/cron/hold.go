@@ -1,0 +1,105 @@
+package cron
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
+)
+
+// take says whether a job is taken from another group that has it.
+func (t *term) take(job string, owner rows.HeldOwner) bool {
+	return t.byName[job].waits.IsGone(owner.Owner, time.Now())
+}
+
+// hold has the job wait while it is another group's: it is neither started by its schedule nor by hand.
+func (j *jobTerm) hold(other string) {
+	if j.heldBy != other || time.Since(j.heldLogged) >= time.Hour {
+		j.heldLogged = time.Now()
+		j.logger.Warn("held back: another election has a cron job of this name, and is led", "election", other,
+			"remedy", group.HeldRemedy)
+	}
+	j.heldBy = other
+	j.show()
+}
+
+// isHeld says whether a job is another group's.
+func isHeld(j *jobTerm) bool { return j.heldBy != "" }
+
+// untilHeldPoll returns how long until it is to be asked whether jobs are still held.
+func (t *term) untilHeldPoll() time.Duration {
+	if !slices.ContainsFunc(t.jobs, isHeld) {
+		return clockCheck
+	}
+	return max(0, group.PollHeld-time.Since(t.heldPolled))
+}
+
+// claimHeld claims what is held, if it is time to ask, and goes on with what the other groups have let go.
+func (t *term) claimHeld(ctx context.Context) error {
+	if t.untilHeldPoll() > 0 || !slices.ContainsFunc(t.jobs, isHeld) {
+		return nil
+	}
+	var all []rows.Job
+	for _, j := range t.jobs {
+		all = append(all, j.row())
+	}
+	var (
+		found rows.Claim
+		now   time.Time
+	)
+	err := t.persist(ctx, "claim held cron jobs", func(ctx context.Context) (err error) {
+		now = t.clock.now()
+		found, err = t.store.Claim(ctx, t.leadership.Term, all, now, t.take)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	t.heldPolled = time.Now()
+	var free []*jobTerm
+	for _, j := range t.jobs {
+		if !isHeld(j) {
+			continue
+		}
+		if owner, held := found.Held[j.Name]; held {
+			j.hold(owner.Group)
+			continue
+		}
+		j.logger.Info("takes the place of a job that another election had", "election", j.heldBy)
+		j.heldBy, j.waits = "", group.Wait{}
+		free = append(free, j)
+	}
+	if len(free) > 0 {
+		t.goOn(found, now, func(j *jobTerm) bool { return slices.Contains(free, j) })
+		t.heap.init(t.jobs)
+	}
+	return nil
+}
+
+var errTaken = errors.New("another election has taken the job")
+
+// giveUpTaken holds the jobs that are not among those of the group any more: another one has taken them, as leaders of
+// the version before do at once. What is under way is cancelled; what waits is the other group's.
+func (t *term) giveUpTaken(own []string) {
+	for _, j := range t.jobs {
+		if isHeld(j) || slices.Contains(own, j.Name) {
+			continue
+		}
+		j.logger.Warn("another election has taken this job")
+		for _, r := range slices.Concat(j.queue, j.retrying) {
+			j.outbox.forget(r)
+		}
+		j.queue, j.retrying = nil, nil
+		for _, r := range j.active {
+			if r.cancel != nil {
+				r.cancel(errTaken)
+			}
+		}
+		j.heldBy, j.waits = "another", group.Wait{}
+		t.heldPolled = time.Time{} // which tells whose it is
+		t.heap.wakeSoon(j)
+	}
+}

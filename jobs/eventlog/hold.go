@@ -1,0 +1,84 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
+)
+
+// errNotClaimed ends a consumer whose leadership has ended before the cursor was its.
+var errNotClaimed = errors.New("the leadership has ended before the cursor was claimed")
+
+// holdWhileOwned claims the cursor by claim, and waits for it while it is another group's whose leaders have a handler
+// of the same name, and one of them leads. The rest runs meanwhile.
+//
+// The other leader may come and go at any time. So the claim says from which group and term it takes the cursor, under
+// the row's lock: where that has changed since it was asked, as when the other group has a leader again, nothing is
+// taken, and it is asked again. Of two groups that want it one comes first, and the other finds it taken.
+func (c *consumer) holdWhileOwned(
+	ctx context.Context, claim func() (owned *cursor.OwnedError, err error),
+) error {
+	var waits group.Wait
+	for {
+		owned, err := claim()
+		if owned == nil || err != nil {
+			c.letGo()
+			return err
+		}
+		o := owned.Owner
+		c.cursor.From = cursor.Owner{}
+		if !o.Declared || waits.IsGone(group.Owner{Lives: o.Lives, Left: o.Left}, time.Now()) {
+			c.logger.Info("takes the position of a handler that another election had", "election", o.Group)
+			c.cursor.From = o
+			continue
+		}
+		c.hold(o.Group)
+		select {
+		case <-c.lead.Starting.Done():
+			return errNotClaimed
+		case <-ctx.Done():
+			return errNotClaimed
+		case <-time.After(group.PollHeld):
+		}
+	}
+}
+
+// hold shows that the handler waits for another group.
+func (h *logHandler) hold(other string) {
+	h.seenTo.Store(math.MaxInt64) // no poll has anything for it
+	h.settle()
+	if before := h.heldBy.Swap(&other); before == nil || *before != other || time.Since(h.heldLogged) >= time.Hour {
+		h.heldLogged = time.Now()
+		h.logger.Warn("held back: another election has a handler of this name, and is led", "election", other,
+			"remedy", group.HeldRemedy)
+	}
+}
+
+// letGo ends that.
+func (h *logHandler) letGo() {
+	h.seenTo.CompareAndSwap(math.MaxInt64, 0)
+	h.heldBy.Store(nil)
+}
+
+// isTaken says whether a consumer has ended because another group has taken its cursor, rather than a newer leader.
+func (h *logHandler) isTaken(ctx context.Context, ended error) bool {
+	if !errors.Is(ended, jobs.ErrFenced) || ctx.Err() != nil {
+		return false
+	}
+	var owner cursor.Owner
+	err := h.persist(ctx, "ask whose the cursor is", func(ctx context.Context) (err error) {
+		owner, err = h.consumer.cursor.Owner(ctx)
+		return err
+	})
+	if err != nil || owner.Group == "" || owner.Group == h.group {
+		return false
+	}
+	h.logger.Warn(fmt.Sprintf("election %q has taken the position of this handler", owner.Group))
+	return true
+}

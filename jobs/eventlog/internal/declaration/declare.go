@@ -1,0 +1,111 @@
+// Package declaration writes to the database what a leader of the event log has, so that what it lacks is marked, and
+// tells what undeclared names hold back.
+package declaration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
+)
+
+const (
+	// The doorbell's row has the term of the group's latest leader. It is locked until the topics are replaced, so that
+	// a stale leader does not replace them again.
+	knowTopics = `with fence as (
+			insert into pgsolo.doorbell as d ("group", armed, term) values ($1, false, $3)
+			on conflict ("group") do update set term = excluded.term where d.term <= excluded.term
+			returning "group"
+		)
+		select pgsolo.know("group", $2) from fence`
+
+	// The cursors of the group's other handlers get this leader's term, so that a stale leader, which may still have
+	// them, cannot claim them. A cursor without a topic was last claimed by an older version, and may be another
+	// group's.
+	fenceOthers = `update pgsolo.cursor set term = $3
+		where "group" = $1 and topic <> '' and handler <> all ($2) and term < $3`
+)
+
+// Declaration is what a leader has.
+type Declaration struct {
+	Group  group.Group
+	Events group.Events
+	Topics []string // that producers may use; nil: any
+	Logger hclog.Logger
+}
+
+// Declare declares it for the leader of a term. Handlers of other leaders are fenced first. It returns jobs.ErrFenced,
+// wrapped, where a newer leader has declared.
+func (d Declaration) Declare(ctx context.Context, term int64) error {
+	if err := d.fenceOthers(ctx, term); err != nil {
+		return err
+	}
+	if err := d.declareConfiguration(ctx, term); err != nil {
+		return err
+	}
+	return d.declareTopics(ctx, term)
+}
+
+// fenceOthers keeps a stale leader from claiming the cursors of the group's other handlers.
+func (d Declaration) fenceOthers(ctx context.Context, term int64) error {
+	names := slices.Collect(maps.Keys(d.Events.Handlers))
+	if names == nil {
+		names = []string{}
+	}
+	err := pg.Persist(ctx, d.Logger, "fence cursors", func(ctx context.Context) error {
+		_, err := d.Group.DB.Exec(ctx, fenceOthers, d.Group.Name, names, term)
+		return err
+	})
+	if pg.IsNotAllowed(err) && len(names) == 0 { // nor does it need to, until it has handlers
+		return nil
+	}
+	return err
+}
+
+// declareConfiguration makes this configuration the group's. A role that may not do that has its leader go on without:
+// then nothing of an earlier one is ever retired.
+func (d Declaration) declareConfiguration(ctx context.Context, term int64) error {
+	var previous group.Events
+	err := pg.Persist(ctx, d.Logger, "declare the configuration", func(ctx context.Context) (err error) {
+		previous = group.Events{}
+		_, err = d.Group.Declare(ctx, term, group.EventLog, d.Events, &previous)
+		return err
+	})
+	if pg.IsNotAllowed(err) {
+		d.Logger.Warn("the role may not say what this leader has, so that nothing of an earlier one is retired: "+
+			"grant execute on the function", "function",
+			d.Group.DB.Place("pgsolo.declare_configuration(text, bigint, bigint, text, text, jsonb)"), "error", err)
+		return nil
+	}
+	return err
+}
+
+// declareTopics makes the topics of the configuration known. A role that may not do that has its leader go on without.
+func (d Declaration) declareTopics(ctx context.Context, term int64) error {
+	err := pg.Persist(ctx, d.Logger, "make topics known", func(ctx context.Context) error {
+		var changed bool
+		err := d.Group.DB.QueryRow(ctx, knowTopics, d.Group.Name, d.Topics, term).Scan(&changed)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return fmt.Errorf("topics: %w", jobs.ErrFenced)
+		case err == nil && changed:
+			d.Logger.Info("the event log now takes other topics than before", "topics_of_group", d.Topics)
+		}
+		return err
+	})
+	if pg.IsNotAllowed(err) {
+		d.Logger.Warn("the role may not say which topics are known, "+
+			"so that the event log goes on refusing those that it refuses now: grant execute on the function",
+			"function", d.Group.DB.Place("pgsolo.know(text, text[])"), "error", err)
+		return nil
+	}
+	return err
+}

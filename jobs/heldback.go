@@ -1,0 +1,17 @@
+package jobs
+
+import "time"
+
+// HeldBack is what no leader declares any more and is held back for it all the same, until the grace is over.
+type HeldBack struct {
+	Kind  string // handler, topic, job, or election for one that has not been led for an hour
+	Group string
+	Name  string
+	Topic string // of the log; empty for a job
+	Since time.Time
+
+	// Rows and Bytes are what a handler has not finished of the topic, as the rows are in the log.
+	Rows, Bytes int64
+
+	Remedy string // the statement that lets it go at once
+}
