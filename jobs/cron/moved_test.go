@@ -99,8 +99,10 @@ func TestJobMovesToAnotherGroup(t *testing.T) {
 			letGo(c)
 			now := c.epoch.Add(2*minute + 30*time.Second)
 			term := c.second(&now)
-			if term.scan(); len(term.outbox.toInsert) != 1 || !term.outbox.toInsert[0].row.At.Equal(c.epoch.Add(2*minute)) {
-				t.Errorf("%d ticks are made up for, want that of two minutes", len(term.outbox.toInsert))
+			term.scan()
+			due := term.outbox.toInsert
+			if len(due) != 1 || !due[0].row.At.Equal(c.epoch.Add(2*minute)) {
+				t.Errorf("%d ticks are made up for, want that of two minutes", len(due))
 			}
 		})
 	}
