@@ -33,7 +33,8 @@ func (t *term) claim(ctx context.Context) error {
 	}
 	for _, j := range t.jobs {
 		if owner, held := found.Held[j.Name]; held {
-			j.hold(owner.Group)
+			j.hold(owner.Group, j.logger)
+			j.show()
 		}
 	}
 	t.goOn(found, now, func(*jobTerm) bool { return true })

@@ -6,24 +6,32 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
 )
 
+// holding is whose a job is, where it is another group's: then it is neither started by its schedule nor by hand.
+type holding struct {
+	heldBy     string // empty: the job is this group's
+	waits      group.Wait
+	heldLogged time.Time
+}
+
+// hold begins it, or goes on with it.
+func (h *holding) hold(other string, logger hclog.Logger) {
+	if h.heldBy != other || time.Since(h.heldLogged) >= time.Hour {
+		h.heldLogged = time.Now()
+		logger.Warn("held back: another election has a cron job of this name, and is led", "election", other,
+			"remedy", group.HeldRemedy)
+	}
+	h.heldBy = other
+}
+
 // take says whether a job is taken from another group that has it.
 func (t *term) take(job string, owner rows.HeldOwner) bool {
 	return t.byName[job].waits.IsGone(owner.Owner, time.Now())
-}
-
-// hold has the job wait while it is another group's: it is neither started by its schedule nor by hand.
-func (j *jobTerm) hold(other string) {
-	if j.heldBy != other || time.Since(j.heldLogged) >= time.Hour {
-		j.heldLogged = time.Now()
-		j.logger.Warn("held back: another election has a cron job of this name, and is led", "election", other,
-			"remedy", group.HeldRemedy)
-	}
-	j.heldBy = other
-	j.show()
 }
 
 // isHeld says whether a job is another group's.
@@ -65,7 +73,8 @@ func (t *term) claimHeld(ctx context.Context) error {
 			continue
 		}
 		if owner, held := found.Held[j.Name]; held {
-			j.hold(owner.Group)
+			j.hold(owner.Group, j.logger)
+			j.show()
 			continue
 		}
 		j.logger.Info("takes the place of a job that another election had", "election", j.heldBy)

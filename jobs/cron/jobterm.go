@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
-	"github.com/pgsolo/pgsolo/jobs/internal/group"
 )
 
 // never is when a job is scanned that waits for nothing.
@@ -23,11 +22,7 @@ type jobTerm struct {
 	decidedTo time.Time // up to here earlier leaders have decided; zero: unknown
 	paused    bool
 	heldUntil time.Time // it was another group's: nothing is started before this
-	heldBy    string    // it is this group's; empty: its own
-	waits     group.Wait
-
-	heldLogged time.Time
-
+	holding
 	runs
 	unsettled int // runs whose outcome is to be written, but for those that were deferred; the outbox counts them
 

@@ -1,8 +1,6 @@
 package eventlog
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Healthy returns an error that names the first loop, of a handler or of the poll, that has not moved for 20 s while
 // Run runs. Its leader should give up. A handler's function may take any time.

@@ -21,26 +21,24 @@ var errNotClaimed = errors.New("the leadership has ended before the cursor was c
 // The other leader may come and go at any time. So the claim says from which group and term it takes the cursor, under
 // the row's lock: where that has changed since it was asked, as when the other group has a leader again, nothing is
 // taken, and it is asked again. Of two groups that want it one comes first, and the other finds it taken.
-func (c *consumer) holdWhileOwned(
-	ctx context.Context, claim func() (owned *cursor.OwnedError, err error),
-) error {
+func (h *logHandler) holdWhileOwned(ctx context.Context, claim func() (owned *cursor.OwnedError, err error)) error {
 	var waits group.Wait
 	for {
 		owned, err := claim()
 		if owned == nil || err != nil {
-			c.letGo()
+			h.letGo()
 			return err
 		}
 		o := owned.Owner
-		c.cursor.From = cursor.Owner{}
+		h.consumer.cursor.From = cursor.Owner{}
 		if !o.Declared || waits.IsGone(group.Owner{Lives: o.Lives, Left: o.Left}, time.Now()) {
-			c.logger.Info("takes the position of a handler that another election had", "election", o.Group)
-			c.cursor.From = o
+			h.logger.Info("takes the position of a handler that another election had", "election", o.Group)
+			h.consumer.cursor.From = o
 			continue
 		}
-		c.hold(o.Group)
+		h.hold(o.Group)
 		select {
-		case <-c.lead.Starting.Done():
+		case <-h.lead.Starting.Done():
 			return errNotClaimed
 		case <-ctx.Done():
 			return errNotClaimed
