@@ -2,6 +2,7 @@ package cron
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -65,13 +66,8 @@ func (p *pruner) run(ctx context.Context) {
 
 // prune makes one pass: over all jobs and those that were removed, or over the jobs that may have too much.
 func (p *pruner) prune(ctx context.Context, all bool) error {
-	if err := p.fold(ctx); err != nil {
-		return err
-	}
-	if err := p.closeForgotten(ctx); err != nil {
-		return err
-	}
-	if err := p.pruneJobs(ctx, p.toPrune(all)); err != nil || !all {
+	err := errors.Join(p.fold(ctx), p.closeForgotten(ctx), p.pruneJobs(ctx, p.toPrune(all)))
+	if err != nil || !all {
 		return err
 	}
 	return p.pruneForgotten(ctx)

@@ -54,11 +54,12 @@ create table pgsolo.configuration (
     primary key ("group", engine, fingerprint)
 );
 
--- What no leader had when this was applied, holds nothing back.
+-- What no leader had when this was applied, holds nothing back; a job that went within the last day may come back.
 insert into pgsolo.undeclared (kind, "group", name, since, led, retired)
     select 'handler', "group", handler, seen_at, 0, true from pgsolo.cursor where not configured;
-insert into pgsolo.undeclared (kind, "group", name, since, led)
-    select 'job', "group", job, forgotten_at, 0 from pgsolo.cron_job where forgotten_at is not null;
+insert into pgsolo.undeclared (kind, "group", name, since, led, retired)
+    select 'job', "group", job, forgotten_at, 0, forgotten_at < now() - interval '1 day'
+    from pgsolo.cron_job where forgotten_at is not null;
 
 -- left_topics are the positions of handlers in topics that they have left and may come back to. A function, so that a role which may
 -- trim the log needs no further privilege.

@@ -12,6 +12,7 @@ create table pgsolo.cron_decision (
     jobs    text[] not null,
     ats     timestamptz[] not null -- of jobs, one for each
 );
+alter table pgsolo.cron_decision replica identity full; -- a publication for all tables lets no rows be deleted without
 
 -- What a clock has written that was far ahead is left to the history.
 insert into pgsolo.cron_position (job, decided_to)
@@ -33,6 +34,10 @@ begin
     loop
         execute pg_catalog.format('grant %s on pgsolo.cron_position, pgsolo.cron_decision to %s', granted.privilege_type,
             case granted.grantee when 0 then 'public' else granted.grantee::regrole::text end);
+        if granted.privilege_type = 'UPDATE' then -- a leader deletes what it has folded
+            execute pg_catalog.format('grant delete on pgsolo.cron_decision to %s',
+                case granted.grantee when 0 then 'public' else granted.grantee::regrole::text end);
+        end if;
     end loop;
 end
 $$;

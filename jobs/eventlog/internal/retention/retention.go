@@ -2,9 +2,8 @@
 // and has the space used again.
 //
 // No event is deleted that a configured handler of a live group has not finished: the statement that deletes reads the
-// cursors in its own snapshot. A group that has not written for a week that it is alive counts as gone. What is past
-// its retention is deleted by passes, with a pause of a minute at most between two. A pass that fails is repeated, and
-// ends no leadership.
+// cursors in its own snapshot. What is past its retention is deleted by passes, with a pause of a minute at most
+// between two. A pass that fails is repeated, and ends no leadership.
 package retention
 
 import (
