@@ -25,7 +25,8 @@ func pretendToLead(t *testing.T, url string, lease time.Duration) (lock, work *p
 		t.Fatal(err)
 	}
 	if lease > 0 {
-		if _, err := work.Exec(t.Context(), `update pgsolo.leader_term set lease_ms = $1`, lease.Milliseconds()); err != nil {
+		const tell = `update pgsolo.leader_term set lease_ms = $1`
+		if _, err := work.Exec(t.Context(), tell, lease.Milliseconds()); err != nil {
 			t.Fatal(err)
 		}
 	}
