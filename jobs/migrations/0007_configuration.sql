@@ -15,6 +15,10 @@ create table pgsolo.jobs_group (
     left_term    bigint                               -- the term whose leader has stopped as planned
 );
 
+-- simple: a claim of this version that changes neither the topic nor the group, for which keep_position has nothing to do: to call a
+-- function for the first time costs a session more than the claim itself. null: any other claim, and those of the version before.
+alter table pgsolo.cursor add column simple boolean;
+
 -- The marks. kind is handler, topic or job. led is that of the group when the first leader lacked the name. retired: the grace is
 -- over, and the name holds nothing back any more.
 create table pgsolo.undeclared (
@@ -120,8 +124,8 @@ language sql immutable security definer set search_path = pg_catalog, pg_temp as
         'noted_xid', case when c -> 'noted_by' = c -> 'term' then c -> 'noted_xid' else 'null' end) end
 $$;
 
--- Each claim inserts: this sees it before the conflict with the row that is there decides, and what it makes of new.done is what a
--- handler with another topic begins with. Progress updates the row, and never comes here. The lock lets a write of progress that is
+-- Each claim inserts: this sees it, unless it is a simple one, before the conflict with the row that is there decides, and what it
+-- makes of new.done is what a handler with another topic begins with. Progress updates the row, and never comes here. The lock lets a write of progress that is
 -- under way end first. A claim that is refused after this leaves a copy of the position, which the next one that leaves the topic
 -- replaces.
 create function pgsolo.keep_position() returns trigger
@@ -150,10 +154,11 @@ begin
 end
 $$;
 
-create trigger keep_position before insert on pgsolo.cursor for each row execute function pgsolo.keep_position();
+create trigger keep_position before insert on pgsolo.cursor for each row when (new.simple is null)
+    execute function pgsolo.keep_position();
 
 -- The version before takes a cursor out of its configuration at once. It is marked instead. For each statement, not for each row:
--- progress does not name the column, and pays nothing.
+-- neither progress nor a claim of this version names the column, and they pay nothing.
 create function pgsolo.mark_cursors() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -275,8 +280,8 @@ end
 $$;
 
 -- declare_configuration writes down what the group's leader has, marks what it lacks, and retires what is over. It returns the
--- configuration that the leader before has declared; no row where a newer leader has entered. The cursors come before the marks, as
--- in a claim.
+-- configuration that the leader before has declared; no row where a newer leader has entered. A successor that claims meanwhile may
+-- have a cursor and want its mark: then the server ends one of the two transactions, which is tried again.
 create function pgsolo.declare_configuration(of_group text, of_term bigint, forget_after bigint, of_engine text,
     of_fingerprint text, of_body jsonb, out previous jsonb) returns setof jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -297,6 +302,8 @@ begin
     if of_engine = 'eventlog' then
         delete from pgsolo.undeclared u
             where u.kind = 'handler' and u."group" = of_group and jsonb_exists(of_body -> 'handlers', u.name);
+        update pgsolo.cursor c set configured = true
+            where c."group" = of_group and not c.configured and jsonb_exists(of_body -> 'handlers', c.handler);
         insert into pgsolo.undeclared (kind, "group", name, led)
             select 'handler', of_group, c.handler, led from pgsolo.cursor c
             where c."group" = of_group and c.topic <> '' and c.configured and not jsonb_exists(of_body -> 'handlers', c.handler)
@@ -576,10 +583,10 @@ create or replace view pgsolo.handler as
 
 -- cursor_owner says whose a handler's cursor is: the group, whether its leaders still declare the handler, whether one of them lives, and
 -- whether the latest one has stopped as planned.
-create function pgsolo.cursor_owner(of_handler text, out owner text, out term bigint, out declared boolean, out lives boolean,
+create function pgsolo.cursor_owner(of_handler text, out owner text, out term bigint, out topic text, out declared boolean, out lives boolean,
     out left_as_planned boolean) returns setof record
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select c."group", c.term, c.configured and not exists (select from pgsolo.undeclared u
+    select c."group", c.term, c.topic, c.configured and not exists (select from pgsolo.undeclared u
             where u.kind = 'handler' and u."group" = c."group" and u.name = c.handler),
         pgsolo.is_led(c."group"), pgsolo.has_left(c."group")
     from pgsolo.cursor c where c.handler = of_handler

@@ -8,12 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-const selectOwner = `select owner, term, declared, lives, left_as_planned from pgsolo.cursor_owner($1)`
+const selectOwner = `select owner, term, topic, declared, lives, left_as_planned from pgsolo.cursor_owner($1)`
 
 // Owner says whose a cursor is.
 type Owner struct {
 	Group    string
 	Term     int64
+	Topic    string
 	Declared bool // leaders of the group have the handler
 	Lives    bool // one of them leads
 	Left     bool // the latest one has stopped as planned
@@ -28,7 +29,7 @@ func (e *OwnedError) Error() string {
 
 // Owner returns whose the cursor is; no group where there is none.
 func (c Cursor) Owner(ctx context.Context) (o Owner, err error) {
-	err = c.DB.QueryRow(ctx, selectOwner, c.Handler).Scan(&o.Group, &o.Term, &o.Declared, &o.Lives, &o.Left)
+	err = c.DB.QueryRow(ctx, selectOwner, c.Handler).Scan(&o.Group, &o.Term, &o.Topic, &o.Declared, &o.Lives, &o.Left)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Owner{}, nil
 	}
@@ -38,14 +39,20 @@ func (c Cursor) Owner(ctx context.Context) (o Owner, err error) {
 	return o, nil
 }
 
-// refused is why a claim of the group has changed nothing: the cursor is another group's, or a newer leader has it.
-func (c Cursor) refused(ctx context.Context, group string) error {
+// errOtherTopic means that a claim was not a simple one.
+var errOtherTopic = errors.New("the cursor is at another topic")
+
+// refused is why a claim has changed nothing: the cursor is another group's, or at another topic, or a newer leader has
+// it.
+func (c Cursor) refused(ctx context.Context, group, topic string) error {
 	o, err := c.Owner(ctx)
 	switch {
 	case err != nil:
 		return err
 	case o.Group != group && o.Group != "":
 		return &OwnedError{o}
+	case o.Term <= c.Term && o.Topic != topic:
+		return errOtherTopic
 	}
 	return c.fenced()
 }
