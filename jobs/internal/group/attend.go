@@ -141,7 +141,11 @@ func (a *attendance) session(ctx context.Context) (held bool, err error) {
 	}()
 	grace := a.group.Grace()
 	var entered *bool
-	err = pg.Try(ctx, func(ctx context.Context) error {
+	// A leader that is told to leave meanwhile hears the answer, for it may hold the lock.
+	entering, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(leaveTime, stop) })()
+	err = pg.Try(entering, func(ctx context.Context) error {
 		return conn.QueryRow(ctx, a.group.DB.Place(attend), a.group.Name, a.term, grace.Microseconds()).Scan(&entered)
 	})
 	switch {
