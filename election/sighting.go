@@ -88,7 +88,10 @@ const endSession = `select pg_terminate_backend(pid) from pg_stat_activity
 // and ends its session when that has lasted for the whole lease. The server does the same (idle_session_timeout), but
 // by a date on its wall clock: if that is set back, the silent leader keeps the lock for as long as it was set back.
 func (e *Elector) proveSilence(ctx context.Context, s *session, row leaderRow) (leaderRow, error) {
-	lease := e.leaseOf(row)
+	if row.lease == 0 { // a leader of the version before: only the server knows its lease
+		return row, nil
+	}
+	lease := row.lease
 	if e.sighting.pid == 0 || e.sighting.pid != row.lock.pid ||
 		time.Since(e.sighting.since) < time.Duration(cancelAt*float64(lease)) {
 		return row, nil

@@ -2,6 +2,7 @@ package election_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 )
 
 // pretendToLead makes two sessions that are those of the leader of term 1, as far as the server tells: one holds the
-// lock, whatever its silence, and one is there for work.
-func pretendToLead(t *testing.T, url string) (lock, work *pgx.Conn) {
+// lock, whatever its silence, and one is there for work. Without a lease it is a leader of the version before.
+func pretendToLead(t *testing.T, url string, lease time.Duration) (lock, work *pgx.Conn) {
 	t.Helper()
 	lock, work = connectAs(t, url, "pgsolo main term 1"), connectAs(t, url, "pgsolo main term 1")
 	if _, err := lock.Exec(t.Context(), `insert into pgsolo.leader (election, timeline, term, holder, since, clean)
@@ -23,6 +24,12 @@ func pretendToLead(t *testing.T, url string) (lock, work *pgx.Conn) {
 		select pg_advisory_lock('pgsolo.leader'::regclass::oid::integer, lock_id) from pgsolo.leader`); err != nil {
 		t.Fatal(err)
 	}
+	if lease > 0 {
+		const tell = `update pgsolo.leader_term set lease_ms = $1`
+		if _, err := work.Exec(t.Context(), tell, lease.Milliseconds()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return lock, work
 }
 
@@ -31,7 +38,7 @@ func pretendToLead(t *testing.T, url string) (lock, work *pgx.Conn) {
 func TestStandbyEndsTheSessionOfASilentLeader(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	lock, work := pretendToLead(t, url)
+	lock, work := pretendToLead(t, url, brief)
 	silent := time.Now()
 	second := setup(t, url, briefly)
 	pgtest.Within(t, "second leader", second.leading)
@@ -48,12 +55,32 @@ func TestStandbyEndsTheSessionOfASilentLeader(t *testing.T) {
 	wantHistory(t, url, "fenced", "")
 }
 
+// A leader of the version before may have a longer lease than the standby, and does not tell: the server ends its
+// sessions.
+func TestStandbyLeavesALeaderOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	lock, work := pretendToLead(t, url, 0)
+	silent := time.Now()
+	for _, conn := range []*pgx.Conn{lock, work} {
+		if _, err := conn.Exec(t.Context(),
+			fmt.Sprintf("set idle_session_timeout = %d", (2*brief).Milliseconds())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := setup(t, url, briefly)
+	pgtest.Within(t, "second leader", second.leading)
+	if took := time.Since(silent); took < 2*brief {
+		t.Errorf("the second leads after %s, want no less than the lease of the first (%s)", took, 2*brief)
+	}
+}
+
 // The lock session of a leader ends after its last ping was seen, and not at once: another may have come since. So its
 // successor waits for the other session until a lease after it won, and then ends that.
 func TestSuccessorCountsFromWhereAPingMayHaveBeen(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	lock, work := pretendToLead(t, url)
+	lock, work := pretendToLead(t, url, brief+tardy)
 	lasting := func(o *election.Options) { o.Lease, o.PollInterval = brief+tardy, 900*time.Millisecond }
 	second := setup(t, url, lasting)
 	pgtest.Eventually(t, "standby", func() bool { return second.elector.Status().Role == election.Standby })
