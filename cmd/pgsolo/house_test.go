@@ -36,7 +36,7 @@ func body(text string) string {
 const (
 	maxPackageLines = 2550
 	maxFields       = 22
-	maxMethods      = 26
+	maxMethods      = 25
 	maxColumns      = 120
 )
 

@@ -2,27 +2,15 @@ package eventlog
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // oldestEvery is how often the leader reads the age of the oldest event that each handler is not done with.
 const oldestEvery = 5 * time.Second
-
-// The first event from the lowest id on that is not done, and the first delivery that waits for nothing but a retry or
-// its turn. Each is a step or two in an index.
-const selectOldest = `select c.handler, extract(epoch from clock_timestamp() - least(
-		(select e.created_at from pgsolo.event e
-			where e.id >= lower('{[1,)}'::int8multirange - c.done) order by e.id limit 1),
-		(select d.created_at from pgsolo.delivery d
-			where d.handler = c.handler and d.state in ('retry', 'waiting') order by d.event_id limit 1)))::float8
-	from pgsolo.cursor c
-	where c.handler = any ($1)`
 
 // watchOldest keeps the ages for Stats. They are worth no more than that: what goes wrong is left to the loops that it
 // stops.
@@ -43,23 +31,9 @@ func (r *Runner) watchOldest(ctx context.Context, lead *loop.Leadership) error {
 }
 
 func (r *Runner) readOldest(ctx context.Context) error {
-	rows, err := r.db.Query(ctx, selectOldest, r.handlerNames())
+	ages, err := cursor.Oldest(ctx, r.db, r.handlerNames())
 	if err != nil {
-		return fmt.Errorf("look for the oldest events: %w", err)
-	}
-	var (
-		name    string
-		seconds *float64
-		ages    = map[string]time.Duration{}
-	)
-	_, err = pgx.ForEachRow(rows, []any{&name, &seconds}, func() error {
-		if seconds != nil {
-			ages[name] = max(1, time.Duration(*seconds*float64(time.Second)))
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("look for the oldest events: %w", err)
+		return err
 	}
 	now := time.Now()
 	for _, h := range r.handlers {

@@ -82,7 +82,9 @@ func (q *Queue) Push(records []logread.Record) {
 		}
 	} else {
 		for i := range records {
-			q.admit(Delivery{Record: &records[i], Attempt: 1})
+			if d := (Delivery{Record: &records[i], Attempt: 1}); q.chains.admit(d) {
+				q.ready = append(q.ready, d)
+			}
 		}
 	}
 	q.wake(len(records))
@@ -94,15 +96,11 @@ func (q *Queue) PushDeliveries(deliveries []Delivery) {
 	defer q.mu.Unlock()
 	q.compact()
 	for _, d := range deliveries {
-		q.admit(d)
+		if q.chains == nil || q.chains.admit(d) {
+			q.ready = append(q.ready, d)
+		}
 	}
 	q.wake(len(deliveries))
-}
-
-func (q *Queue) admit(d Delivery) {
-	if q.chains == nil || q.chains.admit(d) {
-		q.ready = append(q.ready, d)
-	}
 }
 
 // compact moves what is ready to the front, so that the same memory serves for ever.
