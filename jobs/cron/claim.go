@@ -35,6 +35,7 @@ func (t *term) claim(ctx context.Context) error {
 		if owner, held := found.Held[j.Name]; held {
 			j.hold(owner.Group, j.logger)
 			j.show()
+			t.held = append(t.held, j)
 		}
 	}
 	t.goOn(found, now, func(*jobTerm) bool { return true })

@@ -16,7 +16,7 @@ func (t *term) readCommands(ctx context.Context) error {
 	}
 	var commands rows.Commands
 	err := t.persist(ctx, "look for commands", func(ctx context.Context) (err error) {
-		commands, err = t.store.Commands(ctx)
+		commands, err = t.store.Commands(ctx, len(t.jobs)-len(t.held))
 		return err
 	})
 	if err != nil {
@@ -25,7 +25,9 @@ func (t *term) readCommands(ctx context.Context) error {
 	if commands.Term != t.leadership.Term {
 		return fmt.Errorf("the jobs are those of the leader of term %d: %w", commands.Term, jobs.ErrFenced)
 	}
-	t.giveUpTaken(commands.Jobs)
+	if commands.Jobs != nil {
+		t.giveUpTaken(commands.Jobs)
+	}
 	if err := t.pauseAndResume(ctx, commands.Paused); err != nil {
 		return err
 	}

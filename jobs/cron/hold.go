@@ -39,7 +39,7 @@ func isHeld(j *jobTerm) bool { return j.heldBy != "" }
 
 // untilHeldPoll returns how long until it is to be asked whether jobs are still held.
 func (t *term) untilHeldPoll() time.Duration {
-	if !slices.ContainsFunc(t.jobs, isHeld) {
+	if len(t.held) == 0 {
 		return clockCheck
 	}
 	return max(0, group.PollHeld-time.Since(t.heldPolled))
@@ -47,7 +47,7 @@ func (t *term) untilHeldPoll() time.Duration {
 
 // claimHeld claims what is held, if it is time to ask, and goes on with what the other groups have let go.
 func (t *term) claimHeld(ctx context.Context) error {
-	if t.untilHeldPoll() > 0 || !slices.ContainsFunc(t.jobs, isHeld) {
+	if len(t.held) == 0 || t.untilHeldPoll() > 0 {
 		return nil
 	}
 	var all []rows.Job
@@ -67,22 +67,20 @@ func (t *term) claimHeld(ctx context.Context) error {
 		return err
 	}
 	t.heldPolled = time.Now()
-	var free []*jobTerm
-	for _, j := range t.jobs {
-		if !isHeld(j) {
-			continue
-		}
+	free := map[*jobTerm]bool{}
+	t.held = slices.DeleteFunc(t.held, func(j *jobTerm) bool {
 		if owner, held := found.Held[j.Name]; held {
 			j.hold(owner.Group, j.logger)
 			j.show()
-			continue
+			return false
 		}
 		j.logger.Info("takes the place of a job that another election had", "election", j.heldBy)
 		j.heldBy, j.waits = "", group.Wait{}
-		free = append(free, j)
-	}
+		free[j] = true
+		return true
+	})
 	if len(free) > 0 {
-		t.goOn(found, now, func(j *jobTerm) bool { return slices.Contains(free, j) })
+		t.goOn(found, now, func(j *jobTerm) bool { return free[j] })
 		t.heap.init(t.jobs)
 	}
 	return nil
@@ -93,8 +91,12 @@ var errTaken = errors.New("another election has taken the job")
 // giveUpTaken holds the jobs that are not among those of the group any more: another one has taken them, as leaders of
 // the version before do at once. What is under way is cancelled; what waits is the other group's.
 func (t *term) giveUpTaken(own []string) {
+	isOwn := make(map[string]bool, len(own))
+	for _, name := range own {
+		isOwn[name] = true
+	}
 	for _, j := range t.jobs {
-		if isHeld(j) || slices.Contains(own, j.Name) {
+		if isHeld(j) || isOwn[j.Name] {
 			continue
 		}
 		j.logger.Warn("another election has taken this job")
@@ -108,6 +110,7 @@ func (t *term) giveUpTaken(own []string) {
 			}
 		}
 		j.heldBy, j.waits = "another", group.Wait{}
+		t.held = append(t.held, j)
 		t.heldPolled = time.Time{} // which tells whose it is
 		t.heap.wakeSoon(j)
 	}

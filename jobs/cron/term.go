@@ -28,8 +28,9 @@ type term struct {
 	byName map[string]*jobTerm
 	heap   wakeHeap // of all jobs
 
-	heldPolled     time.Time // when it was last asked whether jobs are still held
-	running        int       // attempts under way
+	held           []*jobTerm // jobs that are another group's
+	heldPolled     time.Time  // when it was last asked whether they still are
+	running        int        // attempts under way
 	ended          chan *run
 	overdueChecked time.Time // when runs that do not end were last looked for
 }

@@ -24,17 +24,20 @@ const (
 	selectResumed = `select job, last_at from pgsolo.cron_job where job = any ($1::text[])`
 
 	// Another group's leader may have claimed a job of this one, or another leader of this group has another
-	// configuration.
-	selectOwn = `select (select l.term from pgsolo.cron_leader l where l."group" = $1),
-		array(select job from pgsolo.cron_job where "group" = $1 and forgotten_at is null)`
+	// configuration. Names are read where their number is not that of this leader's jobs: it has no job of the group
+	// that it did not claim itself.
+	selectOwn = `select l.term, case when c.count <> $2
+			then array(select job from pgsolo.cron_job where "group" = $1 and forgotten_at is null) end
+		from (select count(*) from pgsolo.cron_job where "group" = $1 and forgotten_at is null) c
+			left join pgsolo.cron_leader l on l."group" = $1`
 )
 
 // Commands are what operators have done to the jobs of a group.
 type Commands struct {
 	Paused    map[string]bool
 	Triggered []Triggered // and not started, the oldest first
-	Term      int64       // of the group's latest leader
-	Jobs      []string    // that the group has
+	Term      int64       // of the group's latest leader; 0: none
+	Jobs      []string    // that the group has; nil: as many as this leader
 }
 
 // Triggered is a manual run.
@@ -44,8 +47,8 @@ type Triggered struct {
 	Forced bool
 }
 
-// Commands reads which of the group's jobs are paused and what was triggered.
-func (s Store) Commands(ctx context.Context) (c Commands, err error) {
+// Commands reads which of the group's jobs are paused and what was triggered. own is how many jobs this leader has.
+func (s Store) Commands(ctx context.Context, own int) (c Commands, err error) {
 	c.Paused = map[string]bool{}
 	batch := s.DB.Batch()
 	batch.Queue(selectPausedJobs, s.Group).Query(func(rows pgx.Rows) error {
@@ -59,7 +62,14 @@ func (s Store) Commands(ctx context.Context) (c Commands, err error) {
 		})
 		return err
 	})
-	batch.Queue(selectOwn, s.Group).QueryRow(func(row pgx.Row) error { return row.Scan(&c.Term, &c.Jobs) })
+	batch.Queue(selectOwn, s.Group, own).QueryRow(func(row pgx.Row) error {
+		var term *int64
+		if err := row.Scan(&term, &c.Jobs); err != nil || term == nil {
+			return err
+		}
+		c.Term = *term
+		return nil
+	})
 	err = s.send(ctx, batch)
 	return c, err
 }
