@@ -96,7 +96,9 @@ func (e *Elector) proveSilence(ctx context.Context, s *session, row leaderRow) (
 		time.Since(e.sighting.since) < time.Duration(cancelAt*float64(lease)) {
 		return row, nil
 	}
+	before := row
 	row, err := e.readLeader(ctx, s)
+	row.remember(before) // its session may just have ended, by the server's word
 	if err != nil || row.lock.pid != e.sighting.pid || e.sighting.silence() < lease {
 		return row, err
 	}

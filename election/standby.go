@@ -54,6 +54,13 @@ type lockHolder struct {
 	lastActive *time.Time // by the server's clock; nil: the server does not say
 }
 
+// remember keeps who held the lock in the same term, if nobody does any more: how that ended is told by it.
+func (r *leaderRow) remember(before leaderRow) {
+	if r.lock.pid == 0 && r.term.Number == before.term.Number {
+		r.lock = before.lock
+	}
+}
+
 // foreign says whether the session is none of this election's.
 func (h lockHolder) foreign() bool { return h.pid != 0 && !h.ours }
 
@@ -72,9 +79,7 @@ func (e *Elector) standBy(ctx context.Context, s *session) (leaderRow, error) {
 		}
 		before := row
 		won, row, err = e.poll(ctx, s, wait)
-		if row.lock.pid == 0 && row.term.Number == before.term.Number {
-			row.lock = before.lock
-		}
+		row.remember(before)
 		if won && !e.options.Group.acquire(yielded) {
 			won, err = false, s.unlock(ctx)
 		} else if !won && err == nil {
