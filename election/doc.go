@@ -86,7 +86,9 @@
 //   - A server that was restarted, whose wall clock is then set forward, before a replica that was not there before
 //     connects: that replica believes the restart to be longer ago.
 //   - When a replica is promoted while the old primary lives, both have a leader: locks are not replicated. Use
-//     synchronous replication, or fence with Term.Timeline first and then Term.Number.
+//     synchronous replication, or fence with Term.Timeline first and then Term.Number. The sessions of one leader may
+//     then be on both servers, those that it opens last on the new one: Term.ServerStart tells which are where its lock
+//     is. With a pool of pgx, compare it in pgxpool.Config.PrepareConn, with a listener in listener.Options.Accept.
 //
 // # For people
 //

@@ -33,6 +33,7 @@ type session struct {
 // one after a crash, ends every session.
 type server struct {
 	start string        // names it
+	begun time.Time     // pg_postmaster_start_time()
 	at    time.Time     // by the server's clock
 	up    time.Duration // since then, likewise
 }
@@ -45,7 +46,7 @@ const (
 
 	// After a crash the postmaster goes on, and the statistics begin anew, which every role may see. They also do when
 	// an administrator resets them: then a successor without need waits for a lease.
-	selectServer = `select pg_is_in_recovery(),
+	selectServer = `select pg_is_in_recovery(), pg_postmaster_start_time(),
 			extract(epoch from pg_postmaster_start_time())::text || '/'
 				|| coalesce(extract(epoch from stats_reset)::text, ''),
 			greatest(pg_postmaster_start_time(), stats_reset),
@@ -81,7 +82,7 @@ func (s *session) setUp(ctx context.Context, o Options) error {
 		up         float64
 	)
 	if err := s.conn.QueryRow(ctx, selectServer).
-		Scan(&recovering, &s.server.start, &s.server.at, &up); err != nil {
+		Scan(&recovering, &s.server.begun, &s.server.start, &s.server.at, &up); err != nil {
 		return fmt.Errorf("ask for the server's start, and whether it is a replica: %w", err)
 	}
 	s.server.up, s.openedAt = time.Duration(up*float64(time.Second)), time.Now()

@@ -1,5 +1,7 @@
 package election
 
+import "time"
+
 // Term names one leadership. A later one has the greater number, unless a replica of PostgreSQL was promoted and issued
 // the number again: then the timeline is greater.
 type Term struct {
@@ -12,6 +14,12 @@ type Term struct {
 	// that did not resign waits for the end of these sessions, and ends them if need be. A process that goes on after
 	// lead has returned, as after a StepDown, has to close or rename them before.
 	Session string
+
+	// ServerStart is pg_postmaster_start_time() of the server that holds the lock, and names that server: no other one
+	// was started in the same microsecond. The name in a URL may lead to another server meanwhile, a replica that was
+	// promoted while the old primary lives. What a session there reads and writes is not what this term fences: compare
+	// it for each session that the leader works with, also those that were opened before it led.
+	ServerStart time.Time
 
 	// Stopping is closed when the leader should hand over: it begins nothing new, finishes what runs, and returns. Its
 	// context is cancelled Options.Drain later.

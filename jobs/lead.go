@@ -27,6 +27,10 @@ type Lead struct {
 	Number   int64  // of the term: the higher one is the newer one
 	Session  string // the application_name of the leader's sessions
 
+	// ServerStart names the server that holds the leader's lock. An engine relies on the pool that its sessions are
+	// there.
+	ServerStart time.Time
+
 	Stopping <-chan struct{} // closed when the leader should hand over; nil: never
 
 	// Over is closed when another leader may begin at any moment. What still runs outside of this process has to be

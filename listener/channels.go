@@ -67,6 +67,11 @@ func (l *Listener) change(ctx context.Context, s *session, listen, unlisten []st
 	if len(listen) > 0 && !s.listens {
 		all = append([]string{s.probeChannel}, listen...)
 	}
+	if rename && l.options.Accept != nil {
+		if err := l.options.Accept(s.serverStart); err != nil {
+			return err
+		}
+	}
 	statements := make([]byte, 0, 40*(1+len(all)+len(unlisten)))
 	if rename && l.options.SessionName != nil {
 		statements = append(statements, "set application_name = "+quoteName(l.options.SessionName())+"; "...)

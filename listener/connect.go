@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,6 +18,18 @@ import (
 const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; set lock_timeout = %d;
 	set standard_conforming_strings = on; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5;
 	set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'`
+
+// selectServer is which process serves the session, and which server.
+const selectServer = `select pg_backend_pid(), (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint`
+
+// microseconds is an instant that the server has given as their number since 1970.
+func microseconds(text string) (time.Time, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the start of the server: %w", err)
+	}
+	return time.UnixMicro(n), nil
+}
 
 // setAnyBytes is for a database without an encoding: a payload that is not UTF-8 would end a session that expects
 // UTF-8.
@@ -73,8 +86,11 @@ func (l *Listener) dialUnshared(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		row, err := s.exec(ctx, `select pg_backend_pid()`)
-		unshared := checked || len(row) == 1 && row[0] == fmt.Sprint(s.pid)
+		row, err := s.exec(ctx, selectServer)
+		unshared := checked || len(row) == 2 && row[0] == fmt.Sprint(s.pid)
+		if err == nil && len(row) == 2 {
+			s.serverStart, err = microseconds(row[1])
+		}
 		if err == nil && unshared {
 			statements := fmt.Sprintf(prepareSession, lockTimeout(s.timeout).Milliseconds())
 			if s.anyBytes {

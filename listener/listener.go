@@ -22,6 +22,10 @@ type Options struct {
 	// Default: that of Config.
 	SessionName func() string
 
+	// Accept, if set, is asked of each new session, and again with SessionName, whether it is where it should be. It is
+	// told pg_postmaster_start_time() of its server. An error replaces the session. Default: any server.
+	Accept func(serverStart time.Time) error
+
 	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. While there is no
 	// subscription it does not give up, whatever the reason: such a session is there so that it need not be made when
 	// it is wanted. Patience starts anew with each session that is lost.

@@ -36,7 +36,10 @@ type session struct {
 	in       *bufio.Reader // belongs to receive
 	pid      uint32        // as the server, or a pooler in its place, has said at the start
 	anyBytes bool          // the database has no encoding
-	timeout  time.Duration // for the answer to a statement, while nothing else comes
+
+	serverStart time.Time // pg_postmaster_start_time()
+
+	timeout time.Duration // for the answer to a statement, while nothing else comes
 
 	arrived atomic.Uint64                           // notifications so far
 	probes  atomic.Uint64                           // sent so far, by Run's goroutine; the number is the payload

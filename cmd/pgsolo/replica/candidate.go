@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
@@ -33,8 +34,9 @@ type candidate struct {
 
 	standby string // the application_name of its sessions while it does not lead
 
-	mu   sync.Mutex // guards name
-	name string     // the application_name that they have, or are to get
+	mu      sync.Mutex // guards what follows
+	name    string     // the application_name that the sessions have, or are to get
+	holding time.Time  // the start of the server that holds the lock; zero while this replica does not lead
 }
 
 // newCandidate connects to nothing yet, but for the pool, which begins to.
@@ -60,7 +62,8 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 		return nil, err
 	}
 	c.listener, err = listener.New(listener.Options{
-		Config: base.ConnConfig, SessionName: c.sessionName, Buffer: MessageBuffer, Logger: logger.Named("listener"),
+		Config: base.ConnConfig, SessionName: c.sessionName, Accept: c.accept, Buffer: MessageBuffer,
+		Logger: logger.Named("listener"),
 	})
 	if err != nil {
 		return nil, err
@@ -117,9 +120,9 @@ func (c *candidate) healthy() error {
 // lead is what the leader does. Afterwards no session bears the term any more: a later leader's successor would take it
 // for one that was left behind.
 func (c *candidate) lead(ctx context.Context, term election.Term) error {
-	c.rename(term.Session)
+	c.become(term.Session, term.ServerStart)
 	defer func() {
-		c.rename(c.standby)
+		c.become(c.standby, time.Time{})
 		c.pool.Reset()
 		if c.statements != nil {
 			c.statements.Reset()
