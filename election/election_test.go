@@ -86,13 +86,16 @@ func TestStolenTermIsLost(t *testing.T) {
 }
 
 func TestUnlockedByOthersIsLost(t *testing.T) {
+	t.Parallel()
 	url := pgtest.Database(t)
 	server := serve(t, url)
-	r := setup(t, server.url, func(o *election.Options) { o.Lease = 2 * brief }) // and a ping each two seconds
+	r := setup(t, server.url, func(o *election.Options) { o.Lease = 4 * brief }) // and a ping each four seconds
 	pgtest.Within(t, "leader", r.leading)
 	conn := pgtest.Connect(t, url)
+	// The first ping is prepared before it is executed, and idle in between. So the pause is one after a later one.
+	began := time.Now()
 	pgtest.Eventually(t, "a pause between pings that has just begun", func() bool {
-		return pgtest.Value[bool](t, conn, `select exists (select from pg_stat_activity
+		return time.Since(began) > brief/2 && pgtest.Value[bool](t, conn, `select exists (select from pg_stat_activity
 			where datname = current_database() and application_name like 'pgsolo % term %' and state = 'idle'
 				and query like '%pg_locks%' and state_change > clock_timestamp() - interval '200 ms')`)
 	})
