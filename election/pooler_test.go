@@ -52,15 +52,13 @@ func TestSharingPoolerIsRefused(t *testing.T) {
 				}
 			}
 
-			var term, locks int
-			if err := pgtest.Connect(t, database).QueryRow(t.Context(), `select coalesce(max(term), 0),
-				(select count(*) from pg_locks where locktype = 'advisory'
-					and database = (select oid from pg_database where datname = current_database()))
-				from pgsolo.leader`).Scan(&term, &locks); err != nil {
-				t.Fatal(err)
-			}
-			if term != 0 || locks != 0 {
-				t.Errorf("term %d and %d advisory locks were left behind, want none", term, locks)
+			conn := pgtest.Connect(t, database)
+			pgtest.Eventually(t, "no advisory lock to be left behind", func() bool {
+				return pgtest.Value[bool](t, conn, `select not exists (select from pg_locks where locktype = 'advisory'
+					and database = (select oid from pg_database where datname = current_database()))`)
+			})
+			if term := pgtest.Value[int](t, conn, `select coalesce(max(term), 0) from pgsolo.leader`); term != 0 {
+				t.Errorf("term %d was left behind, want none", term)
 			}
 		})
 	}
