@@ -50,7 +50,7 @@ func (h *logHandler) holdWhileOwned(ctx context.Context, claim func() (owned *cu
 // hold shows that the handler waits for another group.
 func (h *logHandler) hold(other string) {
 	h.seenTo.Store(math.MaxInt64) // no poll has anything for it
-	h.settle()
+	h.settle(nil)
 	if before := h.heldBy.Swap(&other); before == nil || *before != other || time.Since(h.heldLogged) >= time.Hour {
 		h.heldLogged = time.Now()
 		h.logger.Warn("held back: another election has a handler of this name, and is led", "election", other,

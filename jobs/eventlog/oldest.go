@@ -2,6 +2,8 @@ package eventlog
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
@@ -31,7 +33,7 @@ func (r *Runner) watchOldest(ctx context.Context, lead *loop.Leadership) error {
 }
 
 func (r *Runner) readOldest(ctx context.Context) error {
-	ages, err := cursor.Oldest(ctx, r.db, r.handlerNames())
+	ages, err := cursor.Oldest(ctx, r.db, slices.Collect(maps.Keys(r.declaration.Events.Handlers)))
 	if err != nil {
 		return err
 	}
