@@ -18,8 +18,9 @@ const (
 	migrateBound = time.Minute
 	migratePause = time.Second // in which what has waited behind the last try goes on
 
-	// Below deadlock_timeout, so that none of those that wait for each other's locks is ended but the migration.
-	boundLocks = `set local lock_timeout = '400ms'`
+	// Below deadlock_timeout, so that none of those that wait for each other's locks is ended but the migration. Rows
+	// that row security hides are not to be left out of it.
+	boundLocks = `set local lock_timeout = '400ms'; set local row_security = off`
 
 	// Who has a lock on something in the schema, or migrates: the longest transaction first, and those of which this
 	// role may not see how long they have taken.

@@ -17,19 +17,13 @@ const oldestEvery = 5 * time.Second
 // watchOldest keeps the ages for Stats. They are worth no more than that: what goes wrong is left to the loops that it
 // stops.
 func (r *Runner) watchOldest(ctx context.Context, lead *loop.Leadership) error {
-	ticker := time.NewTicker(oldestEvery)
-	defer ticker.Stop()
 	logger := r.options.Logger.Named("stats")
-	for {
-		select {
-		case <-lead.Starting.Done():
-			return nil
-		case <-ticker.C:
-			if err := pg.Try(ctx, r.readOldest); err != nil {
-				logger.Debug("age of the oldest event is not known", "error", err)
-			}
+	lead.Every(oldestEvery, func() {
+		if err := pg.Try(ctx, r.readOldest); err != nil {
+			logger.Debug("age of the oldest event is not known", "error", err)
 		}
-	}
+	})
+	return nil
 }
 
 func (r *Runner) readOldest(ctx context.Context) error {

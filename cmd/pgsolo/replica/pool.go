@@ -18,6 +18,10 @@ const prepareWork = `set client_encoding = 'UTF8'; set client_connection_check_i
 	set statement_timeout = 0; set lock_timeout = 0; set idle_session_timeout = 0;
 	set default_transaction_read_only = off; set default_transaction_isolation = 'read committed'`
 
+// prepareOwn is for sessions of pgsolo's own statements alone: where row security would hide rows from them, the server
+// is to refuse them, for a hidden event would count as handled.
+const prepareOwn = prepareWork + `; set row_security = off`
+
 // newPool keeps one session open from the beginning. Sessions are not renewed by age: there might be none to be had.
 func (c *candidate) newPool(base *pgxpool.Config) (*pgxpool.Pool, error) {
 	base.MinConns = 1
@@ -25,7 +29,7 @@ func (c *candidate) newPool(base *pgxpool.Config) (*pgxpool.Pool, error) {
 	base.HealthCheckPeriod = 5 * time.Second
 	base.MaxConnLifetime = 10 * 365 * 24 * time.Hour
 	base.ConnConfig.ConnectTimeout = 5 * time.Second
-	c.prepareSessions(base)
+	c.prepareSessions(base, prepareOwn)
 	return pgxpool.NewWithConfig(context.Background(), base)
 }
 
@@ -39,16 +43,18 @@ func transactionWorkers(of *config.Election) (n int) {
 	return n
 }
 
-func (c *candidate) prepareSessions(config *pgxpool.Config) {
-	config.AfterConnect = c.prepareSession
+func (c *candidate) prepareSessions(config *pgxpool.Config, settings string) {
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		return c.prepareSession(ctx, conn, settings)
+	}
 	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		return c.nameSession(ctx, conn) == nil, nil // another session, if this one is broken
 	}
 }
 
-func (c *candidate) prepareSession(ctx context.Context, conn *pgx.Conn) error {
+func (c *candidate) prepareSession(ctx context.Context, conn *pgx.Conn, settings string) error {
 	name := c.sessionName() // of letters and digits, as election and configuration allow them: nothing to quote
-	if _, err := conn.Exec(ctx, prepareWork+"; set application_name = '"+name+"'"); err != nil {
+	if _, err := conn.Exec(ctx, settings+"; set application_name = '"+name+"'"); err != nil {
 		return fmt.Errorf("prepare session: %w", err)
 	}
 	conn.PgConn().CustomData()[nameKey] = name

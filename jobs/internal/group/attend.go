@@ -19,7 +19,7 @@ const (
 	unlock   = `select pg_advisory_unlock_all()`
 
 	// What a role may set must not end a session that waits.
-	prepare = `set idle_session_timeout = 0; set statement_timeout = 0; set client_encoding = 'UTF8'`
+	prepare = `set idle_session_timeout = 0; set statement_timeout = 0; set client_encoding = 'UTF8'; ` + pg.OwnSettings
 
 	maxCount   = time.Minute // between two counts
 	minCount   = 100 * time.Millisecond
