@@ -111,7 +111,8 @@ cron "j" {
 // becomes ready and goes on. PGSOLO_TEST_DEPLOYS sets how many of the pairs are deployed, and PGSOLO_TEST_SEED what is
 // killed when.
 //
-// PGSOLO_TEST_BEFORE names a program of the version before, which has the first configuration of each pair.
+// PGSOLO_TEST_BEFORE names a program of the version before, which makes the tables and has the first configuration of
+// each pair. The tables are migrated under its load.
 func TestRollingDeploys(t *testing.T) {
 	pairs := [][2]int{{0, 1}, {3, 2}, {1, 4}, {2, 3}, {0, 3}, {4, 0}}
 	for from := range deployed {
@@ -177,6 +178,11 @@ func setupDeploy(t *testing.T, from, to string) *deployTest {
 	if _, err := d.conn.Exec(t.Context(), `create table effect (event_id bigint)`); err != nil {
 		t.Fatal(err)
 	}
+	program := os.Getenv("PGSOLO_TEST_BEFORE")
+	if program != "" {
+		execute(t, d.conn, `drop schema pgsolo cascade`)
+		d.migrate(program)
+	}
 	for i := range d.replicas {
 		d.start(i, 0)
 	}
@@ -190,7 +196,19 @@ func setupDeploy(t *testing.T, from, to string) *deployTest {
 		}
 		d.producing.Wait()
 	})
+	if program != "" {
+		d.migrate("")
+		d.work()
+	}
 	return d
+}
+
+func (d *deployTest) migrate(program string) {
+	d.t.Helper()
+	p := startCommand(d.t, fleet.Command{Program: program, Args: []string{"migrate", "-c", d.paths[0]}})
+	if code := p.exit(); code != 0 {
+		d.t.Fatalf("migrate: code %d\n%s", code, p.log)
+	}
 }
 
 func (d *deployTest) called(_ http.ResponseWriter, r *http.Request) {
