@@ -26,6 +26,7 @@ type Elector struct {
 	sighting      sighting  // of the session that holds the lock
 	unendable     int32     // process of a silent session that this replica may not end; or 0
 	blocked       bool      // by that session
+	differs       int64     // the term whose leader was seen to have another configuration
 	handedOver    int64     // the term that this process handed over when it was asked to
 	queuesAgainAt time.Time // even if no other replica leads by then
 }

@@ -24,7 +24,7 @@ func permanent(err error) bool {
 		return true
 	}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
+	if !ok || pgErr.Routine == "check_enable_rls" { // row security was put on a table, and may go again
 		return false
 	}
 	switch pgErr.Code {

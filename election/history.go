@@ -33,6 +33,7 @@ const (
 			update pgsolo.leader l
 			set term = (select max(m.term) + 1 from pgsolo.leader m), holder = $2, address = $3,
 				since = clock_timestamp(), clean = false, step_down = null,
+				fingerprint = nullif($11, ''), fingerprint_term = (select max(m.term) + 1 from pgsolo.leader m),
 				timeline = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
 			where election = $1 and ` + holdsLock + `
 			returning timeline, term, since
@@ -71,12 +72,14 @@ const (
 func (s *session) beginTerm(ctx context.Context, o Options, before int64, ended string) (leaderRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	row := leaderRow{term: Term{Election: s.election, Holder: o.Holder}, address: o.Address}
+	row := leaderRow{
+		term: Term{Election: s.election, Holder: o.Holder}, address: o.Address, fingerprint: o.Fingerprint,
+	}
 	// One transaction, in which the second statement sees what others committed before the first was done.
 	batch := &pgx.Batch{}
 	batch.Queue(lockTerms, s.classID)
 	batch.Queue(inSchema(beginTerm, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1,
-		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced).
+		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced, o.Fingerprint).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
 	err := s.conn.SendBatch(ctx, batch).Close()
 	if errors.Is(err, pgx.ErrNoRows) {

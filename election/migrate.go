@@ -45,17 +45,18 @@ const (
 // Migrate brings the tables in schema up to date, in one transaction: all of it or nothing. It may be called at any
 // time and from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose
 // applied migrations differ from this version's.
+//
+// What runs goes on meanwhile: no lock is waited for longer than 0.4 s, since all that wants the table after it waits,
+// too. Where another session has it for longer, Migrate tries again each second, logs who that is, to the logger that
+// hclog.WithContext has put into ctx, and gives up after a minute.
 func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
-	if !schemaName.MatchString(schema) {
-		return fmt.Errorf("schema name %q: want lower-case letters, digits and underscores, at most 40", schema)
-	}
-	all, err := loadMigrations(schema)
-	if err != nil {
-		return fmt.Errorf("load migrations: %w", err)
-	}
+	return migrateWithin(ctx, migrateBound, conn, schema)
+}
+
+func migrate(ctx context.Context, conn *pgx.Conn, schema string, all []migration) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		for _, sql := range []string{
-			lockMigrations, fmt.Sprintf(createSchema, schema), inSchema(createMigrationsTable, schema),
+			boundLocks, lockMigrations, fmt.Sprintf(createSchema, schema), inSchema(createMigrationsTable, schema),
 		} {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return fmt.Errorf("prepare schema %q: %w", schema, err)

@@ -45,6 +45,10 @@ type Options struct {
 	// Default: always healthy.
 	Healthy func() error
 
+	// Fingerprint tells what this process would run as the leader from what others would: it stands in the leader row,
+	// and a standby whose own one differs logs that. Default none.
+	Fingerprint string
+
 	// Group ties this elector to those of other elections in the same process. Default: none.
 	Group *Group
 

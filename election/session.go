@@ -124,7 +124,7 @@ func (s *session) checkError(err error) error {
 func (s *session) warmUp(ctx context.Context) error {
 	const nowhere = "" // no election has this name
 	if _, err := s.conn.Exec(ctx, inSchema(beginTerm, s.schema), nowhere, "", "", "", keptTerms,
-		"", 0, 0, "", ""); err != nil {
+		"", 0, 0, "", "", ""); err != nil {
 		return fmt.Errorf("rehearse the beginning of a term: %w", err)
 	}
 	if _, err := s.conn.Exec(ctx, inSchema(resign, s.schema), nowhere, 0, 0, ""); err != nil {

@@ -35,6 +35,7 @@ func sessionSettings(lease time.Duration) []setting {
 		{"idle_in_transaction_session_timeout", ms, true},         // likewise
 		{"default_transaction_isolation", "read committed", true}, // a poll reads what was committed while it waited
 		{"default_transaction_read_only", "off", true},            // the leader row is written
+		{"row_security", "off", true},                             // a hidden row is refused, not missing
 		{"lock_timeout", "0", true},                               // only a poll has one, and sets it itself
 		{"plan_cache_mode", "force_generic_plan", false},          // a takeover plans nothing anew
 		{"tcp_keepalives_idle", "1", false},                       // a dead peer with nothing in flight

@@ -16,7 +16,9 @@ const (
 	// when it was last active by the server's clock. Every role may see an application_name. The database is named
 	// because copies of one share their oids. The count is of the sessions of leaders.
 	selectLeader = `select l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''),
-			coalesce(l.since, 'epoch'), l.clean, coalesce(t.server, ''), coalesce(t.lease_ms, 0),
+			coalesce(l.since, 'epoch'), l.clean,
+			case when l.fingerprint_term = l.term then coalesce(l.fingerprint, '') else '' end,
+			coalesce(t.server, ''), coalesce(t.lease_ms, 0),
 			coalesce(h.pid, 0), coalesce(h.application_name, ''), coalesce(h.ours, false), h.state_change,
 			(select count(*) from pg_stat_activity
 				where datname = current_database() and starts_with(application_name, $2)),
@@ -39,6 +41,7 @@ type leaderRow struct {
 	address        string
 	since          time.Time
 	clean          bool
+	fingerprint    string        // of what the leader runs; empty: it has not said
 	server         string        // the start of the server in which the term began; empty: the leader did not say
 	lease          time.Duration // of the leader; or 0
 	lock           lockHolder
@@ -118,12 +121,22 @@ func (e *Elector) noteStandby(row leaderRow) {
 		e.logger.Info("another replica leads now", "leader", row.term.Holder, "term", row.term.Number,
 			"before", before.Holder)
 	}
+	if own := e.options.Fingerprint; row.hasAnother(own) && row.term.Number != e.differs {
+		e.differs = row.term.Number
+		e.logger.Warn("the leader has another configuration than this replica", "leader", row.term.Holder,
+			"term", row.term.Number, "fingerprint", own, "fingerprint_of_leader", row.fingerprint)
+	}
 	e.unreachable, e.blocked, e.foreignHolder = false, role == Outside, 0
 	if row.lock.foreign() {
 		e.foreignHolder = row.lock.pid
 	}
 	e.status.answered(role, row)
 	e.status.busyFor(e.options.PollInterval + e.options.Lease + slack)
+}
+
+// hasAnother says whether the leader has said that it has another configuration than own.
+func (row leaderRow) hasAnother(own string) bool {
+	return own != "" && row.fingerprint != "" && row.fingerprint != own
 }
 
 // successorPoll is the interval at which a replica that stepped down reads whether another leads.
@@ -161,7 +174,7 @@ func (s *session) scanLeader(r pgx.Row) (row leaderRow, err error) {
 	row.term.Election = s.election
 	var leaseMS int64
 	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.term.Holder, &row.address, &row.since, &row.clean,
-		&row.server, &leaseMS,
+		&row.fingerprint, &row.server, &leaseMS,
 		&row.lock.pid, &row.lock.name, &row.lock.ours, &row.lock.lastActive, &row.leaderSessions, &row.readAt)
 	row.lease = time.Duration(leaseMS) * time.Millisecond
 	return row, err

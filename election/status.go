@@ -26,6 +26,8 @@ type Status struct {
 	Address string
 	Since   time.Time
 
+	Fingerprint string // Options.Fingerprint of that leader; empty: it has none, or is of the version before
+
 	SeenAt     time.Time // when the database last answered; zero: not yet
 	AliveUntil time.Time // by when the loop updates this again unless it hangs; zero: not running
 }
@@ -58,5 +60,6 @@ func (b *statusBoard) answered(role Role, row leaderRow) {
 	b.update(func(s *Status) {
 		s.Role, s.SeenAt = role, time.Now()
 		s.Term, s.Holder, s.Address, s.Since = row.term, row.term.Holder, row.address, row.since
+		s.Fingerprint = row.fingerprint
 	})
 }

@@ -17,8 +17,12 @@
 //     the others.
 //   - An engine of an older leadership writes nothing once a newer one has claimed its rows: the number is checked in
 //     the transaction that writes, under a lock of the row that the newer one changes first. See ErrFenced.
-//   - Migrate is all or nothing, and may be called by several processes at once. Replicas of the version before go on
-//     while the tables are those of the newer one.
+//   - Migrate is all or nothing, and may be called by several processes at once. It keeps nothing that runs waiting for
+//     longer than half a second or so. Replicas of the version before go on while the tables are those of the newer
+//     one.
+//   - Rows that row security hides are never taken for rows that are not there, if the sessions of the pool have
+//     row_security = off: the server refuses the statement then, the engine says so and tries it again without an end,
+//     and what needs it not goes on.
 //
 // What each engine guarantees, and what it does not, is said in its own package.
 //

@@ -17,7 +17,7 @@ import (
 // session: its next client would inherit all this.
 const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; set lock_timeout = %d;
 	set standard_conforming_strings = on; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5;
-	set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'`
+	set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'; set row_security = off`
 
 // selectServer is which process serves the session, and which server.
 const selectServer = `select pg_backend_pid(), (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint`

@@ -17,6 +17,7 @@ import (
 func TestCopiesAreKeptAlike(t *testing.T) {
 	for _, pair := range [][2]string{
 		{"../../jobs/migrate.go", "../../election/migrate.go"},
+		{"../../jobs/migratewait.go", "../../election/migratewait.go"},
 		{"../../listener/sharing.go", "../../election/sharing.go"},
 	} {
 		if body(read(t, pair[0])) != body(read(t, pair[1])) {

@@ -35,8 +35,8 @@ func setupNames(t *testing.T) (pool *pgxpool.Pool, leave func(planned bool)) {
 	jobstest.MustExec(t, pool,
 		`select pgsolo.know('main', '{t,lost}'), pgsolo.know('main', '{t}'), pgsolo.know('old', '{old}')`)
 	g := group.Group{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Name: "main"}
-	_, err := g.Declare(t.Context(), 1, group.EventLog,
-		group.Events{Handlers: map[string]group.Handler{"main": {Topic: "t"}}}, new(group.Events))
+	body := group.Events{Handlers: map[string]group.Handler{"main": {Topic: "t"}}}
+	_, err := g.Declare(t.Context(), 1, group.Encode(group.EventLog, body), new(group.Events))
 	if err != nil {
 		t.Fatal(err)
 	}

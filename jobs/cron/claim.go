@@ -33,7 +33,7 @@ func (t *term) claim(ctx context.Context) error {
 	}
 	for _, j := range t.jobs {
 		if owner, held := found.Held[j.Name]; held {
-			j.hold(owner.Group, j.logger)
+			j.hold(owner, j.logger)
 			j.show()
 			t.held = append(t.held, j)
 		}

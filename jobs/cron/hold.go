@@ -19,14 +19,17 @@ type holding struct {
 	heldLogged time.Time
 }
 
-// hold begins it, or goes on with it.
-func (h *holding) hold(other string, logger hclog.Logger) {
-	if h.heldBy != other || time.Since(h.heldLogged) >= time.Hour {
+// hold begins it, or goes on with it. It is a person's matter only while the other group is led: one that was renamed,
+// or whose leader was killed, has some seconds to be led again.
+func (h *holding) hold(o rows.HeldOwner, logger hclog.Logger) {
+	if h.heldBy != o.Group {
+		h.heldBy, h.heldLogged = o.Group, time.Time{}
+	}
+	if o.Lives && time.Since(h.heldLogged) >= time.Hour {
 		h.heldLogged = time.Now()
-		logger.Warn("held back: another election has a cron job of this name, and is led", "election", other,
+		logger.Warn("held back: another election has a cron job of this name, and is led", "election", o.Group,
 			"remedy", group.HeldRemedy)
 	}
-	h.heldBy = other
 }
 
 // take says whether a job is taken from another group that has it.
@@ -70,7 +73,7 @@ func (t *term) claimHeld(ctx context.Context) error {
 	free := map[*jobTerm]bool{}
 	t.held = slices.DeleteFunc(t.held, func(j *jobTerm) bool {
 		if owner, held := found.Held[j.Name]; held {
-			j.hold(owner.Group, j.logger)
+			j.hold(owner, j.logger)
 			j.show()
 			return false
 		}

@@ -1,11 +1,16 @@
 package cron
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
+	"github.com/pgsolo/pgsolo/jobs/internal/group"
 )
 
 // second is the term of another group with the same job, whose steps the test takes. It has claimed.
@@ -73,6 +78,24 @@ func TestJobIsHeldUntilItsGroupIsGone(t *testing.T) {
 		now = c.epoch.Add(2*minute + 30*time.Second + step.wait)
 		if term.scan(); len(term.outbox.toStart) != step.start {
 			t.Errorf("%s after the claim %d runs are started, want %d", step.wait, len(term.outbox.toStart), step.start)
+		}
+	}
+}
+
+// That a job is held is said while the other group is led, once.
+func TestHeldIsSaidWhileTheOtherIsLed(t *testing.T) {
+	var (
+		log strings.Builder
+		h   holding
+	)
+	logger := hclog.New(&hclog.LoggerOptions{Output: &log})
+	for i, step := range []struct {
+		led  bool
+		said int
+	}{{false, 0}, {true, 1}, {true, 1}, {false, 1}} {
+		h.hold(rows.HeldOwner{Group: "other", Owner: group.Owner{Lives: step.led}}, logger)
+		if n := strings.Count(log.String(), "held back"); n != step.said || h.heldBy != "other" {
+			t.Errorf("step %d: held by %q, said %d times, want %d", i, h.heldBy, n, step.said)
 		}
 	}
 }

@@ -18,7 +18,8 @@ import (
 type Options struct {
 	// Pool serves the statements. All jobs together use two connections at a time, of which they keep one. Where there
 	// are fewer, they take turns. Where the successor of a leader waits for the end of its sessions, as that of package
-	// election does, they need the name that it waits for.
+	// election does, they need the name that it waits for. Where the tables may have row security, let AfterConnect set
+	// row_security = off, as for eventlog.
 	Pool *pgxpool.Pool
 
 	Schema string // where jobs.Migrate made the tables; default jobs.DefaultSchema

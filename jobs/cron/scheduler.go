@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,6 +21,7 @@ import (
 type Scheduler struct {
 	jobs      []*job
 	group     group.Group
+	declared  group.Declared
 	store     rows.Store
 	subscribe func(channel string) (jobs.Subscription, error) // nil: the database is asked more often instead
 	logger    hclog.Logger
@@ -57,6 +59,7 @@ func New(options Options) (*Scheduler, error) {
 		names[c.Name] = true
 		s.jobs = append(s.jobs, job)
 	}
+	s.declared = group.Encode(group.Cron, s.declares())
 	return s, nil
 }
 
@@ -82,6 +85,11 @@ func (s *Scheduler) Run(ctx context.Context, lead jobs.Lead) (err error) {
 	err = t.claim(ctx)
 	if pg.IsNotAllowed(err) && len(s.jobs) == 0 {
 		return nil // nor does the role need to, until there are jobs
+	}
+	if err == nil {
+		var declaring sync.WaitGroup
+		defer declaring.Wait()
+		declaring.Go(func() { s.declare(leadership.Starting, lead.Number) })
 	}
 	if err == nil && len(s.jobs) > 0 {
 		err = t.lead(ctx)

@@ -44,6 +44,8 @@ func (w *transactionWorker) end() (more bool) {
 		return false
 	case w.ctx.Err() != nil:
 		return false
+	case pg.IsRowSecurity(err):
+		return w.inDoubt(err) // which waits until pgsolo may read its tables again
 	}
 	w.refused(err)
 	return true

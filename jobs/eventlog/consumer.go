@@ -114,7 +114,7 @@ func (c *consumer) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.settle()
+	c.settle(append(idset.Set{}, done...))
 	c.frontier = logread.NewFrontier(done, c.isOrdered())
 	if !c.isOrdered() {
 		return nil

@@ -2,12 +2,11 @@ package eventlog
 
 import (
 	"context"
-	"slices"
 
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/declaration"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/retention"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
+	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
 
@@ -17,35 +16,35 @@ func (r *Runner) declare(ctx context.Context, lead *loop.Leadership) error {
 	if !r.haveClaimed(lead) {
 		return nil
 	}
-	d := declaration.Declaration{
-		Group: r.group, Events: r.declared(), Topics: r.topics(), Logger: r.options.Logger.Named("topics"),
+	done := map[string]idset.Set{}
+	for _, h := range r.handlers {
+		if h.doneBefore != nil {
+			done[h.Name] = h.doneBefore
+		}
 	}
-	if err := d.Declare(ctx, lead.Term); err != nil {
+	if err := r.declaration.Declare(ctx, lead.Term, done); err != nil {
 		return err
 	}
-	d.Report(ctx, lead, func(held []jobs.HeldBack) { r.heldBack.Store(&held) })
+	r.declaration.Report(ctx, lead, func(held []jobs.HeldBack) { r.heldBack.Store(&held) })
 	return nil
 }
 
-// declared is what the leader declares.
-func (r *Runner) declared() group.Events {
+// declares is what the leader declares.
+func (o Options) declares(handlers []*logHandler) group.Events {
 	d := group.Events{Topics: map[string]int64{}, Handlers: map[string]group.Handler{}}
-	for _, t := range r.options.Topics {
+	for _, t := range o.Topics {
 		d.Topics[t.Name] = t.Retention.Microseconds()
 	}
-	for _, h := range r.handlers {
+	for _, h := range handlers {
 		d.Handlers[h.Name] = group.Handler{Topic: h.Topic, Revision: h.Revision}
 	}
 	return d
 }
 
-// handlerNames are those of the handlers of topics.
-func (r *Runner) handlerNames() []string {
-	names := make([]string, 0, len(r.handlers))
-	for _, h := range r.handlers {
-		names = append(names, h.Name)
-	}
-	return names
+// Lacks returns what this runner has and the leader of a term has not, each by its kind and name. known is false while
+// that leader has not declared what it has.
+func (r *Runner) Lacks(ctx context.Context, term int64) (names []string, known bool, err error) {
+	return r.declaration.Lacks(ctx, term)
 }
 
 // haveClaimed waits until every cursor is this term's. It returns false if the leadership stops before that.
@@ -60,27 +59,11 @@ func (r *Runner) haveClaimed(lead *loop.Leadership) bool {
 	return true
 }
 
-// topics are those that the configuration names; nil stands for any.
-func (r *Runner) topics() []string {
-	names := make([]string, 0, len(r.options.Topics)+len(r.logs))
-	for _, t := range r.options.Topics {
-		if t.Name == retention.AnyTopic {
-			return nil
-		}
-		names = append(names, t.Name)
-	}
-	for topic := range r.logs {
-		names = append(names, topic)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // trim runs the retention of the topics, once the cursors that hold it back are marked. Whatever becomes of it, the
 // leader goes on.
 func (r *Runner) trim(_ context.Context, lead *loop.Leadership) error {
 	if r.haveClaimed(lead) {
-		retention.New(r.group, r.declared(), r.options.Logger.Named("retention")).Run(lead.Starting)
+		retention.New(r.group, r.declaration.Events, r.options.Logger.Named("retention")).Run(lead.Starting)
 	}
 	return nil
 }

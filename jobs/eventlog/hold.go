@@ -36,7 +36,7 @@ func (h *logHandler) holdWhileOwned(ctx context.Context, claim func() (owned *cu
 			h.consumer.cursor.From = o
 			continue
 		}
-		h.hold(o.Group)
+		h.hold(o.Group, o.Lives)
 		select {
 		case <-h.lead.Starting.Done():
 			return errNotClaimed
@@ -47,11 +47,15 @@ func (h *logHandler) holdWhileOwned(ctx context.Context, claim func() (owned *cu
 	}
 }
 
-// hold shows that the handler waits for another group.
-func (h *logHandler) hold(other string) {
+// hold shows that the handler waits for another group. It is a person's matter only while that is led: one that was
+// renamed, or whose leader was killed, has some seconds to be led again.
+func (h *logHandler) hold(other string, led bool) {
 	h.seenTo.Store(math.MaxInt64) // no poll has anything for it
-	h.settle()
-	if before := h.heldBy.Swap(&other); before == nil || *before != other || time.Since(h.heldLogged) >= time.Hour {
+	h.settle(nil)
+	if before := h.heldBy.Swap(&other); before == nil || *before != other {
+		h.heldLogged = time.Time{}
+	}
+	if led && time.Since(h.heldLogged) >= time.Hour {
 		h.heldLogged = time.Now()
 		h.logger.Warn("held back: another election has a handler of this name, and is led", "election", other,
 			"remedy", group.HeldRemedy)

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
+	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
@@ -34,9 +35,10 @@ type logHandler struct {
 	heldBy atomic.Pointer[string] // another group has the cursor; nil: none
 
 	claimed    chan struct{} // closed by settle, once it is known whether the cursor is this term's
-	settle     func()        // by the loop
-	consumer   *consumer     // of the latest leadership
-	heldLogged time.Time     // by the loop
+	settled    sync.Once
+	consumer   *consumer // of the latest leadership
+	heldLogged time.Time // by the loop
+	doneBefore idset.Set // when the cursor was claimed; nil: another group has it. Written before claimed is closed
 }
 
 func newLogHandler(h Handler, db pg.DB, group string, log *logread.Log, logger hclog.Logger) *logHandler {
@@ -50,8 +52,16 @@ func newLogHandler(h Handler, db pg.DB, group string, log *logread.Log, logger h
 // begin sets the handler up for a leadership, before the doorbell can ring it.
 func (h *logHandler) begin(lead *loop.Leadership) {
 	h.claimed = make(chan struct{})
-	h.settle = sync.OnceFunc(func() { close(h.claimed) })
+	h.settled = sync.Once{}
 	h.beginConsumer(lead)
+}
+
+// settle takes in what was done when the cursor became this term's; nil: it is another group's.
+func (h *logHandler) settle(done idset.Set) {
+	h.settled.Do(func() {
+		h.doneBefore = done
+		close(h.claimed)
+	})
 }
 
 // beginConsumer begins anew, in the same leadership or another one.

@@ -2,6 +2,8 @@ package eventlog
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
@@ -15,23 +17,16 @@ const oldestEvery = 5 * time.Second
 // watchOldest keeps the ages for Stats. They are worth no more than that: what goes wrong is left to the loops that it
 // stops.
 func (r *Runner) watchOldest(ctx context.Context, lead *loop.Leadership) error {
-	ticker := time.NewTicker(oldestEvery)
-	defer ticker.Stop()
-	logger := r.options.Logger.Named("stats")
-	for {
-		select {
-		case <-lead.Starting.Done():
-			return nil
-		case <-ticker.C:
-			if err := pg.Try(ctx, r.readOldest); err != nil {
-				logger.Debug("age of the oldest event is not known", "error", err)
-			}
+	lead.Every(oldestEvery, func() {
+		if err := pg.Try(ctx, r.readOldest); err != nil {
+			r.options.Logger.Named("stats").Debug("age of the oldest event is not known", "error", err)
 		}
-	}
+	})
+	return nil
 }
 
 func (r *Runner) readOldest(ctx context.Context) error {
-	ages, err := cursor.Oldest(ctx, r.db, r.handlerNames())
+	ages, err := cursor.Oldest(ctx, r.db, slices.Collect(maps.Keys(r.declaration.Events.Handlers)))
 	if err != nil {
 		return err
 	}
@@ -48,9 +43,8 @@ func (r *Runner) readOldest(ctx context.Context) error {
 
 // oldestAge grows between two queries. 0: there is nothing to be done.
 func (h *logHandler) oldestAge() time.Duration {
-	since := h.oldest.Load()
-	if since == 0 {
-		return 0
+	if since := h.oldest.Load(); since != 0 {
+		return time.Since(time.Unix(0, since))
 	}
-	return time.Since(time.Unix(0, since))
+	return 0
 }

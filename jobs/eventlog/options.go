@@ -17,6 +17,9 @@ type Options struct {
 	//
 	// Each handler uses at most two connections at a time, one to read ahead and one to write progress, one with
 	// HandleTx one more for each worker. Where there are fewer, they take turns.
+	//
+	// Where the tables may have row security, let AfterConnect set row_security = off: the server then refuses what it
+	// would hide, and the runner waits and says so. Statements of HandleTx have the role's own setting all the same.
 	Pool *pgxpool.Pool
 
 	Schema   string // where Migrate made the tables; default "pgsolo"

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/declaration"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
@@ -27,7 +28,9 @@ type Runner struct {
 	rings    atomic.Int64            // how often the doorbell has rung, counted before consumers are woken
 	poll     *wake.Poll
 	leads    atomic.Bool // Run runs
-	heldBack atomic.Pointer[[]jobs.HeldBack]
+
+	declaration declaration.Declaration
+	heldBack    atomic.Pointer[[]jobs.HeldBack]
 }
 
 // New checks the options. Its errors name the handler or topic and the field.
@@ -61,6 +64,7 @@ func New(options Options) (*Runner, error) {
 			r.channels = append(r.channels, &channelHandler{executor{Handler: h, logger: logger}})
 		}
 	}
+	r.declaration = declaration.New(r.group, options.declares(r.handlers), options.Logger.Named("topics"))
 	r.poll = wake.NewPoll(wake.PollOptions{
 		DB: db, Logger: options.Logger.Named("poll"), Consumers: r.wakeables(), Rings: &r.rings,
 		Bell: options.Subscribe != nil,

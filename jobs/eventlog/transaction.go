@@ -163,7 +163,7 @@ func (w *transactionWorker) take(next func() (queue.Delivery, bool)) (queue.Deli
 func (w *transactionWorker) begin(savepoint bool) bool {
 	// Each statement shall see what others have committed: under the other levels the write of the cursor's row would
 	// fail whenever another worker has written it meanwhile.
-	query := `begin isolation level read committed`
+	query := `begin isolation level read committed; ` + pg.UserSettingsInTx
 	if savepoint {
 		query += `; savepoint pgsolo_event`
 	}

@@ -52,6 +52,7 @@ create table pgsolo.configuration (
     engine         text not null check (engine in ('eventlog', 'cron')),
     fingerprint    text not null,
     body           jsonb not null,
+    term           bigint not null, -- of the latest leader that declared it
     declared_at    timestamptz not null default clock_timestamp(),
     undeclared_at  timestamptz,
     undeclared_led bigint,
@@ -279,27 +280,45 @@ begin
 end
 $$;
 
--- declare_configuration writes down what the group's leader has, marks what it lacks, and retires what is over. It returns the
--- configuration that the leader before has declared; no row where a newer leader has entered. A successor that claims meanwhile may
--- have a cursor and want its mark: then the server ends one of the two transactions, which is tried again.
+-- declare_configuration writes down what the group's leader has, marks what it lacks, and retires what is over. A configuration that was
+-- declared within the grace is known by its fingerprint: of_body may be null then; where it is not known, that is all that is said, and
+-- nothing is declared. It returns the configuration that the leader before has declared if that is another one; no row where a newer
+-- leader has entered. A successor that claims meanwhile may have a cursor and want its mark: then the server ends one of the two
+-- transactions, which is tried again. Declarations of one group come one after the other: enter locks its row.
 create function pgsolo.declare_configuration(of_group text, of_term bigint, forget_after bigint, of_engine text,
-    of_fingerprint text, of_body jsonb, out previous jsonb) returns setof jsonb
+    of_fingerprint text, of_body jsonb, out known boolean, out previous jsonb) returns setof record
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    led bigint;
+    led    bigint;
+    latest text;
 begin
     if not pgsolo.enter(of_group, of_term, declare_configuration.forget_after) then
         return;
     end if;
     led := pgsolo.group_led(of_group);
-    select c.body into previous from pgsolo.configuration c where c."group" = of_group and c.engine = of_engine
+    select c.fingerprint into latest from pgsolo.configuration c where c."group" = of_group and c.engine = of_engine
         order by c.undeclared_at is null desc, c.declared_at desc limit 1;
-    insert into pgsolo.configuration ("group", engine, fingerprint, body) values (of_group, of_engine, of_fingerprint, of_body)
-        on conflict ("group", engine, fingerprint) do update
-        set body = excluded.body, declared_at = excluded.declared_at, undeclared_at = null, undeclared_led = null;
+    update pgsolo.configuration c
+        set term = of_term, declared_at = clock_timestamp(), undeclared_at = null, undeclared_led = null
+        where c."group" = of_group and c.engine = of_engine and c.fingerprint = of_fingerprint;
+    known := found or of_body is not null;
+    if not known then
+        return next;
+        return;
+    end if;
+    if not found then
+        insert into pgsolo.configuration ("group", engine, fingerprint, body, term)
+            values (of_group, of_engine, of_fingerprint, of_body, of_term);
+    end if;
+    if latest <> of_fingerprint then
+        select c.body into previous from pgsolo.configuration c
+            where c."group" = of_group and c.engine = of_engine and c.fingerprint = latest;
+    end if;
     update pgsolo.configuration c set undeclared_at = clock_timestamp(), undeclared_led = led
         where c."group" = of_group and c.engine = of_engine and c.fingerprint <> of_fingerprint and c.undeclared_at is null;
     if of_engine = 'eventlog' then
+        select c.body into of_body from pgsolo.configuration c
+            where c."group" = of_group and c.engine = of_engine and c.fingerprint = of_fingerprint;
         delete from pgsolo.undeclared u
             where u.kind = 'handler' and u."group" = of_group and jsonb_exists(of_body -> 'handlers', u.name);
         update pgsolo.cursor c set configured = true

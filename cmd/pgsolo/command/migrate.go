@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
@@ -21,7 +22,10 @@ func migrateCommand(s Streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := replica.Migrate(cmd.Context(), cfg.Postgres.URL, cfg.Postgres.Schema); err != nil {
+			j := openJournal(cfg.Log, s.Err)
+			defer j.close()
+			ctx := hclog.WithContext(cmd.Context(), j.Logger)
+			if err := replica.Migrate(ctx, cfg.Postgres.URL, cfg.Postgres.Schema); err != nil {
 				return err
 			}
 			fmt.Fprintf(s.Out, "Schema %q is current.\n", cfg.Postgres.Schema)

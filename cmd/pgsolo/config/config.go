@@ -69,6 +69,10 @@ type Election struct {
 	Handlers []Handler
 	Crons    []Cron
 
+	// Fingerprint tells the topics, handlers and jobs from those of another configuration. It has 16 hexadecimal
+	// digits, and is of the text without comments: the values of variables of the environment make no difference.
+	Fingerprint string
+
 	// NeedsSessions: some of them run SQL outside of the log's transactions. Then Bind needs sessions for this
 	// election.
 	NeedsSessions bool

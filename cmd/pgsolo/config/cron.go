@@ -41,6 +41,7 @@ func (doc *document) cron(found *hclsyntax.Block) block.Body {
 	grammar.Finish = func() {
 		job.Disabled = !enabled
 		job.Job = job.WithDefaults()
+		job.Revision = block.Fingerprint(doc.src, found)
 		doc.taken.Add(doc.Decoder, found)
 		job.action = doc.oneAction(found, grammar, actions)
 		doc.checkCatchUp(found, job.Job)

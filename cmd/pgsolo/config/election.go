@@ -1,14 +1,18 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 func (doc *document) election(found *hclsyntax.Block) block.Body {
@@ -30,6 +34,23 @@ func (doc *document) election(found *hclsyntax.Block) block.Body {
 			}
 		},
 	}
+}
+
+// fingerprint is that of what the leader runs, in whatever order.
+func (e *Election) fingerprint(topics []eventlog.Topic) string {
+	var lines []string
+	for _, t := range topics {
+		lines = append(lines, fmt.Sprintf("topic %s %s", t.Name, t.Retention))
+	}
+	for _, h := range e.Handlers {
+		lines = append(lines, fmt.Sprintf("handler %s %s", h.Name, h.Revision))
+	}
+	for _, c := range e.Crons {
+		lines = append(lines, fmt.Sprintf("cron %s %s", c.Name, c.Revision))
+	}
+	slices.Sort(lines)
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	return hex.EncodeToString(sum[:8])
 }
 
 // electionOf returns the election with a name, or the first one for none; checkElection has refused unknown names.

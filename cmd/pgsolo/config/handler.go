@@ -38,6 +38,7 @@ func (doc *document) handler(found *hclsyntax.Block) block.Body {
 	}
 	grammar.Finish = func() {
 		handler.Handler = handler.WithDefaults()
+		handler.Revision = block.Fingerprint(doc.src, found)
 		doc.taken.Add(doc.Decoder, found)
 		doc.checkSource(found, grammar)
 		doc.checkOnDead(found, handler.Handler)

@@ -25,10 +25,14 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 // error is an *Error.
 func Parse(filename string, src []byte, env func(string) (string, bool)) (*Config, error) {
 	doc := newDocument(filename, env)
+	doc.src = src
 	if err := doc.Decode(filename, src, "the configuration", doc.grammar()); err != nil {
 		return nil, err
 	}
 	doc.electionOf("") // there is one, even for nothing
+	for _, e := range doc.config.Elections {
+		e.Fingerprint = e.fingerprint(doc.config.Topics)
+	}
 	return doc.config, nil
 }
 
@@ -45,6 +49,7 @@ func unreadable(path string, err error) error {
 // document is one file while it is decoded.
 type document struct {
 	*block.Decoder
+	src      []byte
 	language *block.Language
 	config   *Config
 	taken    block.Names

@@ -22,8 +22,9 @@ const reference = "../../../config.hcl"
 func compareOptions() []cmp.Option {
 	return []cmp.Option{
 		cmpopts.IgnoreUnexported(Config{}, Handler{}, Cron{}),
-		cmpopts.IgnoreFields(eventlog.Handler{}, "Handle", "HandleTx", "When"),
-		cmpopts.IgnoreFields(cron.Job{}, "Run"),
+		cmpopts.IgnoreFields(eventlog.Handler{}, "Handle", "HandleTx", "When", "Revision"),
+		cmpopts.IgnoreFields(cron.Job{}, "Run", "Revision"),
+		cmpopts.IgnoreFields(Election{}, "Fingerprint"),
 		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }),
 	}
 }

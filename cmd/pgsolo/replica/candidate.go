@@ -54,7 +54,7 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	schema := options.Config.Postgres.Schema
 	c.elector, err = election.New(election.Options{
 		Config: base.ConnConfig, Schema: schema, Name: of.Name, Address: address,
-		Lease: of.Lease, PollInterval: of.PollInterval, Drain: of.Drain,
+		Lease: of.Lease, PollInterval: of.PollInterval, Drain: of.Drain, Fingerprint: of.Fingerprint,
 		Unhealthy: options.Unhealthy, Healthy: c.healthy, Group: group, Logger: logger.Named("election"),
 		Check: func(ctx context.Context, conn *pgx.Conn) error { return jobs.CheckSchema(ctx, conn, schema) },
 	})

@@ -16,7 +16,7 @@ func (c *candidate) newPool(base *pgxpool.Config) (*pgxpool.Pool, error) {
 	base.HealthCheckPeriod = 5 * time.Second
 	base.MaxConnLifetime = 10 * 365 * 24 * time.Hour
 	base.ConnConfig.ConnectTimeout = 5 * time.Second
-	c.prepareSessions(base)
+	c.prepareSessions(base, prepareOwn)
 	return pgxpool.NewWithConfig(context.Background(), base)
 }
 

@@ -60,7 +60,7 @@ func New(options Options) (*Replica, error) {
 		r.candidates = append(r.candidates, c)
 		served = append(served, web.Election{
 			Status: c.elector.Status, Stats: c.elector.Stats, Events: c.stats, Crons: c.cronStats,
-			Listener: c.listener.Stats, Fresh: of.Lease + of.PollInterval,
+			Listener: c.listener.Stats, Fingerprint: of.Fingerprint, Fresh: of.Lease + of.PollInterval,
 		})
 	}
 	if err := r.newEngines(); err != nil {
@@ -149,6 +149,14 @@ func (r *Replica) Run(ctx context.Context) error {
 			wait(elected)
 			stopListening()
 		})
+	}
+	for _, c := range r.candidates {
+		comparing, stopComparing := context.WithCancel(ctx)
+		group.Add(func() error {
+			c.compare(comparing)
+			<-interrupted
+			return nil
+		}, func(error) { stopComparing() })
 	}
 	group.Add(func() error { return r.server.Serve(r.socket) }, func(error) {
 		wait(elected)

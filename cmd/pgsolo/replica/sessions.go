@@ -18,6 +18,10 @@ const prepareWork = `set client_encoding = 'UTF8'; set client_connection_check_i
 	set statement_timeout = 0; set lock_timeout = 0; set idle_session_timeout = 0;
 	set default_transaction_read_only = off; set default_transaction_isolation = 'read committed'; `
 
+// prepareOwn is for sessions of pgsolo's own statements alone: where row security would hide rows from them, the server
+// is to refuse them, for a hidden event would count as handled.
+const prepareOwn = prepareWork + `set row_security = off; `
+
 const selectServerStart = `select (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint; `
 
 // Where a session of the pool keeps its name, and the start of its server.
@@ -26,17 +30,19 @@ const (
 	serverStartKey = "server_start"
 )
 
-func (c *candidate) prepareSessions(config *pgxpool.Config) {
-	config.AfterConnect = c.prepareSession
+func (c *candidate) prepareSessions(config *pgxpool.Config, settings string) {
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		return c.prepareSession(ctx, conn, settings)
+	}
 	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		return c.takeSession(ctx, conn) == nil, nil // another session, if this one is broken or elsewhere
 	}
 }
 
 // prepareSession puts the settings of a new session in force, in one round trip.
-func (c *candidate) prepareSession(ctx context.Context, conn *pgx.Conn) error {
+func (c *candidate) prepareSession(ctx context.Context, conn *pgx.Conn, settings string) error {
 	name := c.sessionName() // of letters and digits, as election and configuration allow them: nothing to quote
-	results, err := conn.PgConn().Exec(ctx, selectServerStart+prepareWork+"set application_name = '"+name+"'").ReadAll()
+	results, err := conn.PgConn().Exec(ctx, selectServerStart+settings+"set application_name = '"+name+"'").ReadAll()
 	if err != nil {
 		return fmt.Errorf("prepare session: %w", err)
 	}

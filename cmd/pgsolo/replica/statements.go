@@ -32,7 +32,7 @@ func (c *candidate) newStatementPool(config *pgxpool.Config) (*pgxpool.Pool, err
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
 	config.ConnConfig.OnNotice = sql.KeepNotices
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // cleaning a session removes its prepared statements
-	c.prepareSessions(config)
+	c.prepareSessions(config, prepareWork)
 	config.AfterRelease = c.cleanSession
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
@@ -45,5 +45,5 @@ func (c *candidate) cleanSession(conn *pgx.Conn) bool {
 	if _, err := conn.Exec(ctx, `discard all`); err != nil {
 		return false
 	}
-	return c.prepareSession(ctx, conn) == nil
+	return c.prepareSession(ctx, conn, prepareWork) == nil
 }

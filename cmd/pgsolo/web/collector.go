@@ -124,7 +124,7 @@ func (c *collector) Describe(chan<- *prometheus.Desc) {}
 func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for _, e := range c.options.Elections {
 		stats := e.Events()
-		electionMetrics.collect(to, candidacy{e.Status(), e.Stats(), stats.Log, e.Listener()})
+		electionMetrics.collect(to, candidacy{e.Status(), e.Stats(), stats.Log, e.Listener(), e.Fingerprint})
 		for _, h := range stats.Handlers {
 			handlerMetrics.collect(to, h)
 		}

@@ -18,6 +18,8 @@ type candidacy struct {
 	stats    election.Stats
 	log      eventlog.LogStats
 	listener listener.Stats
+
+	fingerprint string // of this replica's configuration
 }
 
 func (c candidacy) leads() bool { return c.status.Role == election.Leader }
@@ -33,6 +35,10 @@ var electionMetrics = newTable([]string{"name"}, byElection, []metric[candidacy]
 		gauge, "", func(c candidacy) samples { return flag(c.leads()) }},
 	{"pgsolo_election_term", "Term of the leader that this replica knows.",
 		gauge, "", func(c candidacy) samples { return number(c.status.Term.Number) }},
+	{"pgsolo_election_fingerprint_info", "Always 1: the fingerprint of this replica's configuration.",
+		gauge, "fingerprint", func(c candidacy) samples { return named(c.fingerprint) }},
+	{"pgsolo_election_leader_fingerprint_info", "Always 1: the fingerprint of the leader's configuration.",
+		gauge, "fingerprint", func(c candidacy) samples { return named(c.status.Fingerprint) }},
 	{"pgsolo_database_answer_age_seconds", "Time since the database last answered the election session.",
 		gauge, "", func(c candidacy) samples { return age(c.status.SeenAt) }},
 	{"pgsolo_election_ping_round_trip_seconds", "Round trip of the leader's latest ping.",
@@ -112,7 +118,7 @@ var handlerMetrics = newTable([]string{"handler"}, byHandler, []metric[handler]{
 	{"pgsolo_handler_breaker_pauses_total", "Pauses by the handler's breaker.",
 		counter, "", func(h handler) samples { return number(h.Pauses) }},
 	{"pgsolo_handler_held", "1 while the handler waits for another election that has one of its name.",
-		gauge, "by", func(h handler) samples { return held(h.HeldBy) }},
+		gauge, "by", func(h handler) samples { return named(h.HeldBy) }},
 })
 
 type cronJob = cron.Stats
@@ -138,7 +144,7 @@ var cronMetrics = newTable([]string{"job"}, byJob, []metric[cronJob]{
 	{"pgsolo_cron_last_success_timestamp_seconds", "When the last successful run ended.",
 		gauge, "", func(j cronJob) samples { return timestamp(j.LastSuccess) }},
 	{"pgsolo_cron_held", "1 while the job waits for another election that has one of its name.",
-		gauge, "by", func(j cronJob) samples { return held(j.HeldBy) }},
+		gauge, "by", func(j cronJob) samples { return named(j.HeldBy) }},
 	{"pgsolo_cron_next_tick_timestamp_seconds", "When the next tick starts.",
 		gauge, "", func(j cronJob) samples { return timestamp(j.Next) }},
 })
@@ -150,8 +156,8 @@ func tickOutcomes(j cronJob) samples {
 	})
 }
 
-// held is 1 for the election that holds something; nothing if none does.
-func held(by string) samples { return samples{{label: by, value: 1}}.when(by != "") }
+// named is 1 with a label, such as the election that holds something; nothing without one.
+func named(label string) samples { return samples{{label: label, value: 1}}.when(label != "") }
 
 // undeclared is what an election's leader has found held back.
 type undeclared struct {

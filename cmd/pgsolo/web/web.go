@@ -39,7 +39,9 @@ type Election struct {
 	Events   func() eventlog.Stats
 	Crons    func() []cron.Stats
 	Listener func() listener.Stats
-	Fresh    time.Duration // how long after the database's last answer this replica counts as ready
+
+	Fingerprint string        // of this replica's configuration
+	Fresh       time.Duration // how long after the database's last answer this replica counts as ready
 }
 
 // Server answers.
@@ -153,6 +155,10 @@ type electionBody struct {
 	Since    *time.Time    `json:"since,omitempty"`
 	SeenAt   *time.Time    `json:"seen_at,omitempty"`
 
+	// Fingerprint is that of this replica's configuration, and LeaderFingerprint of the leader's.
+	Fingerprint       string `json:"fingerprint,omitempty"`
+	LeaderFingerprint string `json:"leader_fingerprint,omitempty"`
+
 	Held       []heldBody       `json:"held,omitempty"`       // on the leader
 	Undeclared []undeclaredBody `json:"undeclared,omitempty"` // likewise
 }
@@ -211,6 +217,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 		e := electionBody{
 			Election: status.Election, Role: status.Role, Term: status.Term.Number, Timeline: status.Term.Timeline,
 			Holder: status.Holder, Address: status.Address,
+			Fingerprint: of.Fingerprint, LeaderFingerprint: status.Fingerprint,
 		}
 		if status.Term.Number > 0 {
 			e.Since = &status.Since

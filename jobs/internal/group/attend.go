@@ -19,7 +19,7 @@ const (
 	unlock   = `select pg_advisory_unlock_all()`
 
 	// What a role may set must not end a session that waits.
-	prepare = `set idle_session_timeout = 0; set statement_timeout = 0; set client_encoding = 'UTF8'`
+	prepare = `set idle_session_timeout = 0; set statement_timeout = 0; set client_encoding = 'UTF8'; ` + pg.OwnSettings
 
 	maxCount   = time.Minute // between two counts
 	minCount   = 100 * time.Millisecond
@@ -156,7 +156,7 @@ func (a *attendance) session(ctx context.Context) (held bool, err error) {
 	case !*entered:
 		return false, pg.ErrFenced
 	}
-	every := min(maxCount, max(minCount, grace/countParts))
+	every := countEvery(grace)
 	if a.counted.IsZero() {
 		a.counted = time.Now()
 	}
@@ -179,6 +179,15 @@ func (a *attendance) session(ctx context.Context) (held bool, err error) {
 			return true, err
 		}
 	}
+}
+
+// countEvery is a part of the grace. Without one nothing waits for the time to pass: what a leader lacks is retired
+// when it declares what it has, and what a leader of the version before has marked may stay for a minute.
+func countEvery(grace time.Duration) time.Duration {
+	if grace == 0 {
+		return maxCount
+	}
+	return min(maxCount, max(minCount, grace/countParts))
 }
 
 var errLocked = errors.New("another session has the lock of this election for itself alone")

@@ -1,6 +1,9 @@
 package group
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Events is what a leader declares of the event log.
 type Events struct {
@@ -29,6 +32,22 @@ func (e Events) Retention(topic string) (kept time.Duration, said bool) {
 		}
 	}
 	return 0, false
+}
+
+// Accepted are the topics that producers may use; nil stands for any.
+func (e Events) Accepted() []string {
+	names := make([]string, 0, len(e.Topics)+len(e.Handlers))
+	for topic := range e.Topics {
+		if topic == "*" {
+			return nil
+		}
+		names = append(names, topic)
+	}
+	for _, h := range e.Handlers {
+		names = append(names, h.Topic)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (e Events) named(topic string) (kept time.Duration, is bool) {

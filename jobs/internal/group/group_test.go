@@ -45,7 +45,7 @@ func (g *groupTest) leads(handlers string, topics map[string]int64) (previous gr
 		jobstest.MustExec(g.t, g.pool, `insert into pgsolo.cursor as c (handler, term, topic) values ($1, $2, $1)
 			on conflict (handler) do update set term = excluded.term, configured = true`, name, g.term)
 	}
-	if _, err := g.Declare(g.t.Context(), g.term, group.EventLog, body, &previous); err != nil {
+	if _, err := g.Declare(g.t.Context(), g.term, group.Encode(group.EventLog, body), &previous); err != nil {
 		g.t.Fatal(err)
 	}
 	jobstest.MustExec(g.t, g.pool, `select pgsolo.know('main', $1)`, known)
@@ -140,7 +140,7 @@ func TestStaleLeaderDeclaresNothing(t *testing.T) {
 	g := setup(t, time.Hour)
 	g.leads("a b", nil)
 	g.leads("a", nil)
-	_, err := g.Declare(t.Context(), 1, group.EventLog, group.Events{}, new(group.Events))
+	_, err := g.Declare(t.Context(), 1, group.Encode(group.EventLog, group.Events{}), new(group.Events))
 	if !errors.Is(err, jobs.ErrFenced) {
 		t.Errorf("declared with %v, want ErrFenced", err)
 	}
@@ -190,5 +190,36 @@ func TestAttend(t *testing.T) {
 	third(true)
 	if o := owner(); o != (group.Owner{Left: true}) {
 		t.Errorf("after a planned end: %+v", o)
+	}
+}
+
+// A leader sends what it has only where no leader has declared that within the grace, and hears what the one before had
+// only where that differs.
+func TestFingerprintIsEnough(t *testing.T) {
+	g := setup(t, time.Hour)
+	declares := func(fingerprint string, body any) (said string) {
+		t.Helper()
+		err := g.pool.QueryRow(t.Context(), `select concat_ws(' ', known, previous -> 'jobs')
+			from pgsolo.declare_configuration('main', 1, 1000000, 'cron', $1, $2)`, fingerprint, body).Scan(&said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return said
+	}
+	for _, step := range []struct {
+		fingerprint, want string
+		body              any
+	}{
+		{"a", "f", nil},
+		{"a", "t", `{"jobs": 1}`},
+		{"a", "t", nil},
+		{"b", "f", nil},
+		{"b", "t 1", `{"jobs": 2}`},
+		{"a", "t 2", nil},
+		{"a", "t", nil},
+	} {
+		if said := declares(step.fingerprint, step.body); said != step.want {
+			t.Errorf("%s with %v: %q, want %q", step.fingerprint, step.body, said, step.want)
+		}
 	}
 }

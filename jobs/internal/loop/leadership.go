@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Leadership is one leadership as the loops of an engine see it. The context that a loop is given beside it ends when
@@ -39,6 +40,20 @@ func Lead(
 	return l, func() {
 		stop()
 		watch.Wait()
+	}
+}
+
+// Every calls do after each pause, until nothing new may begin.
+func (l *Leadership) Every(pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.Starting.Done():
+			return
+		case <-ticker.C:
+			do()
+		}
 	}
 }
 

@@ -22,5 +22,24 @@ const (
 // IsNotAllowed says whether err is the server's answer that the role lacks a privilege.
 func IsNotAllowed(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Code == insufficientPrivilege
+	return ok && pgErr.Code == insufficientPrivilege && !IsRowSecurity(err)
 }
+
+// IsRowSecurity says whether the server has refused a statement because the row security of a table would hide rows
+// from it. It has the SQLSTATE of a missing privilege, and a message in the server's language: what tells it is the
+// function that raises it, which is the same in all versions.
+func IsRowSecurity(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Routine == "check_enable_rls"
+}
+
+// OwnSettings are those of sessions that run pgsolo's own statements, beside the time-outs. With row security, rows
+// that a policy hides would count as handled, or as not there: the server is to refuse the statement instead.
+const OwnSettings = `set row_security = off`
+
+// A transaction of a statement of the user has UserSettingsInTx: the policies of their tables hold, unless the role
+// says otherwise. OwnSettingsInTx go back.
+const (
+	UserSettingsInTx = `set local row_security to default`
+	OwnSettingsInTx  = `set local row_security = off`
+)

@@ -21,16 +21,20 @@ const (
 	MaxBackoff = 2 * time.Second
 
 	giveUpAfter = 30 * time.Second // how long a step may fail before the leader gives up
+
+	silent       = "database does not answer"
+	hidden       = "row security hides rows of pgsolo's tables from this role"
+	hiddenRemedy = "alter table … disable row level security, or alter role … bypassrls"
 )
 
 // Persist calls do until it succeeds, through a lost connection or a restart of the server. what names the step in the
 // log and in the error. do must be repeatable: a try may have been committed although its answer was lost.
 //
 // It returns at once where another try cannot help: ctx is done (then the error wraps ctx.Err()), a newer leader has
-// taken over (ErrFenced), or the statement itself is refused. After 30 seconds it gives up with the last error. It logs
-// once per call.
+// taken over (ErrFenced), or the statement itself is refused. After 30 seconds it gives up with the last error, but not
+// where row security is in the way: that is an answer, which a person can change. It logs once per call and reason.
 func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx context.Context) error) error {
-	began := time.Now()
+	began, logged := time.Now(), ""
 	for backoff := MinBackoff; ; backoff = min(2*backoff, MaxBackoff) {
 		err := Try(ctx, do)
 		switch {
@@ -40,12 +44,17 @@ func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx 
 			return fmt.Errorf("%s: %w", what, err)
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, ctx.Err())
+		case IsRowSecurity(err):
+			if logged != hidden {
+				logged = hidden
+				logger.Error(hidden+", trying again", "step", what, "error", err, "remedy", hiddenRemedy)
+			}
+			began = time.Now()
 		case time.Since(began)+backoff > giveUpAfter:
 			return fmt.Errorf("%s: gave up after %s: %w", what, giveUpAfter, err)
-		}
-		if backoff == MinBackoff {
-			logger.Warn("database does not answer, trying again",
-				"step", what, "for_at_most", giveUpAfter, "error", err)
+		case logged != silent:
+			logged = silent
+			logger.Warn(silent+", trying again", "step", what, "for_at_most", giveUpAfter, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -66,7 +75,7 @@ func Try(ctx context.Context, do func(ctx context.Context) error) error {
 // 23 (constraint) and 42 (syntax, missing table, missing privilege).
 func isRefused(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || len(pgErr.Code) != 5 {
+	if !ok || len(pgErr.Code) != 5 || IsRowSecurity(err) {
 		return false
 	}
 	switch pgErr.Code[:2] {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // Progress is what a handler has to write down.
@@ -128,38 +129,41 @@ const (
 // Save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same
 // progress changes nothing.
 func (c Cursor) Save(ctx context.Context, p *Progress) (number int64, err error) {
-	return c.save(ctx, c.DB, p)
+	statement, args := c.saving(p)
+	err = c.DB.QueryRow(ctx, statement, args...).Scan(&number)
+	return number, c.saved(err)
 }
 
-// SaveIn is Save in a transaction of the caller.
+// SaveIn is Save in a transaction of the caller, for statements of the user. What is set for this one goes to the
+// server together with it, once per transaction.
 func (c Cursor) SaveIn(ctx context.Context, tx pgx.Tx, p *Progress) error {
-	_, err := c.save(ctx, c.DB.Tx(tx), p)
-	return err
+	var number int64
+	statement, args := c.saving(p)
+	batch := c.DB.Batch()
+	batch.Queue(pg.OwnSettingsInTx)
+	batch.Queue(statement, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&number) })
+	return c.saved(tx.SendBatch(ctx, &batch.Batch).Close())
 }
 
-// placing is a pg.DB or a pg.Tx.
-type placing interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-func (c Cursor) save(ctx context.Context, db placing, p *Progress) (number int64, err error) {
-	args := []any{c.Handler, c.Term, p.Done.Encode()}
-	statement := advanceCursor
-	if p.hasDeliveries() {
-		statement = advanceWithDeliveries
-		args = append(args, p.Succeeded)
-		args = append(args, failureColumns(p.Failed)...)
-		ids, later := movedColumns(p.Moved)
-		args = append(args, ids, later, p.Early)
+func (c Cursor) saving(p *Progress) (statement string, args []any) {
+	args = []any{c.Handler, c.Term, p.Done.Encode()}
+	if !p.hasDeliveries() {
+		return advanceCursor, args
 	}
-	err = db.QueryRow(ctx, statement, args...).Scan(&number)
+	args = append(args, p.Succeeded)
+	args = append(args, failureColumns(p.Failed)...)
+	ids, later := movedColumns(p.Moved)
+	return advanceWithDeliveries, append(args, ids, later, p.Early)
+}
+
+func (c Cursor) saved(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, c.fenced()
+		return c.fenced()
 	}
 	if err != nil {
-		return 0, fmt.Errorf("advance cursor of %q: %w", c.Handler, err)
+		return fmt.Errorf("advance cursor of %q: %w", c.Handler, err)
 	}
-	return number, nil
+	return nil
 }
 
 func movedColumns(events []Moved) (ids []int64, later []bool) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
+	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -38,20 +39,32 @@ const (
 type Declaration struct {
 	Group  group.Group
 	Events group.Events
-	Topics []string // that producers may use; nil: any
 	Logger hclog.Logger
+
+	encoded group.Declared
 }
 
-// Declare declares it for the leader of a term. Handlers of other leaders are fenced first. It returns jobs.ErrFenced,
-// wrapped, where a newer leader has declared.
-func (d Declaration) Declare(ctx context.Context, term int64) error {
+// New encodes what a leader has.
+func New(of group.Group, events group.Events, logger hclog.Logger) Declaration {
+	return Declaration{Group: of, Events: events, Logger: logger, encoded: group.Encode(group.EventLog, events)}
+}
+
+// Declare declares it for the leader of a term. Handlers of other leaders are fenced first. done are what handlers were
+// done with when their cursors were claimed, for those that were. It returns jobs.ErrFenced, wrapped, where a newer
+// leader has declared.
+func (d Declaration) Declare(ctx context.Context, term int64, done map[string]idset.Set) error {
 	if err := d.fenceOthers(ctx, term); err != nil {
 		return err
 	}
-	if err := d.declareConfiguration(ctx, term); err != nil {
-		return err
+	var previous group.Events
+	differs, err := d.declareConfiguration(ctx, term, &previous)
+	if err == nil {
+		err = d.declareTopics(ctx, term)
 	}
-	return d.declareTopics(ctx, term)
+	if err == nil && differs {
+		d.logDifferences(ctx, previous, done)
+	}
+	return err
 }
 
 // fenceOthers keeps a stale leader from claiming the cursors of the group's other handlers.
@@ -72,32 +85,31 @@ func (d Declaration) fenceOthers(ctx context.Context, term int64) error {
 
 // declareConfiguration makes this configuration the group's. A role that may not do that has its leader go on without:
 // then nothing of an earlier one is ever retired.
-func (d Declaration) declareConfiguration(ctx context.Context, term int64) error {
-	var previous group.Events
+func (d Declaration) declareConfiguration(ctx context.Context, term int64, previous *group.Events) (bool, error) {
+	differs := false
 	err := pg.Persist(ctx, d.Logger, "declare the configuration", func(ctx context.Context) (err error) {
-		previous = group.Events{}
-		_, err = d.Group.Declare(ctx, term, group.EventLog, d.Events, &previous)
+		differs, err = d.Group.Declare(ctx, term, d.encoded, previous)
 		return err
 	})
 	if pg.IsNotAllowed(err) {
 		d.Logger.Warn("the role may not say what this leader has, so that nothing of an earlier one is retired: "+
 			"grant execute on the function", "function",
 			d.Group.DB.Place("pgsolo.declare_configuration(text, bigint, bigint, text, text, jsonb)"), "error", err)
-		return nil
+		return false, nil
 	}
-	return err
+	return differs, err
 }
 
 // declareTopics makes the topics of the configuration known. A role that may not do that has its leader go on without.
 func (d Declaration) declareTopics(ctx context.Context, term int64) error {
 	err := pg.Persist(ctx, d.Logger, "make topics known", func(ctx context.Context) error {
 		var changed bool
-		err := d.Group.DB.QueryRow(ctx, knowTopics, d.Group.Name, d.Topics, term).Scan(&changed)
+		err := d.Group.DB.QueryRow(ctx, knowTopics, d.Group.Name, d.Events.Accepted(), term).Scan(&changed)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return fmt.Errorf("topics: %w", jobs.ErrFenced)
 		case err == nil && changed:
-			d.Logger.Info("the event log now takes other topics than before", "topics_of_group", d.Topics)
+			d.Logger.Info("the event log now takes other topics than before", "topics_of_group", d.Events.Accepted())
 		}
 		return err
 	})

@@ -281,7 +281,8 @@ func TestLongestRetentionCounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tt := setupTrim(t, map[string]time.Duration{test.own: time.Hour})
 			of := groupOf(tt.pool, test.group)
-			if _, err := of.Declare(t.Context(), 1, group.EventLog, test.other, new(group.Events)); err != nil {
+			declared := group.Encode(group.EventLog, test.other)
+			if _, err := of.Declare(t.Context(), 1, declared, new(group.Events)); err != nil {
 				t.Fatal(err)
 			}
 			older, old, young := tt.add("t", 4*time.Hour), tt.add("t", 2*time.Hour), tt.add("t", 30*time.Minute)
