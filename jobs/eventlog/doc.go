@@ -29,7 +29,7 @@
 //     ends with a step 8 of its own (transaction.go, commit.go).
 //  7. The worker returns the outcome to the queue: a success in the same critical section in which it takes the next
 //     delivery.
-//  8. consumer.takeResults gives what has come in to the writer, and decides on failures (progress.go, writer.go);
+//  8. consumer.takeResults gives what has come in to the writer, and decides on failures (progress.go);
 //     consumer.startWrite saves it (cursor.Save): ids that are done, and rows of those that failed, in one statement
 //     under the row lock of the cursor.
 //
