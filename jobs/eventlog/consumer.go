@@ -94,11 +94,14 @@ func (c *consumer) run(ctx context.Context) error {
 
 func (c *consumer) startWorker(ctx, starting context.Context, workers *sync.WaitGroup) {
 	w := c.newWorker(ctx, starting, workers)
-	if c.HandleTx == nil {
-		workers.Go(w.run)
-		return
-	}
-	workers.Go((&transactionWorker{worker: w, c: c, ctx: ctx}).run)
+	workers.Go(func() {
+		w.trial = c.trials.Of(starting, c.Name, c.Concurrency*max(1, c.Batch), c.Retry.Attempts)
+		if c.HandleTx == nil {
+			w.run()
+		} else {
+			(&transactionWorker{worker: w, c: c, ctx: ctx}).run()
+		}
+	})
 }
 
 // claim makes the cursor this term's, and reads what is done, and which keys are blocked, before anything is handled.

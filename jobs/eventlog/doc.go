@@ -46,6 +46,11 @@
 // A producer rings (NOTIFY) only while the leader wants it: under load the leader reads every few milliseconds anyway,
 // and rings would cost the producers dearly. What a lost ring could delay, a poll finds within a second.
 //
+// # An event that ends its leader
+//
+// After two leaders that ended without a word while nothing of a handler moved, what it had under way is tried one by
+// one, and counted by the leaders that end meanwhile. See package trial.
+//
 // # What is kept for how long
 //
 // An event that failed, that is not due yet, or that waits behind one of its key which failed, has a row of its own in
@@ -79,6 +84,7 @@
 //     one topic share what they read while they keep pace, and part when they do not.
 //   - A handler that panics, runs over its timeout or calls runtime.Goexit fails that attempt, and takes no worker with
 //     it.
+//   - An event that ends its process each time is a dead letter after its attempts, and keeps no other from its own.
 //
 // # What it does not guarantee
 //
