@@ -30,7 +30,7 @@ func (c *consumer) pushInOrder(records []logread.Record) {
 // moveBehind moves an event to the rows of its key, where it waits for its turn.
 func moveBehind(w *cursor.Writer, r *logread.Record) {
 	key := strings.Clone(r.Key) // of a page, which it would keep in memory
-	w.Move(cursor.Moved{ID: r.ID, Key: key}, len(r.Payload))
+	w.Move(cursor.Moved{Record: r, Key: key})
 }
 
 // followInTable queries the next one of a key after an event that has no row, if others of the key have: they were

@@ -43,7 +43,7 @@ func (c *consumer) takeResults() {
 // takeFailure takes in a failed attempt, and keeps what follows it in its key behind it, or lets that pass.
 func (c *consumer) takeFailure(r queue.Result) {
 	f := c.verdict(r)
-	c.writer.Failed(f, r.Retry, len(r.Record.Payload))
+	c.writer.Failed(f)
 	if !c.isOrdered() || r.Record.Key == "" {
 		return
 	}

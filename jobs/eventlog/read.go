@@ -56,8 +56,8 @@ func (c *consumer) startHoles(ctx context.Context) {
 func (c *consumer) deliver(p *logread.Page) {
 	c.writer.Gone(p.Foreign)
 	c.counters.read.Add(int64(p.Rows))
-	for _, l := range p.Later {
-		c.writer.Move(cursor.Moved{ID: l.ID, Due: l.Due}, l.Size)
+	for i := range p.Later {
+		c.writer.Move(cursor.Moved{Record: &p.Later[i].Record, Due: p.Later[i].Due})
 	}
 	if c.isOrdered() {
 		c.pushInOrder(p.Records)

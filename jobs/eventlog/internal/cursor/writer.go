@@ -62,14 +62,13 @@ func (w *Writer) Succeeded(id int64, retry bool) {
 	}
 }
 
-// Failed takes in an attempt that failed. After the first one, which is no retry, the event has a row of its own; size
-// is that of its payload.
-func (w *Writer) Failed(f Failure, retry bool, size int) {
+// Failed takes in an attempt that failed. After the first one the event has a row of its own.
+func (w *Writer) Failed(f Failure) {
 	w.results = true
 	w.Unsaved.Failed = append(w.Unsaved.Failed, f)
-	if !retry {
+	if f.Record != nil {
 		w.Unsaved.Done.Add(idset.One(f.ID))
-		w.Unsaved.Copied += size
+		w.Unsaved.Copied += len(f.Record.Payload)
 	}
 }
 
@@ -80,12 +79,12 @@ func (w *Writer) Gone(spans []idset.Span) {
 	}
 }
 
-// Move gives an event a row of its own before its first attempt. size is that of its payload.
-func (w *Writer) Move(m Moved, size int) {
+// Move gives an event a row of its own before its first attempt.
+func (w *Writer) Move(m Moved) {
 	w.results = true
 	w.Unsaved.Moved = append(w.Unsaved.Moved, m)
-	w.Unsaved.Done.Add(idset.One(m.ID))
-	w.Unsaved.Copied += size
+	w.Unsaved.Done.Add(idset.One(m.Record.ID))
+	w.Unsaved.Copied += len(m.Record.Payload)
 }
 
 // Early makes a delivery one that waits for its turn: only its date has come.
