@@ -36,12 +36,14 @@ var mayImport = []struct{ packages, imports string }{
 		"jobs jobs/internal/idset jobs/internal/pg jobs/internal/text"},
 	{"jobs/internal/wake jobs/cron/internal/rows", leaves},
 	{"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
-		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration", leaves},
+		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration " +
+		"jobs/eventlog/internal/trial", leaves},
 	{"jobs/cron", leaves + " jobs/schedule jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/cron/internal/rows"},
 	{"jobs/eventlog", leaves + " jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
-		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration"},
+		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration " +
+		"jobs/eventlog/internal/trial"},
 
 	// The program.
 	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/command/logwriter cmd/pgsolo/e2e", ""},

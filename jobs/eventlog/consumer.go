@@ -9,6 +9,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
@@ -25,7 +26,8 @@ type consumer struct {
 	frontier logread.Frontier
 	due      due
 	keys     keys.Keys // with OrderKey
-	writer   writer
+	writer   cursor.Writer
+	results  queue.Results // memory to be used again
 
 	// stalledSince is since when workers have nothing to do while events wait behind others of their keys; zero: they
 	// have.
@@ -33,6 +35,7 @@ type consumer struct {
 
 	reading bool         // a read is under way
 	read    chan outcome // capacity 1, so that the sender never waits
+	wrote   chan outcome // likewise
 	broken  chan error   // capacity 1: why a worker wants the consumer to end
 }
 
@@ -49,8 +52,8 @@ func newConsumer(h *logHandler) *consumer {
 		frontier:   logread.NewFrontier(nil, h.isOrdered()),
 		due:        newDue(),
 		keys:       keys.New(),
-		writer:     newWriter(),
 		read:       make(chan outcome, 1),
+		wrote:      make(chan outcome, 1),
 		broken:     make(chan error, 1),
 	}
 }
@@ -91,11 +94,14 @@ func (c *consumer) run(ctx context.Context) error {
 
 func (c *consumer) startWorker(ctx, starting context.Context, workers *sync.WaitGroup) {
 	w := c.newWorker(ctx, starting, workers)
-	if c.HandleTx == nil {
-		workers.Go(w.run)
-		return
-	}
-	workers.Go((&transactionWorker{worker: w, c: c, ctx: ctx}).run)
+	workers.Go(func() {
+		w.trial = c.trials.Of(starting, c.Name, c.Concurrency*max(1, c.Batch), c.Retry.Attempts)
+		if c.HandleTx == nil {
+			w.run()
+		} else {
+			(&transactionWorker{worker: w, c: c, ctx: ctx}).run()
+		}
+	})
 }
 
 // claim makes the cursor this term's, and reads what is done, and which keys are blocked, before anything is handled.
@@ -150,7 +156,7 @@ func (c *consumer) consume(ctx context.Context) error {
 		select {
 		case <-c.lead.Starting.Done():
 			return nil
-		case <-c.writer.changed(c.queue):
+		case <-changed(c.queue, &c.writer):
 		case <-c.queue.Low():
 		case <-c.ring:
 			c.frontier.Ring(c.log.Rings())
@@ -163,7 +169,7 @@ func (c *consumer) consume(ctx context.Context) error {
 			if err = o.err; err == nil {
 				o.apply()
 			}
-		case o := <-c.writer.wrote:
+		case o := <-c.wrote:
 			err = c.written(o)
 		case err = <-c.broken:
 		case <-timer.C:
@@ -183,7 +189,7 @@ func (c *consumer) step(ctx, reading context.Context) {
 	c.seenTo.Store(c.frontier.SeenTo())
 	c.takeResults()
 	now := time.Now()
-	if c.writer.hasUnsaved() && !now.Before(c.writer.dueAt()) {
+	if c.writer.HasUnsaved() && !now.Before(c.writer.DueAt()) {
 		c.startWrite(ctx)
 	}
 	if c.reading {
@@ -212,7 +218,7 @@ func (c *consumer) step(ctx, reading context.Context) {
 // hasCapacity is false while the workers have more than a page to do. It wakes the loop when they have less.
 func (c *consumer) hasCapacity() bool {
 	free := c.queue.HasCapacity(c.log.PageLimit())
-	return free && !c.writer.unsaved.IsFull() // the end of the write under way wakes the loop as well
+	return free && !c.writer.Unsaved.IsFull() // the end of the write under way wakes the loop as well
 }
 
 // nextTimer says how long the loop may wait for the sake of its own dates.
@@ -223,8 +229,8 @@ func (c *consumer) nextTimer() (wait time.Duration, ok bool) {
 			due, ok = t, true
 		}
 	}
-	if c.writer.hasUnsaved() {
-		sooner(c.writer.dueAt())
+	if c.writer.HasUnsaved() {
+		sooner(c.writer.DueAt())
 	}
 	if !c.stalledSince.IsZero() {
 		sooner(c.stalledSince.Add(offloadAfter))
@@ -254,18 +260,18 @@ func (c *consumer) drain(ctx context.Context, workers *sync.WaitGroup, stop func
 	}()
 	for gone := false; ; {
 		c.takeResults()
-		if ctx.Err() == nil && c.writer.hasUnsaved() {
+		if ctx.Err() == nil && c.writer.HasUnsaved() {
 			c.startWrite(ctx)
 		}
-		if gone && c.writer.writing == nil {
+		if gone && c.writer.Writing == nil {
 			if ctx.Err() != nil && err == nil {
 				c.saveLast(ctx)
 			}
 			return err
 		}
 		select {
-		case <-c.writer.changed(c.queue):
-		case o := <-c.writer.wrote:
+		case <-changed(c.queue, &c.writer):
+		case o := <-c.wrote:
 			if failed := c.written(o); failed != nil && ctx.Err() == nil {
 				err = failed
 				stop(err)

@@ -2,6 +2,8 @@ package eventlog
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/retention"
@@ -39,6 +41,11 @@ func (o Options) declares(handlers []*logHandler) group.Events {
 		d.Handlers[h.Name] = group.Handler{Topic: h.Topic, Revision: h.Revision}
 	}
 	return d
+}
+
+// handlerNames are those of the handlers of topics.
+func (r *Runner) handlerNames() []string {
+	return slices.Collect(maps.Keys(r.declaration.Events.Handlers))
 }
 
 // Lacks returns what this runner has and the leader of a term has not, each by its kind and name. known is false while

@@ -29,7 +29,7 @@
 //     ends with a step 8 of its own (transaction.go, commit.go).
 //  7. The worker returns the outcome to the queue: a success in the same critical section in which it takes the next
 //     delivery.
-//  8. consumer.takeResults gives what has come in to the writer, and decides on failures (progress.go, writer.go);
+//  8. consumer.takeResults gives what has come in to the writer, and decides on failures (progress.go);
 //     consumer.startWrite saves it (cursor.Save): ids that are done, and rows of those that failed, in one statement
 //     under the row lock of the cursor.
 //
@@ -46,11 +46,17 @@
 // A producer rings (NOTIFY) only while the leader wants it: under load the leader reads every few milliseconds anyway,
 // and rings would cost the producers dearly. What a lost ring could delay, a poll finds within a second.
 //
+// # An event that ends its leader
+//
+// After two leaders that ended without a word while nothing of a handler moved, what it had under way is tried one by
+// one, and counted by the leaders that end meanwhile. See package trial.
+//
 // # What is kept for how long
 //
 // An event that failed, that is not due yet, or that waits behind one of its key which failed, has a row of its own in
 // pgsolo.delivery, with a copy of it. So the log may forget what every handler is done with, once its topic's retention
-// is over (package retention).
+// is over (package retention). Where the log has forgotten an event since it was read, the copy is made from memory:
+// nothing is marked as done that has neither been handled nor got its row.
 //
 // # Whose configuration counts
 //
@@ -79,6 +85,7 @@
 //     one topic share what they read while they keep pace, and part when they do not.
 //   - A handler that panics, runs over its timeout or calls runtime.Goexit fails that attempt, and takes no worker with
 //     it.
+//   - An event that ends its process each time is a dead letter after its attempts, and keeps no other from its own.
 //
 // # What it does not guarantee
 //

@@ -15,7 +15,7 @@ func TestDueQueryBesideTheWriteOfAFailure(t *testing.T) {
 	due := cursor.DueBatch{Next: cursor.DueEvery, Due: []cursor.Due{
 		{Record: &logread.Record{ID: 5}, Attempt: 2}, {Record: &logread.Record{ID: 6}, Attempt: 2},
 	}}
-	c.writer.writing = &cursor.Progress{Failed: []cursor.Failure{{ID: 5, Attempt: 1}}}
+	c.writer.Writing = &cursor.Progress{Failed: []cursor.Failure{{ID: 5, Attempt: 1}}}
 	c.applyDue(&dueQuery{}, &due)
 	if _, taken := c.due.retrying[5]; taken || c.queue.Size() != 1 {
 		t.Errorf("taken: %v; %d in the queue", c.due.retrying, c.queue.Size())

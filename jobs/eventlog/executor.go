@@ -79,6 +79,9 @@ func (e *executor) failed(d queue.Delivery, err error) {
 // each.
 func (e *executor) verdict(r queue.Result) cursor.Failure {
 	f := cursor.Failure{ID: r.Record.ID, Attempt: r.Attempt, Message: text.Error(r.Err)}
+	if !r.Retry {
+		f.Record = r.Record
+	}
 	if f.RetryIn, f.Dead = e.Retry.Next(r.Attempt, r.Err); f.Dead {
 		e.counters.dead.Add(1)
 		e.episodes.dead.Log(e.logger, hclog.Error, "event is a dead letter",

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/trial"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
@@ -34,6 +35,7 @@ type logHandler struct {
 
 	heldBy atomic.Pointer[string] // another group has the cursor; nil: none
 
+	trials     *trial.Trials // of this leadership; nil: none
 	claimed    chan struct{} // closed by settle, once it is known whether the cursor is this term's
 	settled    sync.Once
 	consumer   *consumer // of the latest leadership
@@ -50,7 +52,8 @@ func newLogHandler(h Handler, db pg.DB, group string, log *logread.Log, logger h
 }
 
 // begin sets the handler up for a leadership, before the doorbell can ring it.
-func (h *logHandler) begin(lead *loop.Leadership) {
+func (h *logHandler) begin(lead *loop.Leadership, trials *trial.Trials) {
+	h.trials = trials
 	h.claimed = make(chan struct{})
 	h.settled = sync.Once{}
 	h.beginConsumer(lead)
@@ -85,6 +88,7 @@ func (h *logHandler) run(ctx context.Context) error {
 		if !h.isTaken(ctx, err) {
 			return err
 		}
+		h.trials = nil // what they know of the events is not so any more
 		h.beginConsumer(h.lead)
 	}
 }

@@ -2,8 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
@@ -26,7 +24,7 @@ func (r *Runner) watchOldest(ctx context.Context, lead *loop.Leadership) error {
 }
 
 func (r *Runner) readOldest(ctx context.Context) error {
-	ages, err := cursor.Oldest(ctx, r.db, slices.Collect(maps.Keys(r.declaration.Events.Handlers)))
+	ages, err := cursor.Oldest(ctx, r.db, r.handlerNames())
 	if err != nil {
 		return err
 	}

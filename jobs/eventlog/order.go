@@ -1,8 +1,10 @@
 package eventlog
 
 import (
+	"strings"
 	"time"
 
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
@@ -19,10 +21,16 @@ func (c *consumer) pushInOrder(records []logread.Record) {
 			c.queue.Push(records[start:i])
 			start = i + 1
 			c.keys.Block(key)
-			c.writer.moveBehind(&records[i])
+			moveBehind(&c.writer, &records[i])
 		}
 	}
 	c.queue.Push(records[start:])
+}
+
+// moveBehind moves an event to the rows of its key, where it waits for its turn.
+func moveBehind(w *cursor.Writer, r *logread.Record) {
+	key := strings.Clone(r.Key) // of a page, which it would keep in memory
+	w.Move(cursor.Moved{Record: r, Key: key})
 }
 
 // followInTable queries the next one of a key after an event that has no row, if others of the key have: they were
@@ -42,7 +50,7 @@ func (c *consumer) offload(deliveries []queue.Delivery) {
 		if d.Retry {
 			delete(c.due.retrying, d.Record.ID)
 		} else {
-			c.writer.moveBehind(d.Record)
+			moveBehind(&c.writer, d.Record)
 		}
 	}
 }

@@ -4,15 +4,27 @@ import (
 	"context"
 	"time"
 
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 )
 
 // lastSave is how long a last write of progress may take once the leader has to stop at once.
 const lastSave = 200 * time.Millisecond
 
+// changed is the queue's channel while the loop is to be woken for results; else nil.
+func changed(q *queue.Queue, w *cursor.Writer) <-chan struct{} {
+	if !w.WantsResults() {
+		return nil
+	}
+	return q.Changed()
+}
+
 // takeResults turns the results that have come in into progress to be written.
 func (c *consumer) takeResults() {
-	for _, r := range c.writer.take(c.queue).Others {
+	var busy bool
+	c.results, busy = c.queue.Take(c.results)
+	c.writer.Taken(c.results.Done, busy)
+	for _, r := range c.results.Others {
 		switch {
 		case r.Durable: // its transaction has written all that is to be written
 			c.retried(r.Record.ID)
@@ -20,7 +32,7 @@ func (c *consumer) takeResults() {
 		case r.Err != nil:
 			c.takeFailure(r)
 		default:
-			c.writer.succeeded(r.Delivery)
+			c.writer.Succeeded(r.Record.ID, r.Retry)
 			if !r.Retry {
 				c.followInTable(r.Record.Key)
 			}
@@ -31,7 +43,7 @@ func (c *consumer) takeResults() {
 // takeFailure takes in a failed attempt, and keeps what follows it in its key behind it, or lets that pass.
 func (c *consumer) takeFailure(r queue.Result) {
 	f := c.verdict(r)
-	c.writer.failed(r.Delivery, f)
+	c.writer.Failed(f)
 	if !c.isOrdered() || r.Record.Key == "" {
 		return
 	}
@@ -51,7 +63,7 @@ func (c *consumer) takeFailure(r queue.Result) {
 // startWrite begins to save the progress so far. The transaction's number will be given out after this moment, so that
 // the holes known by now may take it for their horizon; those that a read shows while the write is under way may not.
 func (c *consumer) startWrite(ctx context.Context) {
-	p := c.writer.begin(time.Now())
+	p := c.writer.Begin(time.Now())
 	c.keys.WriteBegins()
 	c.frontier.AwaitHorizon()
 	go func() {
@@ -60,13 +72,13 @@ func (c *consumer) startWrite(ctx context.Context) {
 			number, err = c.cursor.Save(ctx, p)
 			return err
 		})
-		c.writer.wrote <- outcome{err, func() { c.frontier.SetHorizon(number) }}
+		c.wrote <- outcome{err, func() { c.frontier.SetHorizon(number) }}
 	}()
 }
 
 // written takes in the outcome of a write.
 func (c *consumer) written(o outcome) error {
-	p := c.writer.end(o.err)
+	p := c.writer.End(o.err)
 	if o.err != nil {
 		return o.err
 	}
@@ -109,12 +121,12 @@ func (c *consumer) retried(id int64) {
 
 // saveLast is the one try that a leader has which must stop at once.
 func (c *consumer) saveLast(ctx context.Context) {
-	if c.writer.unsaved.IsEmpty() {
+	if c.writer.Unsaved.IsEmpty() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
 	defer cancel()
-	if _, err := c.cursor.Save(ctx, &c.writer.unsaved); err != nil {
+	if _, err := c.cursor.Save(ctx, &c.writer.Unsaved); err != nil {
 		c.logger.Debug("last progress not written, its events are delivered again", "error", err)
 	}
 }

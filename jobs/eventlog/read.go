@@ -43,7 +43,7 @@ func (c *consumer) startHoles(ctx context.Context) {
 		return err
 	}, func() {
 		gone, held := c.frontier.Reread(p, holes, time.Now())
-		c.writer.gone(gone)
+		c.writer.Gone(gone)
 		c.deliver(p)
 		if held != nil {
 			c.deliver(held)
@@ -54,10 +54,10 @@ func (c *consumer) startHoles(ctx context.Context) {
 // deliver queues the records, gives the events that are not due yet rows of their own, and counts the rows of other
 // topics as done.
 func (c *consumer) deliver(p *logread.Page) {
-	c.writer.gone(p.Foreign)
+	c.writer.Gone(p.Foreign)
 	c.counters.read.Add(int64(p.Rows))
-	for _, l := range p.Later {
-		c.writer.move(cursor.Moved{ID: l.ID, Due: l.Due}, l.Size)
+	for i := range p.Later {
+		c.writer.Move(cursor.Moved{Record: &p.Later[i].Record, Due: p.Later[i].Due})
 	}
 	if c.isOrdered() {
 		c.pushInOrder(p.Records)
@@ -103,7 +103,7 @@ func (c *consumer) applyDue(q *dueQuery, b *cursor.DueBatch) {
 	var deliveries []queue.Delivery
 	for _, d := range b.Due {
 		// A row that the write under way has made is there before the loop knows. Its end is a reason to query again.
-		if !c.writer.writing.HasFailed(d.Record.ID) && !c.keys.Stale(d.Record.Key, q.began) {
+		if !c.writer.Writing.HasFailed(d.Record.ID) && !c.keys.Stale(d.Record.Key, q.began) {
 			c.due.retrying[d.Record.ID] = ""
 			if c.isOrdered() {
 				c.due.retrying[d.Record.ID] = d.Record.Key
@@ -131,7 +131,7 @@ func (c *consumer) applyDue(q *dueQuery, b *cursor.DueBatch) {
 	early := slices.DeleteFunc(b.Early, func(e cursor.Early) bool { return c.keys.Stale(e.Key, q.began) })
 	for _, e := range early { // only now: of one key there may be several
 		c.keys.Block(e.Key)
-		c.writer.early(e.ID)
+		c.writer.Early(e.ID)
 	}
 	if c.keys.Scanned(q.began, q.Scan, b.ScannedTo) && c.isOrdered() {
 		c.due.queryBy(time.Time{})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/declaration"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/trial"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
@@ -112,10 +113,12 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	for _, log := range r.logs {
 		log.Begin()
 	}
+	trials := trial.New(r.db, r.options.Group, lead.Number, r.options.Logger.Named("trial"))
 	for _, h := range r.handlers {
-		h.begin(leadership) // before the doorbell can ring it
+		h.begin(leadership, trials) // before the doorbell can ring it
 	}
 	if len(r.handlers) > 0 {
+		running.Go(func() error { return trials.Run(runningCtx, leadership, r.handlerNames()) })
 		r.poll.Begin()
 		start(r.poll.Run)
 	}

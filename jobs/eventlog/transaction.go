@@ -67,10 +67,14 @@ func (w *transactionWorker) transact() (more bool) {
 	if !ok {
 		return false
 	}
+	defer func() { w.leave(more) }()
 	if w.passed, ok = w.gate.Pass(w.starting); !ok {
 		return false
 	}
 	limit := max(1, w.Batch)
+	if w.pass != nil {
+		limit = 1
+	}
 	if w.isIsolated = w.isolated > 0; w.isIsolated {
 		w.isolated--
 		limit = 1
@@ -129,31 +133,46 @@ var (
 	errIgnored = errors.New("HandleTx returned no error although a statement of its transaction has failed")
 )
 
-// take returns the next delivery that the handler wants: a pending one, or what next returns.
+// take returns the next delivery that the handler wants: a pending one, or what next returns. While a transaction is
+// under way it takes none that would have to wait for its turn to be tried: others may need the connection meanwhile.
 func (w *transactionWorker) take(next func() (queue.Delivery, bool)) (queue.Delivery, bool) {
-	if len(w.pending) > 0 {
-		d := w.pending[0]
-		w.pending = w.pending[1:]
-		return d, w.starting.Err() == nil
-	}
 	for {
-		d, ok := next()
-		if !ok || w.When == nil {
-			return d, ok
+		var d queue.Delivery
+		pending, ok := len(w.pending) > 0, w.starting.Err() == nil
+		if pending {
+			d, w.pending = w.pending[0], w.pending[1:]
+		} else {
+			d, ok = next()
 		}
-		event, err := w.event(d, &w.payloads)
+		if !ok {
+			return d, false
+		}
+		var err error
+		if w.conn != nil && !w.trial.Passes(d.Record.ID, d.Retry) {
+			w.pending = slices.Insert(w.pending, 0, d)
+			return d, false
+		} else if w.conn == nil {
+			if w.pass, err, ok = w.trial.Enter(w.starting, d.Record.ID, d.Retry); !ok {
+				return d, false
+			}
+		}
 		wanted := true
-		if err == nil {
-			wanted, err = w.isWanted(d, event)
+		if err == nil && w.When != nil && (!pending || w.trial != nil) {
+			var event Event
+			if event, err = w.event(d, &w.payloads); err == nil {
+				wanted, err = w.isWanted(d, event)
+			}
 		}
 		switch {
 		case err != nil:
 			w.failed(d, err)
+			w.leave(true)
 		case wanted:
 			return d, true
 		default:
 			w.counters.filtered.Add(1)
 			w.queue.Finish(d)
+			w.leave(true)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/trial"
 	"github.com/pgsolo/pgsolo/jobs/internal/attempt"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/measure"
@@ -21,6 +22,8 @@ type worker struct {
 	delivery queue.Delivery // with When, Handle or HandleTx while inside is true
 	passed   int            // the gate, in this period
 	inside   bool
+	trial    *trial.Trial // of events that may end the leader; nil: none
+	pass     *trial.Pass  // the delivery is tried alone; nil: it is not
 }
 
 func (e *executor) newWorker(ctx, starting context.Context, workers *sync.WaitGroup) worker {
@@ -38,7 +41,16 @@ func (w *worker) run() {
 	}()
 	d, ok := w.next()
 	for ok && w.lead.Held() {
-		event, err := w.event(d, &w.payloads)
+		var (
+			event Event
+			err   error
+		)
+		if w.pass, err, ok = w.trial.Enter(w.starting, d.Record.ID, d.Retry); !ok {
+			return
+		}
+		if err == nil {
+			event, err = w.event(d, &w.payloads)
+		}
 		wanted := true
 		if err == nil && w.When != nil {
 			wanted, err = w.isWanted(d, event)
@@ -61,6 +73,7 @@ func (w *worker) run() {
 		switch {
 		case err != nil:
 			w.failed(d, err)
+			w.leave(true)
 			d, ok = w.next()
 		case !wanted:
 			w.counters.filtered.Add(1)
@@ -85,7 +98,18 @@ func (w *worker) succeed(d queue.Delivery) (queue.Delivery, bool) {
 	if w.queue == nil {
 		return w.nextMessage()
 	}
+	if w.pass != nil {
+		w.queue.Finish(d)
+		w.leave(true)
+		return w.queue.Next()
+	}
 	return w.queue.Succeed(d)
+}
+
+// leave ends the trial of a delivery that is tried alone. concluded: its attempt has ended by itself.
+func (w *worker) leave(concluded bool) {
+	w.pass.Leave(w.attempts.Context(), concluded)
+	w.pass = nil
 }
 
 // isWanted asks the handler's When, of which there is one.
@@ -122,6 +146,7 @@ func (w *worker) attempt(d queue.Delivery, event Event, handle HandleFunc) (err 
 
 // exited is for the end of the goroutine. It says whether a function has ended it by runtime.Goexit, which it takes in.
 func (w *worker) exited() bool {
+	defer w.leave(w.inside)
 	if !w.inside {
 		return false
 	}

@@ -78,10 +78,10 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 		if len(c.due.retrying) != 1 || time.Until(c.due.dueBy) < time.Minute {
 			t.Error("a delivery is queried before it is written")
 		}
-		err := c.written(pgtest.Within(t, "the write", c.writer.wrote))
+		err := c.written(pgtest.Within(t, "the write", c.wrote))
 		if (err != nil) != (step.ctx.Err() != nil) || len(c.due.retrying) != step.retrying ||
-			c.writer.unsaved.IsEmpty() == (err != nil) {
-			t.Errorf("written: %v; being retried: %v; unsaved: %+v", err, c.due.retrying, c.writer.unsaved)
+			c.writer.Unsaved.IsEmpty() == (err != nil) {
+			t.Errorf("written: %v; being retried: %v; unsaved: %+v", err, c.due.retrying, c.writer.Unsaved)
 		}
 	}
 	if time.Until(c.due.dueBy) > time.Second {
@@ -97,14 +97,14 @@ func TestLoopIsNotWokenForEachEvent(t *testing.T) {
 	first, _ := c.queue.Next()
 	second, _ := c.queue.Succeed(first)
 	third, _ := c.queue.Succeed(second)
-	pgtest.Within(t, "the first result", c.writer.changed(c.queue))
+	pgtest.Within(t, "the first result", changed(c.queue, &c.writer))
 	if len(c.queue.Changed()) != 0 {
 		t.Error("announced twice")
 	}
-	if c.takeResults(); c.writer.changed(c.queue) != nil {
+	if c.takeResults(); changed(c.queue, &c.writer) != nil {
 		t.Error("listens although it has something to write")
 	}
-	if diff := cmp.Diff(idset.Set{{Lo: 1, Hi: 3}}, c.writer.unsaved.Done,
+	if diff := cmp.Diff(idset.Set{{Lo: 1, Hi: 3}}, c.writer.Unsaved.Done,
 		cmp.AllowUnexported(idset.Span{})); diff != "" || third.Record.ID != 3 {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -113,18 +113,18 @@ func TestLoopIsNotWokenForEachEvent(t *testing.T) {
 // Results are gathered while more are to come, and only then.
 func TestWhenProgressIsWritten(t *testing.T) {
 	c := idleConsumer(t, Handler{Name: "h"}, nil)
-	c.writer.began = time.Now()
+	c.writer.Began = time.Now()
 	c.deliver(&logread.Page{Rows: 3, Records: []logread.Record{{ID: 1}, {ID: 2}}, Foreign: idset.Set{{Lo: 3, Hi: 4}}})
 	expect := func(want time.Time) {
 		t.Helper()
-		if c.takeResults(); c.writer.unsaved.IsEmpty() || !c.writer.dueAt().Equal(want) {
-			t.Errorf("%+v is to be written at %s, want %s", c.writer.unsaved, c.writer.dueAt(), want)
+		if c.takeResults(); c.writer.Unsaved.IsEmpty() || !c.writer.DueAt().Equal(want) {
+			t.Errorf("%+v is to be written at %s, want %s", c.writer.Unsaved, c.writer.DueAt(), want)
 		}
 	}
-	expect(c.writer.began.Add(idleSave))
+	expect(c.writer.Began.Add(cursor.IdleSave))
 	first, _ := c.queue.Next()
 	c.queue.Fail(first, nil)
-	expect(c.writer.began.Add(gather))
+	expect(c.writer.Began.Add(cursor.Gather))
 	if _, ok := c.queue.Next(); !ok {
 		t.Fatal("no second one")
 	}

@@ -43,6 +43,9 @@ func New(ctx context.Context, timeout time.Duration) *Attempts {
 // Stopped says whether the leadership has ended: an attempt that failed since was none.
 func (of *Attempts) Stopped() bool { return of.ctx.Err() != nil }
 
+// Context ends with the leadership.
+func (of *Attempts) Context() context.Context { return of.ctx }
+
 // Do makes a single attempt. See Attempts.Do.
 func Do(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
 	_, err := New(ctx, timeout).Do(do)

@@ -207,6 +207,6 @@ func (l *Log) keep(p *Page) {
 
 // size is about how much memory the page takes.
 func (p *Page) size() int {
-	const ofRecord, ofLater, ofSpan = 96, 32, 16
+	const ofRecord, ofLater, ofSpan = 96, 120, 16
 	return p.bytes + cap(p.Records)*ofRecord + cap(p.Later)*ofLater + (cap(p.present)+cap(p.Foreign))*ofSpan
 }

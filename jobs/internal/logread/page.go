@@ -35,9 +35,8 @@ type Page struct {
 
 // Later is an event that is not to be handled before due.
 type Later struct {
-	ID   int64
-	Due  time.Time
-	Size int // of the payload
+	Record
+	Due time.Time
 }
 
 // highest is the id up to which the page shows what there is.

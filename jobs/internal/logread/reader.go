@@ -146,12 +146,6 @@ func (p *Page) add(row [][]byte, topic string, values *Arena) error {
 		p.Foreign.Add(idset.One(id))
 		return nil
 	}
-	if ahead := row[columnAhead]; ahead != nil {
-		due := time.Now().Add(pg.Seconds(math.Float64frombits(binary.BigEndian.Uint64(ahead))))
-		p.Later = append(p.Later, Later{id, due, len(payload)})
-		p.bytes += len(payload) // it has come all the same
-		return nil              // its contents are wanted only then
-	}
 	r := Record{ID: id, Topic: topic, Payload: values.Bytes(payload), CreatedAt: microseconds(row[columnCreatedAt])}
 	if len(headers) > len("{}") {
 		r.Headers = values.Bytes(headers)
@@ -159,8 +153,13 @@ func (p *Page) add(row [][]byte, topic string, values *Arena) error {
 	if len(key) > 0 {
 		r.Key = values.string(key)
 	}
-	p.Records = append(p.Records, r)
 	p.bytes += len(payload) + len(headers) + len(key)
+	if ahead := row[columnAhead]; ahead != nil {
+		due := time.Now().Add(pg.Seconds(math.Float64frombits(binary.BigEndian.Uint64(ahead))))
+		p.Later = append(p.Later, Later{r, due})
+		return nil
+	}
+	p.Records = append(p.Records, r)
 	return nil
 }
 

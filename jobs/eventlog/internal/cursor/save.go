@@ -27,14 +27,15 @@ type Progress struct {
 // Moved is an event that is not attempted yet: not before Due, or, without that, not before the earlier ones of its key
 // are done.
 type Moved struct {
-	ID  int64
-	Key string
-	Due time.Time
+	Record *logread.Record
+	Key    string // not of a page, which it would keep in memory
+	Due    time.Time
 }
 
 // Failure is one failed attempt.
 type Failure struct {
 	ID      int64
+	Record  *logread.Record // of a first attempt; nil: the event has a row of its own
 	Attempt int
 	RetryIn time.Duration // meaningful unless Dead
 	Dead    bool
@@ -77,15 +78,16 @@ func (p *Progress) Add(later *Progress) {
 // either.
 const (
 	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
-		returning pg_current_xact_id()::text::bigint`
+		returning pg_current_xact_id()::text::bigint, null::bigint[]`
 
 	// A try whose answer was lost may be carried out long after the one that was made in its place, when the deliveries
 	// that it is about have gone further: what was done before makes no new row, and an attempt counts only after
 	// lower ones.
+	//
+	// An event gets its row from the log, so that what is in the log already is not sent again. One that is gone from
+	// there by now is not marked as done, but returned. See keepGone.
 	advanceWithDeliveries = `with fence as (
 			select handler, done from pgsolo.cursor where handler = $1 and term = $2 for update
-		), advanced as (
-			update pgsolo.cursor c set done = c.done + $3::int8multirange from fence f where c.handler = f.handler
 		), succeeded as (
 			delete from pgsolo.delivery d using fence f
 			where d.handler = f.handler and d.event_id = any($4::bigint[])
@@ -109,6 +111,7 @@ const (
 			from failed f join pgsolo.event e on e.id = f.id
 			where f.attempt = 1 and not f.done_before
 			on conflict (handler, event_id) do nothing
+			returning event_id
 		), moved as (
 			insert into pgsolo.delivery
 				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)
@@ -118,30 +121,58 @@ const (
 				join pgsolo.event e on e.id = m.id
 			where not f.done @> m.id
 			on conflict (handler, event_id) do nothing
+			returning event_id
+		), gone as (
+			select n.id
+			from fence f, (
+				select id from failed where attempt = 1 and not done_before
+				union all
+				select id from unnest((select $10::bigint[])) id
+			) n
+			where not f.done @> n.id and n.id not in (select event_id from first_time)
+				and n.id not in (select event_id from moved)
+				and not exists (select from pgsolo.delivery d where d.handler = f.handler and d.event_id = n.id)
+		), advanced as (
+			update pgsolo.cursor c
+			set done = c.done + ($3::int8multirange
+				- coalesce((select range_agg(int8range(id, id + 1)) from gone), '{}'::int8multirange))
+			from fence f where c.handler = f.handler
 		), early as (
 			update pgsolo.delivery d set state = 'waiting', next_at = null
 			from fence f
 			where d.handler = f.handler and d.event_id = any($12::bigint[]) and d.state in ('scheduled', 'retry')
 		)
-		select pg_current_xact_id()::text::bigint from fence`
+		select pg_current_xact_id()::text::bigint, (select array_agg(id) from gone) from fence`
 )
 
 // Save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same
 // progress changes nothing.
 func (c Cursor) Save(ctx context.Context, p *Progress) (number int64, err error) {
-	statement, args := c.saving(p)
-	err = c.DB.QueryRow(ctx, statement, args...).Scan(&number)
-	return number, c.saved(err)
+	number, gone, err := c.save(ctx, p)
+	for i := 0; err == nil && i < len(gone); i++ {
+		err = c.keepGone(ctx, p, gone[i])
+	}
+	return number, err
 }
 
-// SaveIn is Save in a transaction of the caller, for statements of the user. What is set for this one goes to the
-// server together with it, once per transaction.
+// save returns the events that have to get a row, and are gone from the log.
+func (c Cursor) save(ctx context.Context, p *Progress) (number int64, gone []int64, err error) {
+	statement, args := c.saving(p)
+	err = c.DB.QueryRow(ctx, statement, args...).Scan(&number, &gone)
+	return number, gone, c.saved(err)
+}
+
+// SaveIn is Save of what is done and what has succeeded, in a transaction of the caller, for statements of the user.
+// What is set for this one goes to the server together with it, once per transaction.
 func (c Cursor) SaveIn(ctx context.Context, tx pgx.Tx, p *Progress) error {
-	var number int64
+	var (
+		number int64
+		gone   []int64
+	)
 	statement, args := c.saving(p)
 	batch := c.DB.Batch()
 	batch.Queue(pg.OwnSettingsInTx)
-	batch.Queue(statement, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&number) })
+	batch.Queue(statement, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&number, &gone) })
 	return c.saved(tx.SendBatch(ctx, &batch.Batch).Close())
 }
 
@@ -169,7 +200,7 @@ func (c Cursor) saved(err error) error {
 func movedColumns(events []Moved) (ids []int64, later []bool) {
 	ids, later = make([]int64, len(events)), make([]bool, len(events))
 	for i, m := range events {
-		ids[i], later[i] = m.ID, !m.Due.IsZero()
+		ids[i], later[i] = m.Record.ID, !m.Due.IsZero()
 	}
 	return ids, later
 }

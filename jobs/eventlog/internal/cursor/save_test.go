@@ -7,6 +7,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
+	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -30,7 +31,8 @@ func TestLateTryOfAWrite(t *testing.T) {
 	}
 	first := Progress{
 		Done:   idset.Set{{Lo: 1, Hi: 3}},
-		Failed: []Failure{{ID: 1, Attempt: 1, Message: "x"}}, Moved: []Moved{{ID: 2, Key: "k"}},
+		Failed: []Failure{{ID: 1, Attempt: 1, Message: "x"}},
+		Moved:  []Moved{{Record: &logread.Record{ID: 2}, Key: "k"}},
 	}
 	save(first)
 	save(first)
