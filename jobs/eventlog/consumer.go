@@ -52,6 +52,7 @@ func newConsumer(h *logHandler) *consumer {
 		frontier:   logread.NewFrontier(nil, h.isOrdered()),
 		due:        newDue(),
 		keys:       keys.New(),
+		writer:     cursor.NewWriter(),
 		read:       make(chan outcome, 1),
 		wrote:      make(chan outcome, 1),
 		broken:     make(chan error, 1),

@@ -81,6 +81,8 @@
 //     has finished; under load, a few milliseconds after the one before.
 //   - A leader of an older term writes nothing once a newer one has claimed the cursor: the term is checked in the same
 //     transaction, under that row's lock.
+//   - A write of progress that is repeated, since its answer was lost, undoes nothing that an operator has done to
+//     dead letters and retries meanwhile: it is known by its number.
 //   - A slow or failing handler delays no other one, and a failing event no other event of its handler. The handlers of
 //     one topic share what they read while they keep pace, and part when they do not.
 //   - A handler that panics, runs over its timeout or calls runtime.Goexit fails that attempt, and takes no worker with

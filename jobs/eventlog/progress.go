@@ -121,12 +121,13 @@ func (c *consumer) retried(id int64) {
 
 // saveLast is the one try that a leader has which must stop at once.
 func (c *consumer) saveLast(ctx context.Context) {
-	if c.writer.Unsaved.IsEmpty() {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
 	defer cancel()
-	if _, err := c.cursor.Save(ctx, &c.writer.Unsaved); err != nil {
-		c.logger.Debug("last progress not written, its events are delivered again", "error", err)
+	for c.writer.HasUnsaved() {
+		_, err := c.cursor.Save(ctx, c.writer.Begin(time.Now()))
+		if c.writer.End(err); err != nil {
+			c.logger.Debug("last progress not written, its events are delivered again", "error", err)
+			return
+		}
 	}
 }

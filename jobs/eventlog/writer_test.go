@@ -80,7 +80,7 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 		}
 		err := c.written(pgtest.Within(t, "the write", c.wrote))
 		if (err != nil) != (step.ctx.Err() != nil) || len(c.due.retrying) != step.retrying ||
-			c.writer.Unsaved.IsEmpty() == (err != nil) {
+			c.writer.HasUnsaved() != (err != nil) {
 			t.Errorf("written: %v; being retried: %v; unsaved: %+v", err, c.due.retrying, c.writer.Unsaved)
 		}
 	}

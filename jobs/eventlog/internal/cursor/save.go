@@ -22,6 +22,10 @@ type Progress struct {
 	Moved     []Moved   // events that get a row before their first attempt
 	Early     []int64   // deliveries that are due, and have to wait for their turn
 	Copied    int       // bytes that Failed and Moved copy from the log
+
+	// Of a write that changes deliveries: whose it is, and its number among those. Without a number, as in a
+	// transaction of the caller, a repetition is not told from another write.
+	Writer, Number int64
 }
 
 // Moved is an event that is not attempted yet: not before Due, or, without that, not before the earlier ones of its key
@@ -61,16 +65,18 @@ func (p *Progress) hasDeliveries() bool {
 	return len(p.Succeeded)+len(p.Failed)+len(p.Moved)+len(p.Early) > 0
 }
 
-// Add puts later progress on top.
-func (p *Progress) Add(later *Progress) {
-	for _, s := range later.Done {
-		p.Done.Add(s)
+// fromLog are the events of the log that get a row.
+func (p *Progress) fromLog() []int64 {
+	ids := []int64{}
+	for _, f := range p.Failed {
+		if f.Record != nil {
+			ids = append(ids, f.ID)
+		}
 	}
-	p.Succeeded = append(p.Succeeded, later.Succeeded...)
-	p.Failed = append(p.Failed, later.Failed...)
-	p.Moved = append(p.Moved, later.Moved...)
-	p.Early = append(p.Early, later.Early...)
-	p.Copied += later.Copied
+	for _, m := range p.Moved {
+		ids = append(ids, m.Record.ID)
+	}
+	return ids
 }
 
 // Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it
@@ -80,14 +86,19 @@ const (
 	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
 		returning pg_current_xact_id()::text::bigint, null::bigint[]`
 
-	// A try whose answer was lost may be carried out long after the one that was made in its place, when the deliveries
-	// that it is about have gone further: what was done before makes no new row, and an attempt counts only after
-	// lower ones.
+	// A try whose answer was lost may have been carried out, and may even be carried out long after the one that was
+	// made in its place, when the deliveries that it is about have gone further, or an operator has replayed, discarded
+	// or changed one. So a write is numbered, and a number that its writer has reached is not carried out again.
+	//
+	// A term may have several writers, one after the other, when another group had the cursor in between. For what one
+	// of those has left behind, what was done before makes no new row, and an attempt counts only after lower ones.
 	//
 	// An event gets its row from the log, so that what is in the log already is not sent again. One that is gone from
 	// there by now is not marked as done, but returned. See keepGone.
 	advanceWithDeliveries = `with fence as (
-			select handler, done from pgsolo.cursor where handler = $1 and term = $2 for update
+			select handler, done from pgsolo.cursor where handler = $1 and term = $2
+				and (writer = $13::bigint and written >= $14::bigint) is not true
+			for update
 		), succeeded as (
 			delete from pgsolo.delivery d using fence f
 			where d.handler = f.handler and d.event_id = any($4::bigint[])
@@ -135,7 +146,8 @@ const (
 		), advanced as (
 			update pgsolo.cursor c
 			set done = c.done + ($3::int8multirange
-				- coalesce((select range_agg(int8range(id, id + 1)) from gone), '{}'::int8multirange))
+				- coalesce((select range_agg(int8range(id, id + 1)) from gone), '{}'::int8multirange)),
+				writer = coalesce($13, c.writer), written = coalesce($14, c.written)
 			from fence f where c.handler = f.handler
 		), early as (
 			update pgsolo.delivery d set state = 'waiting', next_at = null
@@ -143,6 +155,11 @@ const (
 			where d.handler = f.handler and d.event_id = any($12::bigint[]) and d.state in ('scheduled', 'retry')
 		)
 		select pg_current_xact_id()::text::bigint, (select array_agg(id) from gone) from fence`
+
+	// A write that was carried out before. Of the events that it was to give a row, those that were gone are not done.
+	selectWritten = `select pg_current_xact_id()::text::bigint,
+			array(select id from unnest($3::bigint[]) id where not c.done @> id)
+		from pgsolo.cursor c where handler = $1 and term = $2 and writer = $4 and written >= $5`
 )
 
 // Save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same
@@ -159,6 +176,9 @@ func (c Cursor) Save(ctx context.Context, p *Progress) (number int64, err error)
 func (c Cursor) save(ctx context.Context, p *Progress) (number int64, gone []int64, err error) {
 	statement, args := c.saving(p)
 	err = c.DB.QueryRow(ctx, statement, args...).Scan(&number, &gone)
+	if errors.Is(err, pgx.ErrNoRows) && p.Number != 0 {
+		err = c.DB.QueryRow(ctx, selectWritten, c.Handler, c.Term, p.fromLog(), p.Writer, p.Number).Scan(&number, &gone)
+	}
 	return number, gone, c.saved(err)
 }
 
@@ -184,7 +204,11 @@ func (c Cursor) saving(p *Progress) (statement string, args []any) {
 	args = append(args, p.Succeeded)
 	args = append(args, failureColumns(p.Failed)...)
 	ids, later := movedColumns(p.Moved)
-	return advanceWithDeliveries, append(args, ids, later, p.Early)
+	args = append(args, ids, later, p.Early)
+	if p.Number == 0 {
+		return advanceWithDeliveries, append(args, nil, nil)
+	}
+	return advanceWithDeliveries, append(args, p.Writer, p.Number)
 }
 
 func (c Cursor) saved(err error) error {

@@ -1,6 +1,7 @@
 package cursor
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
@@ -23,16 +24,23 @@ type Writer struct {
 	Writing *Progress // under way; nil: none
 	Began   time.Time // the latest write
 
-	results bool // Unsaved has some, and not only ids of other topics
-	busy    bool // deliveries waited when the latest results were taken
+	id, number int64     // of the writer, and of its latest write
+	inDoubt    *Progress // a write that failed, and may have been carried out; nil: none
+	results    bool      // Unsaved has some, and not only ids of other topics
+	busy       bool      // deliveries waited when the latest results were taken
 }
+
+// NewWriter returns one that no other leadership, process or machine has had.
+func NewWriter() Writer { return Writer{id: rand.Int64()} }
 
 // WantsResults says whether the loop is to be woken for results: not while it knows of some that it has yet to write,
 // or the workers would wake it for each event.
 func (w *Writer) WantsResults() bool { return w.Writing == nil && !w.results }
 
 // HasUnsaved says whether a write can begin.
-func (w *Writer) HasUnsaved() bool { return w.Writing == nil && !w.Unsaved.IsEmpty() }
+func (w *Writer) HasUnsaved() bool {
+	return w.Writing == nil && (w.inDoubt != nil || !w.Unsaved.IsEmpty())
+}
 
 // DueAt is when the unsaved progress is to be written. The zero time is at once.
 func (w *Writer) DueAt() time.Time {
@@ -93,20 +101,25 @@ func (w *Writer) Early(id int64) {
 	w.Unsaved.Early = append(w.Unsaved.Early, id)
 }
 
-// Begin takes out the unsaved progress, to be written, and gathers anew.
+// Begin takes out the unsaved progress, to be written, and gathers anew. A write in doubt comes first, as it was: it is
+// the same one.
 func (w *Writer) Begin(now time.Time) *Progress {
-	p := w.Unsaved
-	w.Writing, w.Unsaved, w.results, w.Began = &p, Progress{}, false, now
-	return &p
+	w.Began = now
+	if w.Writing, w.inDoubt = w.inDoubt, nil; w.Writing == nil {
+		p := w.Unsaved
+		w.number++
+		p.Writer, p.Number = w.id, w.number
+		w.Writing, w.Unsaved, w.results = &p, Progress{}, false
+	}
+	return w.Writing
 }
 
-// End takes in how the write has ended. What may not have been written is unsaved again.
+// End takes in how the write has ended.
 func (w *Writer) End(err error) *Progress {
 	p := w.Writing
 	w.Writing = nil
 	if err != nil {
-		p.Add(&w.Unsaved)
-		w.Unsaved = *p
+		w.inDoubt = p
 	}
 	return p
 }
