@@ -6,28 +6,12 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
-	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// oldestEvery is how often the leader reads the age of the oldest event that each handler is not done with.
-const oldestEvery = 5 * time.Second
-
-// watchOldest keeps the ages for Stats. They are worth no more than that: what goes wrong is left to the loops that it
-// stops.
+// watchOldest keeps the ages for Stats.
 func (r *Runner) watchOldest(ctx context.Context, lead *loop.Leadership) error {
-	ticker := time.NewTicker(oldestEvery)
-	defer ticker.Stop()
-	logger := r.options.Logger.Named("stats")
-	for {
-		select {
-		case <-lead.Starting.Done():
-			return nil
-		case <-ticker.C:
-			if err := pg.Try(ctx, r.readOldest); err != nil {
-				logger.Debug("age of the oldest event is not known", "error", err)
-			}
-		}
-	}
+	cursor.WatchOldest(ctx, lead, r.options.Logger.Named("stats"), r.readOldest)
+	return nil
 }
 
 func (r *Runner) readOldest(ctx context.Context) error {

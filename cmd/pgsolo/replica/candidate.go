@@ -54,7 +54,12 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 		Config: base.ConnConfig, Schema: schema, Name: of.Name, Address: address,
 		Lease: of.Lease, PollInterval: of.PollInterval, Drain: of.Drain,
 		Unhealthy: options.Unhealthy, Healthy: c.healthy, Group: group, Logger: logger.Named("election"),
-		Check: func(ctx context.Context, conn *pgx.Conn) error { return jobs.CheckSchema(ctx, conn, schema) },
+		Check: func(ctx context.Context, conn *pgx.Conn) error {
+			if err := jobs.CheckSchema(ctx, conn, schema); err != nil {
+				return err
+			}
+			return jobs.CheckLog(ctx, conn, schema)
+		},
 	})
 	if err != nil {
 		return nil, err

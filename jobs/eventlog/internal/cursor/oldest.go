@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -19,6 +21,26 @@ const selectOldest = `select c.handler, extract(epoch from clock_timestamp() - l
 			where d.handler = c.handler and d.state in ('retry', 'waiting') order by d.event_id limit 1)))::float8
 	from pgsolo.cursor c
 	where c.handler = any ($1)`
+
+// oldestEvery is how often the leader reads the age of the oldest event that each handler is not done with.
+const oldestEvery = 5 * time.Second
+
+// WatchOldest reads the ages while the leadership lasts. They are worth no more than that: what goes wrong is left to
+// the loops that it stops.
+func WatchOldest(ctx context.Context, lead *loop.Leadership, logger hclog.Logger, read func(context.Context) error) {
+	ticker := time.NewTicker(oldestEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-lead.Starting.Done():
+			return
+		case <-ticker.C:
+			if err := pg.Try(ctx, read); err != nil {
+				logger.Debug("age of the oldest event is not known", "error", err)
+			}
+		}
+	}
+}
 
 // Oldest returns the age of the oldest event that each handler is not done with; handlers that are done with all are
 // missing.

@@ -74,8 +74,14 @@ func (p *Progress) Add(later *Progress) {
 // Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it
 // before or after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens
 // either.
+//
+// It notes when that was, for a later claim: all events in done are visible to the snapshot of the statement, so that
+// the numbers of their transactions are below its xmax, and began before now.
 const (
-	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
+	advanceCursor = `update pgsolo.cursor
+		set done = done + $3::int8multirange, noted_at = clock_timestamp(),
+			noted_xid = pg_snapshot_xmax(pg_current_snapshot())
+		where handler = $1 and term = $2
 		returning pg_current_xact_id()::text::bigint`
 
 	// A try whose answer was lost may be carried out long after the one that was made in its place, when the deliveries
@@ -84,7 +90,10 @@ const (
 	advanceWithDeliveries = `with fence as (
 			select handler, done from pgsolo.cursor where handler = $1 and term = $2 for update
 		), advanced as (
-			update pgsolo.cursor c set done = c.done + $3::int8multirange from fence f where c.handler = f.handler
+			update pgsolo.cursor c
+			set done = c.done + $3::int8multirange, noted_at = clock_timestamp(),
+				noted_xid = pg_snapshot_xmax(pg_current_snapshot())
+			from fence f where c.handler = f.handler
 		), succeeded as (
 			delete from pgsolo.delivery d using fence f
 			where d.handler = f.handler and d.event_id = any($4::bigint[])
