@@ -60,6 +60,7 @@
 // # What it guarantees
 //
 //   - Terms rise: every leadership has a greater number than all before it in the same schema, whatever the election.
+//     Options.LowestTerm says what else has seen greater ones.
 //   - While the clocks of leader and standby run at one pace, a leader that is cut off from the server, whichever way,
 //     has had its context cancelled, Term.Over closed, and Options.Unhealthy called if lead has not returned, before
 //     another one is let in. Neither a step of a wall clock nor a suspended machine changes that.

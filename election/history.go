@@ -31,9 +31,10 @@ const (
 	// that it left sessions is more.
 	beginTerm = `with leader as (
 			update pgsolo.leader l
-			set term = (select max(m.term) + 1 from pgsolo.leader m), holder = $2, address = $3,
+			set term = greatest($12, (select max(m.term) + 1 from pgsolo.leader m)), holder = $2, address = $3,
 				since = clock_timestamp(), clean = false, step_down = null,
-				fingerprint = nullif($11, ''), fingerprint_term = (select max(m.term) + 1 from pgsolo.leader m),
+				fingerprint = nullif($11, ''),
+				fingerprint_term = greatest($12, (select max(m.term) + 1 from pgsolo.leader m)),
 				timeline = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
 			where election = $1 and ` + holdsLock + `
 			returning timeline, term, since
@@ -67,9 +68,9 @@ const (
 	askToStepDown = `select pgsolo.step_down($1)`
 )
 
-// beginTerm begins the term after before, provided that the lock is really this session's. ended is how that ended,
-// unless its leader has written that down.
-func (s *session) beginTerm(ctx context.Context, o Options, before int64, ended string) (leaderRow, error) {
+// beginTerm begins the term after before, with a number that is not below lowest, provided that the lock is really this
+// session's. ended is how that ended, unless its leader has written that down.
+func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64, ended string) (leaderRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	row := leaderRow{
@@ -79,7 +80,7 @@ func (s *session) beginTerm(ctx context.Context, o Options, before int64, ended 
 	batch := &pgx.Batch{}
 	batch.Queue(lockTerms, s.classID)
 	batch.Queue(inSchema(beginTerm, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1,
-		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced, o.Fingerprint).
+		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced, o.Fingerprint, lowest).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
 	err := s.conn.SendBatch(ctx, batch).Close()
 	if errors.Is(err, pgx.ErrNoRows) {

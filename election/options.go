@@ -56,6 +56,11 @@ type Options struct {
 	// of the connection or the server, which is retried like any other. Default: none.
 	Check func(ctx context.Context, conn *pgx.Conn) error
 
+	// LowestTerm returns the lowest number that will do for the next term, because what is fenced with terms has
+	// higher ones than the tables of elections, as after a restore of these alone. It is asked when a term begins, and
+	// must not block. Default: any number will do.
+	LowestTerm func() int64
+
 	// Logger should not block. No step that the lease depends on waits for it, but Run does. Default: none.
 	Logger hclog.Logger
 }
@@ -94,6 +99,9 @@ func (o Options) withDefaults() (Options, error) {
 			logger.Error("exiting", "error", err)
 			os.Exit(3)
 		}
+	}
+	if o.LowestTerm == nil {
+		o.LowestTerm = func() int64 { return 0 }
 	}
 	if o.Healthy == nil {
 		o.Healthy = func() error { return nil }

@@ -27,6 +27,8 @@ type session struct {
 	server   server
 	openedAt time.Time // when server was read, on the monotonic clock
 	met      int64     // the term whose leader held the lock at a read of this session; 0: none
+
+	highestTerm int64 // of the history, when the session began
 }
 
 // server is a start of the server, as a session finds it. It does not change while the session lasts: a restart, and
@@ -105,6 +107,9 @@ func (s *session) setUp(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("find the lock of election %q: %w", s.election, err)
 	}
+	if err := s.readHighestTerm(ctx); err != nil {
+		return err
+	}
 	s.classID = int32(uint32(class)) // the same 32 bits: an oid has no sign, the lock's key has one
 	return s.warmUp(ctx)
 }
@@ -124,7 +129,7 @@ func (s *session) checkError(err error) error {
 func (s *session) warmUp(ctx context.Context) error {
 	const nowhere = "" // no election has this name
 	if _, err := s.conn.Exec(ctx, inSchema(beginTerm, s.schema), nowhere, "", "", "", keptTerms,
-		"", 0, 0, "", "", ""); err != nil {
+		"", 0, 0, "", "", "", 0); err != nil {
 		return fmt.Errorf("rehearse the beginning of a term: %w", err)
 	}
 	if _, err := s.conn.Exec(ctx, inSchema(resign, s.schema), nowhere, 0, 0, ""); err != nil {

@@ -55,7 +55,8 @@ func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow, wo
 		}
 	}
 	proved := e.clock.Now()
-	row, err := s.beginTerm(ctx, e.options, before.term.Number, ended)
+	lowest := max(e.options.LowestTerm(), s.highestTerm+1)
+	row, err := s.beginTerm(ctx, e.options, before.term.Number, lowest, ended)
 	if err != nil {
 		return wonTerm{}, err
 	}

@@ -12,7 +12,7 @@ import (
 // DeadLetterFilter selects the dead letters that meet every condition given. The zero value of a field is no condition.
 type DeadLetterFilter struct {
 	Handler       string
-	EventID       int64
+	EventID       int64 // negative for an event of a log that began again since
 	FailedBefore  time.Time
 	ErrorContains string // as it stands: % and _ mean themselves
 
@@ -21,9 +21,6 @@ type DeadLetterFilter struct {
 }
 
 func (f DeadLetterFilter) check() error {
-	if f.EventID < 0 {
-		return fmt.Errorf("event id %d is negative", f.EventID)
-	}
 	for _, field := range []struct{ name, text string }{{"handler", f.Handler}, {"error text", f.ErrorContains}} {
 		if err := text.Check(field.text); err != nil {
 			return fmt.Errorf("%s: %w", field.name, err)

@@ -62,7 +62,7 @@ func newConsumer(h *logHandler) *consumer {
 // run consumes until the leadership stops (then it waits for the attempts under way and writes their outcome), until
 // ctx is done (then it cancels them first), or until it can no longer write its progress.
 func (c *consumer) run(ctx context.Context) error {
-	if err := c.claim(ctx); errors.Is(err, errNotClaimed) {
+	if err := c.claimCursor(ctx); errors.Is(err, errNotClaimed) {
 		return nil
 	} else if err != nil {
 		return err
@@ -105,24 +105,20 @@ func (c *consumer) startWorker(ctx, starting context.Context, workers *sync.Wait
 	})
 }
 
-// claim makes the cursor this term's, and reads what is done, and which keys are blocked, before anything is handled.
-func (c *consumer) claim(ctx context.Context) error {
-	var done idset.Set
+// claimCursor makes the cursor this term's, and reads what is done, and which keys are blocked, before anything is
+// handled.
+func (c *consumer) claimCursor(ctx context.Context) error {
+	var claimed cursor.Claimed
 	err := c.holdWhileOwned(ctx, func() (owned *cursor.OwnedError, err error) {
-		err = c.persist(ctx, "claim cursor", func(ctx context.Context) (err error) {
-			done, err = c.cursor.Claim(ctx, c.group, c.Topic, c.Start == StartLatest)
-			if errors.As(err, &owned) {
-				return nil // another try would not help
-			}
-			return err
-		})
+		claimed, owned, err = c.cursor.Take(ctx, c.persist, c.logger, c.group, c.Topic, c.Start == StartLatest)
 		return owned, err
 	})
 	if err != nil {
 		return err
 	}
-	c.settle(append(idset.Set{}, done...))
-	c.frontier = logread.NewFrontier(done, c.isOrdered())
+	c.claim.Store(&claimed.Claim)
+	c.settle(append(idset.Set{}, claimed.Done...))
+	c.frontier = logread.NewFrontier(claimed.Done, c.isOrdered())
 	if !c.isOrdered() {
 		return nil
 	}

@@ -70,6 +70,11 @@
 // leader goes on. A consumer that is fenced asks whose the cursor is: where another group has taken it, as a leader of
 // the version before does at once, it is held, too, and no term ends. See consumer.holdWhileOwned.
 //
+// # Positions and counters
+//
+// A sequence can be set back by others, so that ids which are done are given out to new events. A claim believes no
+// position that a counter contradicts, and says in an ERROR line what it found: package cursor has the design.
+//
 // # What it guarantees
 //
 //   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least

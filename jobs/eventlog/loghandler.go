@@ -29,7 +29,8 @@ type logHandler struct {
 	pulse loop.Pulse
 
 	// For other goroutines:
-	seenTo atomic.Int64                // the frontier's
+	seenTo atomic.Int64 // the frontier's
+	claim  atomic.Pointer[logread.Claim]
 	oldest atomic.Int64                // creation of the oldest event not done; Unix time in nanoseconds, 0: none
 	shown  atomic.Pointer[queue.Queue] // the queue
 
@@ -73,6 +74,7 @@ func (h *logHandler) beginConsumer(lead *loop.Leadership) {
 	h.queue = queue.New(h.isOrdered())
 	h.copies = h.log.Shared()
 	h.seenTo.Store(0)
+	h.claim.Store(nil)
 	h.oldest.Store(0)
 	h.shown.Store(h.queue)
 	h.consumer = newConsumer(h)
@@ -103,6 +105,9 @@ func (h *logHandler) RetryNow() { loop.Signal(h.retry) }
 
 // SeenTo is the highest id that the consumer has read in this term.
 func (h *logHandler) SeenTo() int64 { return h.seenTo.Load() }
+
+// Claim is how the log was when the cursor was claimed in this term; nil before that.
+func (h *logHandler) Claim() *logread.Claim { return h.claim.Load() }
 
 // RowsRead is how many rows consumers have read in all terms.
 func (h *logHandler) RowsRead() int64 { return h.counters.read.Load() }

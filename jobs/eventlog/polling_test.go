@@ -62,7 +62,7 @@ type statements struct {
 func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	s.all.Add(1)
 	switch {
-	case strings.Contains(data.SQL, "from pgsolo.event_id_seq"):
+	case strings.Contains(data.SQL, "join pgsolo.event_id_seq"):
 		s.ends.Add(1)
 	case strings.Contains(data.SQL, "where e.id > $2"):
 		s.reads.Add(1)

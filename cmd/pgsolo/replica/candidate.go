@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -23,6 +24,7 @@ import (
 // stands by, so that it can take over when the server accepts no more.
 type candidate struct {
 	config   *config.Election
+	schema   string
 	elector  *election.Elector
 	runner   *eventlog.Runner // nil where there is nothing to run
 	crons    *cron.Scheduler  // likewise
@@ -31,6 +33,8 @@ type candidate struct {
 	logger   hclog.Logger
 
 	statements *pgxpool.Pool // of statements outside of the log's transactions; nil: there are none
+
+	lowestTerm atomic.Int64 // that will do for the engines, as last read
 
 	standby string // the application_name of its sessions while it does not lead
 
@@ -45,18 +49,32 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	if len(options.Config.Elections) > 1 {
 		logger = logger.With("election", of.Name)
 	}
-	c := &candidate{config: of, logger: logger, standby: "pgsolo " + of.Name + " standby"}
+	schema := options.Config.Postgres.Schema
+	c := &candidate{config: of, schema: schema, logger: logger, standby: "pgsolo " + of.Name + " standby"}
 	c.name = c.standby
 	base, err := pgxpool.ParseConfig(options.Config.Postgres.URL)
 	if err != nil {
 		return nil, fmt.Errorf("postgres url: %w", err) // pgx keeps the password out of it
 	}
-	schema := options.Config.Postgres.Schema
 	c.elector, err = election.New(election.Options{
 		Config: base.ConnConfig, Schema: schema, Name: of.Name, Address: address,
 		Lease: of.Lease, PollInterval: of.PollInterval, Drain: of.Drain, Fingerprint: of.Fingerprint,
 		Unhealthy: options.Unhealthy, Healthy: c.healthy, Group: group, Logger: logger.Named("election"),
-		Check: func(ctx context.Context, conn *pgx.Conn) error { return jobs.CheckSchema(ctx, conn, schema) },
+		Check: func(ctx context.Context, conn *pgx.Conn) error {
+			if err := jobs.CheckSchema(ctx, conn, schema); err != nil {
+				return err
+			}
+			if err := jobs.CheckLog(ctx, conn, schema); err != nil {
+				return err
+			}
+			if err := c.readLowestTerm(ctx, conn); err != nil && conn.IsClosed() {
+				return err
+			} else if err != nil { // a role that may not read them leads as before
+				logger.Warn("the terms that the engines have seen are not known", "error", err)
+			}
+			return nil
+		},
+		LowestTerm: c.lowestTerm.Load,
 	})
 	if err != nil {
 		return nil, err
@@ -141,6 +159,49 @@ func (c *candidate) lead(ctx context.Context, term election.Term) error {
 		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
 	}
 	return nil
+}
+
+// elect takes part in the election. While it stands by it keeps reading which terms will do: its session for the lock
+// may last for months.
+func (c *candidate) elect(ctx context.Context) error {
+	reading, stop := context.WithCancel(ctx)
+	var reader sync.WaitGroup
+	reader.Go(func() { c.watchTerms(reading) })
+	defer reader.Wait()
+	defer stop()
+	return c.elector.Run(ctx, c.lead)
+}
+
+// termsEvery is how often a standby reads which terms will do.
+const termsEvery = 10 * time.Second
+
+// watchTerms reads without regard to errors: those of the database are the elector's.
+func (c *candidate) watchTerms(ctx context.Context) {
+	ticker := time.NewTicker(termsEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if c.elector.Status().Role != election.Standby {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, termsEvery)
+		_ = c.pool.AcquireFunc(bounded, func(conn *pgxpool.Conn) error {
+			return c.readLowestTerm(bounded, conn.Conn())
+		})
+		cancel()
+	}
+}
+
+func (c *candidate) readLowestTerm(ctx context.Context, conn *pgx.Conn) error {
+	lowest, err := jobs.LowestTerm(ctx, conn, c.schema)
+	if err == nil {
+		c.lowestTerm.Store(lowest)
+	}
+	return err
 }
 
 // listen runs the LISTEN session.

@@ -139,7 +139,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		elected = append(elected, done)
 		group.Add(func() error {
 			defer close(done)
-			return c.elector.Run(electing, c.lead)
+			return c.elect(electing)
 		}, func(error) {})
 	}
 	// The others serve the leaderships: they end when those have.

@@ -6,6 +6,8 @@
 // writes nothing once a newer leader of its group has written its own term.
 package wake
 
+import "github.com/pgsolo/pgsolo/jobs/internal/logread"
+
 // Consumer is a reader of the log that sleeps while there is nothing to read. All is called once per ring or poll,
 // never per event, and from any goroutine.
 type Consumer interface {
@@ -13,4 +15,7 @@ type Consumer interface {
 	RetryNow()       // query the deliveries that are due: some have been changed; nothing for a reader that has none
 	SeenTo() int64   // the highest id read
 	RowsRead() int64 // how many rows, so far
+
+	// Claim is how the log was when what is done was claimed; nil before that.
+	Claim() *logread.Claim
 }

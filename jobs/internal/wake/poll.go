@@ -2,7 +2,6 @@ package wake
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -69,13 +68,9 @@ func (p *Poll) SetMode(mode Mode) { p.mode.Store(mode) }
 // Healthy returns an error when Run has not moved for 20 s.
 func (p *Poll) Healthy() error { return p.pulse.Check("the poll of the event log") }
 
-// errLogGoneBack ends the leadership: ids that were seen will be given out once more, to events that no consumer would
-// read.
-var errLogGoneBack = errors.New("the event log has lost commits, " +
-	"as after a failover to a replica that lagged: the cursors have to be read again")
-
 // tail is the end of the log, as far as some consumer has not seen it: its transactions still run, or have rolled back.
 type tail struct {
+	sound
 	read    int64 // rows that the consumers had read at the latest poll
 	last    int64 // the highest id given out, as of then
 	horizon int64 // only transactions with lower numbers can have ids up to last; 0: not known
@@ -151,13 +146,14 @@ func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 	read := p.rowsRead()
 	came = read != p.read
 	p.read = read
-	last, xmin, err := p.readEnd(ctx)
+	end, err := p.readEnd(ctx)
 	if err != nil || p.refused {
 		return came, err
 	}
-	if last < p.last {
-		return came, errLogGoneBack
+	if err := p.checkSound(ctx, &end); err != nil {
+		return came, err
 	}
+	last, xmin := end.last, end.xmin
 	p.given.Store(last)
 	if last != p.last {
 		came, p.last, p.horizon = true, last, 0
@@ -173,30 +169,53 @@ func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 	case p.horizon > 0 && p.horizon <= xmin:
 		p.settled = last
 	case p.horizon == 0 && !came:
-		err = p.persist(ctx, func(ctx context.Context) (err error) {
-			p.horizon, err = logread.TransactionNumber(ctx, p.DB)
-			return err
-		})
+		p.horizon, err = p.transactionNumber(ctx)
 	}
 	p.ringAll(lagging)
 	return came, err
 }
 
 // The sequence is read as a table, because pg_sequence_last_value of a newer server hides from a role that may not read
-// it that this is so. The snapshot is taken first, so that xmin is about what was there before.
-const selectEnd = `select case when s.is_called then s.last_value else 0 end,
-		pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-	from pgsolo.event_id_seq s`
+// it that this is so. It stands behind the log, and the log is no subquery: then they are locked in the order in which
+// TRUNCATE … RESTART IDENTITY locks them. The snapshot is taken first, so that xmin is about what was there before.
+const selectEnd = `select case when s.is_called then s.last_value else s.last_value - 1 end,
+		pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+		clock_timestamp(), coalesce(bool_or(pgsolo.is_new(e.created_at, e.xmin, p.at, p.number::text::xid8)), false),
+		l.epoch, l.checked_id, l.checked_at, l.checked_xid::text::bigint
+	from unnest($1::bigint[], $2::timestamptz[], $3::bigint[]) p (id, at, number)
+		join pgsolo.event e
+			on e.id = (select max(below.id) from pgsolo.event below where below.id <= p.id and below.id > p.id - 1000)
+		right join pgsolo.event_id_seq s on true
+		join pgsolo.log l on l.epoch = (select max(epoch) from pgsolo.log)
+	group by s.is_called, s.last_value, l.epoch`
 
-// readEnd returns the highest id given out, and the xmin of a snapshot from before. With a role that may not read it,
-// every consumer reads each time.
-func (p *Poll) readEnd(ctx context.Context) (last, xmin int64, err error) {
+// end is the end of the log as one poll finds it.
+type end struct {
+	last       int64 // the highest id given out
+	xmin, xmax int64 // of a snapshot from before
+	at         time.Time
+	passed     bool // an id up to a proof was given out again
+	epoch      int64
+	checked    logread.Point // the latest that some leader has written down
+}
+
+// readEnd reads the end of the log. With a role that may not read it, every consumer reads each time.
+func (p *Poll) readEnd(ctx context.Context) (e end, err error) {
 	if p.refused {
 		p.ring()
-		return 0, 0, nil
+		return end{}, nil
+	}
+	var (
+		ids     []int64
+		ats     []*time.Time
+		numbers []*int64
+	)
+	for _, proof := range p.points() {
+		ids, ats, numbers = append(ids, proof.ID), append(ats, proof.At), append(numbers, proof.Number)
 	}
 	err = p.persist(ctx, func(ctx context.Context) error {
-		return p.DB.QueryRow(ctx, selectEnd).Scan(&last, &xmin)
+		return p.DB.QueryRow(ctx, selectEnd, ids, ats, numbers).
+			Scan(&e.last, &e.xmin, &e.xmax, &e.at, &e.passed, &e.epoch, &e.checked.ID, &e.checked.At, &e.checked.Number)
 	})
 	if pg.IsNotAllowed(err) {
 		p.refused = true
@@ -204,9 +223,17 @@ func (p *Poll) readEnd(ctx context.Context) (last, xmin int64, err error) {
 			"so that an idle leader reads the log instead: grant select on it",
 			"sequence", p.DB.Place("pgsolo.event_id_seq"), "error", err)
 		p.ring()
-		return 0, 0, nil
+		return end{}, nil
 	}
-	return last, xmin, err
+	return e, err
+}
+
+func (p *Poll) transactionNumber(ctx context.Context) (number int64, err error) {
+	err = p.persist(ctx, func(ctx context.Context) (err error) {
+		number, err = logread.TransactionNumber(ctx, p.DB)
+		return err
+	})
+	return number, err
 }
 
 func (p *Poll) persist(ctx context.Context, do func(context.Context) error) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
@@ -28,6 +29,8 @@ func (s *sleeper) Ring() { loop.Signal(s.woken) }
 func (s *sleeper) RetryNow() { loop.Signal(s.asked) }
 
 func (s *sleeper) SeenTo() int64 { return s.seen.Load() }
+
+func (s *sleeper) Claim() *logread.Claim { return nil }
 
 func (s *sleeper) RowsRead() int64 { return s.read.Load() }
 

@@ -82,8 +82,14 @@ func (p *Progress) fromLog() []int64 {
 // Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it
 // before or after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens
 // either.
+//
+// It notes when that was, for a later claim: all events in done are visible to the snapshot of the statement, so that
+// the numbers of their transactions are below its xmax, and began before now.
 const (
-	advanceCursor = `update pgsolo.cursor set done = done + $3::int8multirange where handler = $1 and term = $2
+	advanceCursor = `update pgsolo.cursor
+		set done = done + $3::int8multirange, noted_at = clock_timestamp(),
+			noted_xid = pg_snapshot_xmax(pg_current_snapshot())
+		where handler = $1 and term = $2
 		returning pg_current_xact_id()::text::bigint, null::bigint[]`
 
 	// A try whose answer was lost may have been carried out, and may even be carried out long after the one that was
@@ -147,6 +153,7 @@ const (
 			update pgsolo.cursor c
 			set done = c.done + ($3::int8multirange
 				- coalesce((select range_agg(int8range(id, id + 1)) from gone), '{}'::int8multirange)),
+				noted_at = clock_timestamp(), noted_xid = pg_snapshot_xmax(pg_current_snapshot()),
 				writer = coalesce($13, c.writer), written = coalesce($14, c.written)
 			from fence f where c.handler = f.handler
 		), early as (
