@@ -88,6 +88,8 @@ func remedy(err error) []any {
 		return []any{"remedy", "run 'pgsolo migrate' with this version"}
 	case refused && (strings.HasPrefix(pgErr.Code, "28") || pgErr.Code == "3D000"):
 		return []any{"remedy", "check the user, the password and the database of postgres.url"}
+	case refused && pgErr.Routine == "check_enable_rls":
+		return []any{"remedy", "alter table … disable row level security, or alter role … bypassrls"}
 	case refused && pgErr.Code == "42501":
 		return []any{"remedy", "let the role of postgres.url use pgsolo's schema, or let it run 'pgsolo migrate'"}
 	}

@@ -22,15 +22,16 @@ import (
 )
 
 // deployed are configurations, from any of which to any other one a deploy may roll. has are the handlers of the topic
-// orders that call a webhook; each has the sql handler x of that topic and the job j, too.
+// orders that call a webhook, and moved are those that have another topic here; each configuration has the sql handler
+// x of orders and the job j, too.
 var deployed = []struct {
 	name, text string
-	has        string
+	has, moved string
 }{
 	{"small", `
 topic "orders" { retention = "1s" }
 election "main" { lease = "10s" }
-` + deployedA + deployedX + deployedJ, "a"},
+` + deployedA + deployedX + deployedJ, "a", ""},
 	{"more", `
 topic "orders" { retention = "1s" }
 topic "fresh" {}
@@ -47,12 +48,12 @@ cron "k" {
   schedule = "* * * * * *"
   webhook { url = %[1]q }
 }
-` + deployedA + deployedX + deployedJ, "ab"},
+` + deployedA + deployedX + deployedJ, "ab", ""},
 	{"another retention and order", `
 topic "orders" { retention = "1h" }
 topic "*" { retention = "2s" }
 election "main" { lease = "10s" }
-` + deployedJ + deployedX + deployedA, "a"},
+` + deployedJ + deployedX + deployedA, "a", ""},
 	{"two elections", `
 topic "orders" { retention = "1s" }
 election "side" { lease = "10s" }
@@ -62,7 +63,7 @@ handler "b" {
   order = "key"
   webhook { url = %[1]q }
 }
-` + deployedA + deployedJ + deployedX, "ab"},
+` + deployedA + deployedJ + deployedX, "ab", ""},
 	{"another topic", `
 topic "orders" {}
 topic "fresh" { retention = "1s" }
@@ -71,7 +72,7 @@ handler "b" {
   topic = "fresh"
   webhook { url = %[1]q }
 }
-` + deployedX + deployedJ, ""},
+` + deployedX + deployedJ, "", "b"},
 }
 
 const (
@@ -137,7 +138,7 @@ func TestRollingDeploys(t *testing.T) {
 			d.roll(0)
 			d.finish()
 			for _, handler := range from.has {
-				for _, other := range to.has {
+				for _, other := range to.has + to.moved {
 					if handler == other {
 						d.gotAll(string(handler))
 					}
