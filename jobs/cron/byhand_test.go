@@ -27,6 +27,7 @@ func TestRowsAreChangedByHand(t *testing.T) {
 		"of another term":      `update pgsolo.cron_run set term = term + 100`,
 		"another time":         `update pgsolo.cron_run set scheduled_at = scheduled_at - interval '1 year'`,
 		"positions deleted":    `delete from pgsolo.cron_position`,
+		"jobs deleted":         `delete from pgsolo.cron_job`,
 		"decisions deleted":    `delete from pgsolo.cron_decision`,
 		"position at no time":  `update pgsolo.cron_position set decided_to = '-infinity'`,
 		"position beyond time": `update pgsolo.cron_position set decided_to = 'infinity'`,
