@@ -58,7 +58,7 @@ func (r Retry) Next(attempt int, failure error) (wait time.Duration, last bool) 
 // delay is the wait for the retry that follows the failed attempt.
 func (r Retry) delay(attempt int) time.Duration {
 	wait := r.MaxBackoff
-	if shift := attempt - 1; shift < 62 && r.Backoff <= r.MaxBackoff>>shift {
+	if shift := max(0, attempt-1); shift < 62 && r.Backoff <= r.MaxBackoff>>shift {
 		wait = r.Backoff << shift
 	}
 	return scale(wait, 1+r.jitter()*(2*rand.Float64()-1))

@@ -31,6 +31,10 @@ func TestWhatFollowsAFailure(t *testing.T) {
 			Retry{Attempts: 99, Backoff: 100 * ms, MaxBackoff: time.Second, Jitter: -1},
 			80, cause, time.Second, time.Second, false,
 		},
+		"attempts given by hand": {
+			Retry{Attempts: 9, Backoff: 100 * ms, MaxBackoff: time.Hour, Jitter: -1},
+			-5, cause, 100 * ms, 100 * ms, false,
+		},
 		"default jitter": {
 			Retry{Attempts: 9, Backoff: time.Second, MaxBackoff: time.Hour},
 			1, cause, 900 * ms, 1100 * ms, false,

@@ -3,6 +3,7 @@ package cron
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
@@ -65,7 +66,7 @@ func (j *jobTerm) insert(tick dueTick, outcome, reason string) {
 
 // start has the next attempt of a run started that has a row.
 func (j *jobTerm) start(r *run) {
-	r.row.Attempt++
+	r.row.Attempt = min(r.row.Attempt, math.MaxInt32-1) + 1 // an operator may have written it
 	r.row.Result = rows.Result{Outcome: rows.Running}
 	j.active = append(j.active, r)
 	j.outbox.start(r)

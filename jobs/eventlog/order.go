@@ -1,10 +1,8 @@
 package eventlog
 
 import (
-	"strings"
 	"time"
 
-	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
@@ -21,16 +19,10 @@ func (c *consumer) pushInOrder(records []logread.Record) {
 			c.queue.Push(records[start:i])
 			start = i + 1
 			c.keys.Block(key)
-			moveBehind(&c.writer, &records[i])
+			c.writer.MoveBehind(&records[i])
 		}
 	}
 	c.queue.Push(records[start:])
-}
-
-// moveBehind moves an event to the rows of its key, where it waits for its turn.
-func moveBehind(w *cursor.Writer, r *logread.Record) {
-	key := strings.Clone(r.Key) // of a page, which it would keep in memory
-	w.Move(cursor.Moved{Record: r, Key: key})
 }
 
 // followInTable queries the next one of a key after an event that has no row, if others of the key have: they were
@@ -50,7 +42,7 @@ func (c *consumer) offload(deliveries []queue.Delivery) {
 		if d.Retry {
 			delete(c.due.retrying, d.Record.ID)
 		} else {
-			moveBehind(&c.writer, d.Record)
+			c.writer.MoveBehind(d.Record)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-const (
+var (
 	claimCronLeader = `insert into pgsolo.cron_leader as l ("group", term) values ($1, $2)
 		on conflict ("group") do update set term = excluded.term where l.term <= excluded.term`
 
@@ -59,8 +59,8 @@ const (
 
 	// The latest tick is the one up to now: a later one is from a clock that was ahead, or is behind now. Where there
 	// are only later ones, it is unknown what was missed.
-	selectCronJobs = `select j.job, greatest(j.last_at, coalesce(t.scheduled_at, f.now)), j.pruned_to, ` +
-		`j.paused_at is not null, s.finished_at
+	selectCronJobs = `select j.job, ` + finite(`greatest(j.last_at, coalesce(t.scheduled_at, f.now))`) + `,
+			` + finite(`j.pruned_to`) + `, j.paused_at is not null, ` + finite(`s.finished_at`) + `
 		from pgsolo.cron_job j
 			left join lateral (
 				select r.scheduled_at from pgsolo.cron_run r
@@ -78,7 +78,7 @@ const (
 		where j."group" = $1 and j.forgotten_at is null`
 
 	selectOpenRuns = `select r.job, r.scheduled_at, r.outcome, r.cause, r.attempt, r.term, ` +
-		`coalesce(r.next_at, r.scheduled_at)
+		finite(`coalesce(r.next_at, r.scheduled_at)`) + `
 		from pgsolo.cron_run r join pgsolo.cron_job j on j.job = r.job
 		where j."group" = $1 and j.forgotten_at is null and r.outcome in ` + openOutcomes + `
 			and not (r.outcome = 'queued' and r.cause = 'manual')

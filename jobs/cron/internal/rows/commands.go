@@ -13,7 +13,7 @@ const channel = "pgsolo.cron"
 // Channel is the channel of NOTIFY in the store's schema that announces commands.
 func (s Store) Channel() string { return s.DB.Place(channel) }
 
-const (
+var (
 	selectPausedJobs = `select job from pgsolo.cron_job where paused_at is not null and "group" = $1`
 
 	selectTriggeredRuns = `select r.job, r.scheduled_at, r.forced
@@ -21,7 +21,7 @@ const (
 		where r.outcome = 'queued' and r.cause = 'manual' order by r.scheduled_at`
 
 	// When a pause has ended, which may be a while ago.
-	selectResumed = `select job, last_at from pgsolo.cron_job where job = any ($1::text[])`
+	selectResumed = `select job, ` + finite(`last_at`) + ` from pgsolo.cron_job where job = any ($1::text[])`
 
 	// Another group's leader may have claimed a job of this one, or another leader of this group has another
 	// configuration. Names are read where their number is not that of this leader's jobs: it has no job of the group

@@ -22,7 +22,7 @@ import (
 // by more is from a clock that was ahead, and gives way to any other.
 const LongStep = 10 * time.Minute
 
-const (
+var (
 	// The position of a job: the latest one up to $1, or the latest one of those after it, if there are no others.
 	latestPosition = `coalesce(max(d.at) filter (where d.at <= $1::timestamptz), max(d.at))`
 
@@ -30,7 +30,7 @@ const (
 	// since the planner takes what was folded or decided lately for next to nothing.
 	selectPositions = `select d.job, ` + latestPosition + `
 		from (
-			select job, decided_to as at from pgsolo.cron_position
+			select job, ` + finite(`decided_to`) + ` as at from pgsolo.cron_position
 			union all
 			select u.job, u.at from pgsolo.cron_decision, unnest(jobs, ats) as u (job, at)
 		) d group by d.job`

@@ -25,6 +25,12 @@ const (
 	endedOutcomes = `('{ok,failed,interrupted,replaced,skipped,missed}'::text[])`
 )
 
+// finite is a date of which an operator may have made infinity, which is no time.Time: a far one, or null for null.
+func finite(date string) string {
+	return `case when ` + date + ` is not null ` +
+		`then greatest(least(` + date + `, '9999-01-01 00:00Z'), '1970-01-01 00:00Z') end`
+}
+
 // The causes of a run.
 const (
 	Schedule = "schedule"

@@ -65,16 +65,23 @@ const (
 	rowFree         // a key without rows
 )
 
+// What operators may write by hand, a date at infinity or any number, is no error, or it would end each leader in turn.
+const (
+	untilNext   = `extract(epoch from least(next_at, clock_timestamp() + interval '1 day') - clock_timestamp())`
+	nextAttempt = `case when isfinite(created_at) then created_at else clock_timestamp() end,
+				least(attempt, 2147483646) + 1`
+)
+
 const (
 	// The two parts of the union see one snapshot, but not one time: an event that becomes due in between comes with
 	// the next query, which is at once.
 	selectDue = `select 0, null::bigint, null, null, null, null, null::timestamptz,
 			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
-			(select extract(epoch from next_at - clock_timestamp()) from pgsolo.delivery
+			(select ` + untilNext + ` from pgsolo.delivery
 				where handler = $1 and state in ('scheduled', 'retry') and next_at > statement_timestamp()
 				order by next_at limit 1)::float8
 		union all (
-			select 1, event_id, topic, key, payload::text, nullif(headers, '{}')::text, created_at, attempt + 1, null
+			select 1, event_id, topic, key, payload::text, nullif(headers, '{}')::text, ` + nextAttempt + `, null
 			from pgsolo.delivery
 			where handler = $1 and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
 				and event_id <> all($2::bigint[])
@@ -137,7 +144,7 @@ const (
 		)
 		select 0, null::bigint, null, (select max(key) from walked having max(n) = $6), null, null, null::timestamptz,
 			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
-			(select extract(epoch from next_at - clock_timestamp()) from pgsolo.delivery
+			(select ` + untilNext + ` from pgsolo.delivery
 				where handler = $1 and state in ('scheduled', 'retry') and next_at > statement_timestamp()
 				order by next_at limit 1)::float8
 		union all
@@ -149,8 +156,8 @@ const (
 		from unnest($5::text[]) c (key)
 		where c.key <> all($8::text[]) and c.key not in (select key from run)
 		union all (
-			select 1, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text, d.created_at,
-				d.attempt + 1, null
+			select 1, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text,
+				` + nextAttempt + `, null
 			from due join pgsolo.delivery d on d.handler = $1 and d.event_id = due.event_id
 			order by due.turn, due.event_id
 		)`

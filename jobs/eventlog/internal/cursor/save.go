@@ -119,7 +119,8 @@ const (
 			set attempt = f.attempt, state = f.state, next_at = f.next_at, error = f.message,
 				failed_at = clock_timestamp()
 			from failed f
-			where d.handler = f.handler and d.event_id = f.id and d.attempt < f.attempt
+			where d.handler = f.handler and d.event_id = f.id
+				and least(d.attempt, 2147483646) < f.attempt
 		), first_time as (
 			insert into pgsolo.delivery
 				(handler, event_id, topic, key, payload, headers, created_at, attempt, state, next_at, error)

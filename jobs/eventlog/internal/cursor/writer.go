@@ -2,9 +2,11 @@ package cursor
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
+	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 )
 
 const (
@@ -94,6 +96,9 @@ func (w *Writer) Move(m Moved) {
 	w.Unsaved.Done.Add(idset.One(m.Record.ID))
 	w.Unsaved.Copied += len(m.Record.Payload)
 }
+
+// MoveBehind moves an event to the rows of its key, where it waits for its turn.
+func (w *Writer) MoveBehind(r *logread.Record) { w.Move(Moved{Record: r, Key: strings.Clone(r.Key)}) }
 
 // Early makes a delivery one that waits for its turn: only its date has come.
 func (w *Writer) Early(id int64) {
