@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
@@ -92,6 +94,8 @@ func (l *leadership) ping(ctx context.Context) error {
 	err := l.session.conn.QueryRow(ctx, inSchema(ping, l.options.Schema), l.options.Name).
 		Scan(&now.Timeline, &now.Number, &held, &stepDown)
 	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return errRowDeleted
 	case err != nil:
 		return fmt.Errorf("%w: ping: %w", errSession, err)
 	case !held:

@@ -84,6 +84,9 @@ func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64
 		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
 	err := s.conn.SendBatch(ctx, batch).Close()
 	if errors.Is(err, pgx.ErrNoRows) {
+		if err := s.checkLock(ctx); err != nil {
+			return row, fmt.Errorf("begin a term: %w", err)
+		}
 		return row, &refusal{errors.New("won the lock, but this session does not hold it: " +
 			"there is a pooler in between; connect directly")}
 	}

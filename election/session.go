@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -68,14 +69,15 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 		return nil, err
 	}
 	s := &session{conn: conn, schema: o.Schema, election: o.Name}
-	if err := s.setUp(ctx, o); err != nil {
+	if err := s.setUp(ctx, o, strings.TrimSuffix(name, "standby")+"term "); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *session) setUp(ctx context.Context, o Options) error {
+// setUp prepares the session. room is how the names of leaders' sessions begin.
+func (s *session) setUp(ctx context.Context, o Options, room string) error {
 	if err := s.applySettings(ctx, sessionSettings(o.Lease), o.Logger); err != nil {
 		return err
 	}
@@ -98,6 +100,9 @@ func (s *session) setUp(ctx context.Context, o Options) error {
 		if err := o.Check(ctx, s.conn); err != nil {
 			return s.checkError(err)
 		}
+	}
+	if err := s.awaitDeleted(ctx, room); err != nil {
+		return err
 	}
 	if _, err := s.conn.Exec(ctx, inSchema(ensureElection, s.schema), s.election); err != nil {
 		return fmt.Errorf("enter election %q: %w", s.election, err)

@@ -105,8 +105,7 @@ func (c *consumer) startWorker(ctx, starting context.Context, workers *sync.Wait
 	})
 }
 
-// claimCursor makes the cursor this term's, and reads what is done, and which keys are blocked, before anything is
-// handled.
+// claimCursor makes the cursor this term's, and reads what is done and which keys are blocked, before it is needed.
 func (c *consumer) claimCursor(ctx context.Context) error {
 	var claimed cursor.Claimed
 	err := c.holdWhileOwned(ctx, func() (owned *cursor.OwnedError, err error) {
@@ -116,6 +115,7 @@ func (c *consumer) claimCursor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.identities = claimed.Identities
 	c.claim.Store(&claimed.Claim)
 	c.settle(append(idset.Set{}, claimed.Done...))
 	c.frontier = logread.NewFrontier(claimed.Done, c.isOrdered())

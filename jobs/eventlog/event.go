@@ -30,6 +30,9 @@ type Event struct {
 	Payload   []byte
 	CreatedAt time.Time // when the producer's transaction began, by the server's clock; for a NOTIFY, when it arrived
 
+	Log    string // identity of the log that it was emitted to, by which equal ids differ; empty for an older log's
+	Origin string // Log and the ID that it had there, where the log has begun again since; mostly empty
+
 	Attempt int   // 1 for the first
 	Term    int64 // of the leader that delivers; a resource that remembers the highest term can refuse a stale leader
 }
@@ -39,6 +42,12 @@ type Event struct {
 func (e Event) IdempotencyKey() string {
 	if e.ID == 0 {
 		return ""
+	}
+	switch {
+	case e.Origin != "":
+		return e.Handler + "/" + e.Origin
+	case e.Log != "":
+		return e.Handler + "/" + e.Log + "/" + strconv.FormatInt(e.ID, 10)
 	}
 	return e.Handler + "/" + strconv.FormatInt(e.ID, 10)
 }

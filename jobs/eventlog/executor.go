@@ -31,6 +31,7 @@ type executor struct {
 	queue        *queue.Queue       // of a topic; nil for a channel
 	subscription *jobs.Subscription // of a channel; nil for a topic
 	copies       bool               // payloads: others have the same ones
+	identities   cursor.Identities  // of the log, as of the claim
 }
 
 // begin sets the executor up for a leadership.
@@ -50,6 +51,7 @@ func (e *executor) event(d queue.Delivery, payloads *logread.Arena) (Event, erro
 	}
 	event, err := eventOf(d.Record)
 	event.Handler, event.Attempt, event.Term = e.Name, d.Attempt, e.lead.Term
+	event.Log, event.Origin = e.identities.Of(event.ID), d.Record.Origin
 	if e.copies && !d.Retry {
 		event.Payload = payloads.Bytes(event.Payload)
 	}

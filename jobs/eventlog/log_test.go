@@ -33,7 +33,10 @@ func TestEventReachesItsHandlers(t *testing.T) {
 	if got.CreatedAt.IsZero() {
 		t.Error("no CreatedAt")
 	}
-	got.CreatedAt = time.Time{}
+	if got.Log != pgtest.Value[string](t, pool, `select identity from pgsolo.log`) {
+		t.Errorf("it is of log %q", got.Log)
+	}
+	got.CreatedAt, got.Log = time.Time{}, ""
 	want := Event{
 		Handler: "first", ID: id, Topic: "orders", Key: "k", Headers: map[string]string{"tenant": "a", "n": "3"},
 		Payload: []byte(`{"n": 2}`), Attempt: 1, Term: 7,

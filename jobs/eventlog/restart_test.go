@@ -352,9 +352,12 @@ func TestSequenceWithACache(t *testing.T) {
 		if err := jobs.CheckLog(t.Context(), jobstest.OwnSession(t, pool), jobs.DefaultSchema); err != nil {
 			t.Error(err)
 		}
+		ran := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: ignore})
+		pgtest.Eventually(t, "the claim", func() bool { return ran.runner.handlers[0].Claim() != nil })
 		jobstest.MustExec(t, pool, `alter sequence pgsolo.event_id_seq `+change)
 		l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Handle: ignore})
 		for _, err := range []error{
+			pgtest.Within(t, "the end of the leader that has seen the change", ran.ended),
 			pgtest.Within(t, "the end of the leader", l.ended),
 			jobs.CheckLog(t.Context(), jobstest.OwnSession(t, pool), jobs.DefaultSchema),
 		} {

@@ -134,3 +134,29 @@ func TestLeaderDiesBetweenResetAndPoll(t *testing.T) {
 		})
 	}
 }
+
+// Events are emitted while the leader finds out that the log was truncated, one by one, and afterwards.
+func TestTruncatedUnderALeader(t *testing.T) {
+	for _, between := range []int{0, 3, 5, 8} {
+		t.Run(fmt.Sprint(between, " events between"), func(t *testing.T) {
+			r, l := setupDone(t)
+			pgtest.Eventually(t, "a proof to be written down", func() bool {
+				return pgtest.Value[int64](t, r.pool, `select checked_id from pgsolo.log`) == 5
+			})
+			jobstest.MustExec(t, r.pool, truncate)
+			want := numbered("b", between)
+			r.emit(r.pool, want...)
+			if err := pgtest.Within(t, "the end of the leader", l.ended); err == nil ||
+				!strings.Contains(err.Error(), "has gone back") {
+				t.Errorf("the leader ended with %v", err)
+			}
+			for len(r.handled) > 0 {
+				payload := strings.Trim(<-r.handled, `"`)
+				want = slices.DeleteFunc(want, func(w string) bool { return w == payload })
+			}
+			after := numbered("a", 6)
+			r.emit(r.pool, after...)
+			r.leadsUntil(append(want, after...)...)
+		})
+	}
+}

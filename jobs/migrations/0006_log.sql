@@ -7,8 +7,12 @@
 --   first        the log as it was when this was applied
 --   raised       the sequence was below rows of the log, and is above them now
 --   began again  the sequence had gone back, or may have: it is another one
--- identity is another one from each epoch on in which the log may be another one; the first one's is empty. counter names the storage of
--- the sequence, which TRUNCATE … RESTART IDENTITY and a restore replace. sound_at, sound_xid: until when a leader knows that the sequence
+--   copied       the log is in another database, or on another server
+--   promoted     the server is on another timeline: it was a replica, or was restored to a point in time
+-- identity is part of the idempotency keys of events with ids above keys_from, down to those of the next row with a lower epoch. It is
+-- another one from each epoch on in which the log may be another one. That of a log which existed before this was applied is empty, so
+-- that the keys stay. counter names server, database, timeline and the storage of the sequence, which TRUNCATE … RESTART IDENTITY and a
+-- restore replace. sound_at, sound_xid: until when a leader knows that the sequence
 -- had not gone back, and a transaction number that was not given out before then; null: until the latest write of each cursor.
 -- checked_id, checked_at, checked_xid: under the latest epoch, the same as a leader has seen it last, and the highest id that had been
 -- given out then.
@@ -16,14 +20,15 @@ create table pgsolo.log (
     epoch     bigint primary key,
     identity  text not null,
     counter   text not null,
-    finding   text not null check (finding in ('first', 'raised', 'began again')),
+    finding   text not null check (finding in ('first', 'raised', 'began again', 'copied', 'promoted')),
     given     bigint not null,
     sound_at  timestamptz,
     sound_xid xid8,
     found_at  timestamptz not null default clock_timestamp(),
     checked_id  bigint not null default 0,
     checked_at  timestamptz,
-    checked_xid xid8
+    checked_xid xid8,
+    keys_from   bigint not null default 0
 ) with (fillfactor = 50);
 
 -- Each claim reads it, with whatever role.
@@ -37,11 +42,23 @@ alter table pgsolo.cursor
     add column noted_xid xid8,
     add column noted_by  bigint;
 
+-- origin stands in an idempotency key in place of the id where the log has begun another epoch since: for the event of an earlier one.
+alter table pgsolo.delivery add column origin text;
+
 create function pgsolo.log_counter() returns text
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select concat_ws('/', (select system_identifier from pg_control_system()), 'pgsolo.event_id_seq'::regclass::oid,
+    select concat_ws('/', (select system_identifier from pg_control_system()),
+        (select oid from pg_database where datname = current_database()),
+        substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), 'pgsolo.event_id_seq'::regclass::oid,
         pg_relation_filenode('pgsolo.event_id_seq'))
 $$;
+
+create function pgsolo.new_identity() returns text
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+    select left(replace(gen_random_uuid()::text, '-', ''), 12)
+$$;
+
+revoke execute on function pgsolo.new_identity from public;
 
 grant execute on function pgsolo.log_counter() to public;
 
@@ -53,7 +70,10 @@ $$;
 
 revoke execute on function pgsolo.given() from public;
 
-insert into pgsolo.log (epoch, identity, counter, finding, given) values (0, '', pgsolo.log_counter(), 'first', pgsolo.given());
+insert into pgsolo.log (epoch, identity, counter, finding, given)
+    select 0, case when pgsolo.given() > 0 or exists (select from pgsolo.event) or exists (select from pgsolo.cursor)
+            or exists (select from pgsolo.delivery) then '' else pgsolo.new_identity() end,
+        pgsolo.log_counter(), 'first', pgsolo.given();
 
 -- is_new says whether an event is younger than what was noted: its transaction began later, and has a number that is not lower. Numbers
 -- are compared as PostgreSQL does, modulo 2^32; without one the time decides. A row that was restored has a new number, and the time of
@@ -82,7 +102,9 @@ revoke execute on function pgsolo.note_checked from public;
 -- above all that handlers are done with; the log goes on. Otherwise the log began again.
 --
 -- One at a time. Other sessions emit meanwhile: given is read after the rows and the cursors, so that their ids are above it, or count as
--- given out. A sequence that is below rows cannot reach them before it is raised, but by an error of each producer at the first one.
+-- given out. A log of which nothing has been handled yet, as of a database that is a copy of an empty one, gets an identity of its own, and no epoch.
+-- The events that other servers have as well keep their keys after a copy or a promotion, as far as checked_id tells them. A sequence
+-- that is below rows cannot reach them before it is raised, but by an error of each producer at the first one.
 create function pgsolo.check_log(under bigint, seen_new boolean, sound_at timestamptz default null, sound_xid xid8 default null)
 returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -92,6 +114,8 @@ declare
     highest  bigint;
     given    bigint;
     counter  text := pgsolo.log_counter();
+    was      text[];
+    now      text[] := string_to_array(counter, '/');
 begin
     lock table pgsolo.log in share row exclusive mode;
     select * into latest from pgsolo.log l order by l.epoch desc limit 1;
@@ -104,17 +128,46 @@ begin
         from (select done, epoch from pgsolo.cursor union all
             select k.done, coalesce((k.noted ->> 'epoch')::bigint, 0) from pgsolo.cursor_topic k) c;
     given := pgsolo.given();
-    if top > given then
+    was := string_to_array(latest.counter, '/');
+    if latest.epoch = 0 and latest.identity <> '' and now[1:2] <> was[1:2] and coalesce(top, 0) <= given and highest is null
+        and not exists (select from pgsolo.delivery) then
+        update pgsolo.log l set counter = array_to_string(now, '/'), identity = pgsolo.new_identity() where l.epoch = 0;
+    elsif top > given then
         perform setval('pgsolo.event_id_seq', greatest(top, highest, latest.checked_id));
-        insert into pgsolo.log values (under + 1, case when counter = latest.counter then latest.identity else gen_random_uuid()::text end,
-            counter, 'raised', given, sound_at, sound_xid);
-    elsif seen_new or finished > given or counter <> latest.counter then
-        insert into pgsolo.log values (under + 1, gen_random_uuid()::text, counter, 'began again', given, sound_at, sound_xid);
+        insert into pgsolo.log (epoch, identity, counter, finding, given, sound_at, sound_xid, keys_from)
+            values (under + 1, case when counter = latest.counter then latest.identity else pgsolo.new_identity() end,
+                counter, 'raised', given, sound_at, sound_xid,
+                case when counter = latest.counter then latest.keys_from else latest.checked_id end);
+    elsif seen_new or finished > given or now[1:2] = was[1:2] and now[4:5] <> was[4:5] then
+        insert into pgsolo.log (epoch, identity, counter, finding, given, sound_at, sound_xid)
+            values (under + 1, pgsolo.new_identity(), counter, 'began again', given, sound_at, sound_xid);
+    elsif counter <> latest.counter then
+        insert into pgsolo.log (epoch, identity, counter, finding, given, keys_from)
+            values (under + 1, pgsolo.new_identity(), counter,
+                case when now[1:2] = was[1:2] then 'promoted' else 'copied' end, given, latest.checked_id);
     end if;
 end
 $$;
 
 revoke execute on function pgsolo.check_log from public;
+
+-- renew_identity is for a copy of a server that nothing tells from the original, once, before it leads: what is emitted to it from now
+-- on has other idempotency keys.
+create function pgsolo.renew_identity() returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    renewed text;
+begin
+    lock table pgsolo.log in share row exclusive mode;
+    insert into pgsolo.log (epoch, identity, counter, finding, given, keys_from)
+        select l.epoch + 1, pgsolo.new_identity(), l.counter, 'copied', pgsolo.given(), pgsolo.given()
+        from pgsolo.log l order by l.epoch desc limit 1
+        returning identity into renewed;
+    return renewed;
+end
+$$;
+
+revoke execute on function pgsolo.renew_identity from public;
 
 -- Roles that lead without being the owner may write cursors.
 do $$

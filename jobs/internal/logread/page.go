@@ -16,6 +16,7 @@ type Record struct {
 	Key       string
 	Payload   []byte
 	Headers   []byte // JSON; nil where there are none
+	Origin    string // of a delivery: what its idempotency key has in place of the id; mostly empty
 }
 
 // Page is the outcome of one read. It does not change once the read is done.

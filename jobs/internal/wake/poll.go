@@ -181,7 +181,7 @@ func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 const selectEnd = `select case when s.is_called then s.last_value else s.last_value - 1 end,
 		pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
 		clock_timestamp(), coalesce(bool_or(pgsolo.is_new(e.created_at, e.xmin, p.at, p.number::text::xid8)), false),
-		l.epoch, l.checked_id, l.checked_at, l.checked_xid::text::bigint
+		l.epoch, l.checked_id, l.checked_at, l.checked_xid::text::bigint, (` + pg.SelectSequence + `)
 	from unnest($1::bigint[], $2::timestamptz[], $3::bigint[]) p (id, at, number)
 		join pgsolo.event e
 			on e.id = (select max(below.id) from pgsolo.event below where below.id <= p.id and below.id > p.id - 1000)
@@ -197,6 +197,7 @@ type end struct {
 	passed     bool // an id up to a proof was given out again
 	epoch      int64
 	checked    logread.Point // the latest that some leader has written down
+	refusal    string        // why events would be overlooked; mostly empty
 }
 
 // readEnd reads the end of the log. With a role that may not read it, every consumer reads each time.
@@ -215,7 +216,8 @@ func (p *Poll) readEnd(ctx context.Context) (e end, err error) {
 	}
 	err = p.persist(ctx, func(ctx context.Context) error {
 		return p.DB.QueryRow(ctx, selectEnd, ids, ats, numbers).
-			Scan(&e.last, &e.xmin, &e.xmax, &e.at, &e.passed, &e.epoch, &e.checked.ID, &e.checked.At, &e.checked.Number)
+			Scan(&e.last, &e.xmin, &e.xmax, &e.at, &e.passed, &e.epoch, &e.checked.ID, &e.checked.At,
+				&e.checked.Number, &e.refusal)
 	})
 	if pg.IsNotAllowed(err) {
 		p.refused = true

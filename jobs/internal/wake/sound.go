@@ -3,9 +3,11 @@ package wake
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
@@ -43,6 +45,9 @@ const proveEvery = time.Second
 // another consumer had claimed. Until when it had not is written down for the next claim: this leader may yet write
 // what it has done.
 func (p *Poll) checkSound(ctx context.Context, e *end) error {
+	if e.refusal != "" { // somebody has altered it
+		return fmt.Errorf("%w: %s", jobs.ErrSchema, e.refusal)
+	}
 	if p.claimedBefore(e.epoch) {
 		return errLogGoneBack
 	}

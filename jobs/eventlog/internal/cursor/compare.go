@@ -20,6 +20,7 @@ import (
 type Claimed struct {
 	Done          idset.Set
 	logread.Claim // Epoch is that of the log which Done belongs to
+	Identities    Identities
 
 	refusal      string // why events would be overlooked, with the remedy; mostly empty
 	contradicted bool   // by the log or its sequence
@@ -74,10 +75,14 @@ const (
 		from pgsolo.log l order by l.epoch desc limit 1`
 
 	// What a leader may still write under an older term waits for this, and then finds the newer term.
-	lockDone = `select c.done, c.epoch, n.epoch, upper(c.done) - 1
+	lockDone = `select c.done, c.epoch, n.epoch, upper(c.done) - 1,
+			coalesce((select bool_and(l.finding = 'promoted') from pgsolo.log l where l.epoch > c.epoch), true)
 		from pgsolo.cursor c, (select max(l.epoch) as epoch from pgsolo.log l) n
 		where c.handler = $1 and c.term = $2
 		for update of c`
+
+	// All of it goes on where the server was promoted.
+	passEpoch = `update pgsolo.cursor set epoch = $2 where handler = $1`
 
 	// What is done is believed where a row shows the event that was handled: one that is no newer than the latest
 	// write. Up to the highest id that was given out when the contradiction was found, any other id may be that of a
@@ -88,7 +93,7 @@ const (
 	// Where there were several contradictions since the cursor was written, the more careful of each holds. Numbers of
 	// transactions say nothing about rows of another server.
 	believeDone = `with missed as (
-			select bool_or(l.finding <> 'raised') as again, max(l.given) as given, min(l.sound_at) as sound_at,
+			select bool_or(l.finding = 'began again') as again, max(l.given) as given, min(l.sound_at) as sound_at,
 				min(l.sound_xid::text::bigint)::text::xid8 as sound_xid,
 				bool_and(split_part(l.counter, '/', 1) = split_part(o.counter, '/', 1)) as same_server
 			from pgsolo.log l join pgsolo.log o on o.epoch = $2 where l.epoch > $2
@@ -161,8 +166,9 @@ func (c Cursor) compare(ctx context.Context, claimed Claimed) (compared Claimed,
 			before, after idset.Multirange
 			epoch, latest int64
 			highest       *int64
+			promoted      bool
 		)
-		err := tx.QueryRow(ctx, lockDone, c.Handler, c.Term).Scan(&before, &epoch, &latest, &highest)
+		err := tx.QueryRow(ctx, lockDone, c.Handler, c.Term).Scan(&before, &epoch, &latest, &highest, &promoted)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return c.fenced()
 		}
@@ -170,10 +176,21 @@ func (c Cursor) compare(ctx context.Context, claimed Claimed) (compared Claimed,
 			return fmt.Errorf("lock cursor of %q: %w", c.Handler, err)
 		}
 		compared, found = Claimed{Done: idset.Decode(before), Claim: logread.Claim{Epoch: latest}}, nil
+		err = tx.QueryRow(ctx, selectIdentities).Scan(&compared.Identities.names, &compared.Identities.from)
+		if err != nil {
+			return fmt.Errorf("read the identity of the log: %w", err)
+		}
 		if epoch == latest {
 			return nil
 		}
-		found = &difference{}
+		if _, err := tx.Exec(ctx, nameDeliveries, c.Handler, epoch); err != nil {
+			return fmt.Errorf("keep the idempotency keys of the deliveries of %q: %w", c.Handler, err)
+		}
+		if found = (&difference{}); promoted {
+			found.finding = "promoted"
+			_, err := tx.Exec(ctx, passEpoch, c.Handler, latest)
+			return err
+		}
 		if highest != nil {
 			found.highest = *highest
 		}
@@ -197,7 +214,16 @@ func (d *difference) log(logger hclog.Logger) {
 		"highest_id_done", d.highest, "sequence_was_at", d.given, "sequence_is_at", d.now,
 		"events_that_come_again", d.again, "deliveries_with_new_ids", d.renamed,
 	}
-	if d.finding == "raised" {
+	switch d.finding {
+	case "promoted":
+		logger.Info("the server has been promoted, or restored to a point in time: " +
+			"new events have other idempotency keys, since ids may be given out once more")
+		return
+	case "copied":
+		logger.Warn("the event log is in another database or on another server than before: "+
+			"new events have other idempotency keys", said...)
+		return
+	case "raised":
 		logger.Error("the sequence of the event log was below ids that the log has, "+
 			"as after a copy that brings no sequences, or setval: it was raised above them", said...)
 		return

@@ -74,7 +74,9 @@ const claimCursor = `with log as materialized (
 				select pgsolo.is_new(e.created_at, e.xmin, l.checked_at, l.checked_xid)
 				from log l join pgsolo.event e on e.id <= l.checked_id and e.id > l.checked_id - 1000
 				order by e.id desc limit 1
-			), false), (` + pg.SelectSequence + `), c.noted_at, c.noted_xid::text::bigint`
+			), false), (` + pg.SelectSequence + `), c.noted_at, c.noted_xid::text::bigint,
+			(select array_agg(l.identity order by l.epoch desc) from pgsolo.log l),
+			(select array_agg(l.keys_from order by l.epoch desc) from pgsolo.log l)`
 
 // Claim makes this term the only one that may write the cursor, and returns what is done. latest: a new handler begins
 // with the ids that are given out from now on. A cursor of another group is left to it, unless it is still as From
@@ -97,7 +99,7 @@ func (c Cursor) claim(
 	var encoded idset.Multirange
 	err = c.DB.QueryRow(ctx, claimCursor, c.Handler, c.Term, group, topic, latest, c.From.Group, c.From.Term, simple).
 		Scan(&encoded, &claimed.Epoch, &claimed.contradicted, &claimed.seenNew, &claimed.passed, &claimed.refusal,
-			&claimed.At, &claimed.Number)
+			&claimed.At, &claimed.Number, &claimed.Identities.names, &claimed.Identities.from)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Claimed{}, c.refused(ctx, group, topic)
 	}

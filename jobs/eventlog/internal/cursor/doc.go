@@ -36,5 +36,15 @@
 // What is not found: ids that are given out for the second time within a second or two of the first; and events that a
 // producer has dated before the latest write of progress, in a log that began again.
 //
-// A sequence that gives sessions ids in advance (CACHE) is refused: an id that is given out late would be overlooked.
+// # Identity
+//
+// An id alone does not tell an event to a receiver that sees two databases, or one before and after a restore. So each
+// log has an identity, which is part of idempotency keys, and gets another one with an epoch in which it may be another
+// log: where it began again, where it is in another database or on another server (copied), and where the server is on
+// another timeline (promoted), since what a replica lacked is emitted anew. After a copy or a promotion the events up
+// to checked_id are known to be the same, and keep their keys. Deliveries keep theirs in any case, in their column
+// origin. A promotion changes nothing of what is done, and costs a claim two short transactions.
+//
+// A sequence that gives sessions ids in advance (CACHE) is refused, by a claim and by the poll: an id that is given out
+// late would be overlooked.
 package cursor

@@ -79,9 +79,10 @@ const (
 			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
 			(select ` + untilNext + ` from pgsolo.delivery
 				where handler = $1 and state in ('scheduled', 'retry') and next_at > statement_timestamp()
-				order by next_at limit 1)::float8
+				order by next_at limit 1)::float8, null
 		union all (
-			select 1, event_id, topic, key, payload::text, nullif(headers, '{}')::text, ` + nextAttempt + `, null
+			select 1, event_id, topic, key, payload::text, nullif(headers, '{}')::text,
+				` + nextAttempt + `, null, origin
 			from pgsolo.delivery
 			where handler = $1 and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
 				and event_id <> all($2::bigint[])
@@ -146,18 +147,18 @@ const (
 			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
 			(select ` + untilNext + ` from pgsolo.delivery
 				where handler = $1 and state in ('scheduled', 'retry') and next_at > statement_timestamp()
-				order by next_at limit 1)::float8
+				order by next_at limit 1)::float8, null
 		union all
-		select 2, r.event_id, null, r.key, null, null, null, null, null
+		select 2, r.event_id, null, r.key, null, null, null, null, null, null
 		from ripe r join (select key, min(event_id) as event_id from run where not is_due group by key) bar
 			on bar.key = r.key and bar.event_id < r.event_id
 		union all
-		select 3, null, null, c.key, null, null, null, null, null
+		select 3, null, null, c.key, null, null, null, null, null, null
 		from unnest($5::text[]) c (key)
 		where c.key <> all($8::text[]) and c.key not in (select key from run)
 		union all (
 			select 1, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text,
-				` + nextAttempt + `, null
+				` + nextAttempt + `, null, d.origin
 			from due join pgsolo.delivery d on d.handler = $1 and d.event_id = due.event_id
 			order by due.turn, due.event_id
 		)`
@@ -183,8 +184,9 @@ func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
 		createdAt        *time.Time
 		attempt          *int
 		wait             *float64
+		origin           *string
 	)
-	columns := []any{&kind, &id, &topic, &key, &payload, &headers, &createdAt, &attempt, &wait}
+	columns := []any{&kind, &id, &topic, &key, &payload, &headers, &createdAt, &attempt, &wait, &origin}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		var of string
 		if key != nil {
@@ -197,9 +199,13 @@ func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
 				b.Next = max(0, pg.Seconds(*wait))
 			}
 		case rowDue:
-			b.Due = append(b.Due, Due{&logread.Record{
+			r := &logread.Record{
 				ID: *id, Topic: *topic, Key: of, Payload: payload, Headers: headers, CreatedAt: createdAt.UnixMicro(),
-			}, *attempt})
+			}
+			if origin != nil {
+				r.Origin = *origin
+			}
+			b.Due = append(b.Due, Due{r, *attempt})
 		case rowEarly:
 			b.Early = append(b.Early, Early{*id, of})
 		case rowFree:
