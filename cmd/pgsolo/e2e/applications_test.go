@@ -40,6 +40,7 @@ func execute(t *testing.T, conn *pgx.Conn, sql string) {
 // Two applications in one schema with a handler and a job of one name: the later one's are held, and the rest of it
 // runs. When the first one has gone, they go on where that was.
 func TestTwoApplications(t *testing.T) {
+	t.Parallel()
 	url := pgtest.Database(t)
 	conn := pgtest.Connect(t, url)
 	execute(t, conn, `create table effect (application text, event_id bigint)`)
@@ -98,6 +99,7 @@ cron "cleanup" {
 // A leader that takes over says what differs from its predecessor's configuration, a standby what the leader does not
 // run of its own, and both show the fingerprints.
 func TestConfigurationsThatDiffer(t *testing.T) {
+	t.Parallel()
 	url := pgtest.Database(t)
 	conn := pgtest.Connect(t, url)
 	const handler = `

@@ -115,6 +115,7 @@ cron "j" {
 // PGSOLO_TEST_BEFORE names a program of the version before, which makes the tables and has the first configuration of
 // each pair. The tables are migrated under its load.
 func TestRollingDeploys(t *testing.T) {
+	t.Parallel()
 	pairs := [][2]int{{0, 1}, {3, 2}, {1, 4}, {2, 3}, {0, 3}, {4, 0}}
 	for from := range deployed {
 		for to := range deployed {

@@ -110,6 +110,7 @@ func TestPoisonEvent(t *testing.T) {
 
 // An event of a handler of SQL that kills its process is one, too, and what its transactions write is there once.
 func TestPoisonEventOfSQL(t *testing.T) {
+	t.Parallel()
 	r := startReplicas(t, pgtest.Database(t), `
 		topic "t" {}
 		handler "h" {
@@ -154,6 +155,7 @@ func TestPoisonEventOfSQL(t *testing.T) {
 
 // A cron job that kills its process has its runs interrupted, and makes no event a dead letter.
 func TestCronJobThatKillsItsProcess(t *testing.T) {
+	t.Parallel()
 	done := filepath.Join(t.TempDir(), "done")
 	r := startReplicas(t, pgtest.Database(t), fmt.Sprintf(`
 		topic "t" {}

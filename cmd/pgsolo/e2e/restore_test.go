@@ -12,6 +12,7 @@ import (
 // The schema is dumped while a replica runs, and restored into another database, whose replica goes on where the dump
 // was: what the sql handler had handled by then it does not handle again.
 func TestDumpAndRestore(t *testing.T) {
+	t.Parallel()
 	from := pgtest.Database(t)
 	conn := pgtest.Connect(t, from)
 	major := pgtest.Value[string](t, conn, `select (current_setting('server_version_num')::int / 10000)::text`)

@@ -16,6 +16,7 @@ import (
 // Rows that row security would hide are refused by name, and the leader goes on when it may read them again. Statements
 // of the user keep the policies of their tables.
 func TestRowSecurity(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Server(t, privatepg.Options{TCP: true})
 	admin := server.URL("postgres")
 	conn := pgtest.Connect(t, admin)
