@@ -37,10 +37,14 @@
 //
 // # Leaders of the version before
 //
-// They declare nothing and hold no lock, so to this version their group is not led. What they write is seen by triggers,
-// for their statements stay what they are: a cursor that they take out of their configuration is marked instead
-// (mark_cursors), a job that they forget is marked as well (mark_job), a claim with another topic keeps the position of
-// the one before (keep_position), and know, which they call, has the topics that they lack accepted until the grace is
-// over. A claim of this version says that the trigger has nothing to do for it (the column simple). What they read
-// cannot be helped: they delete events that only a left topic or the retention of another configuration holds back.
+// They declare nothing, hold no lock and enter nowhere. Triggers see what they write, for their statements stay what
+// they are: a cursor that they take out of their configuration is marked instead (mark_cursors), a job that they forget
+// is marked as well (mark_job), a claim with another topic keeps the position of the one before (keep_position), and
+// know, which they call, has the topics that they lack accepted until the grace is over. A claim of this version says
+// that the trigger has nothing to do for it (the column simple). What they read cannot be helped: they delete events
+// that only a left topic or the retention of another configuration holds back, and take names of another group at once.
+//
+// That one may live is seen by a claim with a term above that of the latest leader that has entered (claimed_term), if
+// there was a sign of it lately, since it writes from time to time (may_be_led). The verbs are refused then, and a
+// leader beside it counts no time: the other one may have the names that it lacks.
 package group
