@@ -17,9 +17,9 @@
 //     the others.
 //   - An engine of an older leadership writes nothing once a newer one has claimed its rows: the number is checked in
 //     the transaction that writes, under a lock of the row that the newer one changes first. See ErrFenced.
-//   - Migrate is all or nothing, and may be called by several processes at once. It keeps nothing that runs waiting for
-//     longer than half a second or so. Replicas of the version before go on while the tables are those of the newer
-//     one.
+//   - Migrate is all or nothing, and may be called by several processes at once. It waits for each lock for 0.4 s at
+//     most, and tries again for a minute; what it has locked stays locked until it commits, typically well under
+//     a second. Replicas of the version before go on while the tables are those of the newer one.
 //   - Rows that row security hides are never taken for rows that are not there, if the sessions of the pool have
 //     row_security = off: the server refuses the statement then, the engine says so and tries it again without an end,
 //     and what needs it not goes on.
