@@ -160,3 +160,24 @@ func TestTruncatedUnderALeader(t *testing.T) {
 		})
 	}
 }
+
+// Rows with ids above the sequence come under a leader, as COPY or logical replication brings them. It ends, and the
+// sequence is raised above them: what is emitted meanwhile and afterwards under ids in between, or above, is handled.
+func TestRowsAboveTheSequenceUnderALeader(t *testing.T) {
+	r, l := setupDone(t)
+	jobstest.MustExec(t, r.pool, `insert into pgsolo.event (id, topic, payload)
+		select 20 + i, 't', to_jsonb('c' || i) from generate_series(1, 3) i`)
+	r.emit(r.pool, "b") // which has the rows read
+	if err := pgtest.Within(t, "the end of the leader", l.ended); err == nil ||
+		!strings.Contains(err.Error(), "has gone back") {
+		t.Errorf("the leader ended with %v", err)
+	}
+	want := []string{"b", "c1", "c2", "c3"}
+	for len(r.handled) > 0 {
+		payload := strings.Trim(<-r.handled, `"`)
+		want = slices.DeleteFunc(want, func(w string) bool { return w == payload })
+	}
+	after := numbered("a", 20)
+	r.emit(r.pool, after...)
+	r.leadsUntil(append(want, after...)...)
+}

@@ -31,6 +31,19 @@ create table pgsolo.log (
     keys_from   bigint not null default 0
 ) with (fillfactor = 50);
 
+-- Without it nobody knows which log this is, and nobody could lead.
+create function pgsolo.keep_log() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception 'pgsolo.log says which event log this is: without its rows no handler could go on'
+        using errcode = 'restrict_violation', hint = 'To begin anew, drop the schema and migrate.';
+end
+$$;
+
+revoke execute on function pgsolo.keep_log from public;
+
+create trigger keep_log before delete or truncate on pgsolo.log for each statement execute function pgsolo.keep_log();
+
 -- Each claim reads it, with whatever role.
 grant select on pgsolo.log to public;
 

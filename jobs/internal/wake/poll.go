@@ -2,6 +2,7 @@ package wake
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -146,11 +147,17 @@ func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 	read := p.rowsRead()
 	came = read != p.read
 	p.read = read
+	seen := int64(0) // the highest id of a row that was there before the end is read
+	for _, c := range p.Consumers {
+		if to := c.SeenTo(); to < math.MaxInt64 { // which is that of a handler that is held back
+			seen = max(seen, to)
+		}
+	}
 	end, err := p.readEnd(ctx)
 	if err != nil || p.refused {
 		return came, err
 	}
-	if err := p.checkSound(ctx, &end); err != nil {
+	if err := p.checkSound(ctx, &end, seen); err != nil {
 		return came, err
 	}
 	last, xmin := end.last, end.xmin

@@ -41,10 +41,10 @@ type sound struct {
 // proveEvery is how often the poll takes the number of a transaction for a proof, while the log grows.
 const proveEvery = time.Second
 
-// checkSound returns errLogGoneBack where the sequence has gone back, or where a claim has found that it had after
-// another consumer had claimed. Until when it had not is written down for the next claim: this leader may yet write
+// checkSound returns errLogGoneBack where the sequence has gone back, or is below an id that a consumer has seen, or
+// where a claim has found that it had gone back after another consumer had claimed. Until when it had not is written down for the next claim: this leader may yet write
 // what it has done.
-func (p *Poll) checkSound(ctx context.Context, e *end) error {
+func (p *Poll) checkSound(ctx context.Context, e *end, seen int64) error {
 	if e.refusal != "" { // somebody has altered it
 		return fmt.Errorf("%w: %s", jobs.ErrSchema, e.refusal)
 	}
@@ -53,8 +53,8 @@ func (p *Poll) checkSound(ctx context.Context, e *end) error {
 	}
 	if p.epoch != e.epoch { // which a claim of this leader has found
 		p.sound = sound{epoch: e.epoch, blind: p.blind}
-	} else if e.last < p.latest.ID || !p.blind && (e.passed || e.last < p.highest().ID) {
-		if p.report(ctx, e) {
+	} else if e.last < max(p.latest.ID, seen) || !p.blind && (e.passed || e.last < p.highest().ID) {
+		if p.report(ctx, e, seen) {
 			return errLogGoneBack
 		}
 	}
@@ -145,7 +145,7 @@ const (
 // report writes down until when the sequence had not gone back, and returns false where the leader goes on. A claim
 // finds the rest out by itself, so that a report which fails is missed only where the sequence has passed all ids
 // again.
-func (p *Poll) report(ctx context.Context, e *end) bool {
+func (p *Poll) report(ctx context.Context, e *end, seen int64) bool {
 	until := p.latest
 	if e.passed || until.At == nil { // it may have gone back before, by transactions that had not ended
 		until = p.earliest()
@@ -159,7 +159,7 @@ func (p *Poll) report(ctx context.Context, e *end) bool {
 	}
 	p.Logger.Error("the event log has gone back, and that cannot be written down", "error", err,
 		"function", p.DB.Place("pgsolo.check_log"))
-	if pg.IsNotAllowed(err) && e.last >= p.latest.ID { // the next leader would find the same, and so on
+	if pg.IsNotAllowed(err) && e.last >= max(p.latest.ID, seen) { // the next leader would find the same, and so on
 		p.blind = true
 		return false
 	}

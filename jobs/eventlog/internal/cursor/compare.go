@@ -70,8 +70,9 @@ type difference struct {
 }
 
 const (
-	checkLog = `select pgsolo.check_log(l.epoch, $1, case when $2 then l.checked_at end,
-			case when $2 then l.checked_xid end)
+	// What this cursor has seen says nothing of an epoch that is later than its own: another one has found the same.
+	checkLog = `select pgsolo.check_log(l.epoch, $1 and l.epoch = $3, case when $2 and l.epoch = $3 then l.checked_at end,
+			case when $2 and l.epoch = $3 then l.checked_xid end)
 		from pgsolo.log l order by l.epoch desc limit 1`
 
 	// What a leader may still write under an older term waits for this, and then finds the newer term.
@@ -118,14 +119,19 @@ const (
 			(select count(*) from pgsolo.event e where e.topic = c.topic and n.done @> e.id and not c.done @> e.id)`
 
 	// The deliveries of events that are not in done any more make room for those that may come under the same ids. They
-	// keep their order, below all ids of the log.
+	// keep their order, below all ids of the log, and above those that have made room before. Ids are unique at each
+	// moment, so that the latter go far away before they come to their place.
+	countRenamed = `select count(*) from pgsolo.delivery d
+		where d.handler = $1 and d.event_id > 0 and not $2::int8multirange @> d.event_id`
+	moveEarlierAway  = `update pgsolo.delivery set event_id = event_id - (1::bigint << 50) where handler = $1 and event_id < 0`
 	renameDeliveries = `with renamed as (
 			select d.event_id, row_number() over (order by d.event_id) - count(*) over () - 1 as place
 			from pgsolo.delivery d where d.handler = $1 and d.event_id > 0 and not $2::int8multirange @> d.event_id
 		)
-		update pgsolo.delivery d
-		set event_id = r.place + least(0, (select min(event_id) from pgsolo.delivery where handler = $1))
+		update pgsolo.delivery d set event_id = r.place
 		from renamed r where d.handler = $1 and d.event_id = r.event_id`
+	moveEarlierBelow = `update pgsolo.delivery set event_id = event_id + (1::bigint << 50) - $2
+		where handler = $1 and event_id < -(1::bigint << 49)`
 
 	selectGiven = `select case when has_sequence_privilege('pgsolo.event_id_seq', 'select, usage')
 		then coalesce(pg_sequence_last_value('pgsolo.event_id_seq'), 0) else 0 end`
@@ -158,7 +164,7 @@ func (c Cursor) Compare(ctx context.Context, claimed Claimed, logger hclog.Logge
 func (c Cursor) compare(ctx context.Context, claimed Claimed) (compared Claimed, found *difference, err error) {
 	ctx, cancel := context.WithTimeout(ctx, compareTime)
 	defer cancel()
-	if _, err := c.DB.Exec(ctx, checkLog, claimed.seenNew || claimed.passed, claimed.passed); err != nil {
+	if _, err := c.DB.Exec(ctx, checkLog, claimed.seenNew || claimed.passed, claimed.passed, claimed.Epoch); err != nil {
 		return Claimed{}, nil, fmt.Errorf("check the event log: %w", err)
 	}
 	err = c.DB.InTx(ctx, func(tx pg.Tx) error {
@@ -199,14 +205,28 @@ func (c Cursor) compare(ctx context.Context, claimed Claimed) (compared Claimed,
 		if err != nil {
 			return fmt.Errorf("compare what %q has done with the log: %w", c.Handler, err)
 		}
-		tag, err := tx.Exec(ctx, renameDeliveries, c.Handler, after)
-		if err != nil {
+		if found.renamed, err = c.rename(ctx, tx, after); err != nil {
 			return fmt.Errorf("make room among the deliveries of %q: %w", c.Handler, err)
 		}
-		compared.Done, found.renamed = idset.Decode(after), tag.RowsAffected()
+		compared.Done = idset.Decode(after)
 		return tx.QueryRow(ctx, selectGiven).Scan(&found.now)
 	})
 	return compared, found, err
+}
+
+// rename gives the deliveries that are not in done negative ids, and returns their number.
+func (c Cursor) rename(ctx context.Context, tx pg.Tx, done idset.Multirange) (n int64, err error) {
+	if err := tx.QueryRow(ctx, countRenamed, c.Handler, done).Scan(&n); err != nil || n == 0 {
+		return n, err
+	}
+	if _, err := tx.Exec(ctx, moveEarlierAway, c.Handler); err != nil {
+		return n, err
+	}
+	if _, err := tx.Exec(ctx, renameDeliveries, c.Handler, done); err != nil {
+		return n, err
+	}
+	_, err = tx.Exec(ctx, moveEarlierBelow, c.Handler, n)
+	return n, err
 }
 
 func (d *difference) log(logger hclog.Logger) {

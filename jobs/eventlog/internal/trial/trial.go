@@ -100,7 +100,12 @@ func (t *Trials) Run(ctx context.Context, lead *loop.Leadership, handlers []stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if err := t.store.markEnded(ctx, handlers); err != nil {
+	// The sessions of the pool may have ended with the leadership, each of which fails once.
+	err = t.store.markEnded(ctx, handlers)
+	for err != nil && !pg.IsNotAllowed(err) && ctx.Err() == nil {
+		err = t.store.markEnded(ctx, handlers)
+	}
+	if err != nil {
 		t.logger.Debug("not written that the leader is alive at its end", "error", err)
 	}
 	return nil
