@@ -59,7 +59,21 @@ create table pgsolo.configuration (
     primary key ("group", engine, fingerprint)
 );
 
--- What no leader had when this was applied, holds nothing back; a job that went within the last day may come back.
+-- Groups that only leaders of the version before have led, some of which nobody leads any more.
+insert into pgsolo.jobs_group ("group", seen_at)
+    select "group", coalesce(max(seen_at), now()) from (
+        select "group", seen_at from pgsolo.cursor
+        union all
+        select "group", armed_at from pgsolo.doorbell
+        union all
+        select "group", null from pgsolo.topic
+        union all
+        select "group", null from pgsolo.cron_job) seen
+    group by "group";
+
+-- What no leader had when this was applied, holds nothing back, nor does a cursor that none had seen for a week, as before: whoever
+-- claims it has it again. A job that went within the last day may come back.
+update pgsolo.cursor set configured = false where configured and seen_at < now() - interval '7 days';
 insert into pgsolo.undeclared (kind, "group", name, since, led, retired)
     select 'handler', "group", handler, seen_at, 0, true from pgsolo.cursor where not configured;
 insert into pgsolo.undeclared (kind, "group", name, since, led, retired)
@@ -553,7 +567,17 @@ create view pgsolo.held_back with (security_barrier) as
     select kind, "group", name, topic, min(since) as since, sum(rows)::bigint as rows, sum(bytes)::bigint as bytes,
         format('select pgsolo.forget_%s(%L)', kind, name) as remedy
     from (
-    with unfinished as (
+    with seen as (
+        select "group", max(seen_at) as seen_at from (
+            select "group", seen_at from pgsolo.jobs_group
+            union all
+            select "group", seen_at from pgsolo.cursor
+            union all
+            select "group", armed_at from pgsolo.doorbell) s
+        group by "group"
+    ), abandoned as materialized (
+        select "group", seen_at from seen where seen_at < now() - interval '1 hour' and not pgsolo.is_led("group")
+    ), unfinished as (
         select 'handler' as kind, c."group", c.handler as name, u.since, c.topic, c.done
         from pgsolo.cursor c join pgsolo.undeclared u on u.kind = 'handler' and u."group" = c."group" and u.name = c.handler
         where c.configured and not u.retired
@@ -563,8 +587,8 @@ create view pgsolo.held_back with (security_barrier) as
         where not k.retired
         union all
         select 'election', c."group", c."group", g.seen_at, c.topic, c.done
-        from pgsolo.cursor c join pgsolo.jobs_group g on g."group" = c."group"
-        where c.configured and g.seen_at < now() - interval '1 hour' and not pgsolo.is_led(c."group")
+        from pgsolo.cursor c join abandoned g on g."group" = c."group"
+        where c.configured
             and not exists (select from pgsolo.undeclared u
                 where u.kind = 'handler' and u."group" = c."group" and u.name = c.handler)
     )
@@ -580,8 +604,7 @@ create view pgsolo.held_back with (security_barrier) as
     from pgsolo.undeclared u where u.kind in ('topic', 'job') and not u.retired
     union all
     select 'election', t."group", t."group", t.topic, g.seen_at, 0, 0
-    from pgsolo.topic t join pgsolo.jobs_group g on g."group" = t."group"
-    where g.seen_at < now() - interval '1 hour' and not pgsolo.is_led(t."group")
+    from pgsolo.topic t join abandoned g on g."group" = t."group"
     ) held
     group by kind, "group", name, topic;
 
