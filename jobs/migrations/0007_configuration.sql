@@ -634,7 +634,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     from pgsolo.cursor c where c.handler = of_handler
 $$;
 
--- Where the defaults grant nothing to everybody: these tell only whether a name is declared.
+-- Where the defaults grant nothing to everybody: these tell whose a name is, whether that group is led, and what it declares.
 grant execute on function pgsolo.left_topics, pgsolo.declared_events, pgsolo.is_led, pgsolo.group_led, pgsolo.has_left, pgsolo.is_declared, pgsolo.is_retired,
     pgsolo.cursor_owner to public;
 

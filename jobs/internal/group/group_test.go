@@ -154,11 +154,8 @@ func TestAttend(t *testing.T) {
 	g := setup(t, 2*time.Second)
 	owner := func() group.Owner {
 		t.Helper()
-		o, err := g.Owner(t.Context(), "main")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return o
+		return group.Owner{Lives: pgtest.Value[bool](t, g.pool, `select pgsolo.is_led('main')`),
+			Left: pgtest.Value[bool](t, g.pool, `select pgsolo.has_left('main')`)}
 	}
 	if o := owner(); o != (group.Owner{}) {
 		t.Errorf("a group that was never led: %+v", o)

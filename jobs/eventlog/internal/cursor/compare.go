@@ -153,8 +153,8 @@ func (c Cursor) Compare(ctx context.Context, claimed Claimed, logger hclog.Logge
 
 // compare returns no difference where another leader's finding was the reason and this cursor knows of it.
 //
-// The transaction takes the log's lock first, and then its own cursor's row. No other transaction waits for the former
-// while it has the latter.
+// The check, which locks the log's epochs, is a transaction of its own that has ended when the one here locks the
+// cursor's row: none has both. Where another contradiction is found in between, the later epoch is compared with.
 func (c Cursor) compare(ctx context.Context, claimed Claimed) (compared Claimed, found *difference, err error) {
 	ctx, cancel := context.WithTimeout(ctx, compareTime)
 	defer cancel()
