@@ -80,8 +80,8 @@ insert into pgsolo.undeclared (kind, "group", name, since, led, retired)
     select 'job', "group", job, forgotten_at, 0, forgotten_at < now() - interval '1 day'
     from pgsolo.cron_job where forgotten_at is not null;
 
--- left_topics are the positions of handlers in topics that they have left and may come back to. A function, so that a role which may
--- trim the log needs no further privilege.
+-- left_topics are the positions of handlers in topics that they have left and may come back to. A function, so that a role which
+-- trims the log sees just these.
 create function pgsolo.left_topics() returns table (handler text, topic text, done int8multirange)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select k.handler, k.topic, k.done from pgsolo.cursor_topic k join pgsolo.cursor c on c.handler = k.handler
@@ -634,10 +634,17 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     from pgsolo.cursor c where c.handler = of_handler
 $$;
 
--- Where the defaults grant nothing to everybody: these tell whose a name is, whether that group is led, and what it declares.
-grant execute on function pgsolo.left_topics, pgsolo.declared_events, pgsolo.is_led, pgsolo.group_led, pgsolo.has_left, pgsolo.is_declared, pgsolo.is_retired,
+-- Where the defaults grant nothing to everybody: these tell whose a name is, whether that group is led, and whether it has the name.
+grant execute on function pgsolo.is_led, pgsolo.has_left, pgsolo.is_declared, pgsolo.is_retired,
     pgsolo.cursor_owner to public;
 
+-- Whoever may call a trigger function may hang it on a table of its own, and have it write what its rows say.
+revoke execute on function pgsolo.keep_position from public;
+revoke execute on function pgsolo.mark_cursors from public;
+revoke execute on function pgsolo.mark_job from public;
+revoke execute on function pgsolo.left_topics from public;
+revoke execute on function pgsolo.declared_events from public;
+revoke execute on function pgsolo.group_led from public;
 revoke execute on function pgsolo.noted from public;
 revoke execute on function pgsolo.refresh_topics from public;
 revoke execute on function pgsolo.retire_topics from public;
@@ -656,7 +663,7 @@ revoke execute on function pgsolo.forget_job from public;
 revoke execute on function pgsolo.forget_election from public;
 revoke execute on function pgsolo.disarm from public;
 
--- A role that leads has been granted the cursors: it gets what a leader of this version needs beside them.
+-- A role that leads has been granted the cursors or the cron jobs: it gets what a leader of this version needs beside them.
 do $$
 declare
     grantee text;
@@ -664,12 +671,13 @@ begin
     for grantee in
         select distinct case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end
         from pg_class c cross join lateral aclexplode(c.relacl) a
-        where c.oid = 'pgsolo.cursor'::regclass and a.privilege_type = 'UPDATE' and a.grantee <> c.relowner
+        where c.oid in ('pgsolo.cursor'::regclass, 'pgsolo.cron_job'::regclass) and a.privilege_type = 'UPDATE'
+            and a.grantee <> c.relowner
     loop
         execute format('grant select on pgsolo.jobs_group, pgsolo.undeclared, pgsolo.cursor_topic, pgsolo.configuration, pgsolo.held_back to %s',
             grantee);
-        execute format('grant execute on function pgsolo.attend, pgsolo.declare_configuration, pgsolo.count_led, pgsolo.leave to %s',
-            grantee);
+        execute format('grant execute on function pgsolo.attend, pgsolo.declare_configuration, pgsolo.count_led, pgsolo.leave,
+            pgsolo.left_topics, pgsolo.declared_events to %s', grantee);
     end loop;
 end
 $$;
