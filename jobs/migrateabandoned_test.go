@@ -19,7 +19,6 @@ func TestMigrateElectionsThatNobodyLeads(t *testing.T) {
 	if err := Migrate(t.Context(), conn, DefaultSchema); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, conn, `update pgsolo.cursor set seen_at = now() where handler = 'led'`)
 	exec(t, conn, `insert into pgsolo.cursor (handler, "group", topic, term, seen_at)
 		values ('later', 'later', 't', 1, now() - interval '2 days')`)
 	for what, sql := range map[string]string{

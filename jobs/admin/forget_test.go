@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -23,6 +24,7 @@ func setupNames(t *testing.T) (pool *pgxpool.Pool, leave func(planned bool)) {
 		values ('main', 'main', 't', '{[1,5)}', 1), ('lost', 'main', 't', '{[1,3)}', 1), ('old', 'old', 't', '{}', 1)`)
 	jobstest.MustExec(t, pool, `insert into pgsolo.cursor_topic (handler, "group", topic, done, left_led)
 		select handler, "group", 'before', '{[7,8)}', 0 from pgsolo.cursor`)
+	jobstest.MustExec(t, pool, `update pgsolo.cursor set seen_at = now() - interval '3 hours' where handler = 'old'`)
 	jobstest.MustExec(t, pool, `insert into pgsolo.delivery
 			(handler, event_id, topic, payload, headers, created_at, attempt, state, error)
 		select handler, 9, 't', '{}', '{}', now(), 1, 'dead', 'x' from pgsolo.cursor`)
@@ -112,6 +114,38 @@ func TestForget(t *testing.T) {
 	want("nothing is led", "; ; ; ; ; ")
 	if marks := pgtest.Value[int](t, pool, `select count(*) from pgsolo.undeclared`); marks != 0 {
 		t.Errorf("%d marks are left", marks)
+	}
+}
+
+// A leader of the version before holds no lock. Its claim, which no leader of this version has entered for, and what it
+// writes from time to time tell that it may live.
+func TestForgetBesideTheVersionBefore(t *testing.T) {
+	for what, test := range map[string]struct{ sign, gone string }{
+		"its handlers": {`update pgsolo.cursor set seen_at = now() - interval '61 minutes' where handler = 'old'`,
+			`update pgsolo.cursor set seen_at = now() - interval '3 hours' where handler = 'old'`},
+		"its cron jobs": {`insert into pgsolo.cron_leader values ('old', 1)`,
+			`update pgsolo.cron_run set scheduled_at = scheduled_at - interval '2 days' where job = 'old'`},
+		"a leader of this version was there": {`insert into pgsolo.jobs_group ("group", term) values ('old', 0)`,
+			`update pgsolo.jobs_group set term = 1 where "group" = 'old'`},
+	} {
+		t.Run(what, func(t *testing.T) {
+			pool, _ := setupNames(t)
+			jobstest.MustExec(t, pool, test.sign)
+			n := Names{}
+			for verb, err := range map[string]error{
+				"handler": n.ForgetHandler(t.Context(), pool, "old"), "topic": n.ForgetTopic(t.Context(), pool, "old"),
+				"job": n.ForgetJob(t.Context(), pool, "old"), "election": n.ForgetElection(t.Context(), pool, "old"),
+				"rename": n.RenameHandler(t.Context(), pool, "old", "new"),
+			} {
+				if !errors.Is(err, ErrDeclared) || !strings.Contains(err.Error(), "two hours after it was seen") {
+					t.Errorf("%s: %v, want ErrDeclared with how long that holds", verb, err)
+				}
+			}
+			jobstest.MustExec(t, pool, test.gone)
+			if err := n.ForgetElection(t.Context(), pool, "old"); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

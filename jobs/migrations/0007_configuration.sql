@@ -103,6 +103,30 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
         where g."group" = of_group)
 $$;
 
+-- claimed_term is the highest term with which a leader of the group has claimed anything. One of the version before enters nowhere.
+create function pgsolo.claimed_term(of_group text) returns bigint
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select coalesce(greatest((select max(c.term) from pgsolo.cursor c where c."group" = of_group and c.topic <> ''),
+        (select l.term from pgsolo.cron_leader l where l."group" = of_group),
+        (select d.term from pgsolo.doorbell d where d."group" = of_group)), 0)
+$$;
+
+-- may_be_led says the same also of a leader that has not entered, if there was a sign of it lately. One of the version before has no
+-- lock; it dates its cursors each hour, and makes a row in the history for each tick.
+create function pgsolo.may_be_led(of_group text) returns boolean
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select pgsolo.is_led(of_group) or not exists (select from pgsolo.jobs_group g
+            where g."group" = of_group and g.term >= pgsolo.claimed_term(of_group))
+        and (exists (select from pgsolo.jobs_group g where g."group" = of_group and g.seen_at > now() - interval '2 hours')
+            or exists (select from pgsolo.doorbell d where d."group" = of_group and d.armed_at > now() - interval '2 hours')
+            or exists (select from pgsolo.cursor c
+                where c."group" = of_group and c.topic <> '' and c.seen_at > now() - interval '2 hours')
+            or exists (select from pgsolo.cron_leader l join pgsolo.cron_job j on j."group" = l."group" cross join lateral (
+                    select r.term, r.scheduled_at from pgsolo.cron_run r
+                    where r.job = j.job order by r.scheduled_at desc limit 10) r
+                where l."group" = of_group and r.term = l.term and r.scheduled_at > now() - interval '1 day'))
+$$;
+
 -- group_led is what led says, 0 for a group that no leader of this version has led.
 create function pgsolo.group_led(of_group text) returns bigint
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -115,10 +139,10 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select coalesce((select left_term = term from pgsolo.jobs_group where "group" = of_group), false)
 $$;
 
--- is_declared says whether a leader of the group that lives has the name.
+-- is_declared says whether a leader of the group that lives, or may live, has the name.
 create function pgsolo.is_declared(of_kind text, of_group text, of_name text) returns boolean
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select pgsolo.is_led(of_group) and not exists (select from pgsolo.undeclared u
+    select pgsolo.may_be_led(of_group) and not exists (select from pgsolo.undeclared u
         where u.kind = of_kind and u."group" = of_group and u.name = of_name)
 $$;
 
@@ -373,7 +397,8 @@ begin
 end
 $$;
 
--- count_led adds to the time for which the group was led, if something waits for it, and notes now and then that it is led.
+-- count_led adds to the time for which the group was led, if something waits for it, and notes now and then that it is led. A leader
+-- beside which a newer one has claimed, be it of the version before, counts no more: that one may have the names.
 create function pgsolo.count_led(of_group text, of_term bigint, microseconds bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -381,7 +406,7 @@ begin
         or exists (select from pgsolo.configuration c where c."group" = of_group and c.undeclared_at is not null)
         or exists (select from pgsolo.cursor_topic k where k."group" = of_group and not k.retired) then
         update pgsolo.jobs_group g set led = g.led + greatest(microseconds, 0), seen_at = now()
-            where g."group" = of_group and g.term = of_term;
+            where g."group" = of_group and g.term = of_term and pgsolo.claimed_term(of_group) <= of_term;
         if found then
             perform pgsolo.retire(of_group);
         end if;
@@ -398,13 +423,21 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
     update pgsolo.jobs_group set left_term = of_term where "group" = of_group and term = of_term
 $$;
 
--- The verbs. Each is refused while a leader that lives declares the name.
+-- The verbs. Each is refused while a leader that lives declares the name, or one of the version before may live.
+
+-- hint_before says for how long.
+create function pgsolo.hint_before(of_group text) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select case when pgsolo.is_led(of_group) then ''
+        else ' One of the version before counts for two hours after it was seen, and for a day after a tick of its cron jobs.' end
+$$;
 
 create function pgsolo.refuse_declared(what text, of_name text, of_group text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     raise exception '% "%" is declared by the leader of election "%"', what, of_name, of_group using errcode = 'object_in_use',
-        hint = 'Take it out of the configuration and start that first, or stop the replicas of that election.';
+        hint = 'Take it out of the configuration and start that first, or stop the replicas of that election.'
+            || pgsolo.hint_before(of_group);
 end
 $$;
 
@@ -523,9 +556,9 @@ declare
 begin
     perform from pgsolo.jobs_group g where g."group" = of_group for update; -- a leader that enters waits, and declares anew
     found_any := found;
-    if pgsolo.is_led(of_group) then
+    if pgsolo.may_be_led(of_group) then
         raise exception 'election "%" has a leader', of_group using errcode = 'object_in_use',
-            hint = 'Stop its replicas first.';
+            hint = 'Stop its replicas first.' || pgsolo.hint_before(of_group);
     end if;
     for name in select handler from pgsolo.cursor c where c."group" = of_group order by handler loop
         perform pgsolo.forget_handler(name);
@@ -576,7 +609,7 @@ create view pgsolo.held_back with (security_barrier) as
             select "group", armed_at from pgsolo.doorbell) s
         group by "group"
     ), abandoned as materialized (
-        select "group", seen_at from seen where seen_at < now() - interval '1 hour' and not pgsolo.is_led("group")
+        select "group", seen_at from seen where seen_at < now() - interval '1 hour' and not pgsolo.may_be_led("group")
     ), unfinished as (
         select 'handler' as kind, c."group", c.handler as name, u.since, c.topic, c.done
         from pgsolo.cursor c join pgsolo.undeclared u on u.kind = 'handler' and u."group" = c."group" and u.name = c.handler
@@ -635,7 +668,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- Where the defaults grant nothing to everybody: these tell whose a name is, whether that group is led, and whether it has the name.
-grant execute on function pgsolo.is_led, pgsolo.has_left, pgsolo.is_declared, pgsolo.is_retired,
+grant execute on function pgsolo.is_led, pgsolo.may_be_led, pgsolo.has_left, pgsolo.is_declared, pgsolo.is_retired,
     pgsolo.cursor_owner to public;
 
 -- Whoever may call a trigger function may hang it on a table of its own, and have it write what its rows say.
@@ -645,6 +678,8 @@ revoke execute on function pgsolo.mark_job from public;
 revoke execute on function pgsolo.left_topics from public;
 revoke execute on function pgsolo.declared_events from public;
 revoke execute on function pgsolo.group_led from public;
+revoke execute on function pgsolo.claimed_term from public;
+revoke execute on function pgsolo.hint_before from public;
 revoke execute on function pgsolo.noted from public;
 revoke execute on function pgsolo.refresh_topics from public;
 revoke execute on function pgsolo.retire_topics from public;
