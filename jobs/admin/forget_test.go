@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
@@ -146,6 +147,77 @@ func TestForgetBesideTheVersionBefore(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Each remedy that the view names works at once, and lets go what it is for.
+func TestRemediesOfWhatIsHeldBack(t *testing.T) {
+	pool, _ := setupNames(t)
+	jobstest.MustExec(t, pool, `insert into pgsolo.topic values ('old', 'lost')`)
+	jobstest.MustExec(t, pool, `update pgsolo.cursor set seen_at = now() where handler = 'old'`)
+	const names = `select string_agg(concat_ws(' ', kind, name, topic), ', ' order by kind, name, topic)
+		from pgsolo.held_back`
+	const want = "handler lost t, job lost, position lost before, position main before, position old before"
+	if got := pgtest.Value[string](t, pool, names); got != want {
+		t.Errorf("beside another election that declares the topic: %q, want %q", got, want)
+	}
+	jobstest.MustExec(t, pool, `update pgsolo.cursor set seen_at = now() - interval '3 hours' where handler = 'old'`)
+	const wantMore = "election old lost, election old old, election old t, handler lost t, job lost, " +
+		"position lost before, position main before, position old before, topic lost lost"
+	if got := pgtest.Value[string](t, pool, names); got != wantMore {
+		t.Errorf("that has gone: %q, want %q", got, wantMore)
+	}
+	for left := strings.Count(wantMore, ",") + 1; ; {
+		var remedy string
+		row := pool.QueryRow(t.Context(), `select remedy from pgsolo.held_back order by kind desc limit 1`)
+		err := row.Scan(&remedy)
+		if errors.Is(err, pgx.ErrNoRows) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		jobstest.MustExec(t, pool, remedy)
+		n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.held_back`)
+		if n >= left {
+			t.Fatalf("%s lets nothing go", remedy)
+		}
+		left = n
+	}
+	if got := pgtest.Value[string](t, pool, `select string_agg(handler, ' ') from pgsolo.cursor`); got != "main" {
+		t.Errorf("handlers %q are left, want main", got)
+	}
+}
+
+// A position in the topic that the handler has is its cursor, and not to be forgotten while a leader declares it.
+func TestForgetPosition(t *testing.T) {
+	pool, _ := setupNames(t)
+	jobstest.MustExec(t, pool, `insert into pgsolo.cursor_topic (handler, "group", topic, done, left_led)
+		values ('main', 'main', 't', '{}', 0)`)
+	for topic, want := range map[string]error{"t": ErrDeclared, "none such": ErrUnknownName, "before": nil} {
+		if err := (Names{}).ForgetPosition(t.Context(), pool, "main", topic); !errors.Is(err, want) {
+			t.Errorf("topic %s: %v, want %v", topic, err, want)
+		}
+	}
+	if got := pgtest.Value[string](t, pool, allNames); !strings.HasPrefix(got, "lost {[1,3)} main {[1,5)} old {}; ") {
+		t.Errorf("left: %q", got)
+	}
+}
+
+// An election is forgotten while another one makes its topics known: neither waits for the other for ever.
+func TestForgetElectionBesideADeclaration(t *testing.T) {
+	pool, _ := setupNames(t)
+	declaring := jobstest.Begin(t, pool)
+	jobstest.MustExec(t, declaring, `insert into pgsolo.doorbell ("group", armed, term) values ('main', false, 1)`)
+	forgotten := make(chan error, 1)
+	go func() { forgotten <- Names{}.ForgetElection(t.Context(), pool, "old") }()
+	pgtest.Eventually(t, "the verb to wait for the doorbell", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pg_locks
+			where relation = 'pgsolo.doorbell'::regclass and not granted)`)
+	})
+	jobstest.MustExec(t, declaring, `select pgsolo.know('main', '{t}')`)
+	jobstest.Commit(t, declaring)
+	if err := pgtest.Within(t, "the verb", forgotten); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -476,6 +476,25 @@ begin
 end
 $$;
 
+-- forget_position deletes the position of a handler in a topic that it has left: if it comes back there, it is new there. The lock has
+-- a claim that leaves or takes the topic come before or after.
+create function pgsolo.forget_position(of_handler text, of_topic text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    c record;
+begin
+    select "group", topic, configured into c from pgsolo.cursor where handler = of_handler for update;
+    if c.topic = of_topic and c.configured and pgsolo.is_declared('handler', c."group", of_handler) then
+        perform pgsolo.refuse_declared('handler', of_handler, c."group");
+    end if;
+    delete from pgsolo.cursor_topic where handler = of_handler and topic = of_topic;
+    if not found then
+        raise exception 'handler % has left no topic %', coalesce(quote_literal(of_handler), 'null'),
+            coalesce(quote_literal(of_topic), 'null') using errcode = 'undefined_object';
+    end if;
+end
+$$;
+
 -- rename_handler gives a handler's position, its retries and its dead letters to a handler of another name, which must be new.
 create function pgsolo.rename_handler(of_handler text, new_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -568,6 +587,7 @@ begin
         perform pgsolo.forget_job(name);
         found_any := true;
     end loop;
+    lock table pgsolo.doorbell in share row exclusive mode; -- before the topics, as a leader does that makes its own known
     lock table pgsolo.topic in share row exclusive mode;
     delete from pgsolo.topic t where t."group" = of_group;
     if found then
@@ -595,10 +615,12 @@ end
 $$;
 
 -- What no leader declares and is held back for it all the same, with the rows of the log and their bytes, and with the verb that lets
--- it go. Of an election that nobody has led for an hour everything counts.
+-- it go. position is that of a handler in a topic that it has left. A topic that a leader of another group declares is held back for
+-- that one. Of an election that nobody has led for an hour everything counts.
 create view pgsolo.held_back with (security_barrier) as
     select kind, "group", name, topic, min(since) as since, sum(rows)::bigint as rows, sum(bytes)::bigint as bytes,
-        format('select pgsolo.forget_%s(%L)', kind, name) as remedy
+        case kind when 'position' then format('select pgsolo.forget_position(%L, %L)', name, topic)
+            else format('select pgsolo.forget_%s(%L)', kind, name) end as remedy
     from (
     with seen as (
         select "group", max(seen_at) as seen_at from (
@@ -615,7 +637,7 @@ create view pgsolo.held_back with (security_barrier) as
         from pgsolo.cursor c join pgsolo.undeclared u on u.kind = 'handler' and u."group" = c."group" and u.name = c.handler
         where c.configured and not u.retired
         union all
-        select 'handler', k."group", k.handler, k.left_at, k.topic, k.done
+        select 'position', k."group", k.handler, k.left_at, k.topic, k.done
         from pgsolo.cursor_topic k join pgsolo.cursor c on c.handler = k.handler and c.topic <> k.topic
         where not k.retired
         union all
@@ -635,6 +657,8 @@ create view pgsolo.held_back with (security_barrier) as
     union all
     select u.kind, u."group", u.name, case when u.kind = 'topic' then u.name end, u.since, 0, 0
     from pgsolo.undeclared u where u.kind in ('topic', 'job') and not u.retired
+        and not exists (select from pgsolo.topic t where u.kind = 'topic' and t.topic = u.name and t."group" <> u."group"
+            and pgsolo.is_declared('topic', t."group", t.topic))
     union all
     select 'election', t."group", t."group", t.topic, g.seen_at, 0, 0
     from pgsolo.topic t join abandoned g on g."group" = t."group"
@@ -693,6 +717,7 @@ revoke execute on function pgsolo.refuse_declared from public;
 revoke execute on function pgsolo.forget_rows from public;
 revoke execute on function pgsolo.forget_handler from public;
 revoke execute on function pgsolo.rename_handler from public;
+revoke execute on function pgsolo.forget_position from public;
 revoke execute on function pgsolo.forget_topic from public;
 revoke execute on function pgsolo.forget_job from public;
 revoke execute on function pgsolo.forget_election from public;
