@@ -4,10 +4,10 @@ import "time"
 
 // HeldBack is what no leader declares any more and is held back for it all the same, until the grace is over.
 type HeldBack struct {
-	Kind  string // handler, topic, job, or election for one that has not been led for an hour
+	Kind  string // handler, position, topic, job, or election for one that has not been led for an hour
 	Group string
 	Name  string
-	Topic string // of the log; empty for a job
+	Topic string // of the log; of a position, the topic that the handler has left; empty for a job
 	Since time.Time
 
 	// Rows and Bytes are what a handler has not finished of the topic, as the rows are in the log.

@@ -14,7 +14,8 @@
 //   - DeadLetters.List and Get, to select from the view pgsolo.dead_letter
 //   - DeadLetters.Replay, to execute pgsolo.replay, and for Discard pgsolo.discard
 //   - CronJobs.Pause, Resume and Trigger, to execute pgsolo.pause_job, resume_job and trigger_job
-//   - Names, to execute pgsolo.forget_handler, forget_topic, forget_job, forget_election and rename_handler
+//   - Names, to execute pgsolo.forget_handler, forget_position, forget_topic, forget_job, forget_election and
+//     rename_handler
 //   - CronJobs.Runs, to select from pgsolo.cron_run
 //
 // The functions run with the rights of their owner.
@@ -24,7 +25,8 @@
 //   - A change is there for every later leader: it is in the tables, not in a process.
 //   - The leader acts on a pause, a resumption or a trigger within a second of the commit, and within ten seconds if
 //     its LISTEN session was just lost or the transaction has set pgsolo.ring to off.
-//   - Nothing is forgotten or renamed that a leader declares, as far as its lock says that it lives.
+//   - Nothing is forgotten or renamed that a leader declares, as far as its lock says that it lives. One of the version
+//     before has no lock: it counts for two hours after it was seen, and for a day after a tick of its cron jobs.
 //   - Replay and Discard touch nothing without a condition, unless the filter's All says that everything is meant.
 //   - Arguments that are wrong by themselves are refused before the server sees them, so that the transaction can go
 //     on.

@@ -32,6 +32,14 @@ func (n Names) ForgetHandler(ctx context.Context, db Querier, handler string) er
 	return n.call(ctx, db, "forget handler", `select pgsolo.forget_handler($1)::text`, handler)
 }
 
+// ForgetPosition deletes the position of a handler in a topic that it has left. If it comes back, it is new there.
+func (n Names) ForgetPosition(ctx context.Context, db Querier, handler, topic string) error {
+	if err := text.Check(topic); err != nil {
+		return fmt.Errorf("forget position of %q: the topic has %w", handler, err)
+	}
+	return n.call(ctx, db, "forget position of", `select pgsolo.forget_position($1, $2)::text`, handler, topic)
+}
+
 // ForgetTopic has events of the topic refused. Those that are in the log stay.
 func (n Names) ForgetTopic(ctx context.Context, db Querier, topic string) error {
 	return n.call(ctx, db, "forget topic", `select pgsolo.forget_topic($1)::text`, topic)

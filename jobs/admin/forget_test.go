@@ -3,9 +3,11 @@ package admin
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
@@ -23,6 +25,7 @@ func setupNames(t *testing.T) (pool *pgxpool.Pool, leave func(planned bool)) {
 		values ('main', 'main', 't', '{[1,5)}', 1), ('lost', 'main', 't', '{[1,3)}', 1), ('old', 'old', 't', '{}', 1)`)
 	jobstest.MustExec(t, pool, `insert into pgsolo.cursor_topic (handler, "group", topic, done, left_led)
 		select handler, "group", 'before', '{[7,8)}', 0 from pgsolo.cursor`)
+	jobstest.MustExec(t, pool, `update pgsolo.cursor set seen_at = now() - interval '3 hours' where handler = 'old'`)
 	jobstest.MustExec(t, pool, `insert into pgsolo.delivery
 			(handler, event_id, topic, payload, headers, created_at, attempt, state, error)
 		select handler, 9, 't', '{}', '{}', now(), 1, 'dead', 'x' from pgsolo.cursor`)
@@ -112,6 +115,109 @@ func TestForget(t *testing.T) {
 	want("nothing is led", "; ; ; ; ; ")
 	if marks := pgtest.Value[int](t, pool, `select count(*) from pgsolo.undeclared`); marks != 0 {
 		t.Errorf("%d marks are left", marks)
+	}
+}
+
+// A leader of the version before holds no lock. Its claim, which no leader of this version has entered for, and what it
+// writes from time to time tell that it may live.
+func TestForgetBesideTheVersionBefore(t *testing.T) {
+	for what, test := range map[string]struct{ sign, gone string }{
+		"its handlers": {`update pgsolo.cursor set seen_at = now() - interval '61 minutes' where handler = 'old'`,
+			`update pgsolo.cursor set seen_at = now() - interval '3 hours' where handler = 'old'`},
+		"its cron jobs": {`insert into pgsolo.cron_leader values ('old', 1)`,
+			`update pgsolo.cron_run set scheduled_at = scheduled_at - interval '2 days' where job = 'old'`},
+		"a leader of this version was there": {`insert into pgsolo.jobs_group ("group", term) values ('old', 0)`,
+			`update pgsolo.jobs_group set term = 1 where "group" = 'old'`},
+	} {
+		t.Run(what, func(t *testing.T) {
+			pool, _ := setupNames(t)
+			jobstest.MustExec(t, pool, test.sign)
+			n := Names{}
+			for verb, err := range map[string]error{
+				"handler": n.ForgetHandler(t.Context(), pool, "old"), "topic": n.ForgetTopic(t.Context(), pool, "old"),
+				"job": n.ForgetJob(t.Context(), pool, "old"), "election": n.ForgetElection(t.Context(), pool, "old"),
+				"rename": n.RenameHandler(t.Context(), pool, "old", "new"),
+			} {
+				if !errors.Is(err, ErrDeclared) || !strings.Contains(err.Error(), "two hours after it was seen") {
+					t.Errorf("%s: %v, want ErrDeclared with how long that holds", verb, err)
+				}
+			}
+			jobstest.MustExec(t, pool, test.gone)
+			if err := n.ForgetElection(t.Context(), pool, "old"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Each remedy that the view names works at once, and lets go what it is for.
+func TestRemediesOfWhatIsHeldBack(t *testing.T) {
+	pool, _ := setupNames(t)
+	jobstest.MustExec(t, pool, `insert into pgsolo.topic values ('old', 'lost')`)
+	jobstest.MustExec(t, pool, `update pgsolo.cursor set seen_at = now() where handler = 'old'`)
+	const names = `select string_agg(concat_ws(' ', kind, name, topic), ', ' order by kind, name, topic)
+		from pgsolo.held_back`
+	const want = "handler lost t, job lost, position lost before, position main before, position old before"
+	if got := pgtest.Value[string](t, pool, names); got != want {
+		t.Errorf("beside another election that declares the topic: %q, want %q", got, want)
+	}
+	jobstest.MustExec(t, pool, `update pgsolo.cursor set seen_at = now() - interval '3 hours' where handler = 'old'`)
+	const wantMore = "election old lost, election old old, election old t, handler lost t, job lost, " +
+		"position lost before, position main before, position old before, topic lost lost"
+	if got := pgtest.Value[string](t, pool, names); got != wantMore {
+		t.Errorf("that has gone: %q, want %q", got, wantMore)
+	}
+	for left := strings.Count(wantMore, ",") + 1; ; {
+		var remedy string
+		row := pool.QueryRow(t.Context(), `select remedy from pgsolo.held_back order by kind desc limit 1`)
+		err := row.Scan(&remedy)
+		if errors.Is(err, pgx.ErrNoRows) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		jobstest.MustExec(t, pool, remedy)
+		n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.held_back`)
+		if n >= left {
+			t.Fatalf("%s lets nothing go", remedy)
+		}
+		left = n
+	}
+	if got := pgtest.Value[string](t, pool, `select string_agg(handler, ' ') from pgsolo.cursor`); got != "main" {
+		t.Errorf("handlers %q are left, want main", got)
+	}
+}
+
+// A position in the topic that the handler has is its cursor, and not to be forgotten while a leader declares it.
+func TestForgetPosition(t *testing.T) {
+	pool, _ := setupNames(t)
+	jobstest.MustExec(t, pool, `insert into pgsolo.cursor_topic (handler, "group", topic, done, left_led)
+		values ('main', 'main', 't', '{}', 0)`)
+	for topic, want := range map[string]error{"t": ErrDeclared, "none such": ErrUnknownName, "before": nil} {
+		if err := (Names{}).ForgetPosition(t.Context(), pool, "main", topic); !errors.Is(err, want) {
+			t.Errorf("topic %s: %v, want %v", topic, err, want)
+		}
+	}
+	if got := pgtest.Value[string](t, pool, allNames); !strings.HasPrefix(got, "lost {[1,3)} main {[1,5)} old {}; ") {
+		t.Errorf("left: %q", got)
+	}
+}
+
+// An election is forgotten while another one makes its topics known: neither waits for the other for ever.
+func TestForgetElectionBesideADeclaration(t *testing.T) {
+	pool, _ := setupNames(t)
+	declaring := jobstest.Begin(t, pool)
+	jobstest.MustExec(t, declaring, `insert into pgsolo.doorbell ("group", armed, term) values ('main', false, 1)`)
+	forgotten := make(chan error, 1)
+	go func() { forgotten <- Names{}.ForgetElection(t.Context(), pool, "old") }()
+	pgtest.Eventually(t, "the verb to wait for the doorbell", func() bool {
+		return pgtest.Value[bool](t, pool, `select exists (select from pg_locks
+			where relation = 'pgsolo.doorbell'::regclass and not granted)`)
+	})
+	jobstest.MustExec(t, declaring, `select pgsolo.know('main', '{t}')`)
+	jobstest.Commit(t, declaring)
+	if err := pgtest.Within(t, "the verb", forgotten); err != nil {
+		t.Error(err)
 	}
 }
 

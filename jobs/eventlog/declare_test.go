@@ -65,6 +65,9 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 		from pgsolo.cursor`
 	const want = `ancient main  t 1, kept main new t 2, other other old t 1, removed main old f 2`
 	pgtest.Eventually(t, "the marks", func() bool { return pgtest.Value[string](t, pool, cursors) == want })
+	if !pgtest.Value[bool](t, pool, `select noted_by = term from pgsolo.cursor where handler = 'removed'`) {
+		t.Error("what was noted of the log for a handler is forgotten when its cursor is fenced")
+	}
 	pgtest.Eventually(t, "the topics", func() bool {
 		// old: the other group's
 		return cmp.Equal(pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`), []string{"new", "old"})

@@ -185,11 +185,12 @@ revoke execute on function pgsolo.renew_identity from public;
 -- Roles that lead without being the owner may write cursors.
 do $$
 declare
-    leads regrole;
+    leads text;
 begin
     for leads in
-        select distinct a.grantee from pg_class c cross join aclexplode(c.relacl) a
-        where c.oid = 'pgsolo.cursor'::regclass and a.privilege_type = 'UPDATE' and a.grantee <> 0
+        select distinct case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
+        from pg_class c cross join aclexplode(c.relacl) a
+        where c.oid = 'pgsolo.cursor'::regclass and a.privilege_type = 'UPDATE' and a.grantee <> c.relowner
     loop
         execute format('grant execute on function pgsolo.check_log, pgsolo.note_checked to %s', leads);
     end loop;

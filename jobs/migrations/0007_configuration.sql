@@ -59,15 +59,29 @@ create table pgsolo.configuration (
     primary key ("group", engine, fingerprint)
 );
 
--- What no leader had when this was applied, holds nothing back; a job that went within the last day may come back.
+-- Groups that only leaders of the version before have led, some of which nobody leads any more.
+insert into pgsolo.jobs_group ("group", seen_at)
+    select "group", coalesce(max(seen_at), now()) from (
+        select "group", seen_at from pgsolo.cursor
+        union all
+        select "group", armed_at from pgsolo.doorbell
+        union all
+        select "group", null from pgsolo.topic
+        union all
+        select "group", null from pgsolo.cron_job) seen
+    group by "group";
+
+-- What no leader had when this was applied, holds nothing back, nor does a cursor that none had seen for a week, as before: whoever
+-- claims it has it again. A job that went within the last day may come back.
+update pgsolo.cursor set configured = false where configured and seen_at < now() - interval '7 days';
 insert into pgsolo.undeclared (kind, "group", name, since, led, retired)
     select 'handler', "group", handler, seen_at, 0, true from pgsolo.cursor where not configured;
 insert into pgsolo.undeclared (kind, "group", name, since, led, retired)
     select 'job', "group", job, forgotten_at, 0, forgotten_at < now() - interval '1 day'
     from pgsolo.cron_job where forgotten_at is not null;
 
--- left_topics are the positions of handlers in topics that they have left and may come back to. A function, so that a role which may
--- trim the log needs no further privilege.
+-- left_topics are the positions of handlers in topics that they have left and may come back to. A function, so that a role which
+-- trims the log sees just these.
 create function pgsolo.left_topics() returns table (handler text, topic text, done int8multirange)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select k.handler, k.topic, k.done from pgsolo.cursor_topic k join pgsolo.cursor c on c.handler = k.handler
@@ -89,6 +103,30 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
         where g."group" = of_group)
 $$;
 
+-- claimed_term is the highest term with which a leader of the group has claimed anything. One of the version before enters nowhere.
+create function pgsolo.claimed_term(of_group text) returns bigint
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select coalesce(greatest((select max(c.term) from pgsolo.cursor c where c."group" = of_group and c.topic <> ''),
+        (select l.term from pgsolo.cron_leader l where l."group" = of_group),
+        (select d.term from pgsolo.doorbell d where d."group" = of_group)), 0)
+$$;
+
+-- may_be_led says the same also of a leader that has not entered, if there was a sign of it lately. One of the version before has no
+-- lock; it dates its cursors each hour, and makes a row in the history for each tick.
+create function pgsolo.may_be_led(of_group text) returns boolean
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select pgsolo.is_led(of_group) or not exists (select from pgsolo.jobs_group g
+            where g."group" = of_group and g.term >= pgsolo.claimed_term(of_group))
+        and (exists (select from pgsolo.jobs_group g where g."group" = of_group and g.seen_at > now() - interval '2 hours')
+            or exists (select from pgsolo.doorbell d where d."group" = of_group and d.armed_at > now() - interval '2 hours')
+            or exists (select from pgsolo.cursor c
+                where c."group" = of_group and c.topic <> '' and c.seen_at > now() - interval '2 hours')
+            or exists (select from pgsolo.cron_leader l join pgsolo.cron_job j on j."group" = l."group" cross join lateral (
+                    select r.term, r.scheduled_at from pgsolo.cron_run r
+                    where r.job = j.job order by r.scheduled_at desc limit 10) r
+                where l."group" = of_group and r.term = l.term and r.scheduled_at > now() - interval '1 day'))
+$$;
+
 -- group_led is what led says, 0 for a group that no leader of this version has led.
 create function pgsolo.group_led(of_group text) returns bigint
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -101,10 +139,10 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select coalesce((select left_term = term from pgsolo.jobs_group where "group" = of_group), false)
 $$;
 
--- is_declared says whether a leader of the group that lives has the name.
+-- is_declared says whether a leader of the group that lives, or may live, has the name.
 create function pgsolo.is_declared(of_kind text, of_group text, of_name text) returns boolean
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select pgsolo.is_led(of_group) and not exists (select from pgsolo.undeclared u
+    select pgsolo.may_be_led(of_group) and not exists (select from pgsolo.undeclared u
         where u.kind = of_kind and u."group" = of_group and u.name = of_name)
 $$;
 
@@ -359,7 +397,8 @@ begin
 end
 $$;
 
--- count_led adds to the time for which the group was led, if something waits for it, and notes now and then that it is led.
+-- count_led adds to the time for which the group was led, if something waits for it, and notes now and then that it is led. A leader
+-- beside which a newer one has claimed, be it of the version before, counts no more: that one may have the names.
 create function pgsolo.count_led(of_group text, of_term bigint, microseconds bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -367,7 +406,7 @@ begin
         or exists (select from pgsolo.configuration c where c."group" = of_group and c.undeclared_at is not null)
         or exists (select from pgsolo.cursor_topic k where k."group" = of_group and not k.retired) then
         update pgsolo.jobs_group g set led = g.led + greatest(microseconds, 0), seen_at = now()
-            where g."group" = of_group and g.term = of_term;
+            where g."group" = of_group and g.term = of_term and pgsolo.claimed_term(of_group) <= of_term;
         if found then
             perform pgsolo.retire(of_group);
         end if;
@@ -384,13 +423,21 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
     update pgsolo.jobs_group set left_term = of_term where "group" = of_group and term = of_term
 $$;
 
--- The verbs. Each is refused while a leader that lives declares the name.
+-- The verbs. Each is refused while a leader that lives declares the name, or one of the version before may live.
+
+-- hint_before says for how long.
+create function pgsolo.hint_before(of_group text) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select case when pgsolo.is_led(of_group) then ''
+        else ' One of the version before counts for two hours after it was seen, and for a day after a tick of its cron jobs.' end
+$$;
 
 create function pgsolo.refuse_declared(what text, of_name text, of_group text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     raise exception '% "%" is declared by the leader of election "%"', what, of_name, of_group using errcode = 'object_in_use',
-        hint = 'Take it out of the configuration and start that first, or stop the replicas of that election.';
+        hint = 'Take it out of the configuration and start that first, or stop the replicas of that election.'
+            || pgsolo.hint_before(of_group);
 end
 $$;
 
@@ -426,6 +473,25 @@ begin
     delete from pgsolo.delivery where handler = of_handler;
     delete from pgsolo.undeclared where kind = 'handler' and name = of_handler;
     perform pgsolo.forget_rows('{handler_term,handler_cut_off}', 'handler', of_handler);
+end
+$$;
+
+-- forget_position deletes the position of a handler in a topic that it has left: if it comes back there, it is new there. The lock has
+-- a claim that leaves or takes the topic come before or after.
+create function pgsolo.forget_position(of_handler text, of_topic text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    c record;
+begin
+    select "group", topic, configured into c from pgsolo.cursor where handler = of_handler for update;
+    if c.topic = of_topic and c.configured and pgsolo.is_declared('handler', c."group", of_handler) then
+        perform pgsolo.refuse_declared('handler', of_handler, c."group");
+    end if;
+    delete from pgsolo.cursor_topic where handler = of_handler and topic = of_topic;
+    if not found then
+        raise exception 'handler % has left no topic %', coalesce(quote_literal(of_handler), 'null'),
+            coalesce(quote_literal(of_topic), 'null') using errcode = 'undefined_object';
+    end if;
 end
 $$;
 
@@ -509,9 +575,9 @@ declare
 begin
     perform from pgsolo.jobs_group g where g."group" = of_group for update; -- a leader that enters waits, and declares anew
     found_any := found;
-    if pgsolo.is_led(of_group) then
+    if pgsolo.may_be_led(of_group) then
         raise exception 'election "%" has a leader', of_group using errcode = 'object_in_use',
-            hint = 'Stop its replicas first.';
+            hint = 'Stop its replicas first.' || pgsolo.hint_before(of_group);
     end if;
     for name in select handler from pgsolo.cursor c where c."group" = of_group order by handler loop
         perform pgsolo.forget_handler(name);
@@ -521,6 +587,7 @@ begin
         perform pgsolo.forget_job(name);
         found_any := true;
     end loop;
+    lock table pgsolo.doorbell in share row exclusive mode; -- before the topics, as a leader does that makes its own known
     lock table pgsolo.topic in share row exclusive mode;
     delete from pgsolo.topic t where t."group" = of_group;
     if found then
@@ -548,23 +615,35 @@ end
 $$;
 
 -- What no leader declares and is held back for it all the same, with the rows of the log and their bytes, and with the verb that lets
--- it go. Of an election that nobody has led for an hour everything counts.
+-- it go. position is that of a handler in a topic that it has left. A topic that a leader of another group declares is held back for
+-- that one. Of an election that nobody has led for an hour everything counts.
 create view pgsolo.held_back with (security_barrier) as
     select kind, "group", name, topic, min(since) as since, sum(rows)::bigint as rows, sum(bytes)::bigint as bytes,
-        format('select pgsolo.forget_%s(%L)', kind, name) as remedy
+        case kind when 'position' then format('select pgsolo.forget_position(%L, %L)', name, topic)
+            else format('select pgsolo.forget_%s(%L)', kind, name) end as remedy
     from (
-    with unfinished as (
+    with seen as (
+        select "group", max(seen_at) as seen_at from (
+            select "group", seen_at from pgsolo.jobs_group
+            union all
+            select "group", seen_at from pgsolo.cursor
+            union all
+            select "group", armed_at from pgsolo.doorbell) s
+        group by "group"
+    ), abandoned as materialized (
+        select "group", seen_at from seen where seen_at < now() - interval '1 hour' and not pgsolo.may_be_led("group")
+    ), unfinished as (
         select 'handler' as kind, c."group", c.handler as name, u.since, c.topic, c.done
         from pgsolo.cursor c join pgsolo.undeclared u on u.kind = 'handler' and u."group" = c."group" and u.name = c.handler
         where c.configured and not u.retired
         union all
-        select 'handler', k."group", k.handler, k.left_at, k.topic, k.done
+        select 'position', k."group", k.handler, k.left_at, k.topic, k.done
         from pgsolo.cursor_topic k join pgsolo.cursor c on c.handler = k.handler and c.topic <> k.topic
         where not k.retired
         union all
         select 'election', c."group", c."group", g.seen_at, c.topic, c.done
-        from pgsolo.cursor c join pgsolo.jobs_group g on g."group" = c."group"
-        where c.configured and g.seen_at < now() - interval '1 hour' and not pgsolo.is_led(c."group")
+        from pgsolo.cursor c join abandoned g on g."group" = c."group"
+        where c.configured
             and not exists (select from pgsolo.undeclared u
                 where u.kind = 'handler' and u."group" = c."group" and u.name = c.handler)
     )
@@ -578,10 +657,11 @@ create view pgsolo.held_back with (security_barrier) as
     union all
     select u.kind, u."group", u.name, case when u.kind = 'topic' then u.name end, u.since, 0, 0
     from pgsolo.undeclared u where u.kind in ('topic', 'job') and not u.retired
+        and not exists (select from pgsolo.topic t where u.kind = 'topic' and t.topic = u.name and t."group" <> u."group"
+            and pgsolo.is_declared('topic', t."group", t.topic))
     union all
     select 'election', t."group", t."group", t.topic, g.seen_at, 0, 0
-    from pgsolo.topic t join pgsolo.jobs_group g on g."group" = t."group"
-    where g.seen_at < now() - interval '1 hour' and not pgsolo.is_led(t."group")
+    from pgsolo.topic t join abandoned g on g."group" = t."group"
     ) held
     group by kind, "group", name, topic;
 
@@ -611,10 +691,19 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     from pgsolo.cursor c where c.handler = of_handler
 $$;
 
--- Where the defaults grant nothing to everybody: these tell only whether a name is declared.
-grant execute on function pgsolo.left_topics, pgsolo.declared_events, pgsolo.is_led, pgsolo.group_led, pgsolo.has_left, pgsolo.is_declared, pgsolo.is_retired,
+-- Where the defaults grant nothing to everybody: these tell whose a name is, whether that group is led, and whether it has the name.
+grant execute on function pgsolo.is_led, pgsolo.may_be_led, pgsolo.has_left, pgsolo.is_declared, pgsolo.is_retired,
     pgsolo.cursor_owner to public;
 
+-- Whoever may call a trigger function may hang it on a table of its own, and have it write what its rows say.
+revoke execute on function pgsolo.keep_position from public;
+revoke execute on function pgsolo.mark_cursors from public;
+revoke execute on function pgsolo.mark_job from public;
+revoke execute on function pgsolo.left_topics from public;
+revoke execute on function pgsolo.declared_events from public;
+revoke execute on function pgsolo.group_led from public;
+revoke execute on function pgsolo.claimed_term from public;
+revoke execute on function pgsolo.hint_before from public;
 revoke execute on function pgsolo.noted from public;
 revoke execute on function pgsolo.refresh_topics from public;
 revoke execute on function pgsolo.retire_topics from public;
@@ -628,12 +717,13 @@ revoke execute on function pgsolo.refuse_declared from public;
 revoke execute on function pgsolo.forget_rows from public;
 revoke execute on function pgsolo.forget_handler from public;
 revoke execute on function pgsolo.rename_handler from public;
+revoke execute on function pgsolo.forget_position from public;
 revoke execute on function pgsolo.forget_topic from public;
 revoke execute on function pgsolo.forget_job from public;
 revoke execute on function pgsolo.forget_election from public;
 revoke execute on function pgsolo.disarm from public;
 
--- A role that leads has been granted the cursors: it gets what a leader of this version needs beside them.
+-- A role that leads has been granted the cursors or the cron jobs: it gets what a leader of this version needs beside them.
 do $$
 declare
     grantee text;
@@ -641,12 +731,13 @@ begin
     for grantee in
         select distinct case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end
         from pg_class c cross join lateral aclexplode(c.relacl) a
-        where c.oid = 'pgsolo.cursor'::regclass and a.privilege_type = 'UPDATE' and a.grantee <> c.relowner
+        where c.oid in ('pgsolo.cursor'::regclass, 'pgsolo.cron_job'::regclass) and a.privilege_type = 'UPDATE'
+            and a.grantee <> c.relowner
     loop
         execute format('grant select on pgsolo.jobs_group, pgsolo.undeclared, pgsolo.cursor_topic, pgsolo.configuration, pgsolo.held_back to %s',
             grantee);
-        execute format('grant execute on function pgsolo.attend, pgsolo.declare_configuration, pgsolo.count_led, pgsolo.leave to %s',
-            grantee);
+        execute format('grant execute on function pgsolo.attend, pgsolo.declare_configuration, pgsolo.count_led, pgsolo.leave,
+            pgsolo.left_topics, pgsolo.declared_events to %s', grantee);
     end loop;
 end
 $$;

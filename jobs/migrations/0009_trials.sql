@@ -28,10 +28,15 @@ create table pgsolo.handler_cut_off (
 );
 
 -- was_in_job says whether a cron job of the group was under way when the leader of a term ended. The next one may have begun to go on
--- with it. A function, since a role that runs handlers need not be granted the jobs.
+-- with it. What is open counts, and the latest of each job, so that a long history costs nothing. A function, since a role that runs
+-- handlers need not be granted the jobs.
 create function pgsolo.was_in_job(of_group text, ended_term bigint, next_term bigint) returns boolean
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select exists (select from pgsolo.cron_run r join pgsolo.cron_job j on j.job = r.job
+    select exists (select from pgsolo.cron_job j cross join lateral (
+            (select term, outcome, attempt from pgsolo.cron_run
+                where job = j.job and outcome in ('queued', 'running', 'retrying'))
+            union all
+            (select term, outcome, attempt from pgsolo.cron_run where job = j.job order by scheduled_at desc limit 10)) r
         where j."group" = of_group and (r.term = ended_term and r.outcome in ('running', 'interrupted', 'retrying')
             or r.term = next_term and r.attempt > 1))
 $$;

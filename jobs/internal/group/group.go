@@ -1,8 +1,6 @@
 package group
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
@@ -26,20 +24,8 @@ func (g Group) Grace() time.Duration {
 	return max(0, g.ForgetAfter)
 }
 
-const selectOwner = `select pgsolo.is_led($1),
-	coalesce((select left_term = term from pgsolo.jobs_group where "group" = $1), false)`
-
 // Owner is what is known of the leader of another group.
 type Owner struct {
 	Lives bool // its lock is held
 	Left  bool // the latest one has stopped as planned
-}
-
-// Owner asks for the leader of another group.
-func (g Group) Owner(ctx context.Context, other string) (o Owner, err error) {
-	err = g.DB.QueryRow(ctx, selectOwner, other).Scan(&o.Lives, &o.Left)
-	if err != nil {
-		return o, fmt.Errorf("ask whether election %q is led: %w", other, err)
-	}
-	return o, nil
 }

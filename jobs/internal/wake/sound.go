@@ -42,8 +42,8 @@ type sound struct {
 const proveEvery = time.Second
 
 // checkSound returns errLogGoneBack where the sequence has gone back, or is below an id that a consumer has seen, or
-// where a claim has found that it had gone back after another consumer had claimed. Until when it had not is written down for the next claim: this leader may yet write
-// what it has done.
+// where a claim has found that it had gone back after another consumer had claimed. Until when it had not is written
+// down for the next claim: this leader may yet write what it has done.
 func (p *Poll) checkSound(ctx context.Context, e *end, seen int64) error {
 	if e.refusal != "" { // somebody has altered it
 		return fmt.Errorf("%w: %s", jobs.ErrSchema, e.refusal)

@@ -71,7 +71,8 @@ type difference struct {
 
 const (
 	// What this cursor has seen says nothing of an epoch that is later than its own: another one has found the same.
-	checkLog = `select pgsolo.check_log(l.epoch, $1 and l.epoch = $3, case when $2 and l.epoch = $3 then l.checked_at end,
+	checkLog = `select pgsolo.check_log(l.epoch, $1 and l.epoch = $3,
+			case when $2 and l.epoch = $3 then l.checked_at end,
 			case when $2 and l.epoch = $3 then l.checked_xid end)
 		from pgsolo.log l order by l.epoch desc limit 1`
 
@@ -123,7 +124,8 @@ const (
 	// moment, so that the latter go far away before they come to their place.
 	countRenamed = `select count(*) from pgsolo.delivery d
 		where d.handler = $1 and d.event_id > 0 and not $2::int8multirange @> d.event_id`
-	moveEarlierAway  = `update pgsolo.delivery set event_id = event_id - (1::bigint << 50) where handler = $1 and event_id < 0`
+	moveEarlierAway = `update pgsolo.delivery set event_id = event_id - (1::bigint << 50)
+		where handler = $1 and event_id < 0`
 	renameDeliveries = `with renamed as (
 			select d.event_id, row_number() over (order by d.event_id) - count(*) over () - 1 as place
 			from pgsolo.delivery d where d.handler = $1 and d.event_id > 0 and not $2::int8multirange @> d.event_id
@@ -159,12 +161,13 @@ func (c Cursor) Compare(ctx context.Context, claimed Claimed, logger hclog.Logge
 
 // compare returns no difference where another leader's finding was the reason and this cursor knows of it.
 //
-// The transaction takes the log's lock first, and then its own cursor's row. No other transaction waits for the former
-// while it has the latter.
+// The check, which locks the log's epochs, is a transaction of its own that has ended when the one here locks the
+// cursor's row: none has both. Where another contradiction is found in between, the later epoch is compared with.
 func (c Cursor) compare(ctx context.Context, claimed Claimed) (compared Claimed, found *difference, err error) {
 	ctx, cancel := context.WithTimeout(ctx, compareTime)
 	defer cancel()
-	if _, err := c.DB.Exec(ctx, checkLog, claimed.seenNew || claimed.passed, claimed.passed, claimed.Epoch); err != nil {
+	doubted := claimed.seenNew || claimed.passed
+	if _, err := c.DB.Exec(ctx, checkLog, doubted, claimed.passed, claimed.Epoch); err != nil {
 		return Claimed{}, nil, fmt.Errorf("check the event log: %w", err)
 	}
 	err = c.DB.InTx(ctx, func(tx pg.Tx) error {

@@ -30,8 +30,8 @@ const (
 
 	// The cursors of the group's other handlers get this leader's term, so that a stale leader, which may still have
 	// them, cannot claim them. A cursor without a topic was last claimed by an older version, and may be another
-	// group's.
-	fenceOthers = `update pgsolo.cursor set term = $3
+	// group's. What was noted of the log for the position stays noted.
+	fenceOthers = `update pgsolo.cursor set term = $3, noted_by = case when noted_by = term then $3 else noted_by end
 		where "group" = $1 and topic <> '' and handler <> all ($2) and term < $3`
 )
 

@@ -1,9 +1,9 @@
 // Package retention deletes from the event log what is past the retention of its topic and finished by every handler,
 // and has the space used again.
 //
-// No event is deleted that a configured handler of a live group has not finished: the statement that deletes reads the
-// cursors in its own snapshot. What is past its retention is deleted by passes, with a pause of a minute at most
-// between two. A pass that fails is repeated, and ends no leadership.
+// No event is deleted that a configured handler has not finished, whether its group is led or not: the statement that
+// deletes reads the cursors in its own snapshot. What is past its retention is deleted by passes, with a pause of a
+// minute at most between two. A pass that fails is repeated, and ends no leadership.
 package retention
 
 import (

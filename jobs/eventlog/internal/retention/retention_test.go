@@ -343,6 +343,7 @@ func TestRetentionMarksItsHandlersAsSeen(t *testing.T) {
 func TestRetentionThatFails(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Millisecond})
 	guest := tt.role("retention_stranger", `select on pgsolo.event`, `select on pgsolo.cursor`,
+		`execute on function pgsolo.left_topics, pgsolo.declared_events`,
 		`select, update, delete on pgsolo.dedup`)
 	tt.add("t", time.Hour)
 	tt.cursor("h", "t", "{}")

@@ -42,6 +42,7 @@ func TestVacuumGivesSpaceBack(t *testing.T) {
 func TestRetentionWithoutOwnership(t *testing.T) {
 	tt := setupTrim(t, map[string]time.Duration{"t": time.Hour})
 	tt.db.Pool = tt.role("retention_guest", `select, delete on pgsolo.event`, `select, update on pgsolo.cursor`,
+		`execute on function pgsolo.left_topics, pgsolo.declared_events`,
 		`select, update, delete on pgsolo.dedup`)
 	for range 2 {
 		tt.fill(20_000, "t", 2*time.Hour)
