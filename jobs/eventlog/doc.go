@@ -67,8 +67,8 @@
 // handler that has come back holds back the log from then on. A handover cancels a declaration that waits.
 //
 // A name belongs to one group of a schema at a time. A claim takes a cursor of its own group, and one that its group
-// has marked, or whose group is gone. Otherwise the handler is held: its consumer asks each second, and the rest of the
-// leader goes on. A consumer that is fenced asks whose the cursor is: where another group has taken it, as a leader of
+// has marked, or whose group is gone. Otherwise the handler is held: its consumer asks each second, by a read, and the
+// rest of the leader goes on. A consumer that is fenced asks whose the cursor is: where another group has taken it, as a leader of
 // the version before does at once, it is held, too, and no term ends. See consumer.holdWhileOwned.
 //
 // # Positions and counters
