@@ -24,8 +24,13 @@ type Lead struct {
 	Election string // the name of the election
 	Holder   string // who leads, for the history of cron jobs; may be empty
 	Timeline int32  // of the server's write-ahead log
-	Number   int64  // of the term: the higher one is the newer one
-	Session  string // the application_name of the leader's sessions
+
+	// Number is that of the term: the higher one is the newer one. It has to be unique in the schema, over the leaders
+	// of all groups, as that of package election is: a handler may move from one group to another, and what is written
+	// of its progress names the handler and the term, not the group.
+	Number int64
+
+	Session string // the application_name of the leader's sessions
 
 	// ServerStart names the server that holds the leader's lock. An engine relies on the pool that its sessions are
 	// there.

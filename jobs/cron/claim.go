@@ -15,18 +15,8 @@ const movedHold = pollSubscribed + 5*time.Second
 
 // claim begins the term: from here on no earlier leader's runs are written any more, so what they have left is over.
 func (t *term) claim(ctx context.Context) error {
-	var known []rows.Job
-	for _, j := range t.jobs {
-		known = append(known, j.row())
-	}
-	var (
-		found rows.Claim
-		now   time.Time
-	)
-	err := t.persist(ctx, "claim cron jobs", func(ctx context.Context) (err error) {
-		now = t.clock.now()
-		found, err = t.store.Claim(ctx, t.leadership.Term, known, now, t.take)
-		return err
+	found, now, err := t.claimAll(ctx, func(job string, owner rows.HeldOwner) bool {
+		return t.byName[job].waits.IsGone(owner.Owner, time.Now())
 	})
 	if err != nil {
 		return err
@@ -42,6 +32,20 @@ func (t *term) claim(ctx context.Context) error {
 	t.heap.init(t.jobs)
 	t.clock.claimed(now)
 	return nil
+}
+
+// claimAll claims all jobs, as of now.
+func (t *term) claimAll(ctx context.Context, take rows.Take) (found rows.Claim, now time.Time, err error) {
+	var all []rows.Job
+	for _, j := range t.jobs {
+		all = append(all, j.row())
+	}
+	err = t.persist(ctx, "claim cron jobs", func(ctx context.Context) (err error) {
+		now = t.clock.now()
+		found, err = t.store.Claim(ctx, t.leadership.Term, all, now, take)
+		return err
+	})
+	return found, now, err
 }
 
 // goOn begins where earlier leaders have ended, for the jobs that are new to this one.

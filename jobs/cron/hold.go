@@ -32,11 +32,6 @@ func (h *holding) hold(o rows.HeldOwner, logger hclog.Logger) {
 	}
 }
 
-// take says whether a job is taken from another group that has it.
-func (t *term) take(job string, owner rows.HeldOwner) bool {
-	return t.byName[job].waits.IsGone(owner.Owner, time.Now())
-}
-
 // isHeld says whether a job is another group's.
 func isHeld(j *jobTerm) bool { return j.heldBy != "" }
 
@@ -48,28 +43,49 @@ func (t *term) untilHeldPoll() time.Duration {
 	return max(0, group.PollHeld-time.Since(t.heldPolled))
 }
 
-// claimHeld claims what is held, if it is time to ask, and goes on with what the other groups have let go.
+// claimHeld asks whose the held jobs are, if it is time to, and goes on with what the other groups have let go. Only
+// for that it makes a claim, which writes and is one of all jobs.
 func (t *term) claimHeld(ctx context.Context) error {
 	if len(t.held) == 0 || t.untilHeldPoll() > 0 {
 		return nil
 	}
-	var all []rows.Job
-	for _, j := range t.jobs {
-		all = append(all, j.row())
-	}
 	var (
-		found rows.Claim
-		now   time.Time
+		names  []string
+		owners map[string]rows.HeldOwner
 	)
-	err := t.persist(ctx, "claim held cron jobs", func(ctx context.Context) (err error) {
-		now = t.clock.now()
-		found, err = t.store.Claim(ctx, t.leadership.Term, all, now, t.take)
+	for _, j := range t.held {
+		names = append(names, j.Name)
+	}
+	err := t.persist(ctx, "ask whose the held cron jobs are", func(ctx context.Context) (err error) {
+		owners, err = t.store.Owners(ctx, names)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	t.heldPolled = time.Now()
+	gone := map[string]string{} // whose the jobs were that are taken
+	for _, j := range t.held {
+		if owner, held := owners[j.Name]; !held || j.waits.IsGone(owner.Owner, time.Now()) {
+			gone[j.Name] = owner.Group
+		} else {
+			j.hold(owner, j.logger)
+			j.show()
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return t.takeHeld(ctx, func(job string, owner rows.HeldOwner) bool { return gone[job] == owner.Group })
+}
+
+// takeHeld claims anew, and goes on with the jobs that are not held any more. One that has changed hands since it was
+// asked for is.
+func (t *term) takeHeld(ctx context.Context, take rows.Take) error {
+	found, now, err := t.claimAll(ctx, take)
+	if err != nil {
+		return err
+	}
 	free := map[*jobTerm]bool{}
 	t.held = slices.DeleteFunc(t.held, func(j *jobTerm) bool {
 		if owner, held := found.Held[j.Name]; held {
@@ -102,7 +118,7 @@ func (t *term) giveUpTaken(own []string) {
 		if isHeld(j) || isOwn[j.Name] {
 			continue
 		}
-		j.logger.Warn("another election has taken this job")
+		j.logger.Warn("the job is not this election's any more: another one has taken it, or it was forgotten by hand")
 		for _, r := range slices.Concat(j.queue, j.retrying) {
 			j.outbox.forget(r)
 		}

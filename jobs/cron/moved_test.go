@@ -82,6 +82,38 @@ func TestJobIsHeldUntilItsGroupIsGone(t *testing.T) {
 	}
 }
 
+// While a job is held, it is asked for each second whose it is, and nothing is written.
+func TestPollOfAHeldJobWritesNothing(t *testing.T) {
+	run, _ := calls(t)
+	c := setupCron(t, run).seen().lead(1)
+	c.isLed()
+	now := c.epoch
+	term := c.second(&now)
+	written := func() string {
+		return pgtest.Value[string](t, c.pool, `select xmin::text || ' ' || xmax from pgsolo.cron_leader
+			where "group" = 'second'`)
+	}
+	before := written()
+	for range 3 {
+		term.heldPolled = time.Time{}
+		if err := term.claimHeld(t.Context()); err != nil || term.heldPolled.IsZero() {
+			t.Fatalf("a poll at %s: %v", term.heldPolled, err)
+		}
+	}
+	if after := written(); after != before || term.jobs[0].stats().HeldBy != "main" {
+		t.Errorf("the leader's row was written by %s, and then by %s", before, after)
+	}
+	c.quit()
+	term.heldPolled = time.Time{}
+	if err := term.claimHeld(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	term.takes(c)
+	if after := written(); after == before {
+		t.Error("the job is taken without a claim")
+	}
+}
+
 // That a job is held is said while the other group is led, once.
 func TestHeldIsSaidWhileTheOtherIsLed(t *testing.T) {
 	var (

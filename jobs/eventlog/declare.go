@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -12,9 +13,11 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
 
-// declare writes to the database what this leader's configuration has. No handler waits for it: it begins when they
-// have begun, and leaves them the first connections of the pool. Afterwards it reports what undeclared names hold back.
-func (r *Runner) declare(ctx context.Context, lead *loop.Leadership) error {
+// declare writes to the database what this leader's configuration has, and closes declared. No handler waits for it: it
+// begins when they have begun, and leaves them the first connections of the pool. Afterwards it reports what undeclared
+// names hold back. A handover waits for neither: both are cancelled when nothing new may begin, and what was not
+// declared is the next leader's to declare.
+func (r *Runner) declare(lead *loop.Leadership, declared chan<- struct{}) error {
 	if !r.haveClaimed(lead) {
 		return nil
 	}
@@ -24,10 +27,15 @@ func (r *Runner) declare(ctx context.Context, lead *loop.Leadership) error {
 			done[h.Name] = h.doneBefore
 		}
 	}
-	if err := r.declaration.Declare(ctx, lead.Term, done); err != nil {
+	err := r.declaration.Declare(lead.Starting, lead.Term, done)
+	if lead.Starting.Err() != nil && !errors.Is(err, jobs.ErrFenced) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	r.declaration.Report(ctx, lead, func(held []jobs.HeldBack) { r.heldBack.Store(&held) })
+	close(declared)
+	r.declaration.Report(lead.Starting, func(held []jobs.HeldBack) { r.heldBack.Store(&held) })
 	return nil
 }
 
@@ -66,11 +74,12 @@ func (r *Runner) haveClaimed(lead *loop.Leadership) bool {
 	return true
 }
 
-// trim runs the retention of the topics, once the cursors that hold it back are marked. Whatever becomes of it, the
-// leader goes on.
-func (r *Runner) trim(_ context.Context, lead *loop.Leadership) error {
-	if r.haveClaimed(lead) {
+// trim runs the retention of the topics, once the cursors that hold it back are marked: a handler that comes back after
+// the grace holds nothing back before it is declared. Whatever becomes of it, the leader goes on.
+func (r *Runner) trim(lead *loop.Leadership, declared <-chan struct{}) {
+	select {
+	case <-declared:
 		retention.New(r.group, r.declaration.Events, r.options.Logger.Named("retention")).Run(lead.Starting)
+	case <-lead.Starting.Done():
 	}
-	return nil
 }

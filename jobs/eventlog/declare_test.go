@@ -82,7 +82,7 @@ func TestTopicsOfAStaleLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	// it has no cursor to be fenced by
-	if err := idle.declare(t.Context(), leadership(t, 1)); !errors.Is(err, jobs.ErrFenced) {
+	if err := idle.declare(leadership(t, 1), make(chan struct{})); !errors.Is(err, jobs.ErrFenced) {
 		t.Errorf("topics of a stale leader: %v, want ErrFenced", err)
 	}
 	if got := pgtest.Value[string](t, pool, cursors); got != want {
@@ -133,6 +133,54 @@ func TestTopicsDelayNoHandler(t *testing.T) {
 		return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.topic)`)
 	})
 	l.quit()
+}
+
+// A handover waits neither for the declaration nor for the read of what is held back, and is one as planned.
+func TestHandoverWaitsForNoDeclaration(t *testing.T) {
+	for name, lock := range map[string]string{
+		"the declaration":   `lock table pgsolo.topic in share row exclusive mode`,
+		"what is held back": `lock table pgsolo.event in access exclusive mode`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			pool := jobstest.Pool(t)
+			gate := jobstest.Begin(t, pool)
+			jobstest.MustExec(t, gate, lock)
+			l := leadWith(t, 1, Options{Pool: pool, Topics: []Topic{{Name: "t"}}})
+			pgtest.Eventually(t, "the leader's lock, and one that waits", func() bool {
+				return pgtest.Value[bool](t, pool, `select pgsolo.is_led('main') and exists (
+					select from pg_locks where locktype = 'relation' and not granted
+						and relation in ('pgsolo.topic'::regclass, 'pgsolo.event'::regclass))`)
+			})
+			began := time.Now()
+			l.quit()
+			if took := time.Since(began); took > pgtest.Patience/4 { // the read may take a minute
+				t.Errorf("the leader has taken %s to stop", took)
+			}
+			if !pgtest.Value[bool](t, pool, `select pgsolo.has_left('main')`) {
+				t.Error("the leader has not stopped as planned")
+			}
+		})
+	}
+}
+
+// What a role that may not declare has claimed holds back the log all the same: also what no leader had for long.
+func TestClaimedHandlerIsConfiguredWithoutADeclaration(t *testing.T) {
+	pool := jobstest.Pool(t)
+	handler, events := recorder("h", "t")
+	jobstest.MustExec(t, pool, `insert into pgsolo.cursor (handler, topic, configured, done) values
+		('h', 't', false, '{}'), ('gone', 't', false, '{}')`)
+	jobstest.MustExec(t, pool, `insert into pgsolo.undeclared (kind, "group", name, led, retired) values
+		('handler', 'main', 'h', 0, true), ('handler', 'main', 'gone', 0, true)`)
+	limited := jobstest.RoleOf(t, pool, `grant select, insert, update, delete on all tables in schema pgsolo to {role}`,
+		`grant select, update on all sequences in schema pgsolo to {role}`,
+		`grant execute on function pgsolo.arm to {role}`)
+	leadWith(t, 1, Options{Pool: limited, Handlers: []Handler{handler}, Topics: []Topic{{Name: "t"}}})
+	pgtest.Eventually(t, "the mark", func() bool {
+		return pgtest.Value[string](t, pool,
+			`select coalesce(string_agg(handler, ' '), '') from pgsolo.cursor where configured`) == "h"
+	})
+	jobstest.Emit(t, pool, "t", `1`)
+	pgtest.Within(t, "an event", events)
 }
 
 // What is past its retention goes once every handler of its topic is done with it.

@@ -63,12 +63,13 @@
 // A leader declares its handlers, topics and retentions, once its cursors are claimed (package declaration). What it
 // lacks is marked, in the time for which its group is led (package group), and retired when the mark is older than
 // Options.ForgetAfter: then a handler holds back no row of the log and a topic is refused. The retention that counts
-// for a topic is the longest that was declared within that time.
+// for a topic is the longest that was declared within that time, and nothing is deleted before the declaration: a
+// handler that has come back holds back the log from then on. A handover cancels a declaration that waits.
 //
 // A name belongs to one group of a schema at a time. A claim takes a cursor of its own group, and one that its group
-// has marked, or whose group is gone. Otherwise the handler is held: its consumer asks each second, and the rest of the
-// leader goes on. A consumer that is fenced asks whose the cursor is: where another group has taken it, as a leader of
-// the version before does at once, it is held, too, and no term ends. See logHandler.holdWhileOwned.
+// has marked, or whose group is gone. Otherwise the handler is held: its consumer asks each second, by a read, and the
+// rest of the leader goes on. A consumer that is fenced asks whose the cursor is: where another group has taken it, as
+// a leader of the version before does at once, it is held, too, and no term ends. See logHandler.holdWhileOwned.
 //
 // # Positions and counters
 //

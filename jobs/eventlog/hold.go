@@ -21,6 +21,9 @@ var errNotClaimed = errors.New("the leadership has ended before the cursor was c
 // The other leader may come and go at any time. So the claim says from which group and term it takes the cursor, under
 // the row's lock: where that has changed since it was asked, as when the other group has a leader again, nothing is
 // taken, and it is asked again. Of two groups that want it one comes first, and the other finds it taken.
+//
+// While it waits it only reads: a claim, even one that changes nothing, locks the row that the other leader writes its
+// progress to, and waits for that one's transactions.
 func (h *logHandler) holdWhileOwned(ctx context.Context, claim func() (owned *cursor.OwnedError, err error)) error {
 	var waits group.Wait
 	for {
@@ -29,22 +32,35 @@ func (h *logHandler) holdWhileOwned(ctx context.Context, claim func() (owned *cu
 			h.letGo()
 			return err
 		}
-		o := owned.Owner
 		h.consumer.cursor.From = cursor.Owner{}
-		if !o.Declared || waits.IsGone(group.Owner{Lives: o.Lives, Left: o.Left}, time.Now()) {
-			h.logger.Info("takes the position of a handler that another election had", "election", o.Group)
-			h.consumer.cursor.From = o
-			continue
-		}
-		h.hold(o.Group, o.Lives)
-		select {
-		case <-h.lead.Starting.Done():
-			return errNotClaimed
-		case <-ctx.Done():
-			return errNotClaimed
-		case <-time.After(group.PollHeld):
+		for o := owned.Owner; o.Group != "" && o.Group != h.group; {
+			if !o.Declared || waits.IsGone(group.Owner{Lives: o.Lives, Left: o.Left}, time.Now()) {
+				h.logger.Info("takes the position of a handler that another election had", "election", o.Group)
+				h.consumer.cursor.From = o
+				break
+			}
+			h.hold(o.Group, o.Lives)
+			select {
+			case <-h.lead.Starting.Done():
+				return errNotClaimed
+			case <-ctx.Done():
+				return errNotClaimed
+			case <-time.After(group.PollHeld):
+			}
+			if o, err = h.owner(ctx); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// owner asks whose the cursor is.
+func (h *logHandler) owner(ctx context.Context) (o cursor.Owner, err error) {
+	err = h.persist(ctx, "ask whose the cursor is", func(ctx context.Context) (err error) {
+		o, err = h.consumer.cursor.Owner(ctx)
+		return err
+	})
+	return o, err
 }
 
 // hold shows that the handler waits for another group. It is a person's matter only while that is led: one that was
@@ -73,11 +89,7 @@ func (h *logHandler) isTaken(ctx context.Context, ended error) bool {
 	if !errors.Is(ended, jobs.ErrFenced) || ctx.Err() != nil {
 		return false
 	}
-	var owner cursor.Owner
-	err := h.persist(ctx, "ask whose the cursor is", func(ctx context.Context) (err error) {
-		owner, err = h.consumer.cursor.Owner(ctx)
-		return err
-	})
+	owner, err := h.owner(ctx)
 	if err != nil || owner.Group == "" || owner.Group == h.group {
 		return false
 	}

@@ -1,10 +1,13 @@
 package eventlog
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
@@ -92,6 +95,52 @@ func TestHandlerOfAnotherGroupIsHeld(t *testing.T) {
 			search.quit()
 		})
 	}
+}
+
+// ownerReads counts how often it is asked whose a cursor is.
+type ownerReads struct{ n atomic.Int64 }
+
+func (r *ownerReads) TraceQueryStart(
+	ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData,
+) context.Context {
+	if strings.Contains(data.SQL, "cursor_owner") {
+		r.n.Add(1)
+	}
+	return ctx
+}
+
+func (r *ownerReads) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// A handler that is held asks again and again, and leaves the row alone that the other leader writes its progress to:
+// it neither locks it nor waits for who has it.
+func TestHeldHandlerLeavesTheRowAlone(t *testing.T) {
+	pool := jobstest.Pool(t)
+	billing, _ := groupLeader(t, pool, "billing", 7, "audit")
+	billing.heldBy(t, pool, "audit", "")
+	config, reads := pool.Config(), &ownerReads{}
+	config.ConnConfig.Tracer = reads
+	counted, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(counted.Close)
+	search, _ := groupLeader(t, counted, "search", 3, "audit")
+	search.heldBy(t, pool, "audit", "billing")
+	const row = `select ctid || ' ' || xmin || ' ' || xmax from pgsolo.cursor`
+	before := pgtest.Value[string](t, pool, row)
+	asked := func() {
+		until := reads.n.Load() + 2
+		pgtest.Eventually(t, "questions whose it is", func() bool { return reads.n.Load() >= until })
+	}
+	asked()
+	if after := pgtest.Value[string](t, pool, row); after != before {
+		t.Errorf("the row was %s, and is %s", before, after)
+	}
+	held := jobstest.Begin(t, pool)
+	jobstest.MustExec(t, held, `select from pgsolo.cursor for update`)
+	asked()
+	jobstest.Commit(t, held)
+	search.quit()
 }
 
 // Two elections that swap names in one deploy need no order: each has what the other one's new leader has no more.

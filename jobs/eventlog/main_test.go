@@ -47,6 +47,7 @@ func leadWith(t testing.TB, term int64, options Options) *leader {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runner.declaration.ReportAfter = 0
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stopping := make(chan struct{})
 	l := &leader{t: t, runner: runner, cancel: cancel, stop: sync.OnceFunc(func() { close(stopping) }),

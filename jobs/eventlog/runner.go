@@ -129,9 +129,13 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	for _, h := range r.handlers {
 		running.Go(func() error { return h.run(runningCtx) })
 	}
-	start(r.declare)
+	declared := make(chan struct{})
+	running.Go(func() error { return r.declare(leadership, declared) })
 	if len(r.handlers)+len(r.options.Topics) > 0 {
-		start(r.trim)
+		running.Go(func() error {
+			r.trim(leadership, declared)
+			return nil
+		})
 	}
 	if len(r.handlers) > 0 {
 		start(r.watchOldest)

@@ -10,7 +10,9 @@ import (
 type Stats struct {
 	Log      LogStats
 	Handlers []HandlerStats
-	HeldBack []jobs.HeldBack // as of at most ten minutes ago; none on a replica that does not lead
+	// HeldBack is as of at most ten minutes ago; none on a replica that does not lead, nor for some seconds after one
+	// has begun to.
+	HeldBack []jobs.HeldBack
 }
 
 // LogStats are about the event log as the leader sees it.

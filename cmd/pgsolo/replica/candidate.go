@@ -172,27 +172,42 @@ func (c *candidate) elect(ctx context.Context) error {
 	return c.elector.Run(ctx, c.lead)
 }
 
-// termsEvery is how often a standby reads which terms will do.
-const termsEvery = 10 * time.Second
+// A standby reads which terms will do within termsSoon of a new leader, and else each termsEvery, for what a person or
+// a restore has written: with many cron jobs, the read is of many rows.
+const (
+	termsSoon  = 10 * time.Second
+	termsEvery = 5 * time.Minute
+)
 
-// watchTerms reads without regard to errors: those of the database are the elector's.
+// watchTerms reads without regard to errors: those of the database are the elector's. It tries again soon. A new leader
+// may not have written its term yet, which counts all the same: its row may be lost before the next read.
 func (c *candidate) watchTerms(ctx context.Context) {
-	ticker := time.NewTicker(termsEvery)
+	ticker := time.NewTicker(termsSoon)
 	defer ticker.Stop()
+	var (
+		of   election.Term // the leader's when it was last read
+		read time.Time
+	)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if c.elector.Status().Role != election.Standby {
+		status := c.elector.Status()
+		isNew := status.Term.Number != of.Number || status.Term.Timeline != of.Timeline
+		if status.Role != election.Standby || !isNew && time.Since(read) < termsEvery {
 			continue
 		}
-		bounded, cancel := context.WithTimeout(ctx, termsEvery)
-		_ = c.pool.AcquireFunc(bounded, func(conn *pgxpool.Conn) error {
+		bounded, cancel := context.WithTimeout(ctx, termsSoon)
+		err := c.pool.AcquireFunc(bounded, func(conn *pgxpool.Conn) error {
 			return c.readLowestTerm(bounded, conn.Conn())
 		})
 		cancel()
+		if err == nil {
+			of, read = status.Term, time.Now()
+			c.lowestTerm.Store(max(c.lowestTerm.Load(), of.Number+1))
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	giveUpAfter = 30 * time.Second // how long a step may fail before the leader gives up
 
 	silent       = "database does not answer"
+	refusing     = "the database refused" // and may do it another time
 	hidden       = "row security hides rows of pgsolo's tables from this role"
 	hiddenRemedy = "alter table … disable row level security, or alter role … bypassrls"
 )
@@ -34,7 +35,7 @@ const (
 // taken over (ErrFenced), or the statement itself is refused. After 30 seconds it gives up with the last error, but not
 // where row security is in the way: that is an answer, which a person can change. It logs once per call and reason.
 func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx context.Context) error) error {
-	began, logged := time.Now(), ""
+	began, logged := time.Now(), map[string]bool{}
 	for backoff := MinBackoff; ; backoff = min(2*backoff, MaxBackoff) {
 		err := Try(ctx, do)
 		switch {
@@ -45,16 +46,16 @@ func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx 
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, ctx.Err())
 		case IsRowSecurity(err):
-			if logged != hidden {
-				logged = hidden
+			if !logged[hidden] {
+				logged[hidden] = true
 				logger.Error(hidden+", trying again", "step", what, "error", err, "remedy", hiddenRemedy)
 			}
 			began = time.Now()
 		case time.Since(began)+backoff > giveUpAfter:
 			return fmt.Errorf("%s: gave up after %s: %w", what, giveUpAfter, err)
-		case logged != silent:
-			logged = silent
-			logger.Warn(silent+", trying again", "step", what, "for_at_most", giveUpAfter, "error", err)
+		case !logged[reason(err)]:
+			logged[reason(err)] = true
+			logger.Warn(reason(err)+", trying again", "step", what, "for_at_most", giveUpAfter, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -62,6 +63,14 @@ func Persist(ctx context.Context, logger hclog.Logger, what string, do func(ctx 
 		case <-time.After(backoff):
 		}
 	}
+}
+
+// reason tells an answer of the server, as to a deadlock or to too many connections, from silence.
+func reason(err error) string {
+	if _, answered := errors.AsType[*pgconn.PgError](err); answered {
+		return refusing
+	}
+	return silent
 }
 
 // Try calls do once, for at most TryTimeout.

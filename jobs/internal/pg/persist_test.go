@@ -40,6 +40,30 @@ func TestPersistTriesAgainAndLogsOnce(t *testing.T) {
 	})
 }
 
+// What the server answers is not called silence, and each is said once, however they take turns.
+func TestPersistTellsAnAnswerFromSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		logger := hclog.New(&hclog.LoggerOptions{Output: &log})
+		failures := []error{fmt.Errorf("deep: %w", &pgconn.PgError{Code: "53300"}), errLost}
+		tries := 0
+		err := Persist(t.Context(), logger, "write", func(context.Context) error {
+			if tries++; tries < 6 {
+				return failures[tries%2]
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		for _, said := range []string{silent, refusing} {
+			if strings.Count(log.String(), said+", trying again") != 1 {
+				t.Errorf("want one line %q:\n%s", said, &log)
+			}
+		}
+	})
+}
+
 func TestPersistGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()

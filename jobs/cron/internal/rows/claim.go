@@ -2,32 +2,17 @@ package rows
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 var (
 	claimCronLeader = `insert into pgsolo.cron_leader as l ("group", term) values ($1, $2)
 		on conflict ("group") do update set term = excluded.term where l.term <= excluded.term`
-
-	// Only what has changed is written, so that a transaction which has a job's row, to pause it, holds up no leader
-	// that knows it.
-	changedCronJobs = `select u.job, coalesce(j."group", $1), j.job is not null and j.forgotten_at is null, ` +
-		`j."group" <> $1 and pgsolo.is_led(j."group"), j."group" <> $1 and pgsolo.has_left(j."group")
-		from unnest($2::text[], $3::text[], $4::boolean[]) as u (job, schedule, enabled)
-		left join pgsolo.cron_job j on j.job = u.job
-		where (j.schedule, j."group", j.enabled, j.forgotten_at) is distinct from ` +
-		`(u.schedule, $1, u.enabled, null::timestamptz)`
-
-	// A job may come from another group, which has forgotten it or is gone. That one's transactions are over when its
-	// leader's row is locked, and later ones see that the job has gone. Its leader is notified, if there is one after
-	// all, and gives the job up.
-	lockOtherLeaders   = `select from pgsolo.cron_leader where "group" = any ($1::text[]) order by "group" for update`
-	notifyOtherLeaders = `select pg_notify('` + channel + `', '')`
 
 	// A new job, one with another schedule, and one that was not enabled, begins now, and so does one that leaders of
 	// its group have lacked for longer than the grace. One that another group has just forgotten has moved, and goes
@@ -106,12 +91,6 @@ type Claim struct {
 	Held  map[string]HeldOwner // jobs that are another group's
 }
 
-// HeldOwner is a group that has a job.
-type HeldOwner struct {
-	Group string
-	group.Owner
-}
-
 // Known is what the database knows of a job.
 type Known struct {
 	Job         string
@@ -133,9 +112,6 @@ type Open struct {
 	NextAt  time.Time
 }
 
-// Take says whether a job is taken from another group that has it: that one is gone.
-type Take func(job string, owner HeldOwner) bool
-
 // Claim makes term the one that may write the group's jobs, makes these known, and returns what earlier leaders have
 // left. now is the clock of the schedules. Jobs of another group are taken if it has forgotten them, or as take says;
 // the others are held.
@@ -144,7 +120,11 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time, 
 	for i, j := range all {
 		names[i], schedules[i], enabled[i] = j.Name, j.Schedule, j.Enabled
 	}
-	err = s.DB.InTx(ctx, func(tx pg.Tx) error {
+	taking := taking{take: take}
+	claim := func(tx pg.Tx) error {
+		if err := s.lockOthers(ctx, tx, &taking); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, claimCronLeader, s.Group, term)
 		if err == nil && tag.RowsAffected() == 0 {
 			return pg.ErrFenced
@@ -153,17 +133,9 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time, 
 			return err
 		}
 		c = Claim{}
-		changed, owners, err := s.changed(ctx, tx, &c, take, names, schedules, enabled)
+		changed, err := s.changed(ctx, tx, &c, &taking, names, schedules, enabled)
 		if err != nil {
 			return err
-		}
-		if len(owners) > 0 {
-			if _, err := tx.Exec(ctx, lockOtherLeaders, owners); err != nil {
-				return err
-			}
-			if _, err := tx.Exec(ctx, notifyOtherLeaders); err != nil {
-				return err
-			}
 		}
 		if len(changed) > 0 {
 			grace := s.Grace.Microseconds()
@@ -183,43 +155,12 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time, 
 			return err
 		}
 		return advancePositions(ctx, tx, c.Known)
-	})
-	return c, err
-}
-
-// changed returns the jobs whose rows are not as they should be, but for those that are held, and the groups that some
-// of them are taken from.
-func (s Store) changed(
-	ctx context.Context, tx pg.Tx, c *Claim, take Take, names, schedules []string, enabled []bool,
-) (changed, owners []string, err error) {
-	rows, err := tx.Query(ctx, changedCronJobs, s.Group, names, schedules, enabled)
-	if err != nil {
-		return nil, nil, err
 	}
-	c.Held = map[string]HeldOwner{}
-	var (
-		job      string
-		owner    HeldOwner
-		declared bool
-		led      *bool
-		left     *bool
-	)
-	_, err = pgx.ForEachRow(rows, []any{&job, &owner.Group, &declared, &led, &left}, func() error {
-		if owner.Group != s.Group {
-			owner.Lives, owner.Left = led != nil && *led, left != nil && *left
-			if declared && !take(job, owner) {
-				c.Held[job] = owner
-				return nil
-			}
-			if declared && !owner.Left { // its process may have lost no more than its sessions
-				c.Moved = append(c.Moved, job)
-			}
-			owners = append(owners, owner.Group)
-		}
-		changed = append(changed, job)
-		return nil
-	})
-	return changed, owners, err
+	err = s.DB.InTx(ctx, claim)
+	if errors.Is(err, errNotLocked) {
+		err = s.DB.InTx(ctx, claim)
+	}
+	return c, err
 }
 
 // selectLeft reads what earlier leaders have left.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
@@ -33,6 +34,10 @@ const (
 	// group's. What was noted of the log for the position stays noted.
 	fenceOthers = `update pgsolo.cursor set term = $3, noted_by = case when noted_by = term then $3 else noted_by end
 		where "group" = $1 and topic <> '' and handler <> all ($2) and term < $3`
+
+	// What the leader has claimed holds back the log, although it is not declared.
+	configureOwn = `update pgsolo.cursor set configured = true
+		where "group" = $1 and handler = any ($2) and term = $3 and not configured`
 )
 
 // Declaration is what a leader has.
@@ -41,12 +46,17 @@ type Declaration struct {
 	Events group.Events
 	Logger hclog.Logger
 
+	ReportAfter time.Duration // until Report reads for the first time
+
 	encoded group.Declared
 }
 
 // New encodes what a leader has.
 func New(of group.Group, events group.Events, logger hclog.Logger) Declaration {
-	return Declaration{Group: of, Events: events, Logger: logger, encoded: group.Encode(group.EventLog, events)}
+	return Declaration{
+		Group: of, Events: events, Logger: logger, ReportAfter: firstHeldBack,
+		encoded: group.Encode(group.EventLog, events),
+	}
 }
 
 // Declare declares it for the leader of a term. Handlers of other leaders are fenced first. done are what handlers were
@@ -57,7 +67,7 @@ func (d Declaration) Declare(ctx context.Context, term int64, done map[string]id
 		return err
 	}
 	var previous group.Events
-	differs, err := d.declareConfiguration(ctx, term, &previous)
+	differs, err := d.declareConfiguration(ctx, term, slices.Collect(maps.Keys(done)), &previous)
 	if err == nil {
 		err = d.declareTopics(ctx, term)
 	}
@@ -84,8 +94,10 @@ func (d Declaration) fenceOthers(ctx context.Context, term int64) error {
 }
 
 // declareConfiguration makes this configuration the group's. A role that may not do that has its leader go on without:
-// then nothing of an earlier one is ever retired.
-func (d Declaration) declareConfiguration(ctx context.Context, term int64, previous *group.Events) (bool, error) {
+// then nothing of an earlier one is ever retired. The handlers that it has claimed hold back the log all the same.
+func (d Declaration) declareConfiguration(
+	ctx context.Context, term int64, claimed []string, previous *group.Events,
+) (bool, error) {
 	differs := false
 	err := pg.Persist(ctx, d.Logger, "declare the configuration", func(ctx context.Context) (err error) {
 		differs, err = d.Group.Declare(ctx, term, d.encoded, previous)
@@ -95,7 +107,14 @@ func (d Declaration) declareConfiguration(ctx context.Context, term int64, previ
 		d.Logger.Warn("the role may not say what this leader has, so that nothing of an earlier one is retired: "+
 			"grant execute on the function", "function",
 			d.Group.DB.Place("pgsolo.declare_configuration(text, bigint, bigint, text, text, jsonb)"), "error", err)
-		return false, nil
+		err = pg.Persist(ctx, d.Logger, "mark cursors as configured", func(ctx context.Context) error {
+			_, err := d.Group.DB.Exec(ctx, configureOwn, d.Group.Name, claimed, term)
+			return err
+		})
+		if pg.IsNotAllowed(err) {
+			err = nil
+		}
+		return false, err
 	}
 	return differs, err
 }

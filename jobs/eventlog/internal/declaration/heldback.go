@@ -8,12 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
 
 const (
-	// What undeclared names hold back is read this often, which reads what a handler has not finished of the log, and
-	// logged this often.
+	// What undeclared names hold back is read for the first time this long after the declaration, when a takeover has
+	// caught up, then this often, which reads what a handler has not finished of the log, and logged this often.
+	firstHeldBack = 15 * time.Second
 	heldBackEvery = 10 * time.Minute
 	heldBackLines = time.Hour
 	heldBackTime  = time.Minute // for one read
@@ -22,20 +22,31 @@ const (
 		where "group" = $1 or kind = 'election' order by kind, name, topic`
 )
 
-// Report shows what undeclared names hold back, and logs it, until the leadership stops. It is worth no more than that:
-// what goes wrong is left to the loops that it stops.
-func (d Declaration) Report(ctx context.Context, lead *loop.Leadership, show func([]jobs.HeldBack)) {
-	ticker := time.NewTicker(heldBackEvery)
-	defer ticker.Stop()
+// Report shows what undeclared names hold back, and logs it, until ctx is done, which also ends a read under way. It is
+// worth no more than that: what goes wrong is left to the loops that it stops.
+func (d Declaration) Report(ctx context.Context, show func([]jobs.HeldBack)) {
+	timer := time.NewTimer(d.ReportAfter)
+	defer timer.Stop()
 	var logged time.Time
+	failing := false
 	for {
-		held, err := d.heldBack(ctx)
-		if err != nil {
-			d.Logger.Debug("what undeclared names hold back is not known", "error", err)
-		} else {
-			show(held)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
 		}
-		if time.Since(logged) >= heldBackLines {
+		held, err := d.heldBack(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			show(held)
+		case !failing:
+			d.Logger.Warn("what undeclared names hold back is not known, and neither shown nor logged", "view",
+				d.Group.DB.Place("pgsolo.held_back"), "next_try_in", heldBackEvery, "error", err)
+		}
+		failing = err != nil
+		if len(held) > 0 && time.Since(logged) >= heldBackLines {
 			logged = time.Now()
 			for _, h := range held {
 				d.Logger.Warn("no leader declares this any more, and it is held until the grace is over, "+
@@ -43,11 +54,7 @@ func (d Declaration) Report(ctx context.Context, lead *loop.Leadership, show fun
 					"rows", h.Rows, "bytes", h.Bytes, "forget_it_with", h.Remedy)
 			}
 		}
-		select {
-		case <-lead.Starting.Done():
-			return
-		case <-ticker.C:
-		}
+		timer.Reset(heldBackEvery)
 	}
 }
 
