@@ -57,6 +57,7 @@ func names(all []bench.Figure) (names []string) {
 }
 
 func TestBenchElection(t *testing.T) {
+	t.Parallel()
 	want := []string{
 		"standby_connections", "standby_election_connections", "standby_transactions", "standby_xids", "standby_log",
 	}
@@ -80,6 +81,7 @@ func TestBenchElection(t *testing.T) {
 }
 
 func TestBenchListener(t *testing.T) {
+	t.Parallel()
 	want := []string{
 		"delivery_1_subscriber", "delivery_10_subscribers", "latency", "subscribe_1000", "probe", "idle_transactions",
 	}
@@ -102,6 +104,7 @@ func TestBenchListener(t *testing.T) {
 }
 
 func TestBenchEvents(t *testing.T) {
+	t.Parallel()
 	withFloor := map[string]bool{
 		"backlog_1_handler": true, "backlog_4_handlers": true, "latency_50": true, "latency_50_p99": true,
 		"insert_4_connections": true, "insert_32_connections": true,
@@ -132,6 +135,7 @@ func TestBenchEvents(t *testing.T) {
 }
 
 func TestBenchCron(t *testing.T) {
+	t.Parallel()
 	withFloor := map[string]bool{
 		"cron_burst": true, "cron_burst_last": true, "cron_burst_written": true, "cron_idle": true,
 		"cron_lone": true, "cron_lone_p99": true, "cron_takeover": true,

@@ -138,6 +138,7 @@ func TestFullStderrAndLostLock(t *testing.T) {
 
 // A leader that was frozen past its lease exits when it goes on.
 func TestFullStderrAndFrozen(t *testing.T) {
+	t.Parallel()
 	u := startUnread(t, `
 election "main" {
   lease = "10s"
