@@ -18,6 +18,7 @@ import (
 // However many events need a row of their own, each write makes a bounded number of them: it has to end within its
 // time.
 func TestWritesAreBounded(t *testing.T) {
+	t.Parallel()
 	const n = 30_000
 	for name, test := range map[string]struct {
 		columns string

@@ -70,6 +70,7 @@ func wantExactlyOnce(t *testing.T, pool *pgxpool.Pool, n int) {
 
 // Whatever fails, and whichever leader works or still works, what was written is what was emitted.
 func TestExactlyOnce(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ concurrency, batch int }{
 		"one by one": {3, 1},
 		"batches":    {2, 20},
@@ -130,6 +131,7 @@ func TestExactlyOnce(t *testing.T) {
 
 // The same over the ends of whole processes.
 func TestExactlyOnceOverKills(t *testing.T) {
+	t.Parallel()
 	pool := setupEffects(t)
 	const kills, perTerm = 20, 100
 	for term := range kills {

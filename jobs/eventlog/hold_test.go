@@ -63,6 +63,7 @@ func got(t *testing.T, events chan Event, want ...int64) {
 // Of two applications with a handler of one name the later one's is held while the other is led. The rest of it runs.
 // Once the other has gone, it takes the position, whatever the terms.
 func TestHandlerOfAnotherGroupIsHeld(t *testing.T) {
+	t.Parallel()
 	for name, gone := range map[string]func(l *leader){
 		"stopped": func(l *leader) { l.quit() },
 		"killed":  func(l *leader) { l.die() },
@@ -114,6 +115,7 @@ func (r *ownerReads) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEnd
 // A handler that is held asks again and again, and leaves the row alone that the other leader writes its progress to:
 // it neither locks it nor waits for who has it.
 func TestHeldHandlerLeavesTheRowAlone(t *testing.T) {
+	t.Parallel()
 	pool := jobstest.Pool(t)
 	billing, _ := groupLeader(t, pool, "billing", 7, "audit")
 	billing.heldBy(t, pool, "audit", "")
@@ -145,6 +147,7 @@ func TestHeldHandlerLeavesTheRowAlone(t *testing.T) {
 
 // Two elections that swap names in one deploy need no order: each has what the other one's new leader has no more.
 func TestElectionsSwapNames(t *testing.T) {
+	t.Parallel()
 	pool := jobstest.Pool(t)
 	a, ofA := groupLeader(t, pool, "a", 1, "x")
 	b, ofB := groupLeader(t, pool, "b", 2, "y")
@@ -176,6 +179,7 @@ func TestElectionsSwapNames(t *testing.T) {
 // A leader of the version before takes a name at once. That ends no term here: the handler is held, and goes on once
 // the other has gone.
 func TestHandlerIsTakenByTheVersionBefore(t *testing.T) {
+	t.Parallel()
 	pool := jobstest.Pool(t)
 	l, events := groupLeader(t, pool, "main", 1, "h", "other")
 	l.heldBy(t, pool, "h", "")

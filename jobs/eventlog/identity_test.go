@@ -60,6 +60,7 @@ func TestKeysOfTwoLogs(t *testing.T) {
 
 // What is emitted to another log than before has other keys, and what was emitted before keeps its own.
 func TestKeysOfALogThatIsAnotherOne(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(t *testing.T, pool *pgxpool.Pool) *pgxpool.Pool{
 		"a copy of the database": func(t *testing.T, pool *pgxpool.Pool) *pgxpool.Pool {
 			config := pool.Config()

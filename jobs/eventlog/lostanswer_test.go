@@ -48,6 +48,7 @@ func (c *interrupted) Read(p []byte) (int, error) {
 // The write that makes a dead letter is carried out, its answer is lost, and the letter is replayed before the write is
 // repeated: the replay stands, and the event is attempted.
 func TestReplayBeforeAWriteIsRepeated(t *testing.T) {
+	t.Parallel()
 	pool := jobstest.Pool(t)
 	config, replayed := pool.Config(), make(chan struct{})
 	dial := config.ConnConfig.DialFunc

@@ -48,6 +48,7 @@ func TestManyHolesDelayNothing(t *testing.T) {
 
 // Order has all holes read before each page, once. How long such a read takes, the test measures beside it.
 func TestManyHolesDelayNoOrder(t *testing.T) {
+	t.Parallel()
 	pool := jobstest.Pool(t)
 	o := newOrders(t)
 	const many = 20_000

@@ -32,6 +32,7 @@ type ledger struct {
 //
 // PGSOLO_TEST_SEED and PGSOLO_TEST_ROUNDS repeat and prolong it.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	seed, rounds := uint64(1), 12
 	if n, err := strconv.ParseUint(os.Getenv("PGSOLO_TEST_SEED"), 10, 64); err == nil {
 		seed = n

@@ -114,6 +114,7 @@ func TestSlowKeyHoldsUpNoOther(t *testing.T) {
 
 // Whatever the leader is at when it ends, the next one goes on in order.
 func TestTakeoverKeepsTheOrder(t *testing.T) {
+	t.Parallel()
 	pool := jobstest.Pool(t)
 	o := newOrders(t)
 	random := rand.New(rand.NewPCG(2, 2))

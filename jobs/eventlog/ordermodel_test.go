@@ -90,6 +90,7 @@ func (h *history) count(of func(id int64) bool) (n int) {
 //
 // PGSOLO_TEST_SEED and PGSOLO_TEST_ROUNDS repeat and prolong it.
 func TestOrderModel(t *testing.T) {
+	t.Parallel()
 	seed, rounds := uint64(1), 12
 	if n, err := strconv.ParseUint(os.Getenv("PGSOLO_TEST_SEED"), 10, 64); err == nil {
 		seed = n

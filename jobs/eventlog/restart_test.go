@@ -82,6 +82,7 @@ const truncate = `truncate pgsolo.event restart identity`
 
 // Whatever sets the counter back, events emitted before, during and after the next claim are handled.
 func TestCounterThatWentBack(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		setBack string   // after the events 1 to 5
 		again   []string // of these, what comes again
@@ -220,6 +221,7 @@ func TestLogBeginsAgainUnderALeader(t *testing.T) {
 
 // Dead letters of a log that began again stay, beside those of new events that get their ids.
 func TestDeadLettersOfALogThatBeganAgain(t *testing.T) {
+	t.Parallel()
 	r := setupRestart(t)
 	l := r.lead()
 	r.emit(r.pool, "1f", "2", "3f")

@@ -107,6 +107,7 @@ func TestCounterThatWasPassedUnseenUnderALeader(t *testing.T) {
 
 // A leader that dies before its poll has seen the reset has written down what it has done since.
 func TestLeaderDiesBetweenResetAndPoll(t *testing.T) {
+	t.Parallel()
 	for name, reset := range resets {
 		t.Run(name, func(t *testing.T) {
 			r, l := setupDone(t)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestStart(t *testing.T) {
+	t.Parallel()
 	for _, start := range []Start{"", StartEarliest, StartLatest} {
 		t.Run(string(start), func(t *testing.T) {
 			pool := jobstest.Pool(t)

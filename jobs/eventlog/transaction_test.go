@@ -143,6 +143,7 @@ func number(effect string) (n int) {
 // What breaks the transaction is a failed attempt of the event that did it. The others of the batch are handled again,
 // and are not the worse for it.
 func TestBrokenTransaction(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		do      func(ctx context.Context, tx pgx.Tx) error
 		want    string        // the error

@@ -83,6 +83,7 @@ func wantAll(Event) (bool, error) { return true, nil }
 
 // A slow event is under way, alone, while the server restarts ten times, and while its leader stops as planned.
 func TestSlowEventUnderRestarts(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Server(t, privatepg.Options{})
 	pool, err := pgxpool.New(t.Context(), server.URL("postgres"))
 	if err != nil {
