@@ -79,7 +79,9 @@
 // # What it guarantees
 //
 //   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least
-//     once. A new handler begins where its Start says. One that goes back to a topic goes on where it was in it.
+//     once. A new handler begins where its Start says. One that goes back to a topic goes on where it was in it. What
+//     was taken out of the log for a handler (retries, events that are not due yet) comes to the one that has its name
+//     when it is due, whatever its topic.
 //   - What a HandleTx writes in its transaction happens exactly once.
 //   - With OrderKey the events of a key are handled one at a time and in order, over failures and failovers.
 //   - After the end of a leader, the next one delivers at once what was not written down as done: what was in flight,

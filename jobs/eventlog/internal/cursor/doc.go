@@ -33,8 +33,9 @@
 // pgsolo.log up to which id, and until when, there were none (checked_id). The next claim looks from there, too: the
 // leader before may have done, and noted, more than its poll had looked at when it died.
 //
-// What is not found: ids that are given out for the second time within a second or two of the first; and events that a
-// producer has dated before the latest write of progress, in a log that began again.
+// What is not found: ids that are given out for the second time within a second or two of the first; and, in a log that
+// began again, events whose dates are before the latest write of progress, because a producer has dated them so, or
+// because their transaction began before it and emitted after the sequence had gone back.
 //
 // # Identity
 //
