@@ -369,3 +369,34 @@ func TestSequenceWithACache(t *testing.T) {
 		}
 	}
 }
+
+// Of a log that began again twice, the oldest dead letters stand first, and each time is one epoch. The rows that say
+// so are not deleted by hand.
+func TestDeadLettersOfALogThatBeganAgainTwice(t *testing.T) {
+	t.Parallel()
+	r := setupRestart(t)
+	want := ""
+	for round, events := range [][]string{{"1f", "2f"}, {"a1f", "a2f", "a3f"}, {"b1f"}} {
+		if round > 0 {
+			jobstest.MustExec(t, r.pool, truncate)
+		}
+		l := r.lead()
+		r.emit(r.pool, events...)
+		r.wants("in this log", events...)
+		want = strings.TrimSpace(want + " " + strings.Join(events, " "))
+		pgtest.Eventually(t, "the dead letters "+want, func() bool {
+			return pgtest.Value[string](t, r.pool, `
+				select coalesce(string_agg(payload #>> '{}', ' ' order by event_id), '')
+				from pgsolo.dead_letter`) == want
+		})
+		r.done()
+		l.quit()
+	}
+	if n := pgtest.Value[int](t, r.pool, `select count(*) from pgsolo.log where finding = 'began again'`); n != 2 {
+		t.Errorf("the log began again %d times, want 2", n)
+	}
+	if _, err := r.pool.Exec(t.Context(), `delete from pgsolo.log`); err == nil ||
+		!strings.Contains(err.Error(), "which event log") {
+		t.Errorf("deleted: %v", err)
+	}
+}
