@@ -190,8 +190,10 @@ const selectEnd = `select case when s.is_called then s.last_value else s.last_va
 		clock_timestamp(), coalesce(bool_or(pgsolo.is_new(e.created_at, e.xmin, p.at, p.number::text::xid8)), false),
 		l.epoch, l.checked_id, l.checked_at, l.checked_xid::text::bigint, (` + pg.SelectSequence + `)
 	from unnest($1::bigint[], $2::timestamptz[], $3::bigint[]) p (id, at, number)
-		join pgsolo.event e
-			on e.id = (select max(below.id) from pgsolo.event below where below.id <= p.id and below.id > p.id - 1000)
+		cross join lateral (
+			select e.created_at, e.xmin from pgsolo.event e where e.id <= p.id and e.id > p.id - 1000
+			order by e.id desc limit 1
+		) e
 		right join pgsolo.event_id_seq s on true
 		join pgsolo.log l on l.epoch = (select max(epoch) from pgsolo.log)
 	group by s.is_called, s.last_value, l.epoch`

@@ -182,3 +182,22 @@ func TestPollIntervals(t *testing.T) {
 		}
 	}
 }
+
+// However much the log holds, a poll looks at a few rows of it for each point that it is asked about.
+func TestPollReadsNoMoreThanItNeeds(t *testing.T) {
+	pool := jobstest.Pool(t)
+	jobstest.MustExec(t, pool, `alter table pgsolo.event set (autovacuum_enabled = false)`) // which analyzes, too
+	jobstest.EmitMany(t, pool, 20_000)
+	var (
+		now     = time.Now()
+		ids     = []int64{1, 5_000, 10_000, 20_000, 100_000}
+		ats     = []*time.Time{&now, &now, &now, &now, &now}
+		numbers = make([]*int64, len(ids))
+	)
+	for _, state := range []string{"select", "analyze pgsolo.event"} {
+		jobstest.MustExec(t, pool, state)
+		if rows, plan := jobstest.RowsRead(t, pool, "event", selectEnd, ids, ats, numbers); rows > 1000*len(ids) {
+			t.Errorf("after %q, a poll looks at %d events:\n%s", state, rows, plan)
+		}
+	}
+}

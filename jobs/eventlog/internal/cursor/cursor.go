@@ -72,8 +72,10 @@ const claimCursor = `with log as materialized (
 			), false),
 			coalesce((
 				select pgsolo.is_new(e.created_at, e.xmin, l.checked_at, l.checked_xid)
-				from log l join pgsolo.event e on e.id <= l.checked_id and e.id > l.checked_id - 1000
-				order by e.id desc limit 1
+				from log l cross join lateral (
+					select e.created_at, e.xmin from pgsolo.event e
+					where e.id <= l.checked_id and e.id > l.checked_id - 1000 order by e.id desc limit 1
+				) e
 			), false), (` + pg.SelectSequence + `), c.noted_at, c.noted_xid::text::bigint,
 			(select array_agg(l.identity order by l.epoch desc) from pgsolo.log l),
 			(select array_agg(l.keys_from order by l.epoch desc) from pgsolo.log l)`
