@@ -10,9 +10,9 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
-// maxCounted is how many rows of the log are read to count the events of a new handler: some 20 ms, whatever the log
-// holds.
-const maxCounted = 100_000
+// maxCounted is how many rows of the log are read to count the events of a new handler: some 2 ms, whatever the log
+// holds, since the handler works them off at the same time.
+const maxCounted = 10_000
 
 const countEvents = `select count(*) filter (where topic = $1), count(*) = $4::bigint from (
 		select topic from pgsolo.event where id >= $2 and not $3::int8multirange @> id order by id limit $4
