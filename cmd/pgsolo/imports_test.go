@@ -38,12 +38,13 @@ var mayImport = []struct{ packages, imports string }{
 	{"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
 		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration " +
 		"jobs/eventlog/internal/trial", leaves},
+	{"jobs/eventlog/internal/due", "jobs/eventlog/internal/cursor jobs/eventlog/internal/keys"},
 	{"jobs/cron", leaves + " jobs/schedule jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/cron/internal/rows"},
 	{"jobs/eventlog", leaves + " jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
 		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration " +
-		"jobs/eventlog/internal/trial"},
+		"jobs/eventlog/internal/trial jobs/eventlog/internal/due"},
 
 	// The program.
 	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/command/logwriter cmd/pgsolo/e2e", ""},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/due"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
@@ -24,7 +25,7 @@ type consumer struct {
 	*logHandler
 	cursor   cursor.Cursor
 	frontier logread.Frontier
-	due      due
+	due      due.Due
 	keys     keys.Keys // with OrderKey
 	writer   cursor.Writer
 	results  queue.Results // memory to be used again
@@ -50,7 +51,7 @@ func newConsumer(h *logHandler) *consumer {
 		logHandler: h,
 		cursor:     cursor.Cursor{DB: h.db, Handler: h.Name, Term: h.lead.Term},
 		frontier:   logread.NewFrontier(nil, h.isOrdered()),
-		due:        newDue(),
+		due:        due.New(),
 		keys:       keys.New(),
 		writer:     cursor.NewWriter(),
 		read:       make(chan outcome, 1),
@@ -109,6 +110,11 @@ func (c *consumer) startWorker(ctx, starting context.Context, workers *sync.Wait
 func (c *consumer) claimCursor(ctx context.Context) error {
 	var claimed cursor.Claimed
 	err := c.holdWhileOwned(ctx, func() (owned *cursor.OwnedError, err error) {
+		end, err := c.claims.Take(ctx, claimTurn)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
 		claimed, owned, err = c.cursor.Take(ctx, c.persist, c.logger, c.group, c.Topic, c.Start == StartLatest)
 		return owned, err
 	})
@@ -158,14 +164,15 @@ func (c *consumer) consume(ctx context.Context) error {
 		case <-c.ring:
 			c.frontier.Ring(c.log.Rings())
 		case <-c.retry:
-			c.due.none = false
+			c.due.None = false
 			c.keys.ScanAll()
-			c.due.queryBy(time.Time{})
+			c.due.QueryBy(time.Time{})
 		case o := <-c.read:
 			c.reading = false
 			if err = o.err; err == nil {
 				o.apply()
 			}
+			c.hasRead.Happen()
 		case o := <-c.wrote:
 			err = c.written(o)
 		case err = <-c.broken:
@@ -197,7 +204,7 @@ func (c *consumer) step(ctx, reading context.Context) {
 	if full {
 		return
 	}
-	queryDue := c.due.isDue(now, c.keys.Empty()) && c.frontier.Settled()
+	queryDue := c.due.Is(now, c.keys.Empty()) && c.frontier.Settled()
 	switch next := c.frontier.Next(now, queryDue); {
 	case next == logread.ReadNew:
 		c.startNew(reading)
@@ -237,7 +244,7 @@ func (c *consumer) nextTimer() (wait time.Duration, ok bool) {
 			sooner(at)
 		}
 		if c.frontier.Settled() {
-			sooner(c.due.dueBy)
+			sooner(c.due.By)
 		}
 		if at, needed := c.keys.RecountAt(); needed {
 			sooner(at)

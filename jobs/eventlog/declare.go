@@ -21,6 +21,7 @@ func (r *Runner) declare(lead *loop.Leadership, declared chan<- struct{}) error 
 	if !r.haveClaimed(lead) {
 		return nil
 	}
+	r.awaitReads(lead)
 	done := map[string]idset.Set{}
 	for _, h := range r.handlers {
 		if h.doneBefore != nil {
@@ -60,18 +61,6 @@ func (r *Runner) handlerNames() []string {
 // that leader has not declared what it has.
 func (r *Runner) Lacks(ctx context.Context, term int64) (names []string, known bool, err error) {
 	return r.declaration.Lacks(ctx, term)
-}
-
-// haveClaimed waits until every cursor is this term's. It returns false if the leadership stops before that.
-func (r *Runner) haveClaimed(lead *loop.Leadership) bool {
-	for _, h := range r.handlers {
-		select {
-		case <-h.claimed:
-		case <-lead.Starting.Done():
-			return false
-		}
-	}
-	return true
 }
 
 // trim runs the retention of the topics, once the cursors that hold it back are marked: a handler that comes back after

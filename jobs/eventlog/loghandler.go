@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,12 +35,13 @@ type logHandler struct {
 
 	heldBy atomic.Pointer[string] // another group has the cursor; nil: none
 
+	claims     loop.Turns    // of all handlers
 	trials     *trial.Trials // of this leadership; nil: none
-	claimed    chan struct{} // closed by settle, once it is known whether the cursor is this term's
-	settled    sync.Once
-	consumer   *consumer // of the latest leadership
-	heldLogged time.Time // by the loop
-	doneBefore idset.Set // when the cursor was claimed; nil: another group has it. Written before claimed is closed
+	claimed    *loop.Once    // it is known whether the cursor is this term's
+	hasRead    *loop.Once    // the log was read for the first time, or another group has the cursor
+	consumer   *consumer     // of the latest leadership
+	heldLogged time.Time     // by the loop
+	doneBefore idset.Set     // when the cursor was claimed; nil: another group has it. Written before that is known
 }
 
 func newLogHandler(h Handler, db pg.DB, group string, log *logread.Log, logger hclog.Logger) *logHandler {
@@ -53,19 +53,25 @@ func newLogHandler(h Handler, db pg.DB, group string, log *logread.Log, logger h
 }
 
 // begin sets the handler up for a leadership, before the doorbell can ring it.
-func (h *logHandler) begin(lead *loop.Leadership, trials *trial.Trials) {
-	h.trials = trials
-	h.claimed = make(chan struct{})
-	h.settled = sync.Once{}
+func (h *logHandler) begin(lead *loop.Leadership, claims loop.Turns, trials *trial.Trials) {
+	h.claims, h.trials = claims, trials
+	h.claimed, h.hasRead = loop.NewOnce(), loop.NewOnce()
 	h.beginConsumer(lead)
 }
 
-// settle takes in what was done when the cursor became this term's; nil: it is another group's.
+// settle takes in what was done when the cursor became this term's; nil: it is another group's. Only the first time
+// counts in a leadership.
 func (h *logHandler) settle(done idset.Set) {
-	h.settled.Do(func() {
-		h.doneBefore = done
-		close(h.claimed)
-	})
+	select {
+	case <-h.claimed.Done():
+		return
+	default:
+	}
+	h.doneBefore = done
+	h.claimed.Happen()
+	if done == nil {
+		h.hasRead.Happen()
+	}
 }
 
 // beginConsumer begins anew, in the same leadership or another one.

@@ -77,7 +77,7 @@ func idleConsumer(t testing.TB, h Handler, pool *pgxpool.Pool) *consumer {
 		reader = logread.NewReader(db, "t")
 	}
 	handler := newLogHandler(h, db, "main", logread.NewLog(reader, new(atomic.Int64)), hclog.NewNullLogger())
-	handler.begin(leadership(t, 1), nil)
+	handler.begin(leadership(t, 1), loop.NewTurns(), nil)
 	return handler.consumer
 }
 

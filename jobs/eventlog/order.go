@@ -30,7 +30,7 @@ func (c *consumer) pushInOrder(records []logread.Record) {
 func (c *consumer) followInTable(key string) {
 	if c.isOrdered() && key != "" && c.keys.Blocked(key) {
 		c.keys.Consider(key)
-		c.due.queryBy(time.Time{})
+		c.due.QueryBy(time.Time{})
 	}
 }
 
@@ -40,7 +40,7 @@ func (c *consumer) offload(deliveries []queue.Delivery) {
 	for _, d := range deliveries {
 		c.keys.Block(d.Record.Key)
 		if d.Retry {
-			delete(c.due.retrying, d.Record.ID)
+			delete(c.due.Retrying, d.Record.ID)
 		} else {
 			c.writer.MoveBehind(d.Record)
 		}

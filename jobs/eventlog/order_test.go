@@ -38,8 +38,8 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 	}
 	c := l.runner.handlers[0].consumer
 	keys := c.queue.Keys(func(string) bool { return true })
-	if len(keys) != 0 || c.queue.Size() != 0 || len(c.due.retrying) != 0 {
-		t.Errorf("left behind: keys %v, %d deliveries, %d being retried", keys, c.queue.Size(), len(c.due.retrying))
+	if len(keys) != 0 || c.queue.Size() != 0 || len(c.due.Retrying) != 0 {
+		t.Errorf("left behind: keys %v, %d deliveries, %d being retried", keys, c.queue.Size(), len(c.due.Retrying))
 	}
 }
 

@@ -83,9 +83,9 @@ func (c *consumer) written(o outcome) error {
 		return o.err
 	}
 	o.apply()
-	c.due.none = c.due.none && len(p.Failed)+len(p.Moved) == 0
+	c.due.None = c.due.None && len(p.Failed)+len(p.Moved) == 0
 	if c.keys.Written() {
-		c.due.queryBy(time.Time{})
+		c.due.QueryBy(time.Time{})
 	}
 	for _, id := range p.Succeeded {
 		c.retried(id)
@@ -95,28 +95,28 @@ func (c *consumer) written(o outcome) error {
 			c.retried(f.ID)
 			continue
 		}
-		delete(c.due.retrying, f.ID)
-		c.due.queryBy(time.Now().Add(f.RetryIn))
+		delete(c.due.Retrying, f.ID)
+		c.due.QueryBy(time.Now().Add(f.RetryIn))
 	}
 	for _, m := range p.Moved {
 		if m.Due.IsZero() { // its turn may have come meanwhile
 			c.keys.Consider(m.Key)
 		}
-		c.due.queryBy(m.Due)
+		c.due.QueryBy(m.Due)
 	}
 	if len(p.Early) > 0 {
-		c.due.queryBy(time.Time{}) // they were in the way
+		c.due.QueryBy(time.Time{}) // they were in the way
 	}
 	return nil
 }
 
 // retried forgets a delivery that is not attempted any more. The next one of its key may be due.
 func (c *consumer) retried(id int64) {
-	if key := c.due.retrying[id]; key != "" {
+	if key := c.due.Retrying[id]; key != "" {
 		c.keys.Consider(key)
-		c.due.queryBy(time.Time{})
+		c.due.QueryBy(time.Time{})
 	}
-	delete(c.due.retrying, id)
+	delete(c.due.Retrying, id)
 }
 
 // saveLast is the one try that a leader has which must stop at once.

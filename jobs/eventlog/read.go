@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/due"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
@@ -71,21 +72,12 @@ func (c *consumer) deliver(p *logread.Page) {
 func (c *consumer) startDueQuery(ctx context.Context) {
 	c.frontier.OtherRead()
 	now := time.Now()
-	c.due.dueBy = now.Add(cursor.DueEvery)
-	q := dueQuery{began: c.keys.Mark()}
-	q.Taken = c.due.taken()
-	if q.Ordered = c.isOrdered(); q.Ordered {
+	q, first := c.due.Begin(now, c.keys.Mark(), c.isOrdered(), func() []string { return c.queue.Keys(c.keys.Blocked) })
+	if q.Ordered {
 		q.DeadBlocks = c.OnDead == OnDeadBlockKey
-		q.TakenKeys = c.queue.Keys(c.keys.Blocked)
-		for _, key := range c.due.retrying {
-			if key != "" {
-				q.TakenKeys = append(q.TakenKeys, key)
-			}
-		}
 		q.Candidates, q.Scan, q.ScannedTo = c.keys.Ask(now, cursor.DueEvery)
 	}
-	free := c.due.queries == 0 && !q.Ordered
-	c.due.queries++
+	free := first && !q.Ordered
 	var batch cursor.DueBatch
 	c.startRead(ctx, "read due deliveries", func(ctx context.Context) (err error) {
 		if free {
@@ -99,42 +91,42 @@ func (c *consumer) startDueQuery(ctx context.Context) {
 }
 
 // applyDue takes in what a query has brought, but for what it may be wrong about.
-func (c *consumer) applyDue(q *dueQuery, b *cursor.DueBatch) {
+func (c *consumer) applyDue(q *due.Query, b *cursor.DueBatch) {
 	var deliveries []queue.Delivery
 	for _, d := range b.Due {
 		// A row that the write under way has made is there before the loop knows. Its end is a reason to query again.
-		if !c.writer.Writing.HasFailed(d.Record.ID) && !c.keys.Stale(d.Record.Key, q.began) {
-			c.due.retrying[d.Record.ID] = ""
+		if !c.writer.Writing.HasFailed(d.Record.ID) && !c.keys.Stale(d.Record.Key, q.Began) {
+			c.due.Retrying[d.Record.ID] = ""
 			if c.isOrdered() {
-				c.due.retrying[d.Record.ID] = d.Record.Key
+				c.due.Retrying[d.Record.ID] = d.Record.Key
 			}
 			deliveries = append(deliveries, queue.Delivery{Record: d.Record, Attempt: d.Attempt, Retry: true})
 		}
 	}
 	c.queue.PushDeliveries(deliveries)
 	for _, key := range b.Free {
-		if !c.keys.Stale(key, q.began) {
+		if !c.keys.Stale(key, q.Began) {
 			c.keys.Unblock(key)
 		}
 	}
-	c.due.none = b.None && q.began.Writes == c.keys.Mark().Writes
-	c.due.queryBy(time.Now().Add(b.Next))
+	c.due.None = b.None && q.Began.Writes == c.keys.Mark().Writes
+	c.due.QueryBy(time.Now().Add(b.Next))
 	if b.CutOff { // the same again, without what is now taken; where nothing is, after the next write
 		for _, key := range q.Candidates {
 			c.keys.Consider(key)
 		}
 		if len(deliveries) > 0 || !c.keys.Rechecks() {
-			c.due.queryBy(time.Time{})
+			c.due.QueryBy(time.Time{})
 		}
 		return
 	}
-	early := slices.DeleteFunc(b.Early, func(e cursor.Early) bool { return c.keys.Stale(e.Key, q.began) })
+	early := slices.DeleteFunc(b.Early, func(e cursor.Early) bool { return c.keys.Stale(e.Key, q.Began) })
 	for _, e := range early { // only now: of one key there may be several
 		c.keys.Block(e.Key)
 		c.writer.Early(e.ID)
 	}
-	if c.keys.Scanned(q.began, q.Scan, b.ScannedTo) && c.isOrdered() {
-		c.due.queryBy(time.Time{})
+	if c.keys.Scanned(q.Began, q.Scan, b.ScannedTo) && c.isOrdered() {
+		c.due.QueryBy(time.Time{})
 	}
 }
 

@@ -114,15 +114,23 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 		log.Begin()
 	}
 	trials := trial.New(r.db, r.options.Group, lead.Number, r.options.Logger.Named("trial"))
+	claims := loop.NewTurns()
 	for _, h := range r.handlers {
-		h.begin(leadership, trials) // before the doorbell can ring it
+		h.begin(leadership, claims, trials) // before the doorbell can ring it
+	}
+	afterReads := func(run func(context.Context, *loop.Leadership) error) {
+		start(func(ctx context.Context, lead *loop.Leadership) error {
+			r.awaitReads(lead)
+			return run(ctx, lead)
+		})
 	}
 	if len(r.handlers) > 0 {
-		running.Go(func() error { return trials.Run(runningCtx, leadership, r.handlerNames()) })
+		began, _ := claims.Take(ctx, firstTurn) // which is free, and the handlers wait for this
+		running.Go(func() error { return trials.Run(runningCtx, leadership, r.handlerNames(), began) })
 		r.poll.Begin()
-		start(r.poll.Run)
+		afterReads(r.poll.Run)
 	}
-	start(r.runDoorbell)
+	afterReads(r.runDoorbell)
 	for _, h := range r.channels {
 		running.Go(func() error { return r.runChannel(runningCtx, leadership, h) })
 	}
@@ -177,4 +185,15 @@ func (r *Runner) runDoorbell(ctx context.Context, lead *loop.Leadership) error {
 		return fmt.Errorf("subscribe to the doorbell: %w", err)
 	}
 	return wake.NewDoorbell(bell, subscription, r.poll).Run(ctx, lead)
+}
+
+// Healthy returns an error that names the first loop, of a handler or of the poll, that has not moved for 20 s while
+// Run runs. Its leader should give up. A handler's function may take any time.
+func (r *Runner) Healthy() error {
+	for _, h := range r.handlers {
+		if err := h.pulse.Check(fmt.Sprintf("the loop of handler %q", h.Name)); err != nil {
+			return err
+		}
+	}
+	return r.poll.Healthy()
 }

@@ -62,8 +62,8 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 	}
 	retry := jobs.Retry{Attempts: 3, Backoff: time.Millisecond, MaxBackoff: time.Millisecond}
 	c := idleConsumer(t, Handler{Name: "h", Retry: retry}, pool)
-	c.due.retrying[5] = ""
-	c.due.dueBy = time.Now().Add(time.Hour)
+	c.due.Retrying[5] = ""
+	c.due.By = time.Now().Add(time.Hour)
 	// has succeeded, but for waiting for the next
 	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 5}, Attempt: 2, Retry: true}, nil)
 	c.queue.Fail(queue.Delivery{Record: &logread.Record{ID: 6}, Attempt: 1, Retry: false}, errors.New("fails"))
@@ -75,16 +75,16 @@ func TestOutcomeIsKeptUntilItIsWritten(t *testing.T) {
 		retrying int
 	}{{cancelled, 1}, {t.Context(), 0}} {
 		c.startWrite(step.ctx)
-		if len(c.due.retrying) != 1 || time.Until(c.due.dueBy) < time.Minute {
+		if len(c.due.Retrying) != 1 || time.Until(c.due.By) < time.Minute {
 			t.Error("a delivery is queried before it is written")
 		}
 		err := c.written(pgtest.Within(t, "the write", c.wrote))
-		if (err != nil) != (step.ctx.Err() != nil) || len(c.due.retrying) != step.retrying ||
+		if (err != nil) != (step.ctx.Err() != nil) || len(c.due.Retrying) != step.retrying ||
 			c.writer.HasUnsaved() != (err != nil) {
-			t.Errorf("written: %v; being retried: %v; unsaved: %+v", err, c.due.retrying, c.writer.Unsaved)
+			t.Errorf("written: %v; being retried: %v; unsaved: %+v", err, c.due.Retrying, c.writer.Unsaved)
 		}
 	}
-	if time.Until(c.due.dueBy) > time.Second {
+	if time.Until(c.due.By) > time.Second {
 		t.Error("the retry is not queried when it is due")
 	}
 }
@@ -139,7 +139,7 @@ func TestReadsTakeTurns(t *testing.T) {
 	for i, readsNew := range []bool{true, false, true, false} {
 		c.frontier.Ring(0) // and the hole is due, too
 		if i > 1 {
-			c.due.dueBy = time.Now().Add(time.Hour)
+			c.due.By = time.Now().Add(time.Hour)
 		}
 		before := traced.Count.Load()
 		c.step(t.Context(), t.Context())
@@ -152,8 +152,8 @@ func TestReadsTakeTurns(t *testing.T) {
 		}
 		c.reading = false
 		o.apply()
-		if i == 1 && time.Until(c.due.dueBy) < cursor.DueEvery/2 {
-			t.Errorf("queries retries again in %s, although there are none", time.Until(c.due.dueBy))
+		if i == 1 && time.Until(c.due.By) < cursor.DueEvery/2 {
+			t.Errorf("queries retries again in %s, although there are none", time.Until(c.due.By))
 		}
 	}
 }

@@ -25,7 +25,8 @@ const (
 	minCount   = 100 * time.Millisecond
 	countParts = 20 // of the grace
 
-	leaveTime = time.Second // for the last words
+	headStart = 50 * time.Millisecond // of the leader's work
+	leaveTime = time.Second           // for the last words
 )
 
 // sharedKey is where a context has the attendances of jobs.Run.
@@ -100,6 +101,11 @@ func (a *attendance) leave(planned bool) {
 func (a *attendance) run(ctx context.Context) {
 	defer close(a.ended)
 	failing := false
+	select { // what the first event waits for comes first
+	case <-ctx.Done():
+		return
+	case <-time.After(headStart):
+	}
 	for backoff := pg.MinBackoff; ; backoff = min(2*backoff, pg.MaxBackoff) {
 		held, err := a.session(ctx)
 		switch {

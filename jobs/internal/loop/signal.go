@@ -1,5 +1,7 @@
 package loop
 
+import "sync"
+
 // Signal puts a token into a channel of capacity 1, unless one is there.
 func Signal(c chan struct{}) {
 	select {
@@ -17,3 +19,18 @@ func IsClosed(c <-chan struct{}) bool {
 		return false
 	}
 }
+
+// Once is something that happens once. Any goroutine may wait for it, and any may make it happen, again and again.
+type Once struct {
+	once sync.Once
+	done chan struct{}
+}
+
+// NewOnce returns one that has not happened.
+func NewOnce() *Once { return &Once{done: make(chan struct{})} }
+
+// Happen makes it happen.
+func (o *Once) Happen() { o.once.Do(func() { close(o.done) }) }
+
+// Done is closed when it has happened.
+func (o *Once) Done() <-chan struct{} { return o.done }

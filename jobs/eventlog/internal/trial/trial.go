@@ -83,8 +83,11 @@ func New(db pg.DB, group string, term int64, logger hclog.Logger) *Trials {
 // That the term has begun is written before anything is under way. Whether something has moved is judged later, unless
 // it decides how the handlers begin: a leader that ends before it has judged is counted by the next one, which compares
 // with what was judged last.
-func (t *Trials) Run(ctx context.Context, lead *loop.Leadership, handlers []string) error {
+//
+// It calls began when handlers need not wait for it any more.
+func (t *Trials) Run(ctx context.Context, lead *loop.Leadership, handlers []string, began func()) error {
 	judged, err := t.begin(ctx, handlers)
+	began()
 	if err != nil && ctx.Err() == nil {
 		t.logger.Warn("not written down what the leader begins with, so that an event which ends it is not found: "+
 			"where the role may not, call migrate, or grant that", "error", err)

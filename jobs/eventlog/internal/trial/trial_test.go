@@ -44,7 +44,7 @@ func (l *leaders) beginAgain() (trials *Trials, end func()) {
 	trials = New(pg.DB{Pool: l.pool, Schema: jobs.DefaultSchema}, l.group, l.term, hclog.NewNullLogger())
 	stopping, ended := make(chan struct{}), make(chan error, 1)
 	lead, endLead := loop.Lead(context.Background(), l.term, "", stopping, nil)
-	go func() { ended <- trials.Run(context.Background(), lead, []string{"a", "b"}) }()
+	go func() { ended <- trials.Run(context.Background(), lead, []string{"a", "b"}, func() {}) }()
 	pgtest.Within(l.t, "what is known", trials.known)
 	over := func(planned bool) {
 		if !planned {
@@ -262,7 +262,7 @@ func TestRoleThatMayNot(t *testing.T) {
 	trials := New(pg.DB{Pool: limited, Schema: jobs.DefaultSchema}, "main", 2, hclog.NewNullLogger())
 	lead, end := loop.Lead(t.Context(), 2, "", nil, nil)
 	end()
-	if err := trials.Run(t.Context(), lead, []string{"a"}); err != nil {
+	if err := trials.Run(t.Context(), lead, []string{"a"}, func() {}); err != nil {
 		t.Error(err)
 	}
 	if of(trials, "a") != nil {

@@ -1,0 +1,43 @@
+package eventlog
+
+import (
+	"time"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/loop"
+)
+
+// A leadership begins with what its first events wait for, on the session that is there: another one has to be opened,
+// and to plan what it is asked. So the handlers claim their cursors one after the other, and what else there is to do
+// begins once they have read.
+const (
+	firstTurn = 20 * time.Millisecond // to open a session
+	claimTurn = 4 * time.Millisecond
+	headStart = 100 * time.Millisecond
+)
+
+// haveClaimed waits until every cursor is this term's. It returns false if the leadership stops before that.
+func (r *Runner) haveClaimed(lead *loop.Leadership) bool {
+	for _, h := range r.handlers {
+		select {
+		case <-h.claimed.Done():
+		case <-lead.Starting.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// awaitReads waits until every handler has read the log for the first time, but not for long.
+func (r *Runner) awaitReads(lead *loop.Leadership) {
+	soon := time.NewTimer(headStart)
+	defer soon.Stop()
+	for _, h := range r.handlers {
+		select {
+		case <-h.hasRead.Done():
+		case <-soon.C:
+			return
+		case <-lead.Starting.Done():
+			return
+		}
+	}
+}
