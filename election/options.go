@@ -49,6 +49,8 @@ type Options struct {
 	// and a standby whose own one differs logs that. Default none.
 	Fingerprint string
 
+	Version string // of the program, for the list of replicas; default none
+
 	// Group ties this elector to those of other elections in the same process. Default: none.
 	Group *Group
 

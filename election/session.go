@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgsolo/pgsolo/election/internal/registry"
 )
 
 // oldestServer is the first major version with every setting of the lease.
@@ -116,7 +118,26 @@ func (s *session) setUp(ctx context.Context, o Options, room string) error {
 		return err
 	}
 	s.classID = int32(uint32(class)) // the same 32 bits: an oid has no sign, the lock's key has one
+	if err := s.register(ctx, o); err != nil {
+		return err
+	}
 	return s.warmUp(ctx)
+}
+
+// register makes this replica known. One that may not, or is held up by another session's lock, takes part all the
+// same.
+func (s *session) register(ctx context.Context, o Options) error {
+	err := registry.Register(ctx, s.conn, func(sql string) string { return inSchema(sql, s.schema) }, registry.Replica{
+		Election: s.election, Node: o.Holder, Address: o.Address, Version: o.Version, Fingerprint: o.Fingerprint,
+	})
+	if err != nil && s.conn.IsClosed() {
+		return err
+	}
+	if err != nil {
+		o.Logger.Warn("the list of replicas lacks this one; it needs select, insert and delete on the table",
+			"table", inSchema("pgsolo.replica_session", s.schema), "error", err)
+	}
+	return nil
 }
 
 // checkError makes an error of Options.Check final, unless it is one of the connection or of the server.

@@ -24,8 +24,8 @@ const (
 // package that is not in it has no place yet.
 var mayImport = []struct{ packages, imports string }{
 	// The star: three packages that know neither one another nor the program. What jobs has inside follows.
-	{"election", "election/internal/trust"},
-	{"election/internal/trust listener", ""},
+	{"election", "election/internal/trust election/internal/registry"},
+	{"election/internal/trust election/internal/registry listener", ""},
 
 	{"jobs/internal/text jobs/internal/loop jobs/internal/idset jobs/schedule", ""},
 	{"jobs/internal/attempt jobs/internal/pg", "jobs/internal/text"},

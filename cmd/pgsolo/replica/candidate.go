@@ -59,7 +59,8 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	c.elector, err = election.New(election.Options{
 		Config: base.ConnConfig, Schema: schema, Name: of.Name, Address: address,
 		Lease: of.Lease, PollInterval: of.PollInterval, Drain: of.Drain, Fingerprint: of.Fingerprint,
-		Unhealthy: options.Unhealthy, Healthy: c.healthy, Group: group, Logger: logger.Named("election"),
+		Version: options.Build.Version, Unhealthy: options.Unhealthy, Healthy: c.healthy, Group: group,
+		Logger: logger.Named("election"),
 		Check: func(ctx context.Context, conn *pgx.Conn) error {
 			if err := jobs.CheckSchema(ctx, conn, schema); err != nil {
 				return err
