@@ -14,6 +14,10 @@ postgres {
   # How long an election has to be led without a handler, a topic, a retention or a cron job that an earlier leader had,
   # until that is forgotten: during a deploy an older configuration may lead for a moment. "0s": at once.
   forget_after = "24h"              # default
+
+  # How many sessions this process has at most. A standby has three for each election, a leader one more, and then as
+  # many as there is work for. Where events or ticks wait for one, that is where to raise it.
+  max_sessions = 20                 # default; at least 5
 }
 
 # Several elections have a leader each, which may be different replicas: for handlers and cron jobs that need not run in

@@ -23,6 +23,8 @@ type logHandler struct {
 	group string
 	log   *logread.Log // shared with the other handlers of the topic
 
+	transactions chan struct{} // as many as may have a connection at a time, of all handlers
+
 	ring  chan struct{} // capacity 1: there may be something to read
 	retry chan struct{} // capacity 1: there may be deliveries that are due
 	pulse loop.Pulse

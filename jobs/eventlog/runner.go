@@ -41,6 +41,7 @@ func New(options Options) (*Runner, error) {
 		return nil, err
 	}
 	db := pg.DB{Pool: options.Pool, Schema: options.Schema}
+	transactions := pg.TransactionSessions(options.Pool)
 	r := &Runner{
 		options: options, db: db, logs: map[string]*logread.Log{},
 		group: group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
@@ -58,7 +59,9 @@ func New(options Options) (*Runner, error) {
 		logger := options.Logger.Named("handler").With("handler", h.Name)
 		switch {
 		case h.Topic != "":
-			r.handlers = append(r.handlers, newLogHandler(h, db, options.Group, r.log(h.Topic), logger))
+			handler := newLogHandler(h, db, options.Group, r.log(h.Topic), logger)
+			handler.transactions = transactions
+			r.handlers = append(r.handlers, handler)
 		case options.Subscribe == nil:
 			return nil, fmt.Errorf("jobs: handler %q: Channel needs Options.Subscribe", h.Name)
 		default:

@@ -203,8 +203,18 @@ func (w *transactionWorker) begin(savepoint bool) bool {
 	}
 }
 
-func (w *transactionWorker) tryBegin(query string) error {
-	conn, err := w.c.db.Pool.Acquire(w.starting) // may take as long as others have them all
+func (w *transactionWorker) tryBegin(query string) (err error) {
+	select { // may take as long as others have them all
+	case w.c.transactions <- struct{}{}:
+	case <-w.starting.Done():
+		return context.Cause(w.starting)
+	}
+	defer func() {
+		if err != nil {
+			<-w.c.transactions
+		}
+	}()
+	conn, err := w.c.db.Pool.Acquire(w.starting)
 	if err != nil {
 		return fmt.Errorf("acquire connection: %w", err)
 	}
@@ -264,6 +274,7 @@ func (w *transactionWorker) release() {
 	}
 	w.conn.Release()
 	w.conn = nil
+	<-w.c.transactions
 }
 
 // eventTx is a transaction that the handler cannot end.

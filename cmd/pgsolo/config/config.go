@@ -47,7 +47,14 @@ type Postgres struct {
 	// ForgetAfter is how long an election has to be led without what an earlier leader had, until that counts no more;
 	// 0: no time; default 24 h.
 	ForgetAfter time.Duration
+
+	MaxSessions int // of this process in all; default 20, a fifth of what PostgreSQL accepts by default
 }
+
+const (
+	defaultSessions = 20
+	minSessions     = 5
+)
 
 // Grace is ForgetAfter as the options of the engines have it.
 func (p Postgres) Grace() time.Duration {
@@ -112,9 +119,12 @@ type Log struct {
 // defaults are those of the program. Handlers and jobs get those of package jobs.
 func defaults() *Config {
 	return &Config{
-		Postgres: Postgres{Schema: jobs.DefaultSchema, Notify: true, ForgetAfter: jobs.DefaultForgetAfter},
-		HTTP:     HTTP{Listen: ":8080"},
-		Log:      Log{Level: "info", Format: "text"},
+		Postgres: Postgres{
+			Schema: jobs.DefaultSchema, Notify: true, ForgetAfter: jobs.DefaultForgetAfter,
+			MaxSessions: defaultSessions,
+		},
+		HTTP: HTTP{Listen: ":8080"},
+		Log:  Log{Level: "info", Format: "text"},
 	}
 }
 

@@ -19,6 +19,7 @@ func (doc *document) postgres(found *hclsyntax.Block) block.Body {
 			{Name: "schema", Value: block.String(&to.Schema, checkSchema)},
 			{Name: "notify", Value: block.Boolean(&to.Notify)},
 			{Name: "forget_after", Value: block.Duration(&to.ForgetAfter, block.NotNegative)},
+			{Name: "max_sessions", Value: block.AtLeast(minSessions, &to.MaxSessions)},
 		},
 		Finish: func() {
 			if !to.Notify {

@@ -45,7 +45,7 @@ func TestReferenceDecodes(t *testing.T) {
 	want := &Config{
 		Postgres: Postgres{
 			URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo", Notify: true,
-			ForgetAfter: 24 * time.Hour,
+			ForgetAfter: 24 * time.Hour, MaxSessions: 20,
 		},
 		HTTP:   HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
 		Log:    Log{Level: "info", Format: "text"},

@@ -30,6 +30,7 @@ type candidate struct {
 	crons    *cron.Scheduler  // likewise
 	listener *listener.Listener
 	pool     *pgxpool.Pool // of the runner
+	share    share
 	logger   hclog.Logger
 
 	statements *pgxpool.Pool // of statements outside of the log's transactions; nil: there are none
@@ -52,6 +53,7 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	schema := options.Config.Postgres.Schema
 	c := &candidate{config: of, schema: schema, logger: logger, standby: "pgsolo " + of.Name + " standby"}
 	c.name = c.standby
+	c.share = newShare(of, len(options.Config.Elections), options.Config.Postgres.MaxSessions)
 	base, err := pgxpool.ParseConfig(options.Config.Postgres.URL)
 	if err != nil {
 		return nil, fmt.Errorf("postgres url: %w", err) // pgx keeps the password out of it

@@ -11,12 +11,9 @@ import (
 )
 
 const (
-	// maxStatements is how many statements of cron jobs and of handlers of channels run at a time in one election.
-	// PostgreSQL accepts 100 sessions by default, of all its clients.
+	// maxStatements is how many statements of cron jobs and of handlers of channels run at a time in one election, at
+	// most.
 	maxStatements = 16
-
-	// How long a session is kept for the next statement.
-	idleStatement = time.Minute
 
 	// How long its cleaning may take.
 	cleanTime = 5 * time.Second
@@ -26,9 +23,9 @@ const (
 // runner's, because a statement may take an hour. A session is opened when a statement needs it: a standby has none.
 func (c *candidate) newStatementPool(config *pgxpool.Config) (*pgxpool.Pool, error) {
 	config.MinConns, config.MinIdleConns = 0, 0
-	config.MaxConns = maxStatements
-	config.MaxConnIdleTime = idleStatement
-	config.HealthCheckPeriod = idleStatement / 4
+	config.MaxConns = c.share.statements
+	config.MaxConnIdleTime = idleSession
+	config.HealthCheckPeriod = idleSession / 4
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
 	config.ConnConfig.OnNotice = sql.KeepNotices
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // cleaning a session removes its prepared statements

@@ -20,7 +20,10 @@ func connect(t *testing.T, url, tables string) *pgx.Conn {
 }
 
 const forStatements = `
-	postgres { url = env("DATABASE_URL") }
+	postgres {
+		url          = env("DATABASE_URL")
+		max_sessions = 60
+	}
 	http { listen = "127.0.0.1:0" }
 	election "main" {
 		lease = "30s"

@@ -77,14 +77,19 @@ func Whole(number *big.Float, most int64, to *int) bool {
 }
 
 // Count takes a whole number of at least 1.
-func Count(to *int) Value {
+func Count(to *int) Value { return AtLeast(1, to) }
+
+// AtLeast takes a whole number that is not less than that.
+func AtLeast(least int, to *int) Value {
 	return func(d *Decoder, attr *hclsyntax.Attribute) {
 		number, ok := d.number(attr)
-		if !ok || Whole(number, maxCount, to) {
+		var n int
+		if !ok || Whole(number, maxCount, &n) && n >= least {
+			*to = n
 			return
 		}
-		d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from 1 to %d.", attr.Name,
-			maxCount)
+		d.Report("Invalid "+attr.Name, attr.Expr.Range(), "The argument %s is a whole number from %d to %d.", attr.Name,
+			least, maxCount)
 	}
 }
 
