@@ -72,6 +72,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("election: Config is required")
 	}
 	o.Config = o.Config.Copy()
+	o.Config.DefaultQueryExecMode, o.Config.StatementCacheCapacity = pgx.QueryExecModeCacheStatement, 64
 	if o.Schema == "" {
 		o.Schema = DefaultSchema
 	}

@@ -114,3 +114,13 @@ func TestListOfReplicasIsOptional(t *testing.T) {
 		})
 	}
 }
+
+// What a connection string says of the driver's modes makes no difference.
+func TestModesOfTheDriver(t *testing.T) {
+	for _, mode := range []string{
+		"default_query_exec_mode=exec", "default_query_exec_mode=simple_protocol", "statement_cache_capacity=0",
+	} {
+		leader := setup(t, pgtest.Database(t)+"&"+mode)
+		pgtest.Within(t, "leader", leader.leading)
+	}
+}

@@ -56,6 +56,9 @@ func (o Options) check() error {
 	if o.Pool == nil {
 		return jobs.NewFieldError("Pool", "is required")
 	}
+	if pg.GivesText(o.Pool) {
+		return jobs.NewFieldError("Pool", "has DefaultQueryExecMode exec or simple_protocol; want another one")
+	}
 	if !pg.SchemaName.MatchString(o.Schema) {
 		return jobs.NewFieldError("Schema", "%q: want lower-case letters, digits and underscores, at most 40", o.Schema)
 	}

@@ -30,6 +30,8 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.Pool == nil:
 		return wrong("Pool is required")
+	case pg.GivesText(o.Pool):
+		return wrong("Pool: its DefaultQueryExecMode is exec or simple_protocol; want another one")
 	case !pg.SchemaName.MatchString(o.Schema):
 		return wrong("Schema %q: want lower-case letters, digits and underscores, at most 40", o.Schema)
 	case text.Check(o.Group) != nil:

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 )
@@ -15,7 +14,7 @@ func (doc *document) postgres(found *hclsyntax.Block) block.Body {
 	return block.Body{
 		Arguments: []block.Argument{
 			{Name: "url", Required: true, Example: `url = env("DATABASE_URL")`,
-				Value: block.String(&to.URL, checkPostgresURL)},
+				Value: block.String(&to.URL, func(t block.Text) string { return checkPostgresURL(t.Value) })},
 			{Name: "schema", Value: block.String(&to.Schema, checkSchema)},
 			{Name: "notify", Value: block.Boolean(&to.Notify)},
 			{Name: "forget_after", Value: block.Duration(&to.ForgetAfter, block.NotNegative)},
@@ -26,30 +25,6 @@ func (doc *document) postgres(found *hclsyntax.Block) block.Body {
 				doc.silent = found.Body.Attributes["notify"]
 			}
 		},
-	}
-}
-
-// checkPostgresURL says what is wrong with a connection URL. It never repeats a part of it, because a broken URL may
-// have its password in any part, and so may the parser's message.
-func checkPostgresURL(given block.Text) string {
-	const form = " Write postgres://user:password@host:5432/database, with special characters of the password " +
-		"percent-encoded."
-	scheme, _, ok := strings.Cut(given.Value, "://")
-	switch {
-	case given.Value == "":
-		return "The connection URL is empty." + form
-	case !ok || scheme != "postgres" && scheme != "postgresql":
-		return "A connection URL begins with postgres:// or postgresql://." + form
-	}
-	_, err := pgconn.ParseConfig(given.Value)
-	switch {
-	case err == nil:
-		return ""
-	case strings.Contains(err.Error(), "failed to configure TLS"):
-		return "The TLS settings of the connection URL do not work. Check sslmode, sslrootcert, sslcert and sslkey, " +
-			"and that their files exist."
-	default:
-		return "PostgreSQL clients cannot parse this connection URL." + form
 	}
 }
 

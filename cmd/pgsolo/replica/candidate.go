@@ -54,9 +54,9 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 	c := &candidate{config: of, schema: schema, logger: logger, standby: "pgsolo " + of.Name + " standby"}
 	c.name = c.standby
 	c.share = newShare(of, len(options.Config.Elections), options.Config.Postgres.MaxSessions)
-	base, err := pgxpool.ParseConfig(options.Config.Postgres.URL)
+	base, err := options.Config.Postgres.PoolConfig()
 	if err != nil {
-		return nil, fmt.Errorf("postgres url: %w", err) // pgx keeps the password out of it
+		return nil, err
 	}
 	c.elector, err = election.New(election.Options{
 		Config: base.ConnConfig, Schema: schema, Name: of.Name, Address: address,

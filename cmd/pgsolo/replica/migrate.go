@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
 )
@@ -18,7 +19,11 @@ const migrateBound = 5 * time.Minute
 func Migrate(ctx context.Context, url, schema string) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateBound)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, url)
+	pool, err := config.Postgres{URL: url}.PoolConfig()
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, pool.ConnConfig)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
