@@ -4,13 +4,18 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
+// idleTime is shorter than the time after which common receivers close a connection that they have kept, which for
+// Node.js is 5 s. A request that is sent at that moment gets no answer.
+const idleTime = 4 * time.Second
+
 // NewClient makes a client to share between Requests. It keeps up to 16 idle connections to a host and 100 in all, each
-// for a minute; it uses the proxy that the environment names. The caller owns it and calls CloseIdleConnections in the
-// end.
+// for 4 s; it uses the proxy that the environment names. The caller owns it and calls CloseIdleConnections in the end.
 func NewClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
 	return &http.Client{Transport: &http.Transport{
@@ -20,7 +25,7 @@ func NewClient() *http.Client {
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxIdleConns:           100,
 		MaxIdleConnsPerHost:    16,
-		IdleConnTimeout:        time.Minute,
+		IdleConnTimeout:        idleTime,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // a response is hardly read
 	}}
@@ -52,6 +57,27 @@ func (r Request) client() (*http.Client, *redirect) {
 	return &client, redirect
 }
 
+// send sends the request. Where a connection that was used before breaks without a byte of an answer, its receiver has
+// most likely closed it before the request came: then it is sent once more, on a new connection.
+func send(client *http.Client, request *http.Request) (*http.Response, error) {
+	var reused, answered atomic.Bool // set by goroutines of the connection
+	trace := &httptrace.ClientTrace{
+		GotConn:              func(got httptrace.GotConnInfo) { reused.Store(got.Reused) },
+		GotFirstResponseByte: func() { answered.Store(true) },
+	}
+	ctx := request.Context()
+	response, err := client.Do(request.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	if err == nil || !reused.Load() || answered.Load() || ctx.Err() != nil {
+		return response, err
+	}
+	again := request.Clone(ctx)
+	if again.Body, err = request.GetBody(); err != nil {
+		return nil, err
+	}
+	client.CloseIdleConnections() // the others are as old
+	return client.Do(again)
+}
+
 // redirect takes the Location out of one response before http.Client sees it. CheckRedirect would come too late: the
 // client quotes a Location that it cannot parse, query and all, in its error.
 type redirect struct {
@@ -66,6 +92,13 @@ func (r *redirect) RoundTrip(request *http.Request) (*http.Response, error) {
 		response.Header.Del("Location")
 	}
 	return response, err
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (r *redirect) CloseIdleConnections() {
+	if next, ok := r.next.(interface{ CloseIdleConnections() }); ok {
+		next.CloseIdleConnections()
+	}
 }
 
 // destination is where the redirect points, without what may be secret in it.

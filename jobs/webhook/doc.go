@@ -35,8 +35,9 @@
 //
 // # What is guaranteed
 //
-//   - An attempt sends the request once, if its method is not GET: one that a receiver drops without an answer is a
-//     failed attempt.
+//   - An attempt sends the request once, if its method is not GET, except where a connection that was used before
+//     breaks without a byte of an answer: then it sends the request once more on a new one, with the same idempotency
+//     key. A receiver that closes the connections which it has kept makes no attempt fail.
 //   - A 2xx status is success, and everything else is an error that has the status and the first 2 KiB of the response.
 //   - For a tick the report gets the status, whatever it is, and the first 64 KiB of the response, which end with "…"
 //     if there was more. The URL, a header and the secret are not in it. A request that got no response leaves nothing.
@@ -53,7 +54,7 @@
 // # What is not guaranteed
 //
 //   - The receiver may get the same request more than once: after an error or a crash by a new attempt, and within one
-//     attempt when a kept connection breaks and the HTTP client repeats the request. The idempotency key is the same.
+//     attempt when a kept connection breaks. The idempotency key is the same.
 //   - A 2xx status says only that the receiver answered so.
 //   - Which hosts may be reached is not restricted: do not build the URL's host from data that you do not trust.
 //   - Many servers refuse more than 8 KiB of headers, and some drop names with an underscore. An event with such

@@ -31,8 +31,7 @@ func describe(headers http.Header, invocation jobs.Invocation) {
 	headers.Set("Pgsolo-Term", strconv.FormatInt(invocation.Term, 10))
 	if invocation.IdempotencyKey != "" {
 		// Not in canonical form, to which receivers are blind: or else net/http takes the request for one that it may
-		// send again by itself, where a receiver has closed the connection without an answer. What is attempted again,
-		// is up to the caller.
+		// send again by itself, once for each connection that it has kept. See send.
 		headers.Del("Idempotency-Key")
 		headers["idempotency-key"] = []string{encodeValue(invocation.IdempotencyKey)}
 	}

@@ -1,6 +1,10 @@
 package webhook
 
 import (
+	"bufio"
+	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -9,9 +13,9 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// A receiver that drops a request on a connection which was used before has perhaps acted on it: net/http must not send
-// it again.
-func TestAttemptSendsOneRequest(t *testing.T) {
+// A receiver that drops a request on a connection which was used before has perhaps acted on it, or has closed it
+// before the request came. It gets the request once more, and on a new connection no third time.
+func TestAttemptSendsOneRequestMore(t *testing.T) {
 	var requests atomic.Int64
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Idempotency-Key") != "job/1" {
@@ -31,13 +35,54 @@ func TestAttemptSendsOneRequest(t *testing.T) {
 	client := NewClient()
 	t.Cleanup(client.CloseIdleConnections)
 	request := Request{URL: receiver.URL, Client: client}
-	if err := request.Send(t.Context(), jobs.Invocation{IdempotencyKey: "job/1"}); err != nil {
+	if err := request.Send(t.Context(), jobs.Invocation{IdempotencyKey: "job/1", Body: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := request.Send(t.Context(), jobs.Invocation{IdempotencyKey: "job/1"}); err == nil {
-		t.Error("the request that was dropped has succeeded")
+	for _, want := range []int64{3, 4} { // the second time there is no connection that was used before
+		if err := request.Send(t.Context(), jobs.Invocation{IdempotencyKey: "job/1", Body: []byte("x")}); err == nil {
+			t.Error("the request that was dropped has succeeded")
+		}
+		if n := requests.Load(); n != want {
+			t.Errorf("%d requests, want %d", n, want)
+		}
 	}
-	if n := requests.Load(); n != 2 {
-		t.Errorf("%d requests for two attempts", n)
+}
+
+// A receiver that answers, and then closes the connection when the next request comes, makes no attempt fail.
+func TestReceiverThatClosesKeptConnections(t *testing.T) {
+	var listen net.ListenConfig
+	listener, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				reader := bufio.NewReader(conn)
+				request, err := http.ReadRequest(reader)
+				if err != nil {
+					return
+				}
+				if body, err := io.ReadAll(request.Body); err != nil || string(body) != "x" {
+					t.Errorf("body %q, %v", body, err)
+				}
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				_, _ = reader.Peek(1)
+			}()
+		}
+	}()
+	client := NewClient()
+	t.Cleanup(client.CloseIdleConnections)
+	request := Request{URL: "http://" + listener.Addr().String(), Client: client}
+	for n := range 100 {
+		if err := request.Send(t.Context(), jobs.Invocation{IdempotencyKey: "job/1", Body: []byte("x")}); err != nil {
+			t.Fatalf("attempt %d: %v", n+1, err)
+		}
 	}
 }

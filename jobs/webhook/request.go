@@ -47,7 +47,7 @@ func (r Request) Send(ctx context.Context, invocation jobs.Invocation) error {
 	}
 
 	client, redirect := r.client()
-	response, err := client.Do(request)
+	response, err := send(client, request)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
