@@ -10,6 +10,9 @@ import (
 
 // Run runs the program with its arguments, without its name, and returns the exit code.
 func Run(args []string, s Streams) int {
+	if code, is := superviseAsInit(); is {
+		return code
+	}
 	root := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
