@@ -62,8 +62,8 @@ func New(options Options) *Server {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(options), promhttp.HandlerOpts{}))
 	s.server = http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		IdleTimeout: time.Minute,
-		ErrorLog:    options.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+		IdleTimeout: time.Minute, ConnState: newBound(maxFiles()).changed,
+		ErrorLog: options.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	return s
 }
