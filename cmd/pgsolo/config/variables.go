@@ -40,15 +40,15 @@ func eventFields() map[string]func(eventlog.Event) cty.Value {
 	type event = eventlog.Event
 	return map[string]func(event) cty.Value{
 		"id":              func(e event) cty.Value { return cty.NumberIntVal(e.ID) },
-		"topic":           func(e event) cty.Value { return cty.StringVal(e.Topic) },
-		"channel":         func(e event) cty.Value { return cty.StringVal(e.Channel) },
-		"key":             func(e event) cty.Value { return cty.StringVal(e.Key) },
+		"topic":           func(e event) cty.Value { return block.StringValue(e.Topic) },
+		"channel":         func(e event) cty.Value { return block.StringValue(e.Channel) },
+		"key":             func(e event) cty.Value { return block.StringValue(e.Key) },
 		"payload":         func(e event) cty.Value { return payloadValue(e.Payload) },
 		"headers":         func(e event) cty.Value { return headersValue(e.Headers) },
 		"created_at":      func(e event) cty.Value { return cty.StringVal(e.CreatedAt.UTC().Format(time.RFC3339Nano)) },
 		"attempt":         func(e event) cty.Value { return cty.NumberIntVal(int64(e.Attempt)) },
 		"term":            func(e event) cty.Value { return cty.NumberIntVal(e.Term) },
-		"idempotency_key": func(e event) cty.Value { return cty.StringVal(e.IdempotencyKey()) },
+		"idempotency_key": func(e event) cty.Value { return block.StringValue(e.IdempotencyKey()) },
 	}
 }
 
@@ -74,13 +74,13 @@ func unknownTick() block.Scope {
 
 func tickScope(tick cron.Tick) block.Scope {
 	return block.Scope{Name: runVariable, Value: cty.ObjectVal(map[string]cty.Value{
-		"job":             cty.StringVal(tick.Job),
+		"job":             block.StringValue(tick.Job),
 		"scheduled_at":    cty.StringVal(tick.ScheduledAt.Format(time.RFC3339Nano)),
 		"catch_up":        cty.BoolVal(tick.CatchUp),
 		"manual":          cty.BoolVal(tick.Manual),
 		"attempt":         cty.NumberIntVal(int64(tick.Attempt)),
 		"term":            cty.NumberIntVal(tick.Term),
-		"idempotency_key": cty.StringVal(tick.IdempotencyKey()),
+		"idempotency_key": block.StringValue(tick.IdempotencyKey()),
 	})}
 }
 
@@ -91,7 +91,7 @@ func payloadValue(payload []byte) cty.Value {
 	decoder.UseNumber() // whatever its size and precision
 	var decoded any
 	if !json.Valid(payload) || decoder.Decode(&decoded) != nil {
-		return cty.StringVal(string(payload))
+		return block.StringValue(string(payload))
 	}
 	return valueOf(decoded)
 }
@@ -102,7 +102,7 @@ func valueOf(decoded any) cty.Value {
 	case bool:
 		return cty.BoolVal(decoded)
 	case string:
-		return cty.StringVal(decoded)
+		return block.StringValue(decoded)
 	case json.Number:
 		if number, err := cty.ParseNumberVal(string(decoded)); err == nil {
 			return number
@@ -128,7 +128,7 @@ func valueOf(decoded any) cty.Value {
 func headersValue(headers map[string]string) cty.Value {
 	values := make(map[string]cty.Value, len(headers))
 	for name, value := range headers {
-		values[name] = cty.StringVal(value)
+		values[name] = block.StringValue(value)
 	}
 	if len(values) == 0 {
 		return cty.MapValEmpty(cty.String)

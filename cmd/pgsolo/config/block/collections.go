@@ -84,7 +84,11 @@ func (d *Decoder) elements(attr *hclsyntax.Attribute, collection cty.Value,
 		case !str.IsKnown():
 			complete = false
 		default:
-			yield(keyText(key), str.AsString())
+			text := str.AsString()
+			if element.Type() == cty.String {
+				text = d.originals.text(step(nil, collection.Type(), key), element)
+			}
+			yield(keyText(key), text)
 		}
 	}
 	return complete

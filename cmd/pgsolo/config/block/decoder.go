@@ -19,6 +19,7 @@ type Decoder struct {
 	// What Evaluate notes about the arguments of one block: whether one has to wait for the variable, and which have
 	// values that may not be printed (nil: not noted).
 	late      bool
+	originals originals // of the latest one
 	concealed map[string]bool
 }
 

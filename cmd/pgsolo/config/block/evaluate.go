@@ -2,6 +2,7 @@ package block
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -23,11 +24,14 @@ func (d *Decoder) Evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden b
 		*d.diags = append(*d.diags, diags...)
 		return cty.NilVal, false
 	}
-	value, marks := value.UnmarkDeep()
+	value, d.originals = value.UnmarkDeepWithPaths()
 	if !value.IsWhollyKnown() {
 		d.late = true
 	}
-	hidden = d.hidden || len(marks) > 0
+	hidden = d.hidden || slices.ContainsFunc(d.originals, func(place cty.PathValueMarks) bool {
+		_, is := place.Marks[hiddenMark{}]
+		return is
+	})
 	if hidden && d.concealed != nil {
 		d.concealed[attr.Name] = true
 	}
@@ -70,7 +74,7 @@ func (d *Decoder) Text(attr *hclsyntax.Attribute) (Text, bool) {
 	if !value.IsKnown() {
 		return Text{}, false
 	}
-	return Text{value.AsString(), hidden}, true
+	return Text{d.originals.text(nil, value), hidden}, true
 }
 
 // Usable refuses null: to leave an argument out, one leaves it out.

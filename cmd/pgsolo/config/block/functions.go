@@ -52,7 +52,7 @@ func envFunction(env func(string) (string, bool)) function.Function {
 					"The function env takes a name and at most one default."}
 			}
 			if value, ok := env(name); ok {
-				return cty.StringVal(value).Mark(hiddenMark{}), nil
+				return StringValue(value).Mark(hiddenMark{}), nil
 			}
 			if len(args) == 2 {
 				return args[1], nil
@@ -87,7 +87,7 @@ func fileFunction(folder string) function.Function {
 				return cty.NilVal, &callError{"Unreadable file",
 					fmt.Sprintf("The file %s cannot be read: %v.", named, WithoutPath(err))}
 			}
-			return cty.StringVal(content).Mark(hiddenMark{}), nil
+			return StringValue(content).Mark(hiddenMark{}), nil
 		},
 	})
 }

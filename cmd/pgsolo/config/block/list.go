@@ -1,13 +1,8 @@
 package block
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
 // List takes a list whose elements may be anything, null too: scalars as they are, numbers as json.Number, lists and
@@ -23,7 +18,7 @@ func List(to *[]any) Value {
 		d.late = late
 		values := []any{}
 		for key, element := range list.Elements() {
-			value, err := parameter(element)
+			value, err := d.parameter(step(nil, list.Type(), key), element)
 			if err != nil {
 				d.Report("Invalid "+attr.Name, elementRange(attr.Expr, key), "An element of %s cannot be a parameter.",
 					attr.Name)
@@ -35,22 +30,13 @@ func List(to *[]any) Value {
 	}
 }
 
-// parameter is the value of an element, nil for one that is not known.
-func parameter(value cty.Value) (any, error) {
+// parameter is the value of an element at a place, nil for one that is not known.
+func (d *Decoder) parameter(at cty.Path, value cty.Value) (any, error) {
 	switch {
 	case value.IsNull() || !value.IsWhollyKnown():
 		return nil, nil
-	case value.Type() == cty.String:
-		return value.AsString(), nil
-	case value.Type() == cty.Bool:
-		return value.True(), nil
-	case value.Type() == cty.Number:
-		digits, err := convert.Convert(value, cty.String)
-		if err != nil {
-			return nil, fmt.Errorf("write number: %w", err)
-		}
-		return json.Number(digits.AsString()), nil
+	case value.Type() == cty.String, value.Type() == cty.Bool, value.Type() == cty.Number:
+		return d.originals.plain(at, value)
 	}
-	text, err := ctyjson.Marshal(value, value.Type())
-	return json.RawMessage(text), err
+	return d.originals.json(at, value)
 }
