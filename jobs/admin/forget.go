@@ -32,7 +32,8 @@ func (n Names) ForgetHandler(ctx context.Context, db Querier, handler string) er
 	return n.call(ctx, db, "forget handler", `select pgsolo.forget_handler($1)::text`, handler)
 }
 
-// ForgetPosition deletes the position of a handler in a topic that it has left. If it comes back, it is new there.
+// ForgetPosition deletes the position of a handler in a topic that it has left, with its retries and dead letters of
+// that. If it comes back, it is new there.
 func (n Names) ForgetPosition(ctx context.Context, db Querier, handler, topic string) error {
 	if err := text.Check(topic); err != nil {
 		return fmt.Errorf("forget position of %q: the topic has %w", handler, err)

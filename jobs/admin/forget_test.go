@@ -193,13 +193,59 @@ func TestForgetPosition(t *testing.T) {
 	pool, _ := setupNames(t)
 	jobstest.MustExec(t, pool, `insert into pgsolo.cursor_topic (handler, "group", topic, done, left_led)
 		values ('main', 'main', 't', '{}', 0)`)
-	for topic, want := range map[string]error{"t": ErrDeclared, "none such": ErrUnknownName, "before": nil} {
+	jobstest.MustExec(t, pool, `insert into pgsolo.delivery
+			(handler, event_id, topic, payload, headers, created_at, attempt, state, error)
+		select 'main', n, case n when 3 then 'unknown' else 'before' end, '{}', '{}', now(), 0, 'waiting', ''
+		from generate_series(1, 3) n`)
+	const deliveries = `select deliveries from pgsolo.held_back where kind = 'position' and name = 'main'`
+	if n := pgtest.Value[int](t, pool, deliveries); n != 2 {
+		t.Errorf("%d deliveries wait with the position, want 2", n)
+	}
+	for topic, want := range map[string]error{
+		"t": ErrDeclared, "none such": ErrUnknownName, "before": nil, "unknown": nil,
+	} {
 		if err := (Names{}).ForgetPosition(t.Context(), pool, "main", topic); !errors.Is(err, want) {
 			t.Errorf("topic %s: %v, want %v", topic, err, want)
 		}
 	}
-	if got := pgtest.Value[string](t, pool, allNames); !strings.HasPrefix(got, "lost {[1,3)} main {[1,5)} old {}; ") {
+	const want = "lost {[1,3)} main {[1,5)} old {}; lost main old; lost main old; "
+	if got := pgtest.Value[string](t, pool, allNames); !strings.HasPrefix(got, want) {
 		t.Errorf("left: %q", got)
+	}
+}
+
+// What an election's handler has left behind in a topic goes with the election, but not where its handler, which
+// another one has now, is at that topic.
+func TestForgetElectionWhoseHandlerAnotherOneHas(t *testing.T) {
+	pool, _ := setupNames(t)
+	jobstest.MustExec(t, pool, `insert into pgsolo.cursor_topic (handler, "group", topic, done, left_led)
+		values ('main', 'old', 't', '{}', 0), ('main', 'old', 'u', '{}', 0)`)
+	jobstest.MustExec(t, pool, `insert into pgsolo.delivery
+			(handler, event_id, topic, payload, headers, created_at, attempt, state, error)
+		values ('main', 1, 'u', '{}', '{}', now(), 0, 'waiting', ''),
+			('main', 2, 't', '{}', '{}', now(), 0, 'waiting', '')`)
+	if err := (Names{}).ForgetElection(t.Context(), pool, "old"); err != nil {
+		t.Fatal(err)
+	}
+	got := pgtest.Value[string](t, pool, `select string_agg(concat_ws(' ', topic, event_id), ', ' order by event_id)
+		from pgsolo.delivery where handler = 'main'`)
+	if got != "t 2, t 9" {
+		t.Errorf("%q are left", got)
+	}
+}
+
+// However long the log is, of each name only a part is read.
+func TestHeldBackOfALongLog(t *testing.T) {
+	pool, _ := setupNames(t)
+	const view = `select concat_ws(' ', rows, or_more) from pgsolo.held_back
+		where kind = 'handler' and name = 'lost'`
+	jobstest.EmitMany(t, pool, 1000)
+	if got := pgtest.Value[string](t, pool, view); got != "998 f" {
+		t.Errorf("of a short log: %q", got)
+	}
+	jobstest.EmitMany(t, pool, 100_000)
+	if got := pgtest.Value[string](t, pool, view); got != "100000 t" {
+		t.Errorf("of a long one: %q", got)
 	}
 }
 

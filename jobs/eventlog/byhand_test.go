@@ -95,8 +95,9 @@ func TestDeliveriesAreChangedByHand(t *testing.T) {
 				for pgtest.Within(t, "a delayed event", handled) != `"later"` {
 				}
 				pgtest.Eventually(t, "nothing due", func() bool {
-					return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery where handler = 'h'
-						and state in ('retry', 'scheduled') and next_at < now()`) == 0
+					return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery
+						where handler = 'h' and topic = 't'
+							and state in ('retry', 'scheduled') and next_at < now()`) == 0
 				})
 				l.quit()
 				jobstest.MustExec(t, pool, `select pgsolo.replay(everything => true)`)

@@ -49,7 +49,7 @@ type outcome struct {
 func newConsumer(h *logHandler) *consumer {
 	return &consumer{
 		logHandler: h,
-		cursor:     cursor.Cursor{DB: h.db, Handler: h.Name, Term: h.lead.Term},
+		cursor:     cursor.Cursor{DB: h.db, Handler: h.Name, Topic: h.Topic, Term: h.lead.Term},
 		frontier:   logread.NewFrontier(nil, h.isOrdered()),
 		due:        due.New(),
 		keys:       keys.New(),
@@ -115,7 +115,7 @@ func (c *consumer) claimCursor(ctx context.Context) error {
 			return nil, err
 		}
 		defer end()
-		claimed, owned, err = c.cursor.Take(ctx, c.persist, c.logger, c.group, c.Topic, c.Start == StartLatest)
+		claimed, owned, err = c.cursor.Take(ctx, c.persist, c.logger, c.group, c.Start == StartLatest)
 		return owned, err
 	})
 	if err != nil {

@@ -66,6 +66,10 @@
 // for a topic is the longest that was declared within that time, and nothing is deleted before the declaration: a
 // handler that has come back holds back the log from then on. A handover cancels a declaration that waits.
 //
+// The deliveries of a topic that the handler has left stay as they are until it is back there: nobody who has its name
+// meanwhile gets them or waits behind them, and a dead letter that is replayed waits as well. pgsolo.forget_position
+// deletes them with the position. The grace does not: after it they hold back no row of the log.
+//
 // A name belongs to one group of a schema at a time. A claim takes a cursor of its own group, and one that its group
 // has marked, or whose group is gone. Otherwise the handler is held: its consumer asks each second, by a read, and the
 // rest of the leader goes on. A consumer that is fenced asks whose the cursor is: where another group has taken it, as
@@ -79,9 +83,8 @@
 // # What it guarantees
 //
 //   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least
-//     once. A new handler begins where its Start says. One that goes back to a topic goes on where it was in it. What
-//     was taken out of the log for a handler (retries, events that are not due yet) comes to the one that has its name
-//     when it is due, whatever its topic.
+//     once. A new handler begins where its Start says. One that goes back to a topic goes on where it was in it, and
+//     with what it had taken out of the log of it (retries, events that are not due yet, or wait for their turn).
 //   - What a HandleTx writes in its transaction happens exactly once.
 //   - With OrderKey the events of a key are handled one at a time and in order, over failures and failovers.
 //   - After the end of a leader, the next one delivers at once what was not written down as done: what was in flight,

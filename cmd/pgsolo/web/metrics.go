@@ -168,7 +168,8 @@ type undeclared struct {
 func byName(u undeclared) []string { return []string{u.election, u.Kind, u.Name, u.Topic} }
 
 var undeclaredMetrics = newTable([]string{"election", "kind", "undeclared", "topic"}, byName, []metric[undeclared]{
-	{"pgsolo_undeclared_rows", "Rows of the log that are held back for what no leader declares any more.",
+	{"pgsolo_undeclared_rows",
+		"Rows of the log that are held back for what no leader declares any more, of the first 100,000.",
 		gauge, "", func(u undeclared) samples { return number(u.Rows) }},
 	{"pgsolo_undeclared_bytes", "Bytes of these rows.",
 		gauge, "", func(u undeclared) samples { return number(u.Bytes) }},

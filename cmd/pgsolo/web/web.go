@@ -173,13 +173,15 @@ type heldBody struct {
 
 // undeclaredBody is what no leader declares, and is held back for it.
 type undeclaredBody struct {
-	Kind   string    `json:"kind"`
-	Name   string    `json:"name"`
-	Topic  string    `json:"topic,omitempty"`
-	Since  time.Time `json:"since"`
-	Rows   int64     `json:"rows"`
-	Bytes  int64     `json:"bytes"`
-	Remedy string    `json:"remedy"`
+	Kind       string    `json:"kind"`
+	Name       string    `json:"name"`
+	Topic      string    `json:"topic,omitempty"`
+	Since      time.Time `json:"since"`
+	Rows       int64     `json:"rows"`
+	OrMore     bool      `json:"or_more,omitempty"`
+	Bytes      int64     `json:"bytes"`
+	Deliveries int64     `json:"deliveries,omitempty"`
+	Remedy     string    `json:"remedy"`
 }
 
 // statusBody is the first election, and all of them.
@@ -205,7 +207,9 @@ func (e Election) held() (held []heldBody, undeclared []undeclaredBody) {
 		}
 	}
 	for _, u := range events.HeldBack {
-		undeclared = append(undeclared, undeclaredBody{u.Kind, u.Name, u.Topic, u.Since, u.Rows, u.Bytes, u.Remedy})
+		undeclared = append(undeclared, undeclaredBody{
+			u.Kind, u.Name, u.Topic, u.Since, u.Rows, u.OrMore, u.Bytes, u.Deliveries, u.Remedy,
+		})
 	}
 	return held, undeclared
 }

@@ -33,7 +33,9 @@
 // The view pgsolo.held_back is what the trimmer of the log and the check of topics go by, seen from the other side:
 // cursors that are marked and not retired, positions in topics that a handler has left, topics and jobs that are
 // marked, and all cursors and topics of a group that has not been led for an hour. It counts rows and bytes of the log
-// by reading what is not done, which may take long: so a leader reads it every ten minutes, and goes on without.
+// by reading what is not done, up to 100,000 rows for each name, and says where there are others (or_more). A leader
+// reads it every ten minutes, and goes on without. With a position it counts what the handler has taken out of the log
+// (deliveries), which waits until it is back at that topic.
 //
 // # Leaders of the version before
 //

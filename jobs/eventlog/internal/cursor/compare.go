@@ -34,10 +34,10 @@ type Persist func(ctx context.Context, what string, do func(context.Context) err
 // Take claims the cursor, and compares what is done with the log where that is in doubt. Where the cursor is another
 // group's, owned says so.
 func (c Cursor) Take(
-	ctx context.Context, persist Persist, logger hclog.Logger, group, topic string, latest bool,
+	ctx context.Context, persist Persist, logger hclog.Logger, group string, latest bool,
 ) (claimed Claimed, owned *OwnedError, err error) {
 	err = persist(ctx, "claim cursor", func(ctx context.Context) (err error) {
-		claimed, err = c.Claim(ctx, group, topic, latest)
+		claimed, err = c.Claim(ctx, group, latest)
 		if errors.As(err, &owned) {
 			return nil // another try would not help
 		}

@@ -18,6 +18,7 @@ import (
 type Cursor struct {
 	DB      pg.DB
 	Handler string // the name
+	Topic   string // of the events that it gets
 	Term    int64
 
 	From Owner // whose cursor a claim may take, as it was found; zero: nobody's
@@ -83,27 +84,27 @@ const claimCursor = `with log as materialized (
 // Claim makes this term the only one that may write the cursor, and returns what is done. latest: a new handler begins
 // with the ids that are given out from now on. A cursor of another group is left to it, unless it is still as From
 // says: then the error is an *OwnedError. That group's term may be higher, and is of no account.
-func (c Cursor) Claim(ctx context.Context, group, topic string, latest bool) (claimed Claimed, err error) {
+func (c Cursor) Claim(ctx context.Context, group string, latest bool) (claimed Claimed, err error) {
 	simple := true
 	if c.From != (Owner{}) {
-		return c.claim(ctx, group, topic, latest, nil)
+		return c.claim(ctx, group, latest, nil)
 	}
-	claimed, err = c.claim(ctx, group, topic, latest, &simple)
+	claimed, err = c.claim(ctx, group, latest, &simple)
 	if errors.Is(err, errOtherTopic) {
-		return c.claim(ctx, group, topic, latest, nil)
+		return c.claim(ctx, group, latest, nil)
 	}
 	return claimed, err
 }
 
 func (c Cursor) claim(
-	ctx context.Context, group, topic string, latest bool, simple *bool,
+	ctx context.Context, group string, latest bool, simple *bool,
 ) (claimed Claimed, err error) {
 	var encoded idset.Multirange
-	err = c.DB.QueryRow(ctx, claimCursor, c.Handler, c.Term, group, topic, latest, c.From.Group, c.From.Term, simple).
+	err = c.DB.QueryRow(ctx, claimCursor, c.Handler, c.Term, group, c.Topic, latest, c.From.Group, c.From.Term, simple).
 		Scan(&encoded, &claimed.Epoch, &claimed.contradicted, &claimed.seenNew, &claimed.passed, &claimed.refusal,
 			&claimed.At, &claimed.Number, &claimed.Identities.names, &claimed.Identities.from)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Claimed{}, c.refused(ctx, group, topic)
+		return Claimed{}, c.refused(ctx, group)
 	}
 	claimed.Done = idset.Decode(encoded)
 	if claimed.Number != nil && len(claimed.Done) > 0 && claimed.Done[0].Lo <= 1 {

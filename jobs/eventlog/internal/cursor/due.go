@@ -36,7 +36,7 @@ type DueQuery struct {
 type DueBatch struct {
 	Due    []Due
 	Next   time.Duration // until more is due; DueEvery at most
-	None   bool          // the handler has no deliveries at all
+	None   bool          // the handler has no deliveries at all, of whatever topic
 	CutOff bool          // more may be due now
 
 	// With an order.
@@ -73,18 +73,23 @@ const (
 )
 
 const (
+	// Rows of a topic that the handler has left wait until it is back there: only those of its topic are read, by
+	// indexes that have the topic.
+	//
 	// The two parts of the union see one snapshot, but not one time: an event that becomes due in between comes with
 	// the next query, which is at once.
 	selectDue = `select 0, null::bigint, null, null, null, null, null::timestamptz,
 			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
 			(select ` + untilNext + ` from pgsolo.delivery
-				where handler = $1 and state in ('scheduled', 'retry') and next_at > statement_timestamp()
+				where handler = $1 and topic = $4
+					and state in ('scheduled', 'retry') and next_at > statement_timestamp()
 				order by next_at limit 1)::float8, null
 		union all (
 			select 1, event_id, topic, key, payload::text, nullif(headers, '{}')::text,
 				` + nextAttempt + `, null, origin
 			from pgsolo.delivery
-			where handler = $1 and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
+			where handler = $1 and topic = $4
+				and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
 				and event_id <> all($2::bigint[])
 			order by next_at
 			limit $3
@@ -100,20 +105,21 @@ const (
 	selectOrderedDue = `with recursive walked (key, n) as (
 			(
 				select key, 1 from pgsolo.delivery
-				where $6 > 0 and handler = $1 and state = 'waiting' and key > $7
+				where $6 > 0 and handler = $1 and topic = $9 and state = 'waiting' and key > $7
 				order by key limit 1
 			)
 			union all
 			select d.key, w.n + 1
 			from walked w cross join lateral (
 				select key from pgsolo.delivery
-				where handler = $1 and state = 'waiting' and key > w.key
+				where handler = $1 and topic = $9 and state = 'waiting' and key > w.key
 				order by key limit 1
 			) d
 			where w.n < $6
 		), ripe as materialized (
 			select event_id, key, next_at from pgsolo.delivery
-			where handler = $1 and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
+			where handler = $1 and topic = $9
+				and state in ('scheduled', 'retry') and next_at <= statement_timestamp()
 				and event_id <> all($2::bigint[]) and (key is null or key <> all($8::text[]))
 			order by next_at limit 4 * $3
 		), keys as materialized (
@@ -128,9 +134,9 @@ const (
 				select * from (
 					select event_id, state = 'waiting' or state <> 'dead' and next_at <= statement_timestamp() as is_due
 					from pgsolo.delivery
-					where handler = $1 and key = k.key and (state <> 'dead' or $4)
+					where handler = $1 and topic = $9 and key >= k.key and key <= k.key and (state <> 'dead' or $4)
 						and not (state = 'scheduled' and next_at > statement_timestamp())
-					order by event_id
+					order by key, event_id -- which the index of the ids alone cannot give, whatever the planner thinks
 					limit $3
 				) all_looks -- never more, which the planner is glad to know
 				limit (select greatest(1, $3 / greatest(1, count(*))) from keys)
@@ -146,7 +152,8 @@ const (
 		select 0, null::bigint, null, (select max(key) from walked having max(n) = $6), null, null, null::timestamptz,
 			(select 1 from pgsolo.delivery where handler = $1 order by event_id limit 1),
 			(select ` + untilNext + ` from pgsolo.delivery
-				where handler = $1 and state in ('scheduled', 'retry') and next_at > statement_timestamp()
+				where handler = $1 and topic = $9
+					and state in ('scheduled', 'retry') and next_at > statement_timestamp()
 				order by next_at limit 1)::float8, null
 		union all
 		select 2, r.event_id, null, r.key, null, null, null, null, null, null
@@ -166,10 +173,10 @@ const (
 
 // Due returns the deliveries whose next attempt is due, except those that are taken.
 func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
-	sql, args := selectDue, []any{c.Handler, q.Taken, duePage}
+	sql, args := selectDue, []any{c.Handler, q.Taken, duePage, c.Topic}
 	if q.Ordered {
 		sql = selectOrderedDue
-		args = append(args, q.DeadBlocks, q.Candidates, q.Scan, q.ScannedTo, q.TakenKeys)
+		args = append(args[:3], q.DeadBlocks, q.Candidates, q.Scan, q.ScannedTo, q.TakenKeys, c.Topic)
 	}
 	rows, err := c.DB.Query(ctx, sql, args...)
 	if err != nil {

@@ -1,6 +1,8 @@
 package cursor
 
 import (
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -9,6 +11,9 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
 )
+
+// removed are the rows that a plan reads, and does not use.
+var removed = regexp.MustCompile(`Rows Removed by Filter: (\d+)`)
 
 // However many deliveries wait, a due query reads by index what is due and the beginning of the keys that it is asked
 // for.
@@ -33,6 +38,9 @@ func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 		"due behind the bar": insert +
 			`'k', '{}', '{}', now(), 0, case when n = 1 then 'dead' else 'retry' end, now(), ''
 			from generate_series(1, 100000) n`,
+		"left topic": strings.Replace(insert, "'t'", "case when n % 1000 = 0 then 't' else 'left' end", 1) +
+			`'k' || n / 2000, '{}', '{}', now(), 0, case when n % 2 = 0 then 'retry' else 'waiting' end,
+			case when n % 2 = 0 then now() - n * interval '1 ms' end, '' from generate_series(1, 100000) n`,
 		"dead": insert + `'k' || n, '{}', '{}', now(), 0, 'dead', null, '' from generate_series(1, 100000) n`,
 	} {
 		for _, analyze := range []string{"", "analyze pgsolo.delivery"} {
@@ -43,9 +51,9 @@ func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 					}
 				}
 				for what, sql := range map[string]string{"none": selectDue, "key": selectOrderedDue} {
-					args := []any{"h", []int64{}, duePage}
+					args := []any{"h", []int64{}, duePage, "t"}
 					if sql == selectOrderedDue {
-						args = append(args, true, []string{"k", "k1"}, keys.MaxCandidates, "", []string{})
+						args = append(args[:3], true, []string{"k", "k1"}, keys.MaxCandidates, "", []string{}, "t")
 					}
 					plan, err := conn.Query(t.Context(), "explain analyze "+sql, args...)
 					if err != nil {
@@ -58,6 +66,11 @@ func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 					text := strings.Join(lines, "\n")
 					if strings.Contains(text, "Seq Scan on delivery") {
 						t.Errorf("%s reads the whole table:\n%s", what, text)
+					}
+					for _, rows := range removed.FindAllStringSubmatch(text, -1) {
+						if n, _ := strconv.Atoi(rows[1]); n > 1000 {
+							t.Errorf("%s passes %d rows that it does not need:\n%s", what, n, text)
+						}
 					}
 					t.Logf("%s: %s", what, lines[len(lines)-1])
 				}

@@ -33,8 +33,8 @@ func TestEventsThatAreGoneFromTheLog(t *testing.T) {
 		records[page.Records[i].ID] = &page.Records[i]
 	}
 	records[6].Payload = []byte("\x00no JSON") // by the handler
-	c := Cursor{DB: db, Handler: "h", Term: 1}
-	if _, err := c.Claim(t.Context(), "main", "t", false); err != nil {
+	c := Cursor{DB: db, Handler: "h", Topic: "t", Term: 1}
+	if _, err := c.Claim(t.Context(), "main", false); err != nil {
 		t.Fatal(err)
 	}
 	jobstest.MustExec(t, pool, `create table kept as select * from pgsolo.event`)

@@ -16,7 +16,8 @@ const selectOldest = `select c.handler, extract(epoch from clock_timestamp() - l
 		(select e.created_at from pgsolo.event e
 			where e.id >= lower('{[1,)}'::int8multirange - c.done) order by e.id limit 1),
 		(select d.created_at from pgsolo.delivery d
-			where d.handler = c.handler and d.state in ('retry', 'waiting') order by d.event_id limit 1)))::float8
+			where d.handler = c.handler and d.topic = c.topic and d.state in ('retry', 'waiting')
+			order by d.event_id limit 1)))::float8
 	from pgsolo.cursor c
 	where c.handler = any ($1)`
 

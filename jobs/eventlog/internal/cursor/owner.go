@@ -44,14 +44,14 @@ var errOtherTopic = errors.New("the cursor is at another topic")
 
 // refused is why a claim has changed nothing: the cursor is another group's, or at another topic, or a newer leader has
 // it.
-func (c Cursor) refused(ctx context.Context, group, topic string) error {
+func (c Cursor) refused(ctx context.Context, group string) error {
 	o, err := c.Owner(ctx)
 	switch {
 	case err != nil:
 		return err
 	case o.Group != group && o.Group != "":
 		return &OwnedError{o}
-	case o.Term <= c.Term && o.Topic != topic:
+	case o.Term <= c.Term && o.Topic != c.Topic:
 		return errOtherTopic
 	}
 	return c.fenced()

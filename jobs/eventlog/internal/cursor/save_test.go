@@ -17,8 +17,8 @@ import (
 func TestLateTryOfAWrite(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.EmitMany(t, pool, 3)
-	c := Cursor{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Handler: "h", Term: 1}
-	if _, err := c.Claim(t.Context(), "main", "t", false); err != nil {
+	c := Cursor{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Handler: "h", Topic: "t", Term: 1}
+	if _, err := c.Claim(t.Context(), "main", false); err != nil {
 		t.Fatal(err)
 	}
 	save := func(p Progress) {
@@ -72,8 +72,8 @@ func TestRepeatedWriteUndoesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pool := jobstest.Pool(t)
 			jobstest.EmitMany(t, pool, 6)
-			c := Cursor{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Handler: "h", Term: 1}
-			if _, err := c.Claim(t.Context(), "main", "t", false); err != nil {
+			c := Cursor{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Handler: "h", Topic: "t", Term: 1}
+			if _, err := c.Claim(t.Context(), "main", false); err != nil {
 				t.Fatal(err)
 			}
 			save := func(p *Progress) {
@@ -136,8 +136,8 @@ func TestRepeatedWriteUndoesNothing(t *testing.T) {
 func TestRepeatedWriteKeepsWhatIsGone(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.EmitMany(t, pool, 3)
-	c := Cursor{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Handler: "h", Term: 1}
-	if _, err := c.Claim(t.Context(), "main", "t", false); err != nil {
+	c := Cursor{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Handler: "h", Topic: "t", Term: 1}
+	if _, err := c.Claim(t.Context(), "main", false); err != nil {
 		t.Fatal(err)
 	}
 	jobstest.MustExec(t, pool, `delete from pgsolo.event where id < 3`)

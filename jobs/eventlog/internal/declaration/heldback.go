@@ -18,8 +18,9 @@ const (
 	heldBackLines = time.Hour
 	heldBackTime  = time.Minute // for one read
 
-	selectHeldBack = `select kind, "group", name, coalesce(topic, ''), since, rows, bytes, remedy from pgsolo.held_back
-		where "group" = $1 or kind = 'election' order by kind, name, topic`
+	selectHeldBack = `select kind, "group", name, coalesce(topic, ''), since, rows, bytes, or_more,
+			deliveries, remedy
+		from pgsolo.held_back where "group" = $1 or kind = 'election' order by kind, name, topic`
 )
 
 // Report shows what undeclared names hold back, and logs it, until ctx is done, which also ends a read under way. It is
@@ -51,7 +52,8 @@ func (d Declaration) Report(ctx context.Context, show func([]jobs.HeldBack)) {
 			for _, h := range held {
 				d.Logger.Warn("no leader declares this any more, and it is held until the grace is over, "+
 					"or it is forgotten", "kind", h.Kind, "name", h.Name, "topic", h.Topic, "since", h.Since,
-					"rows", h.Rows, "bytes", h.Bytes, "forget_it_with", h.Remedy)
+					"rows", h.Rows, "or_more", h.OrMore, "bytes", h.Bytes,
+					"deliveries", h.Deliveries, "forget_it_with", h.Remedy)
 			}
 		}
 		timer.Reset(heldBackEvery)
@@ -66,7 +68,8 @@ func (d Declaration) heldBack(ctx context.Context) ([]jobs.HeldBack, error) {
 		return nil, fmt.Errorf("read what is held back: %w", err)
 	}
 	held, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h jobs.HeldBack, err error) {
-		return h, row.Scan(&h.Kind, &h.Group, &h.Name, &h.Topic, &h.Since, &h.Rows, &h.Bytes, &h.Remedy)
+		return h, row.Scan(&h.Kind, &h.Group, &h.Name, &h.Topic, &h.Since, &h.Rows, &h.Bytes, &h.OrMore,
+			&h.Deliveries, &h.Remedy)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read what is held back: %w", err)

@@ -42,7 +42,7 @@ const (
 	// when that began to be so still is. Of a handler that is held back, another group's leaders move what there is:
 	// what is known of it is that this group has no part in it.
 	judgeTerms = `with found as (
-			select n.handler, t.cut, t.cut_term, t.stuck, t.alone, t.stuck_since, t.head as old_head,
+			select n.handler, c.topic, t.cut, t.cut_term, t.stuck, t.alone, t.stuck_since, t.head as old_head,
 				coalesce(c."group" in ('', $3), false) as mine,
 				case when lower(c.done) = 1 then (select upper(unnest(c.done)) limit 1) else 1 end as head
 			from unnest($1::text[]) as n (handler)
@@ -51,10 +51,12 @@ const (
 		), judged as (
 			select *, mine
 				and (coalesce(head = old_head and head <= pg_sequence_last_value('pgsolo.event_id_seq'), false)
-					or exists (select from pgsolo.delivery d where d.handler = found.handler
-						and d.state in ('scheduled', 'retry') and d.next_at <= found.stuck_since)
-					or exists (select from pgsolo.delivery d where d.handler = found.handler
-						and d.state = 'waiting' and d.failed_at <= found.stuck_since)) as same
+					or exists (select from pgsolo.delivery d
+						where d.handler = found.handler and d.topic = found.topic
+							and d.state in ('scheduled', 'retry') and d.next_at <= found.stuck_since)
+					or exists (select from pgsolo.delivery d
+						where d.handler = found.handler and d.topic = found.topic
+							and d.state = 'waiting' and d.failed_at <= found.stuck_since)) as same
 			from found
 		), put as (
 			insert into pgsolo.handler_term as t (handler, "group", term, server, began_at, head, stuck, stuck_since)
@@ -83,7 +85,11 @@ const (
 			select from pgsolo.delivery d
 			where d.handler = o.handler and d.event_id = o.event_id and d.state <> 'dead')`
 
-	selectCutOff = `select handler, event_id, ends, beside from pgsolo.handler_cut_off where handler = any ($1::text[])`
+	// Not of events that wait until the handler is back at their topic.
+	selectCutOff = `select handler, event_id, ends, beside from pgsolo.handler_cut_off o
+		where handler = any ($1::text[]) and not exists (
+			select from pgsolo.delivery d join pgsolo.cursor c using (handler)
+			where d.handler = o.handler and d.event_id = o.event_id and d.topic <> c.topic)`
 
 	markAlone = `update pgsolo.handler_term set alone = $4
 		where handler = $1 and "group" = $3 and term = $2`

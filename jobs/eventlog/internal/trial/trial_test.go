@@ -116,6 +116,14 @@ func TestReasonsThatAreNone(t *testing.T) {
 			jobstest.MustExec(l.t, l.pool,
 				`update pgsolo.cursor set done = done + int8multirange(int8range(1, $1 + 1))`, l.term)
 		},
+		"what is due is of a topic that was left": func(l *leaders, _ func()) {
+			jobstest.MustExec(l.t, l.pool, `update pgsolo.cursor set done = '{[1,4)}'`)
+			jobstest.MustExec(l.t, l.pool, `insert into pgsolo.delivery
+					(handler, event_id, topic, payload, headers, created_at, attempt, state, next_at, error)
+				values ('a', 9, 'left', '{}', '{}', now(), 1, 'retry', '-infinity', 'x') on conflict do nothing`)
+			jobstest.MustExec(l.t, l.pool, `insert into pgsolo.handler_cut_off (handler, event_id, ends)
+				values ('a', 9, 2) on conflict do nothing`)
+		},
 		"nothing to do": func(l *leaders, _ func()) {
 			jobstest.MustExec(l.t, l.pool, `update pgsolo.cursor set done = '{[1,4)}'`)
 		},
