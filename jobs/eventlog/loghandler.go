@@ -128,5 +128,5 @@ func (h *logHandler) waiting() int64 {
 }
 
 func (h *logHandler) persist(ctx context.Context, what string, do func(context.Context) error) error {
-	return pg.Persist(ctx, h.logger, what, h.pulse.During(do))
+	return h.db.Persist(ctx, h.logger, what, h.pulse.During(do))
 }

@@ -96,7 +96,8 @@ func (r *Runner) wakeables() []wake.Consumer {
 //   - when Stopping is closed: nothing new is begun, what runs may finish, and its outcome is written;
 //   - when ctx is done, before or after that: what runs is cancelled, and waited for;
 //   - with jobs.ErrFenced, wrapped, when a newer leader has claimed a cursor;
-//   - with an error when the database has not answered for 30 s, or is not of this version's schema.
+//   - with an error when the database has not answered for 30 s, or is not of this version's schema. What it answers
+//     is no reason: see package jobs.
 //
 // It returns nil in the first two cases. Whatever the case, nothing that it started runs any more.
 func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
@@ -139,6 +140,7 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	}
 	declared := make(chan struct{})
 	running.Go(func() error { return r.declare(leadership, declared) })
+	running.Go(func() error { return r.declareTopics(leadership, declared) })
 	if len(r.handlers)+len(r.options.Topics) > 0 {
 		running.Go(func() error {
 			r.trim(leadership, declared)
@@ -174,11 +176,7 @@ func (r *Runner) runDoorbell(ctx context.Context, lead *loop.Leadership) error {
 		if len(r.handlers) > 0 {
 			r.poll.SetMode(wake.ModeOff)
 		}
-		err := bell.Arm(ctx, false) // a leader of another configuration may have left it armed
-		if pg.IsNotAllowed(err) && len(r.handlers) == 0 {
-			return nil // nor does the role need to, until there are handlers
-		}
-		return err
+		return bell.Disarm(ctx)
 	}
 	subscription, err := o.Subscribe(r.db.Place(wake.Channel))
 	if err != nil {
