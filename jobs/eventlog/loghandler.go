@@ -30,7 +30,6 @@ type logHandler struct {
 	// For other goroutines:
 	seenTo atomic.Int64 // the frontier's
 	claim  atomic.Pointer[logread.Claim]
-	oldest atomic.Int64                // creation of the oldest event not done; Unix time in nanoseconds, 0: none
 	shown  atomic.Pointer[queue.Queue] // the queue
 
 	heldBy atomic.Pointer[string] // another group has the cursor; nil: none
@@ -81,7 +80,6 @@ func (h *logHandler) beginConsumer(lead *loop.Leadership) {
 	h.copies = h.log.Shared()
 	h.seenTo.Store(0)
 	h.claim.Store(nil)
-	h.oldest.Store(0)
 	h.shown.Store(h.queue)
 	h.consumer = newConsumer(h)
 }

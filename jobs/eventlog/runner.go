@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/declaration"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/trial"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
@@ -29,6 +30,7 @@ type Runner struct {
 	rings    atomic.Int64            // how often the doorbell has rung, counted before consumers are woken
 	poll     *wake.Poll
 	leads    atomic.Bool // Run runs
+	oldest   cursor.Oldest
 
 	declaration declaration.Declaration
 	heldBack    atomic.Pointer[[]jobs.HeldBack]
@@ -43,7 +45,8 @@ func New(options Options) (*Runner, error) {
 	db := pg.DB{Pool: options.Pool, Schema: options.Schema}
 	r := &Runner{
 		options: options, db: db, logs: map[string]*logread.Log{},
-		group: group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
+		group:  group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
+		oldest: cursor.Oldest{DB: db, Logger: options.Logger.Named("stats")},
 	}
 	names := map[string]bool{}
 	for i := range options.Handlers {
@@ -148,7 +151,10 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 		})
 	}
 	if len(r.handlers) > 0 {
-		start(r.watchOldest)
+		running.Go(func() error {
+			r.oldest.Watch(runningCtx, leadership, r.handlerNames())
+			return nil
+		})
 	}
 	err := running.Wait()
 	leave(err == nil && ctx.Err() == nil)
