@@ -26,6 +26,38 @@
 //
 // What each engine guarantees, and what it does not, is said in its own package.
 //
+// # What ends a leadership
+//
+// Silence is only what got no answer. What the server answers to a step of an engine is said in the log with its own
+// words and, where there is one, a remedy: once, and hourly. The rest of the leader goes on meanwhile, as far as it
+// needs that step not: other handlers, jobs that run, reads beside a write.
+//
+//	answer (SQLSTATE)                              becomes of it
+//	none for 30 s, from any session                end of the term: nothing can be read or written, another leader may
+//	a step over its time, the server answers       retried without an end, with 10 s, not 5: it waits for a lock,
+//	                                               a session of the pool, a replica that is synchronous, a disk
+//	a newer leader has claimed the rows            end of the term: ErrFenced
+//	42…, 3F… of pgsolo's own statement: a table,   end of the term: ErrSchema or the server's words. The standbys
+//	column or function is missing or another one   check the schema before they lead, and say what is wrong
+//	42…, 3F… within a function or trigger          retried: it is somebody else's, and a person can mend it
+//	42501 privilege                                retried, with what to grant. What a leader can do without (topics,
+//	                                               declaration, trials, the sequence, the bell) is skipped, and said
+//	42501 by row security                          retried, with the remedy
+//	22…, 54… for the sake of a text: not in the    the write is repeated with plainer texts: characters replaced that
+//	encoding, too long for an index or a domain    the database cannot hold, then a short one, then none
+//	22…, 54… for the sake of an event              a dead letter that says so; its neighbours are handled
+//	23… constraint, P0… trigger or event trigger   retried: somebody has added it, and can take it away
+//	25… read-only, 25P0… time-outs of the role     retried: a setting of the role or database, or election ends it
+//	28… role or password, 3D… database             retried: the sessions that there are go on meanwhile
+//	40… deadlock, serialization                    retried
+//	53… disk full, memory, connections             retried: it passes
+//	55… lock not available, object in use          retried
+//	08…, 57… shutdown, cancelled, terminated       retried on another session; election knows if the server has gone
+//	58…, XX… and all others                        retried: no other leader would get another answer
+//	the sequence of the log went back              end of the term: the next one compares, see package eventlog
+//
+// An error of a handler's own statement is a failed attempt, and ends nothing but that.
+//
 // # What it does not guarantee
 //
 //   - That only one leads: that is up to the caller of Run, as package election does.

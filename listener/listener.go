@@ -26,7 +26,8 @@ type Options struct {
 	// told pg_postmaster_start_time() of its server. An error replaces the session. Default: any server.
 	Accept func(serverStart time.Time) error
 
-	// Patience is how long Run keeps connecting without success before it gives up; default 30 s. While there is no
+	// Patience is how long Run keeps connecting without any answer before it gives up; default 30 s. What the server
+	// answers, as that it has too many connections, is tried again without an end. While there is no
 	// subscription it does not give up, whatever the reason: such a session is there so that it need not be made when
 	// it is wanted. Patience starts anew with each session that is lost.
 	Patience time.Duration

@@ -84,11 +84,22 @@ func (l *Listener) unhealthy(err error) {
 	}
 }
 
-// openSession tries until LISTEN is in force on every channel, Patience is exhausted, the server refuses for good, or
-// ctx is done.
+// outage ends with the patience for one.
+type outage struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+func (l *Listener) outage(ctx context.Context) (o outage) {
+	o.Context, o.cancel = context.WithTimeout(ctx, l.options.Patience)
+	return o
+}
+
+// openSession tries until LISTEN is in force on every channel, nothing was answered for as long as Patience, the server
+// refuses for good, or ctx is done.
 func (l *Listener) openSession(ctx context.Context) (*session, error) {
-	outage, cancel := context.WithTimeout(ctx, l.options.Patience)
-	defer cancel()
+	outage := l.outage(ctx)
+	defer func() { outage.cancel() }()
 	var cause error
 	for delay := firstDelay; ; delay = min(2*delay, maxDelay) {
 		session, err := l.connect(outage)
@@ -107,6 +118,10 @@ func (l *Listener) openSession(ctx context.Context) (*session, error) {
 		}
 		if cause == nil || outage.Err() == nil { // the end of patience is not the reason for it
 			cause = err
+		}
+		if _, answered := errors.AsType[*pgconn.PgError](err); answered { // as to too many connections
+			outage.cancel()
+			outage = l.outage(ctx)
 		}
 		if !sleep(outage, jitter(delay)) {
 			return nil, fmt.Errorf("connect listener within %s: %w", l.options.Patience, cause)

@@ -14,7 +14,6 @@ var dateOfNow = regexp.MustCompile(`time\.Now\(\)\.(Unix\w*|Round)\(|time\.(Sinc
 // readDates are the files that do so on purpose, and why.
 var readDates = map[string]string{
 	"jobs/cron/scheduler.go":         "schedules follow the wall clock",
-	"jobs/eventlog/oldest.go":        "an age, for metrics alone",
 	"cmd/pgsolo/bench/competitor.go": "another process reads it",
 }
 

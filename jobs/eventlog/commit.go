@@ -76,7 +76,7 @@ func (w *transactionWorker) refused(err error) {
 func (w *transactionWorker) inDoubt(lost error) (more bool) {
 	w.release() // which the answer may depend on
 	var done bool
-	err := pg.Persist(w.ctx, w.logger, "look for a lost commit", func(ctx context.Context) (err error) {
+	err := w.c.db.Persist(w.ctx, w.logger, "look for a lost commit", func(ctx context.Context) (err error) {
 		done, err = w.c.cursor.IsDone(ctx, w.done[0].Record.ID, w.done[0].Retry) // as all of them
 		return err
 	})

@@ -225,7 +225,11 @@ func (c *consumer) hasCapacity() bool {
 	return free && !c.writer.Unsaved.IsFull() // the end of the write under way wakes the loop as well
 }
 
-// nextTimer says how long the loop may wait for the sake of its own dates.
+// signOfLife is how often the loop moves while it waits for workers alone, who may take any time.
+const signOfLife = time.Second
+
+// nextTimer says how long the loop may wait for the sake of its own dates. Where it has none, and nothing is under way
+// at the database that bears its sign of life, it wakes for that.
 func (c *consumer) nextTimer() (wait time.Duration, ok bool) {
 	var due time.Time
 	sooner := func(t time.Time) {
@@ -249,6 +253,9 @@ func (c *consumer) nextTimer() (wait time.Duration, ok bool) {
 		if at, needed := c.keys.RecountAt(); needed {
 			sooner(at)
 		}
+	}
+	if !ok && !c.reading && c.writer.Writing == nil {
+		return signOfLife, true
 	}
 	return time.Until(due), ok
 }

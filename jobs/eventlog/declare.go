@@ -63,6 +63,20 @@ func (r *Runner) Lacks(ctx context.Context, term int64) (names []string, known b
 	return r.declaration.Lacks(ctx, term)
 }
 
+// declareTopics makes the topics known, once the rest is declared. Nothing waits for it, however long that is refused.
+func (r *Runner) declareTopics(lead *loop.Leadership, declared <-chan struct{}) error {
+	select {
+	case <-declared:
+	case <-lead.Starting.Done():
+		return nil
+	}
+	err := r.declaration.DeclareTopics(lead.Starting, lead.Term)
+	if lead.Starting.Err() != nil && !errors.Is(err, jobs.ErrFenced) {
+		return nil
+	}
+	return err
+}
+
 // trim runs the retention of the topics, once the cursors that hold it back are marked: a handler that comes back after
 // the grace holds nothing back before it is declared. Whatever becomes of it, the leader goes on.
 func (r *Runner) trim(lead *loop.Leadership, declared <-chan struct{}) {

@@ -32,7 +32,6 @@ type logHandler struct {
 	// For other goroutines:
 	seenTo atomic.Int64 // the frontier's
 	claim  atomic.Pointer[logread.Claim]
-	oldest atomic.Int64                // creation of the oldest event not done; Unix time in nanoseconds, 0: none
 	shown  atomic.Pointer[queue.Queue] // the queue
 
 	heldBy atomic.Pointer[string] // another group has the cursor; nil: none
@@ -83,7 +82,6 @@ func (h *logHandler) beginConsumer(lead *loop.Leadership) {
 	h.copies = h.log.Shared()
 	h.seenTo.Store(0)
 	h.claim.Store(nil)
-	h.oldest.Store(0)
 	h.shown.Store(h.queue)
 	h.consumer = newConsumer(h)
 }
@@ -130,5 +128,5 @@ func (h *logHandler) waiting() int64 {
 }
 
 func (h *logHandler) persist(ctx context.Context, what string, do func(context.Context) error) error {
-	return pg.Persist(ctx, h.logger, what, h.pulse.During(do))
+	return h.db.Persist(ctx, h.logger, what, h.pulse.During(do))
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/declaration"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/trial"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
@@ -29,6 +30,7 @@ type Runner struct {
 	rings    atomic.Int64            // how often the doorbell has rung, counted before consumers are woken
 	poll     *wake.Poll
 	leads    atomic.Bool // Run runs
+	oldest   cursor.Oldest
 
 	declaration declaration.Declaration
 	heldBack    atomic.Pointer[[]jobs.HeldBack]
@@ -44,7 +46,8 @@ func New(options Options) (*Runner, error) {
 	transactions := pg.TransactionSessions(options.Pool)
 	r := &Runner{
 		options: options, db: db, logs: map[string]*logread.Log{},
-		group: group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
+		group:  group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
+		oldest: cursor.Oldest{DB: db, Logger: options.Logger.Named("stats")},
 	}
 	names := map[string]bool{}
 	for i := range options.Handlers {
@@ -99,7 +102,8 @@ func (r *Runner) wakeables() []wake.Consumer {
 //   - when Stopping is closed: nothing new is begun, what runs may finish, and its outcome is written;
 //   - when ctx is done, before or after that: what runs is cancelled, and waited for;
 //   - with jobs.ErrFenced, wrapped, when a newer leader has claimed a cursor;
-//   - with an error when the database has not answered for 30 s, or is not of this version's schema.
+//   - with an error when the database has not answered for 30 s, or is not of this version's schema. What it answers
+//     is no reason: see package jobs.
 //
 // It returns nil in the first two cases. Whatever the case, nothing that it started runs any more.
 func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
@@ -142,6 +146,7 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	}
 	declared := make(chan struct{})
 	running.Go(func() error { return r.declare(leadership, declared) })
+	running.Go(func() error { return r.declareTopics(leadership, declared) })
 	if len(r.handlers)+len(r.options.Topics) > 0 {
 		running.Go(func() error {
 			r.trim(leadership, declared)
@@ -149,7 +154,10 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 		})
 	}
 	if len(r.handlers) > 0 {
-		start(r.watchOldest)
+		running.Go(func() error {
+			r.oldest.Watch(runningCtx, leadership, r.handlerNames())
+			return nil
+		})
 	}
 	err := running.Wait()
 	leave(err == nil && ctx.Err() == nil)
@@ -177,11 +185,7 @@ func (r *Runner) runDoorbell(ctx context.Context, lead *loop.Leadership) error {
 		if len(r.handlers) > 0 {
 			r.poll.SetMode(wake.ModeOff)
 		}
-		err := bell.Arm(ctx, false) // a leader of another configuration may have left it armed
-		if pg.IsNotAllowed(err) && len(r.handlers) == 0 {
-			return nil // nor does the role need to, until there are handlers
-		}
-		return err
+		return bell.Disarm(ctx)
 	}
 	subscription, err := o.Subscribe(r.db.Place(wake.Channel))
 	if err != nil {

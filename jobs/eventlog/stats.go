@@ -90,7 +90,7 @@ func (r *Runner) Stats() Stats {
 		if leads {
 			s.Waiting = h.waiting()
 			s.Lag = max(0, given-h.SeenTo()) + s.Waiting + s.InFlight
-			s.OldestAge = h.oldestAge()
+			s.OldestAge = r.oldest.Age(h.Name)
 			if other := h.heldBy.Load(); other != nil {
 				s.HeldBy, s.OldestAge = *other, 0
 			}

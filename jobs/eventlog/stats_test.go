@@ -54,7 +54,7 @@ func TestStats(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if err := l.runner.readOldest(t.Context()); err != nil {
+	if err := l.runner.oldest.Read(t.Context(), l.runner.handlerNames()); err != nil {
 		t.Fatal(err)
 	}
 	if age := l.runner.Stats().Handlers[0].OldestAge; age < time.Hour || age > time.Hour+time.Minute {
@@ -66,7 +66,7 @@ func TestStats(t *testing.T) {
 			`select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
 			from pgsolo.cursor`, id+1)
 	})
-	if err := l.runner.readOldest(t.Context()); err != nil {
+	if err := l.runner.oldest.Read(t.Context(), l.runner.handlerNames()); err != nil {
 		t.Fatal(err)
 	}
 	got = l.runner.Stats().Handlers[0]
@@ -96,7 +96,7 @@ func TestStatsOldestDelivery(t *testing.T) {
 		jobstest.MustExec(t, pool, `insert into pgsolo.delivery
 				(handler, event_id, topic, payload, headers, created_at, attempt, state, next_at, error)
 			values ('h', 1, 't', '1', '{}', now() - interval '1 hour', 1, $1, now() + interval '1 hour', '')`, state)
-		if err := r.readOldest(t.Context()); err != nil {
+		if err := r.oldest.Read(t.Context(), r.handlerNames()); err != nil {
 			t.Fatal(err)
 		}
 		if age := r.Stats().Handlers[0].OldestAge; age < want || age > want+time.Minute {

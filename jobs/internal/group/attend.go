@@ -200,23 +200,11 @@ var errLocked = errors.New("another session has the lock of this election for it
 
 // connect opens a session as the pool does.
 func (a *attendance) connect(ctx context.Context) (conn *pgx.Conn, err error) {
-	pool := a.group.DB.Pool.Config()
 	err = pg.Try(ctx, func(ctx context.Context) error {
-		config := pool.ConnConfig
-		if pool.BeforeConnect != nil {
-			if err := pool.BeforeConnect(ctx, config); err != nil {
-				return err
-			}
-		}
-		if conn, err = pgx.ConnectConfig(ctx, config); err != nil {
+		if conn, err = a.group.DB.Connect(ctx); err != nil {
 			return err
 		}
-		if pool.AfterConnect != nil {
-			err = pool.AfterConnect(ctx, conn)
-		}
-		if err == nil {
-			_, err = conn.Exec(ctx, prepare)
-		}
+		_, err = conn.Exec(ctx, prepare)
 		return err
 	})
 	if err != nil && conn != nil {

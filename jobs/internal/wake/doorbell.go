@@ -43,14 +43,29 @@ const (
 
 // Arm says whether producers are to ring. It returns ErrFenced, wrapped, when a newer leader of the group has said so.
 func (b Bell) Arm(ctx context.Context, armed bool) error {
-	return pg.Persist(ctx, b.Logger, "arm doorbell", func(ctx context.Context) error {
+	return b.DB.Persist(ctx, b.Logger, "arm doorbell", b.arming(armed))
+}
+
+// Disarm is for a leader that has no bell, or needs none: one of another configuration may have left it armed. Where
+// the role may not say so, producers ring for nothing.
+func (b Bell) Disarm(ctx context.Context) error {
+	err := b.DB.PersistAllowed(ctx, b.Logger, "disarm doorbell", b.arming(false))
+	if pg.IsNotAllowed(err) {
+		b.Logger.Debug("the role may not disarm the doorbell", "error", err)
+		return nil
+	}
+	return err
+}
+
+func (b Bell) arming(armed bool) func(context.Context) error {
+	return func(ctx context.Context) error {
 		var ours bool
 		err := b.DB.QueryRow(ctx, armDoorbell, b.Group, armed, b.Term).Scan(&ours)
 		if err == nil && !ours {
 			return fmt.Errorf("doorbell: %w", jobs.ErrFenced)
 		}
 		return err
-	})
+	}
 }
 
 // Doorbell wakes the consumers of a poll when producers say that there is something to read. What comes without a ring

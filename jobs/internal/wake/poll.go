@@ -21,6 +21,8 @@ const (
 	MaxPoll = time.Second // while nothing comes
 )
 
+const lookAtEnd = "look at the end of the event log"
+
 // Poll wakes the consumers that have something to read and were not rung. One read serves them all, however many topics
 // there are: it compares the highest id that the log has given out with what each of them has seen.
 //
@@ -223,11 +225,11 @@ func (p *Poll) readEnd(ctx context.Context) (e end, err error) {
 	for _, proof := range p.points() {
 		ids, ats, numbers = append(ids, proof.ID), append(ats, proof.At), append(numbers, proof.Number)
 	}
-	err = p.persist(ctx, func(ctx context.Context) error {
+	err = p.DB.PersistAllowed(ctx, p.Logger, lookAtEnd, p.pulse.During(func(ctx context.Context) error {
 		return p.DB.QueryRow(ctx, selectEnd, ids, ats, numbers).
 			Scan(&e.last, &e.xmin, &e.xmax, &e.at, &e.passed, &e.epoch, &e.checked.ID, &e.checked.At,
 				&e.checked.Number, &e.refusal)
-	})
+	}))
 	if pg.IsNotAllowed(err) {
 		p.refused = true
 		p.Logger.Warn("the role may not read the sequence of the event log, "+
@@ -240,13 +242,9 @@ func (p *Poll) readEnd(ctx context.Context) (e end, err error) {
 }
 
 func (p *Poll) transactionNumber(ctx context.Context) (number int64, err error) {
-	err = p.persist(ctx, func(ctx context.Context) (err error) {
+	err = p.DB.Persist(ctx, p.Logger, lookAtEnd, p.pulse.During(func(ctx context.Context) (err error) {
 		number, err = logread.TransactionNumber(ctx, p.DB)
 		return err
-	})
+	}))
 	return number, err
-}
-
-func (p *Poll) persist(ctx context.Context, do func(context.Context) error) error {
-	return pg.Persist(ctx, p.Logger, "look at the end of the event log", p.pulse.During(do))
 }

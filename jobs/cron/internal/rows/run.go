@@ -69,6 +69,14 @@ func KeyOf(job string, at time.Time) Key { return Key{job, at.UnixMicro()} }
 // Key returns the key of the row.
 func (r *Run) Key() Key { return KeyOf(r.Job, r.At) }
 
+// textsOf are those of foreign origin.
+func textsOf(runs []*Run) (texts []*string) {
+	for _, r := range runs {
+		texts = append(texts, &r.Failure, &r.Output)
+	}
+	return texts
+}
+
 func scanKeys(rows pgx.Rows, into map[Key]bool) error {
 	var (
 		job string

@@ -112,6 +112,16 @@ const (
 func (s Store) Begin(
 	ctx context.Context, term int64, holder string, inserts, starts []*Run,
 ) (mine, locked map[Key]bool, err error) {
+	err = s.DB.WithTexts(ctx, append(textsOf(inserts), &holder), func() (err error) {
+		mine, locked, err = s.begin(ctx, term, holder, inserts, starts)
+		return err
+	})
+	return mine, locked, err
+}
+
+func (s Store) begin(
+	ctx context.Context, term int64, holder string, inserts, starts []*Run,
+) (mine, locked map[Key]bool, err error) {
 	mine = map[Key]bool{}
 	batch := s.fence(term)
 	if len(inserts) > 0 {
@@ -135,8 +145,16 @@ func (s Store) Begin(
 }
 
 // Settle writes how attempts ended, and what becomes of runs that are not started any more. What is settled already,
-// stays so. It returns what was left out.
+// stays so. It returns what was left out. Outputs and failures are kept as far as the database can hold them.
 func (s Store) Settle(ctx context.Context, term int64, runs []*Run) (locked map[Key]bool, err error) {
+	err = s.DB.WithTexts(ctx, textsOf(runs), func() (err error) {
+		locked, err = s.settle(ctx, term, runs)
+		return err
+	})
+	return locked, err
+}
+
+func (s Store) settle(ctx context.Context, term int64, runs []*Run) (locked map[Key]bool, err error) {
 	written := map[Key]bool{}
 	batch := s.fence(term)
 	u := columnsOf(runs, nil)

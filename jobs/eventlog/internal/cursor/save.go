@@ -65,6 +65,15 @@ func (p *Progress) hasDeliveries() bool {
 	return len(p.Succeeded)+len(p.Failed)+len(p.Moved)+len(p.Early) > 0
 }
 
+// texts are those of foreign origin.
+func (p *Progress) texts() []*string {
+	texts := make([]*string, len(p.Failed))
+	for i := range p.Failed {
+		texts[i] = &p.Failed[i].Message
+	}
+	return texts
+}
+
 // fromLog are the events of the log that get a row.
 func (p *Progress) fromLog() []int64 {
 	ids := []int64{}
@@ -171,9 +180,13 @@ const (
 )
 
 // Save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same
-// progress changes nothing.
+// progress changes nothing. Errors are kept as far as the database can hold them.
 func (c Cursor) Save(ctx context.Context, p *Progress) (number int64, err error) {
-	number, gone, err := c.save(ctx, p)
+	var gone []int64
+	err = c.DB.WithTexts(ctx, p.texts(), func() (err error) {
+		number, gone, err = c.save(ctx, p)
+		return err
+	})
 	for i := 0; err == nil && i < len(gone); i++ {
 		err = c.keepGone(ctx, p, gone[i])
 	}

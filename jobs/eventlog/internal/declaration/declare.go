@@ -68,9 +68,6 @@ func (d Declaration) Declare(ctx context.Context, term int64, done map[string]id
 	}
 	var previous group.Events
 	differs, err := d.declareConfiguration(ctx, term, slices.Collect(maps.Keys(done)), &previous)
-	if err == nil {
-		err = d.declareTopics(ctx, term)
-	}
 	if err == nil && differs {
 		d.logDifferences(ctx, previous, done)
 	}
@@ -83,11 +80,15 @@ func (d Declaration) fenceOthers(ctx context.Context, term int64) error {
 	if names == nil {
 		names = []string{}
 	}
-	err := pg.Persist(ctx, d.Logger, "fence cursors", func(ctx context.Context) error {
+	fence := func(ctx context.Context) error {
 		_, err := d.Group.DB.Exec(ctx, fenceOthers, d.Group.Name, names, term)
 		return err
-	})
-	if pg.IsNotAllowed(err) && len(names) == 0 { // nor does it need to, until it has handlers
+	}
+	if len(names) > 0 {
+		return d.Group.DB.Persist(ctx, d.Logger, "fence cursors", fence)
+	}
+	err := d.Group.DB.PersistAllowed(ctx, d.Logger, "fence cursors", fence)
+	if pg.IsNotAllowed(err) { // nor does it need to, until it has handlers
 		return nil
 	}
 	return err
@@ -99,7 +100,7 @@ func (d Declaration) declareConfiguration(
 	ctx context.Context, term int64, claimed []string, previous *group.Events,
 ) (bool, error) {
 	differs := false
-	err := pg.Persist(ctx, d.Logger, "declare the configuration", func(ctx context.Context) (err error) {
+	err := d.Group.DB.PersistAllowed(ctx, d.Logger, "declare the configuration", func(ctx context.Context) (err error) {
 		differs, err = d.Group.Declare(ctx, term, d.encoded, previous)
 		return err
 	})
@@ -107,7 +108,7 @@ func (d Declaration) declareConfiguration(
 		d.Logger.Warn("the role may not say what this leader has, so that nothing of an earlier one is retired: "+
 			"grant execute on the function", "function",
 			d.Group.DB.Place("pgsolo.declare_configuration(text, bigint, bigint, text, text, jsonb)"), "error", err)
-		err = pg.Persist(ctx, d.Logger, "mark cursors as configured", func(ctx context.Context) error {
+		err = d.Group.DB.PersistAllowed(ctx, d.Logger, "mark cursors as configured", func(ctx context.Context) error {
 			_, err := d.Group.DB.Exec(ctx, configureOwn, d.Group.Name, claimed, term)
 			return err
 		})
@@ -119,9 +120,9 @@ func (d Declaration) declareConfiguration(
 	return differs, err
 }
 
-// declareTopics makes the topics of the configuration known. A role that may not do that has its leader go on without.
-func (d Declaration) declareTopics(ctx context.Context, term int64) error {
-	err := pg.Persist(ctx, d.Logger, "make topics known", func(ctx context.Context) error {
+// DeclareTopics makes the topics of the configuration known. A role that may not do that has its leader go on without.
+func (d Declaration) DeclareTopics(ctx context.Context, term int64) error {
+	err := d.Group.DB.PersistAllowed(ctx, d.Logger, "make topics known", func(ctx context.Context) error {
 		var changed bool
 		err := d.Group.DB.QueryRow(ctx, knowTopics, d.Group.Name, d.Events.Accepted(), term).Scan(&changed)
 		switch {

@@ -120,7 +120,7 @@ func (t *Trials) begin(ctx context.Context, handlers []string) (judged bool, err
 	defer close(t.known)
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
-	err = pg.Persist(ctx, t.logger, "look for events that end leaders", func(ctx context.Context) error {
+	err = t.store.db.PersistAllowed(ctx, t.logger, "look for events that end leaders", func(ctx context.Context) error {
 		free, err := t.store.begin(ctx, handlers)
 		if err != nil || free {
 			return err
