@@ -63,9 +63,11 @@ func newConsumer(h *logHandler) *consumer {
 // run consumes until the leadership stops (then it waits for the attempts under way and writes their outcome), until
 // ctx is done (then it cancels them first), or until it can no longer write its progress.
 func (c *consumer) run(ctx context.Context) error {
-	if err := c.claimCursor(ctx); errors.Is(err, errNotClaimed) {
-		return nil
-	} else if err != nil {
+	// A handover waits for no claim: another session may have locked the row.
+	if err := c.claimCursor(c.lead.Starting); err != nil {
+		if c.lead.Starting.Err() != nil && !errors.Is(err, jobs.ErrFenced) {
+			return nil
+		}
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

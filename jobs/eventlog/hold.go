@@ -12,9 +12,6 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
 )
 
-// errNotClaimed ends a consumer whose leadership has ended before the cursor was its.
-var errNotClaimed = errors.New("the leadership has ended before the cursor was claimed")
-
 // holdWhileOwned claims the cursor by claim, and waits for it while it is another group's whose leaders have a handler
 // of the same name, and one of them leads. The rest runs meanwhile.
 //
@@ -41,10 +38,8 @@ func (h *logHandler) holdWhileOwned(ctx context.Context, claim func() (owned *cu
 			}
 			h.hold(o.Group, o.Lives)
 			select {
-			case <-h.lead.Starting.Done():
-				return errNotClaimed
 			case <-ctx.Done():
-				return errNotClaimed
+				return context.Cause(ctx)
 			case <-time.After(group.PollHeld):
 			}
 			if o, err = h.owner(ctx); err != nil {

@@ -132,7 +132,7 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 		})
 	}
 	if len(r.handlers) > 0 {
-		began, _ := claims.Take(ctx, firstTurn) // which is free, and the handlers wait for this
+		began, _ := claims.Take(context.WithoutCancel(ctx), firstTurn) // which is free, and the handlers wait for this
 		running.Go(func() error { return trials.Run(runningCtx, leadership, r.handlerNames(), began) })
 		r.poll.Begin()
 		afterReads(r.poll.Run)
