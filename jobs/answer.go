@@ -3,7 +3,10 @@ package jobs
 import (
 	"cmp"
 	"errors"
+	"syscall"
 	"time"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/attempt"
 )
 
 // RetryAfter makes the error of a handler or a job ask for the next attempt after wait, instead of the backoff. The
@@ -33,6 +36,18 @@ type discardError struct{ err error }
 
 func (e *discardError) Error() string { return e.err.Error() }
 func (e *discardError) Unwrap() error { return e.err }
+
+// Starved is for the error of an action that could not begin. Where that is for want of something that this process has
+// too little of, files, processes or memory, the attempt counts for nothing, and is made again until the action begins
+// or the leadership ends: it says nothing about the event or the job. Other errors are returned as they are.
+func Starved(err error) error {
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM, syscall.ENOBUFS} {
+		if errors.Is(err, lack) {
+			return &attempt.StarvedError{Err: err}
+		}
+	}
+	return err
+}
 
 // Asked returns what an error asks for: by Discard that it is final, or by RetryAfter to wait, if has is true. Errors
 // are foreign code: one that panics when it is unwrapped asks for nothing.

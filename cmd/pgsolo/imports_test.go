@@ -30,7 +30,7 @@ var mayImport = []struct{ packages, imports string }{
 	{"jobs/internal/text jobs/internal/loop jobs/internal/idset jobs/schedule", ""},
 	{"jobs/internal/attempt jobs/internal/pg", "jobs/internal/text"},
 	{"jobs/internal/group", "jobs/internal/pg"},
-	{"jobs", "jobs/internal/group jobs/internal/pg jobs/internal/text"},
+	{"jobs", "jobs/internal/attempt jobs/internal/group jobs/internal/pg jobs/internal/text"},
 	{"jobs/internal/measure", "jobs"},
 	{"jobs/internal/logread jobs/emit jobs/admin" + kinds,
 		"jobs jobs/internal/idset jobs/internal/pg jobs/internal/text"},

@@ -81,7 +81,11 @@ func (t *term) call(ctx context.Context, r *run) {
 	t.running++
 	go func() {
 		defer func() { t.ended <- r }()
-		r.failure = attempt.Do(ctx, j.Timeout, func(ctx context.Context) error { return j.Run(ctx, tick) })
+		starved := func(err error) {
+			j.logger.Error("a run cannot begin, and is tried again",
+				"scheduled_at", tick.ScheduledAt, "error", text.Error(err))
+		}
+		r.failure = attempt.Do(ctx, j.Timeout, starved, func(ctx context.Context) error { return j.Run(ctx, tick) })
 	}()
 }
 

@@ -95,6 +95,11 @@ func (e *executor) verdict(r queue.Result) cursor.Failure {
 	return f
 }
 
+func (e *executor) isStarved(err error) {
+	e.episodes.starved.Log(e.logger, hclog.Error, "an attempt cannot begin, is made again, and does not count",
+		"error", text.Error(err))
+}
+
 func (e *executor) logPanic(err error, event *Event) {
 	defer func() { _ = recover() }() // of what a handler's error does when it is unwrapped
 	if p, ok := errors.AsType[*attempt.PanicError](err); ok {

@@ -27,7 +27,8 @@ type worker struct {
 }
 
 func (e *executor) newWorker(ctx, starting context.Context, workers *sync.WaitGroup) worker {
-	return worker{executor: e, starting: starting, attempts: attempt.New(ctx, e.Timeout), workers: workers}
+	return worker{executor: e, starting: starting,
+		attempts: attempt.New(ctx, e.Timeout, e.isStarved), workers: workers}
 }
 
 // run handles deliveries until nothing more may begin. What is not handled is delivered again, if it is of the log. A

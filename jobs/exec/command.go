@@ -106,7 +106,7 @@ func (c Command) Run(ctx context.Context, invocation jobs.Invocation) error {
 
 	members, err := startGroup()
 	if err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
+		return fmt.Errorf("start %s: %w", name, jobs.Starved(err))
 	}
 	defer members.end()
 	cmd.SysProcAttr = members.join()
@@ -118,7 +118,7 @@ func (c Command) Run(ctx context.Context, invocation jobs.Invocation) error {
 	}
 	program, err := start(cmd, invocation.Body, &written)
 	if err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
+		return fmt.Errorf("start %s: %w", name, jobs.Starved(err))
 	}
 
 	var stopped error

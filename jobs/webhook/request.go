@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -51,6 +52,9 @@ func (r Request) Send(ctx context.Context, invocation jobs.Invocation) error {
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
+		}
+		if opening, ok := errors.AsType[*net.OpError](err); ok && opening.Op == "dial" {
+			return fmt.Errorf("send %s: %w", place, jobs.Starved(withoutURL(err)))
 		}
 		return fmt.Errorf("send %s: %w", place, withoutURL(err))
 	}

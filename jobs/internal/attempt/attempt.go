@@ -33,11 +33,13 @@ type Attempts struct {
 	ctx     context.Context
 	timeout time.Duration
 	began   time.Time // the time since then is cheaper to take than the time, and half its size
+	starved func(error)
 }
 
-// New makes the Attempts of a worker. ctx ends with the leadership, and each attempt ends after the timeout.
-func New(ctx context.Context, timeout time.Duration) *Attempts {
-	return &Attempts{ctx: ctx, timeout: timeout, began: time.Now()}
+// New makes the Attempts of a worker. ctx ends with the leadership, and each attempt ends after the timeout. starved is
+// told of each that could not begin, and is made again.
+func New(ctx context.Context, timeout time.Duration, starved func(error)) *Attempts {
+	return &Attempts{ctx: ctx, timeout: timeout, began: time.Now(), starved: starved}
 }
 
 // Stopped says whether the leadership has ended: an attempt that failed since was none.
@@ -47,15 +49,31 @@ func (of *Attempts) Stopped() bool { return of.ctx.Err() != nil }
 func (of *Attempts) Context() context.Context { return of.ctx }
 
 // Do makes a single attempt. See Attempts.Do.
-func Do(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
-	_, err := New(ctx, timeout).Do(do)
+func Do(
+	ctx context.Context, timeout time.Duration, starved func(error), do func(context.Context) error,
+) error {
+	_, err := New(ctx, timeout, starved).Do(do)
 	return err
 }
 
 // Do calls do with a context that ends after the timeout, and says how long that took. A panic becomes a *PanicError;
 // an error after the time was up is wrapped in a *timeoutError. It returns when do returns: a function that ignores its
-// context holds its worker. It does not return where do calls runtime.Goexit: then the failure is ErrExited.
+// context holds its worker. It does not return where do calls runtime.Goexit: then the failure is ErrExited. Where do
+// has not begun, for want of something of this process, it is called again.
 func (of *Attempts) Do(do func(context.Context) error) (took time.Duration, err error) {
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		took, err = of.once(do)
+		if err == nil || !isStarved(err) {
+			return took, err
+		}
+		of.starved(err)
+		if !of.pause(pause) {
+			return took, err
+		}
+	}
+}
+
+func (of *Attempts) once(do func(context.Context) error) (took time.Duration, err error) {
 	a := of.newContext()
 	defer func() { took = a.finish() }()
 	defer func() {

@@ -91,7 +91,7 @@ func TestAttemptContextIsLikeTheStandardLibrarys(t *testing.T) {
 					return ctx, cancel
 				})
 				got := run(func(parent context.Context) (context.Context, func()) {
-					a := New(parent, timeout).newContext()
+					a := New(parent, timeout, nil).newContext()
 					return a, func() { a.finish() }
 				})
 				if diff := cmp.Diff(want, got); diff != "" {
@@ -109,7 +109,7 @@ func TestWhatIsDerivedEndsWithTheAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, "value"))
 		defer cancel()
-		a := New(parent, time.Minute).newContext()
+		a := New(parent, time.Minute, nil).newContext()
 		child, stop := context.WithCancel(a)
 		defer stop()
 		timed, stopTimed := context.WithTimeout(context.WithValue(a, key{}, "own"), time.Hour)
@@ -161,7 +161,7 @@ func (r *registry) AfterFunc(func()) func() bool {
 
 func TestAttemptLetsGoOfItsParent(t *testing.T) {
 	parent := &registry{Context: context.Background()}
-	a := New(parent, time.Hour).newContext()
+	a := New(parent, time.Hour, nil).newContext()
 	if a.Err(); parent.waiting != 0 {
 		t.Error("registered with its parent although none waits")
 	}
@@ -175,7 +175,7 @@ func TestAttemptLetsGoOfItsParent(t *testing.T) {
 	if a.Done(); parent.waiting != 0 {
 		t.Error("registered after the end")
 	}
-	late := New(parent, time.Hour).newContext()
+	late := New(parent, time.Hour, nil).newContext()
 	late.finish()
 	if <-late.Done(); parent.waiting != 0 {
 		t.Error("registered by a question after the end")
@@ -186,7 +186,7 @@ func TestAttemptContextFromManyGoroutines(t *testing.T) {
 	parent, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 200 {
-		a := New(parent, time.Hour).newContext()
+		a := New(parent, time.Hour, nil).newContext()
 		var asking sync.WaitGroup
 		for range 4 {
 			asking.Go(func() {
@@ -206,7 +206,7 @@ func TestAttemptContextFromManyGoroutines(t *testing.T) {
 func TestAttemptAllocatesItsContextOnly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	attempts := New(ctx, time.Minute)
+	attempts := New(ctx, time.Minute, nil)
 	if n := testing.AllocsPerRun(1000, func() {
 		_, _ = attempts.Do(func(ctx context.Context) error { return ctx.Err() })
 	}); n > 1 {
