@@ -86,7 +86,7 @@ func TestReplacedLeaderCannotCommit(t *testing.T) {
 func TestTransactionsWithFewConnections(t *testing.T) {
 	pool := setupEffects(t)
 	config := pool.Config()
-	config.MaxConns = 3
+	config.MaxConns = 6 // of which transactions have half
 	few, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestTransactionsWithFewConnections(t *testing.T) {
 func TestStopWhileWaitingForAConnection(t *testing.T) {
 	pool := setupEffects(t)
 	config := pool.Config()
-	config.MaxConns = 3
+	config.MaxConns = 6 // of which transactions have half
 	few, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
