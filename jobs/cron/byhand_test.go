@@ -96,3 +96,32 @@ func changeByHand(t *testing.T, statement string, overlap Overlap) {
 	runs(c.clock.read().Truncate(time.Minute).Add(time.Minute).Sub(c.epoch))
 	c.quit()
 }
+
+// The rows of the jobs are deleted under a leader: the next tick runs, the run under way goes on, and the rows come
+// back.
+func TestJobsAreDeletedUnderALeader(t *testing.T) {
+	started, finish := make(chan Tick, 10), make(chan struct{})
+	c := setupCron(t, func(ctx context.Context, tick Tick) error {
+		started <- tick
+		<-finish
+		return ctx.Err()
+	}).seen()
+	c.cron.Overlap = OverlapAllow
+	c.lead(1)
+	c.at(time.Minute)
+	pgtest.Within(t, "a run", started)
+	c.exec(`delete from pgsolo.cron_job`)
+	c.at(2 * time.Minute)
+	if tick := pgtest.Within(t, "the next one", started); !tick.ScheduledAt.Equal(c.epoch.Add(2 * time.Minute)) {
+		t.Errorf("tick %s", tick.ScheduledAt)
+	}
+	c.notify()
+	pgtest.Eventually(t, "the rows", func() bool {
+		return pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_job`) == 1
+	})
+	close(finish)
+	pgtest.Eventually(t, "both to succeed", func() bool {
+		return pgtest.Value[int](t, c.pool, `select count(*) from pgsolo.cron_run where outcome = 'ok'`) == 2
+	})
+	c.quit()
+}

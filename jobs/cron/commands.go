@@ -26,7 +26,9 @@ func (t *term) readCommands(ctx context.Context) error {
 		return fmt.Errorf("the jobs are those of the leader of term %d: %w", commands.Term, jobs.ErrFenced)
 	}
 	if commands.Jobs != nil {
-		t.giveUpTaken(commands.Jobs)
+		if err := t.giveUpTaken(ctx, commands.Jobs); err != nil {
+			return err
+		}
 	}
 	if err := t.pauseAndResume(ctx, commands.Paused); err != nil {
 		return err

@@ -57,7 +57,7 @@
 // Options.ForgetAfter without it, a leader that has it again goes on as if it had been there, with what was missed and
 // what was left open. A name belongs to one group of a schema at a time: a job of another group is held, until that has
 // forgotten it or is gone (see package group). Where another group takes a job all the same, it is given up, and the
-// rest goes on.
+// rest goes on. A row that was deleted by hand is written again, and its job goes on meanwhile.
 //
 // # What it guarantees
 //

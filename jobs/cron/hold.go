@@ -49,17 +49,7 @@ func (t *term) claimHeld(ctx context.Context) error {
 	if len(t.held) == 0 || t.untilHeldPoll() > 0 {
 		return nil
 	}
-	var (
-		names  []string
-		owners map[string]rows.HeldOwner
-	)
-	for _, j := range t.held {
-		names = append(names, j.Name)
-	}
-	err := t.persist(ctx, "ask whose the held cron jobs are", func(ctx context.Context) (err error) {
-		owners, err = t.store.Owners(ctx, names)
-		return err
-	})
+	owners, err := ownersOf(ctx, t, t.held)
 	if err != nil {
 		return err
 	}
@@ -77,6 +67,19 @@ func (t *term) claimHeld(ctx context.Context) error {
 		return nil
 	}
 	return t.takeHeld(ctx, func(job string, owner rows.HeldOwner) bool { return gone[job] == owner.Group })
+}
+
+// ownersOf asks which of the jobs are another group's.
+func ownersOf(ctx context.Context, t *term, list []*jobTerm) (owners map[string]rows.HeldOwner, err error) {
+	var names []string
+	for _, j := range list {
+		names = append(names, j.Name)
+	}
+	err = t.persist(ctx, "ask whose cron jobs are", func(ctx context.Context) (err error) {
+		owners, err = t.store.Owners(ctx, names)
+		return err
+	})
+	return owners, err
 }
 
 // takeHeld claims anew, and goes on with the jobs that are not held any more. One that has changed hands since it was
@@ -107,18 +110,28 @@ func (t *term) takeHeld(ctx context.Context, take rows.Take) error {
 
 var errTaken = errors.New("another election has taken the job")
 
-// giveUpTaken holds the jobs that are not among those of the group any more: another one has taken them, as leaders of
-// the version before do at once. What is under way is cancelled; what waits is the other group's.
-func (t *term) giveUpTaken(own []string) {
+// giveUpTaken holds the jobs that are not among those of the group any more where another one has taken them, as
+// leaders of the version before do at once. What is under way is cancelled; what waits is the other group's. The others
+// were deleted by hand, and are written again: nothing changes for them.
+func (t *term) giveUpTaken(ctx context.Context, own []string) error {
 	isOwn := make(map[string]bool, len(own))
 	for _, name := range own {
 		isOwn[name] = true
 	}
-	for _, j := range t.jobs {
-		if isHeld(j) || isOwn[j.Name] {
+	missing := slices.DeleteFunc(slices.Clone(t.jobs), func(j *jobTerm) bool { return isHeld(j) || isOwn[j.Name] })
+	if len(missing) == 0 {
+		return nil
+	}
+	owners, err := ownersOf(ctx, t, missing)
+	if err == nil && len(owners) < len(missing) {
+		t.logger.Warn("rows of cron_job were deleted by hand, and are written again", "jobs", len(missing)-len(owners))
+		_, _, err = t.claimAll(ctx, func(string, rows.HeldOwner) bool { return false })
+	}
+	for _, j := range missing {
+		if _, taken := owners[j.Name]; !taken {
 			continue
 		}
-		j.logger.Warn("the job is not this election's any more: another one has taken it, or it was forgotten by hand")
+		j.logger.Warn("the job is not this election's any more: another one has taken it")
 		for _, r := range slices.Concat(j.queue, j.retrying) {
 			j.outbox.forget(r)
 		}
@@ -133,4 +146,5 @@ func (t *term) giveUpTaken(own []string) {
 		t.heldPolled = time.Time{} // which tells whose it is
 		t.heap.wakeSoon(j)
 	}
+	return err
 }

@@ -81,11 +81,7 @@ func (t *term) call(ctx context.Context, r *run) {
 	t.running++
 	go func() {
 		defer func() { t.ended <- r }()
-		starved := func(err error) {
-			j.logger.Error("a run cannot begin, and is tried again",
-				"scheduled_at", tick.ScheduledAt, "error", text.Error(err))
-		}
-		r.failure = attempt.Do(ctx, j.Timeout, starved, func(ctx context.Context) error { return j.Run(ctx, tick) })
+		r.failure = attempt.Do(ctx, j.Timeout, j.logger, func(ctx context.Context) error { return j.Run(ctx, tick) })
 	}()
 }
 
@@ -153,5 +149,32 @@ func (j *jobTerm) log(r *run, result rows.Result) {
 	default:
 		j.logger.Debug("run ended",
 			"scheduled_at", r.row.At, "attempt", r.row.Attempt, "outcome", result.Outcome, "error", result.Failure)
+	}
+}
+
+// A run that goes on for this long after its timeout is reported.
+const overdueAfter = 10 * time.Second
+
+// reportOverdue logs runs that go on although their time is up: nothing but the end of the process ends them.
+func (t *term) reportOverdue() {
+	if time.Since(t.overdueChecked) < overdueAfter {
+		return
+	}
+	t.overdueChecked = time.Now()
+	for _, j := range t.jobs {
+		j.reportOverdue()
+	}
+}
+
+func (j *jobTerm) reportOverdue() {
+	for _, r := range j.active {
+		if r.cancel == nil || r.overdue {
+			continue
+		}
+		if running := time.Since(r.began); running > j.Timeout+overdueAfter {
+			r.overdue = true
+			j.logger.Warn("a run goes on although its time is up", "scheduled_at", r.row.At, "for",
+				running.Round(time.Second))
+		}
 	}
 }

@@ -56,7 +56,8 @@
 // An event that failed, that is not due yet, or that waits behind one of its key which failed, has a row of its own in
 // pgsolo.delivery, with a copy of it. So the log may forget what every handler is done with, once its topic's retention
 // is over (package retention). Where the log has forgotten an event since it was read, the copy is made from memory:
-// nothing is marked as done that has neither been handled nor got its row.
+// nothing is marked as done that has neither been handled nor got its row. So is that of a row which is deleted by hand
+// while its attempt is under way, if that fails: to be rid of a retry for good, delete its row between two attempts.
 //
 // # Whose configuration counts
 //

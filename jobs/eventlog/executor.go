@@ -80,9 +80,8 @@ func (e *executor) failed(d queue.Delivery, err error) {
 // verdict decides what becomes of a failed attempt. The program's log gets a line when failures begin, not one for
 // each.
 func (e *executor) verdict(r queue.Result) cursor.Failure {
-	f := cursor.Failure{ID: r.Record.ID, Attempt: r.Attempt, Message: text.Error(r.Err)}
-	if !r.Retry {
-		f.Record = r.Record
+	f := cursor.Failure{
+		ID: r.Record.ID, Record: r.Record, Retry: r.Retry, Attempt: r.Attempt, Message: text.Error(r.Err),
 	}
 	if f.RetryIn, f.Dead = e.Retry.Next(r.Attempt, r.Err); f.Dead {
 		e.counters.dead.Add(1)
@@ -93,11 +92,6 @@ func (e *executor) verdict(r queue.Result) cursor.Failure {
 			"event_id", f.ID, "attempt", f.Attempt, "retry_in", f.RetryIn, "error", f.Message)
 	}
 	return f
-}
-
-func (e *executor) isStarved(err error) {
-	e.episodes.starved.Log(e.logger, hclog.Error, "an attempt cannot begin, is made again, and does not count",
-		"error", text.Error(err))
 }
 
 func (e *executor) logPanic(err error, event *Event) {

@@ -132,5 +132,5 @@ func (c *counters) stats(name string) HandlerStats {
 
 // episodes are those of one handler.
 type episodes struct {
-	failed, dead, panicked, missed, begin, starved loop.Episode
+	failed, dead, panicked, missed, begin loop.Episode
 }

@@ -28,7 +28,7 @@ type worker struct {
 
 func (e *executor) newWorker(ctx, starting context.Context, workers *sync.WaitGroup) worker {
 	return worker{executor: e, starting: starting,
-		attempts: attempt.New(ctx, e.Timeout, e.isStarved), workers: workers}
+		attempts: attempt.New(ctx, e.Timeout, e.logger), workers: workers}
 }
 
 // run handles deliveries until nothing more may begin. What is not handled is delivered again, if it is of the log. A

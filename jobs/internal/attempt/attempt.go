@@ -8,6 +8,10 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
 // PanicError is the failure of a function that panicked.
@@ -33,13 +37,13 @@ type Attempts struct {
 	ctx     context.Context
 	timeout time.Duration
 	began   time.Time // the time since then is cheaper to take than the time, and half its size
-	starved func(error)
+	logger  hclog.Logger
 }
 
-// New makes the Attempts of a worker. ctx ends with the leadership, and each attempt ends after the timeout. starved is
-// told of each that could not begin, and is made again.
-func New(ctx context.Context, timeout time.Duration, starved func(error)) *Attempts {
-	return &Attempts{ctx: ctx, timeout: timeout, began: time.Now(), starved: starved}
+// New makes the Attempts of a worker. ctx ends with the leadership, and each attempt ends after the timeout. Those that
+// cannot begin are made again, which is logged.
+func New(ctx context.Context, timeout time.Duration, logger hclog.Logger) *Attempts {
+	return &Attempts{ctx: ctx, timeout: timeout, began: time.Now(), logger: logger}
 }
 
 // Stopped says whether the leadership has ended: an attempt that failed since was none.
@@ -50,9 +54,9 @@ func (of *Attempts) Context() context.Context { return of.ctx }
 
 // Do makes a single attempt. See Attempts.Do.
 func Do(
-	ctx context.Context, timeout time.Duration, starved func(error), do func(context.Context) error,
+	ctx context.Context, timeout time.Duration, logger hclog.Logger, do func(context.Context) error,
 ) error {
-	_, err := New(ctx, timeout, starved).Do(do)
+	_, err := New(ctx, timeout, logger).Do(do)
 	return err
 }
 
@@ -66,7 +70,9 @@ func (of *Attempts) Do(do func(context.Context) error) (took time.Duration, err 
 		if err == nil || !isStarved(err) {
 			return took, err
 		}
-		of.starved(err)
+		if pause == minPause {
+			of.logger.Error("an attempt cannot begin, is made again, and does not count", "error", text.Error(err))
+		}
 		if !of.pause(pause) {
 			return took, err
 		}

@@ -31,16 +31,18 @@ const (
 	// of open rows: it may take that for empty. Rows that another session has locked are not waited for: startRuns and
 	// settleRuns leave them out.
 
-	// A job that is another group's by now gets no row, and one that is paused none either. A tick that has a row is
-	// not decided on again.
+	// A job that is another group's by now gets no row, and one that is paused none either. One whose own row somebody
+	// has deleted goes on: the leader writes that again when it finds out. A tick that has a row is not decided on
+	// again.
 	//
 	// What is decided on is noted in the same statement, in one row for all. See position.go.
 	insertRuns = `with decided as materialized (
 			select u.job, u.at, u.cause, u.outcome, u.error
 			from unnest($4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[]) ` +
 		`as u (job, at, cause, outcome, error)
-				join pgsolo.cron_job j on j.job = u.job and j."group" = $1 and j.paused_at is null
-			where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+				left join pgsolo.cron_job j on j.job = u.job
+			where (j.job is null or j."group" = $1 and j.paused_at is null)
+				and exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
 		), noted as (
 			insert into pgsolo.cron_decision ("group", jobs, ats)
 			select $1, array_agg(u.job), array_agg(u.at) from decided u having count(*) > 0
@@ -63,9 +65,10 @@ const (
 	startRuns = `with free as (
 			select u.job, u.at, u.attempt
 			from unnest($4::text[], $5::timestamptz[], $6::int[]) as u (job, at, attempt)
-				join pgsolo.cron_job j on j.job = u.job and j."group" = $1
 				join pgsolo.cron_run r on r.job = u.job and r.scheduled_at = u.at
-			where exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
+				left join pgsolo.cron_job j on j.job = u.job
+			where (j.job is null or j."group" = $1)
+				and exists (select from pgsolo.cron_leader l where l."group" = $1 and l.term = $2)
 				and r.outcome <> all ` + endedOutcomes + `
 				and (r.outcome <> 'running' and r.attempt = u.attempt - 1
 					or r.outcome = 'running' and r.attempt = u.attempt and r.term = $2)
@@ -98,10 +101,11 @@ const (
 	// What startRuns and settleRuns would have written but for a lock.
 	selectLocked = `select r.job, r.scheduled_at
 		from unnest($3::text[], $4::timestamptz[], $5::int[], $6::text[]) as u (job, at, attempt, outcome)
-			join pgsolo.cron_job j on j.job = u.job and j."group" = $1
 			join pgsolo.cron_run r on r.job = u.job and r.scheduled_at = u.at
 				and r.outcome <> all ` + endedOutcomes + `
-		where case when u.outcome <> 'running' then r.outcome <> u.outcome and r.attempt = u.attempt
+			left join pgsolo.cron_job j on j.job = u.job
+		where (j.job is null or j."group" = $1)
+			and case when u.outcome <> 'running' then r.outcome <> u.outcome and r.attempt = u.attempt
 			when r.outcome <> 'running' then r.attempt = u.attempt - 1
 			else r.attempt = u.attempt and r.term = $2 end`
 )

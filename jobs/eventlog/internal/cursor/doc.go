@@ -37,6 +37,18 @@
 // began again, events whose dates are before the latest write of progress, because a producer has dated them so, or
 // because their transaction began before it and emitted after the sequence had gone back.
 //
+// For the latter there is no rule that is sound. A row tells two things: its date, which is when the event's
+// transaction began, and the number of the transaction that wrote it. A transaction gets its number with its first
+// write. If that came after the latest write of progress, the row has an old date and a new number, and so has the row
+// of an event that was handled, and restored from a dump since: to believe neither would handle all that is restored
+// once more, also where a handler promises exactly once. If it came before, the number is one that the snapshot of that
+// write had in progress. To know these the list of them would have to be noted, in each write of progress: xmin alone,
+// in place of xmax, adds nothing, since a date after the write implies a number above both. And it would not tell such
+// a row from one that was restored, or changed by hand, in a transaction which was under way at that write. So what is
+// restored is not done twice, and what such a transaction emits may be lost: let those of the producers end before the
+// log is set back. A mark in each row, of the log that it was emitted to, would tell the two apart, but costs each
+// insert, and setval changes nothing that it could be taken from.
+//
 // # Identity
 //
 // An id alone does not tell an event to a receiver that sees two databases, or one before and after a restore. So each

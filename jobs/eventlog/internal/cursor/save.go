@@ -39,7 +39,8 @@ type Moved struct {
 // Failure is one failed attempt.
 type Failure struct {
 	ID      int64
-	Record  *logread.Record // of a first attempt; nil: the event has a row of its own
+	Record  *logread.Record
+	Retry   bool // the event has a row of its own
 	Attempt int
 	RetryIn time.Duration // meaningful unless Dead
 	Dead    bool
@@ -78,7 +79,7 @@ func (p *Progress) texts() []*string {
 func (p *Progress) fromLog() []int64 {
 	ids := []int64{}
 	for _, f := range p.Failed {
-		if f.Record != nil {
+		if !f.Retry {
 			ids = append(ids, f.ID)
 		}
 	}
@@ -109,20 +110,22 @@ const (
 	// of those has left behind, what was done before makes no new row, and an attempt counts only after lower ones.
 	//
 	// An event gets its row from the log, so that what is in the log already is not sent again. One that is gone from
-	// there by now is not marked as done, but returned. See keepGone.
+	// there by now is not marked as done, but returned. See keepGone. So is one that was to be retried and whose row is
+	// gone: somebody has deleted it under the attempt. But not where another writer was the latest: then it is the row
+	// that one has deleted, since the event has succeeded. The number stays, so that a repetition finds it once more.
 	advanceWithDeliveries = `with fence as (
-			select handler, done from pgsolo.cursor where handler = $1 and term = $2
+			select handler, done, writer from pgsolo.cursor where handler = $1 and term = $2
 				and (writer = $13::bigint and written >= $14::bigint) is not true
 			for update
 		), succeeded as (
 			delete from pgsolo.delivery d using fence f
 			where d.handler = f.handler and d.event_id = any($4::bigint[])
 		), failed as (
-			select f.handler, u.id, u.attempt, u.message, f.done @> u.id as done_before,
+			select f.handler, u.id, u.retry, u.attempt, u.message, f.done @> u.id as done_before,
 				case when u.dead then 'dead' else 'retry' end as state,
 				case when not u.dead then clock_timestamp() + u.retry_ms * interval '1 millisecond' end as next_at
-			from fence f, unnest($5::bigint[], $6::integer[], $7::boolean[], $8::bigint[], $9::text[])
-				as u (id, attempt, dead, retry_ms, message)
+			from fence f, unnest($5::bigint[], $6::integer[], $7::boolean[], $8::bigint[], $9::text[], $15::boolean[])
+				as u (id, attempt, dead, retry_ms, message, retry)
 		), again as (
 			update pgsolo.delivery d
 			set attempt = f.attempt, state = f.state, next_at = f.next_at, error = f.message,
@@ -136,7 +139,7 @@ const (
 			select f.handler, e.id, e.topic, e.key, e.payload, e.headers, e.created_at,
 				f.attempt, f.state, f.next_at, f.message
 			from failed f join pgsolo.event e on e.id = f.id
-			where f.attempt = 1 and not f.done_before
+			where f.attempt = 1 and not f.done_before and not f.retry
 			on conflict (handler, event_id) do nothing
 			returning event_id
 		), moved as (
@@ -149,10 +152,14 @@ const (
 			where not f.done @> m.id
 			on conflict (handler, event_id) do nothing
 			returning event_id
+		), retried as (
+			select f.id from failed f
+			where f.retry and (select writer = $13 or $14 = 1 from fence)
+				and not exists (select from pgsolo.delivery d where d.handler = f.handler and d.event_id = f.id)
 		), gone as (
 			select n.id
 			from fence f, (
-				select id from failed where attempt = 1 and not done_before
+				select id from failed where attempt = 1 and not done_before and not retry
 				union all
 				select id from unnest((select $10::bigint[])) id
 			) n
@@ -164,14 +171,15 @@ const (
 			set done = c.done + ($3::int8multirange
 				- coalesce((select range_agg(int8range(id, id + 1)) from gone), '{}'::int8multirange)),
 				noted_at = clock_timestamp(), noted_xid = pg_snapshot_xmax(pg_current_snapshot()),
-				writer = coalesce($13, c.writer), written = coalesce($14, c.written)
+				writer = coalesce($13, c.writer),
+				written = case when exists (select from retried) then c.written else coalesce($14, c.written) end
 			from fence f where c.handler = f.handler
 		), early as (
 			update pgsolo.delivery d set state = 'waiting', next_at = null
 			from fence f
 			where d.handler = f.handler and d.event_id = any($12::bigint[]) and d.state in ('scheduled', 'retry')
 		)
-		select pg_current_xact_id()::text::bigint, (select array_agg(id) from gone) from fence`
+		select pg_current_xact_id()::text::bigint, array(table gone union all table retried) from fence`
 
 	// A write that was carried out before. Of the events that it was to give a row, those that were gone are not done.
 	selectWritten = `select pg_current_xact_id()::text::bigint,
@@ -227,9 +235,9 @@ func (c Cursor) saving(p *Progress) (statement string, args []any) {
 	ids, later := movedColumns(p.Moved)
 	args = append(args, ids, later, p.Early)
 	if p.Number == 0 {
-		return advanceWithDeliveries, append(args, nil, nil)
+		return advanceWithDeliveries, append(args, nil, nil, retryColumn(p.Failed))
 	}
-	return advanceWithDeliveries, append(args, p.Writer, p.Number)
+	return advanceWithDeliveries, append(args, p.Writer, p.Number, retryColumn(p.Failed))
 }
 
 func (c Cursor) saved(err error) error {
@@ -263,4 +271,12 @@ func failureColumns(failures []Failure) []any {
 		retryMs[i], messages[i] = f.RetryIn.Milliseconds(), f.Message
 	}
 	return []any{ids, attempts, dead, retryMs, messages}
+}
+
+func retryColumn(failures []Failure) []bool {
+	retry := make([]bool, len(failures))
+	for i, f := range failures {
+		retry[i] = f.Retry
+	}
+	return retry
 }

@@ -41,9 +41,9 @@ func TestLateTryOfAWrite(t *testing.T) {
 	if got := deliveries(); got != "1 retry 1, 2 waiting 0" {
 		t.Errorf("after the write and its repetition: %q", got)
 	}
-	second := Progress{Failed: []Failure{{ID: 1, Attempt: 2, Message: "x"}}}
+	second := Progress{Failed: []Failure{{ID: 1, Retry: true, Attempt: 2, Message: "x"}}}
 	save(second)
-	save(Progress{Failed: []Failure{{ID: 1, Attempt: 3, Message: "x", Dead: true}}})
+	save(Progress{Failed: []Failure{{ID: 1, Retry: true, Attempt: 3, Message: "x", Dead: true}}})
 	save(second)
 	save(first)
 	if got := deliveries(); got != "1 dead 3, 2 waiting 0" {
@@ -98,7 +98,7 @@ func TestRepeatedWriteUndoesNothing(t *testing.T) {
 			w.End(nil)
 			w.Failed(Failure{ID: 1, Record: record(1), Attempt: 1, Dead: true, Message: "x"})
 			w.Failed(Failure{ID: 2, Record: record(2), Attempt: 1, Dead: true, Message: "x"})
-			w.Failed(Failure{ID: 3, Attempt: 2, Dead: true, Message: "x"})
+			w.Failed(Failure{ID: 3, Record: record(3), Retry: true, Attempt: 2, Dead: true, Message: "x"})
 			w.Move(Moved{Record: record(4), Key: "k"})
 			w.Move(Moved{Record: record(6), Key: "k"})
 			w.Early(5)

@@ -76,7 +76,7 @@ func (w *Writer) Succeeded(id int64, retry bool) {
 func (w *Writer) Failed(f Failure) {
 	w.results = true
 	w.Unsaved.Failed = append(w.Unsaved.Failed, f)
-	if f.Record != nil {
+	if !f.Retry {
 		w.Unsaved.Done.Add(idset.One(f.ID))
 		w.Unsaved.Copied += len(f.Record.Payload)
 	}
