@@ -19,6 +19,8 @@ type Decoder struct {
 	// What Evaluate notes about the arguments of one block: whether one has to wait for the variable, and which have
 	// values that may not be printed (nil: not noted).
 	late      bool
+	final     bool // everything is known but what is too large
+	tooLarge  bool // there was such a thing
 	concealed map[string]bool
 }
 
