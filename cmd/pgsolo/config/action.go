@@ -70,7 +70,11 @@ func (a *action) needsSession() bool { return a != nil && a.kind.needsSession }
 // resolve evaluates the arguments with the variable. The error names the place of the argument that failed.
 func (a *action) resolve(with tools, variable func() block.Scope) (boundAction, error) {
 	bound := a.kind.bind(with)
-	return bound, a.language.Evaluate(a.found, variable, bound.arguments)
+	err := a.language.Evaluate(a.found, variable, bound.arguments)
+	if errors.Is(err, block.ErrTooLarge) {
+		err = jobs.Discard(err)
+	}
+	return bound, err
 }
 
 // actionBlocks is the part of a grammar that takes action blocks, whose arguments may use the variable of the scope.

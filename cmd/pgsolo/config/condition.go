@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
+	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
@@ -82,6 +83,8 @@ func (c *condition) holds(event eventlog.Event) (bool, error) {
 	}
 	value, _ = value.Unmark()
 	switch {
+	case !value.IsKnown():
+		return false, jobs.Discard(c.failed(nil, "Too many values", block.TooLarge))
 	case value.IsNull():
 		return false, c.failed(nil, "Missing value", "The condition is null.")
 	case value.Type() != cty.Bool:

@@ -3,6 +3,8 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -84,9 +86,20 @@ func tickScope(tick cron.Tick) block.Scope {
 	})}
 }
 
+// What producers may have expressions convert. Each value takes a hundred bytes and more, and a number of many digits
+// takes the longer the more it has, or its exponent says.
+const (
+	maxValues = 100_000
+	maxDigits = 1000
+)
+
 // payloadValue is the payload decoded, if it is JSON, and else the string that it is. Package json bounds the depth of
-// the nesting. Package cty has a decoder too, which refuses an object with a name that is not in Unicode NFC.
+// the nesting. Package cty has a decoder too, which refuses an object with a name that is not in Unicode NFC. A payload
+// of more than maxValues values is unknown.
 func payloadValue(payload []byte) cty.Value {
+	if countValues(payload) > maxValues && json.Valid(payload) {
+		return cty.DynamicVal
+	}
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	decoder.UseNumber() // whatever its size and precision
 	var decoded any
@@ -94,6 +107,32 @@ func payloadValue(payload []byte) cty.Value {
 		return block.StringValue(string(payload))
 	}
 	return valueOf(decoded)
+}
+
+// countValues is how many values JSON has, or one more for each empty list and object.
+func countValues(payload []byte) int {
+	n, inString := 1, false
+	for i := 0; i < len(payload); i++ {
+		switch c := payload[i]; {
+		case c == '"':
+			inString = !inString
+		case inString && c == '\\':
+			i++
+		case !inString && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
+}
+
+// hasFewDigits says whether a number of JSON, written out, has no more than maxDigits.
+func hasFewDigits(number string) bool {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
+	if exponent == "" {
+		exponent = "0"
+	}
+	e, err := strconv.Atoi(exponent)
+	return err == nil && len(mantissa) <= maxDigits && e >= -maxDigits && e <= maxDigits
 }
 
 // valueOf converts what package json makes.
@@ -104,8 +143,10 @@ func valueOf(decoded any) cty.Value {
 	case string:
 		return block.StringValue(decoded)
 	case json.Number:
-		if number, err := cty.ParseNumberVal(string(decoded)); err == nil {
-			return number
+		if hasFewDigits(string(decoded)) {
+			if number, err := cty.ParseNumberVal(string(decoded)); err == nil {
+				return number
+			}
 		}
 		return cty.StringVal(string(decoded)) // beyond any number
 	case []any:

@@ -20,6 +20,8 @@ type Decoder struct {
 	// values that may not be printed (nil: not noted).
 	late      bool
 	originals originals // of the latest one
+	final     bool      // everything is known but what is too large
+	tooLarge  bool      // there was such a thing
 	concealed map[string]bool
 }
 

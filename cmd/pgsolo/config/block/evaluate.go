@@ -1,6 +1,7 @@
 package block
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,6 +12,12 @@ import (
 // hiddenMark is on every value that comes from env or file, and on all that is computed from one: it stays out of
 // messages.
 type hiddenMark struct{}
+
+// TooLarge says what is wrong with a value that is unknown when everything should be known.
+const TooLarge = "The payload has more values than an expression may take."
+
+// ErrTooLarge is the failure of an evaluation that another try cannot help.
+var ErrTooLarge = errors.New("payload too large for an expression")
 
 // Evaluate gives the value of an argument, without marks. It is cty.NilVal where something was wrong, which is then
 // reported. It may be null, and it is not wholly known where the expression uses the variable of the scope and the file
@@ -25,6 +32,11 @@ func (d *Decoder) Evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden b
 		return cty.NilVal, false
 	}
 	value, d.originals = value.UnmarkDeepWithPaths()
+	if !value.IsWhollyKnown() && d.final {
+		d.tooLarge = true
+		d.Report("Too many values", attr.Expr.Range(), "%s", TooLarge)
+		return cty.NilVal, false
+	}
 	if !value.IsWhollyKnown() {
 		d.late = true
 	}

@@ -34,7 +34,7 @@ func NewLanguage(filename string, env func(string) (string, bool), variables map
 // which is not asked for unless an expression uses it. The error names the argument and its line, and no value.
 func (l *Language) Evaluate(found *hclsyntax.Block, variable func() Scope, arguments []Argument) error {
 	var diags hcl.Diagnostics
-	d := &Decoder{language: l, diags: &diags, hidden: true}
+	d := &Decoder{language: l, diags: &diags, hidden: true, final: true}
 	if usesVariable(found.Body) {
 		d.scope = variable()
 	}
@@ -52,8 +52,12 @@ func (l *Language) Evaluate(found *hclsyntax.Block, variable func() Scope, argum
 			name = candidate
 		}
 	}
-	return fmt.Errorf("evaluate %s of %s at %s:%d: %s: %s",
+	err := fmt.Errorf("evaluate %s of %s at %s:%d: %s: %s",
 		name, found.Type, diag.Subject.Filename, diag.Subject.Start.Line, diag.Summary, diag.Detail)
+	if d.tooLarge {
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return err
 }
 
 func usesVariable(body *hclsyntax.Body) bool {
