@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/election/internal/settings"
 )
 
 // How a term ended. A leader writes the first two itself, and the third if it can; the rest is what its successor
@@ -141,7 +143,7 @@ func (l *leadership) writeEnd(ctx context.Context) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, `set default_transaction_read_only = off`); err != nil {
+	if _, err := conn.Exec(ctx, settings.OwnSettings); err != nil {
 		return fmt.Errorf("write the end of the term: %w", err)
 	}
 	sql := inSchema(endTerm, l.options.Schema)
@@ -174,6 +176,9 @@ func (e *Elector) StepDown(ctx context.Context) (term int64, err error) {
 		return 0, fmt.Errorf("step down: connect: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, settings.OwnSettings); err != nil {
+		return 0, fmt.Errorf("step down: prepare session: %w", err)
+	}
 	var asked *int64
 	if err := conn.QueryRow(ctx, inSchema(askToStepDown, e.options.Schema), e.options.Name).Scan(&asked); err != nil {
 		return 0, fmt.Errorf("step down: %w", err)

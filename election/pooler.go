@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const askBackend = `select pg_backend_pid()`
+const askBackend = `select pg_catalog.pg_backend_pid()`
 
 var errShared = errors.New("a pooler in transaction or statement mode is in between: " +
 	"it shares the server's sessions among its clients, so that a lock belongs to none of them; " +
@@ -44,11 +44,12 @@ func refuseSharing(ctx context.Context, conn *pgx.Conn) (proxied bool, err error
 	if err := checkVersion(conn.PgConn().ParameterStatus("server_version")); err != nil {
 		return false, err
 	}
-	var backend uint32
-	if err := conn.QueryRow(ctx, askBackend, pgx.QueryExecModeSimpleProtocol).Scan(&backend); err != nil {
+	// Not by pgx.Conn, which wants settings for that which are not in force yet.
+	results, err := conn.PgConn().Exec(ctx, askBackend).ReadAll()
+	if err != nil {
 		return false, fmt.Errorf("ask for the server's process: %w", err)
 	}
-	if backend == conn.PgConn().PID() {
+	if string(results[0].Rows[0][0]) == fmt.Sprint(conn.PgConn().PID()) {
 		return false, nil
 	}
 	// Simple queries, one message each: a pooler may hand every message to another server session, where a statement

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgsolo/pgsolo/election/internal/registry"
+	"github.com/pgsolo/pgsolo/election/internal/settings"
 )
 
 // oldestServer is the first major version with every setting of the lease.
@@ -66,6 +67,7 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 	config := o.Config.Copy()
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["application_name"] = name
+	config.RuntimeParams["client_encoding"] = "UTF8" // whatever that of the database is
 	conn, err := connect(ctx, config)
 	if err != nil {
 		return nil, err
@@ -80,7 +82,9 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 
 // setUp prepares the session. room is how the names of leaders' sessions begin.
 func (s *session) setUp(ctx context.Context, o Options, room string) error {
-	if err := s.applySettings(ctx, sessionSettings(o.Lease), o.Logger); err != nil {
+	if err := settings.Apply(ctx, s.conn, o.Lease, o.Logger); errors.Is(err, settings.ErrLease) {
+		return &refusal{err}
+	} else if err != nil {
 		return err
 	}
 	var (

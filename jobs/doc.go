@@ -20,9 +20,12 @@
 //   - Migrate is all or nothing, and may be called by several processes at once. It waits for each lock for 0.4 s at
 //     most, and tries again for a minute; what it has locked stays locked until it commits, typically well under
 //     a second. Replicas of the version before go on while the tables are those of the newer one.
+//   - What a role or a database sets (a search_path with somebody else's functions, time-outs, read-only transactions)
+//     changes nothing, if the sessions of the pool have SessionSettings.
 //   - Rows that row security hides are never taken for rows that are not there, if the sessions of the pool have
-//     row_security = off: the server refuses the statement then, the engine says so and tries it again without an end,
-//     and what needs it not goes on.
+//     row_security = off, which is one of these: the server refuses the statement then, the engine says so and tries it
+//     again without an end, and what needs it not goes on.
+//   - The encoding of the database may be any but SQL_ASCII, which CheckLog refuses.
 //
 // What each engine guarantees, and what it does not, is said in its own package.
 //

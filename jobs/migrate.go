@@ -9,12 +9,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
 type migration struct{ name, sql, checksum string }
+
+// ascii makes what migrations have beyond ASCII fit into a database of whatever encoding.
+var ascii = strings.NewReplacer("…", "...")
 
 func loadMigrations(schema string) ([]migration, error) {
 	entries, err := migrations.ReadDir("migrations") // sorted by name, which begins with the number
@@ -28,7 +32,8 @@ func loadMigrations(schema string) ([]migration, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256(text)
-		all = append(all, migration{entry.Name(), inSchema(string(text), schema), hex.EncodeToString(sum[:8])})
+		sql := inSchema(ascii.Replace(string(text)), schema)
+		all = append(all, migration{entry.Name(), sql, hex.EncodeToString(sum[:8])})
 	}
 	return all, nil
 }

@@ -12,6 +12,9 @@ import (
 // CheckLog refuses, with ErrSchema, an event log whose sequence would have events overlooked: one that gives sessions
 // ids in advance, or that does not only count up. It is for the time before a leadership. The remedy is in the error.
 func CheckLog(ctx context.Context, conn *pgx.Conn, schema string) error {
+	if err := checkEncoding(conn); err != nil {
+		return err
+	}
 	var wrong string
 	if err := conn.QueryRow(ctx, pg.Place(pg.SelectSequence, schema)).Scan(&wrong); err != nil {
 		return fmt.Errorf("look at the sequence of the event log: %w", err)

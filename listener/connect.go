@@ -9,18 +9,21 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgsolo/pgsolo/listener/internal/settings"
 )
 
 // prepareSession overrides what a role or a database may set: a session that only waits must not be ended for that, and
 // none of its statements takes long. The server for its part gives up a client that is gone: until then the backend
 // would hold the place in the notification queue that every NOTIFY needs in the end. Never where a pooler shares the
 // session: its next client would inherit all this.
-const prepareSession = `set idle_session_timeout = 0; set statement_timeout = '5s'; set lock_timeout = %d;
-	set standard_conforming_strings = on; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5;
-	set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'; set row_security = off`
+const prepareSession = settings.OwnSettings + `set statement_timeout = '5s'; set lock_timeout = %d;
+	set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;
+	set tcp_user_timeout = '20s'`
 
 // selectServer is which process serves the session, and which server.
-const selectServer = `select pg_backend_pid(), (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint`
+const selectServer = `select pg_catalog.pg_backend_pid(), (extract(epoch from pg_catalog.pg_postmaster_start_time())
+	operator(pg_catalog.*) 1000000::numeric)::bigint`
 
 // microseconds is an instant that the server has given as their number since 1970.
 func microseconds(text string) (time.Time, error) {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -37,7 +36,8 @@ func newProbeChannel() string { return fmt.Sprintf("pgsolo probe %016x", rand.Ui
 func (l *Listener) probe(ctx context.Context, s *session) error {
 	sent := time.Now()
 	payload := strconv.FormatUint(s.probes.Add(1), 10)
-	row, err := s.exec(ctx, "notify "+pgx.Identifier{s.probeChannel}.Sanitize()+", '"+payload+"'; "+askSession)
+	// Not NOTIFY: pg_stat_statements would have each as a statement of its own.
+	row, err := s.exec(ctx, "select pg_notify('"+s.probeChannel+"', '"+payload+"'); "+askSession)
 	refusal, ok := errors.AsType[*pgconn.PgError](err)
 	if ok && (refusal.Code == lockNotAvailable || refusal.Code == queueFull) {
 		if !s.probeFailed {

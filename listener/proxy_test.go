@@ -129,7 +129,7 @@ func (m packet) query() string {
 func queryPacket(sql string) packet { return packet{kind: 'Q', body: append([]byte(sql), 0)} }
 
 // probes says that the statement is a probe of the session.
-func (m packet) probes() bool { return strings.HasPrefix(m.query(), `notify "pgsolo probe`) }
+func (m packet) probes() bool { return strings.HasPrefix(m.query(), `select pg_notify('pgsolo probe`) }
 
 // echoes says that it is the notification of a probe.
 func (m packet) echoes() bool { return strings.HasPrefix(m.channel(), "pgsolo probe") }

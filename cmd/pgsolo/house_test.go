@@ -19,6 +19,8 @@ func TestCopiesAreKeptAlike(t *testing.T) {
 		{"../../jobs/migrate.go", "../../election/migrate.go"},
 		{"../../jobs/migratewait.go", "../../election/migratewait.go"},
 		{"../../listener/sharing.go", "../../election/sharing.go"},
+		{"../../jobs/internal/pg/sessionsettings.go", "../../election/internal/settings/sessionsettings.go"},
+		{"../../jobs/internal/pg/sessionsettings.go", "../../listener/internal/settings/sessionsettings.go"},
 	} {
 		if body(read(t, pair[0])) != body(read(t, pair[1])) {
 			t.Errorf("%s and %s differ", pair[0], pair[1])

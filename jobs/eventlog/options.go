@@ -18,8 +18,8 @@ type Options struct {
 	// Each handler uses at most two connections at a time, one to read ahead and one to write progress, one with
 	// HandleTx one more for each worker. Where there are fewer, they take turns.
 	//
-	// Where the tables may have row security, let AfterConnect set row_security = off: the server then refuses what it
-	// would hide, and the runner waits and says so. Statements of HandleTx have the role's own setting all the same.
+	// Let AfterConnect put jobs.SessionSettings in force, which override what the role sets. Statements of HandleTx
+	// have the role's own search_path, row_security, jit, statement_timeout and lock_timeout all the same.
 	Pool *pgxpool.Pool
 
 	Schema   string // where Migrate made the tables; default "pgsolo"

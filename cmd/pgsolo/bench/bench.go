@@ -164,6 +164,7 @@ func (r *run) connect(ctx context.Context, db *database) error {
 		return err
 	}
 	config.RuntimeParams["application_name"] = ownName
+	sessions(config)
 	r.own, err = pgx.ConnectConfig(ctx, config)
 	return err
 }

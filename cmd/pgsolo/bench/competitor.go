@@ -28,6 +28,7 @@ func (c Competitor) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
+	sessions(config)
 	if c.Floor {
 		return c.queue(ctx, config)
 	}

@@ -52,6 +52,7 @@ func openDatabase(ctx context.Context, options Options, p *progress) (d *databas
 		return d, fmt.Errorf("server URL: %w", err) // pgx keeps the password out of it
 	}
 	config.RuntimeParams["application_name"] = ownName
+	sessions(config)
 	if d.admin, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return d, err
 	}

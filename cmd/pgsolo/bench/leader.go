@@ -39,6 +39,7 @@ func (r *run) newLeader(ctx context.Context, of work) (*leader, error) {
 	if err != nil {
 		return nil, err
 	}
+	sessions(config.ConnConfig)
 	config.MaxConns = replica.PoolSize(len(of.handlers), len(of.crons), 0)
 	l := &leader{stopping: make(chan struct{})}
 	if l.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {

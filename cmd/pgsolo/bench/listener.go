@@ -128,6 +128,7 @@ func (r *run) bare(ctx context.Context, channels []string) (*pgx.Conn, time.Dura
 		return nil, 0, err
 	}
 	config.RuntimeParams["application_name"] = ownName
+	sessions(config)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, 0, err

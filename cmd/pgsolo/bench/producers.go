@@ -25,6 +25,7 @@ func (e *events) newProducers(ctx context.Context, n int) (all producers, err er
 		return nil, err
 	}
 	config.RuntimeParams["application_name"] = ownName
+	sessions(config)
 	for range n {
 		conn, err := pgx.ConnectConfig(ctx, config)
 		if err != nil {

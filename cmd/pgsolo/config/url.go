@@ -116,6 +116,7 @@ func (p Postgres) PoolConfig() (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("postgres url: %w", err) // pgx keeps the password out of it
 	}
 	config := pool.ConnConfig
+	config.RuntimeParams["client_encoding"] = "UTF8" // whatever that of the database is
 	_, saysSo := os.LookupEnv("PGTARGETSESSIONATTRS")
 	if !saysSo && !strings.Contains(p.URL, "target_session_attrs=") && hasSeveralHosts(config) {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary

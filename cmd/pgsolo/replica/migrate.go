@@ -28,6 +28,9 @@ func Migrate(ctx context.Context, url, schema string) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, jobs.SessionSettings); err != nil {
+		return fmt.Errorf("migrate: prepare session: %w", err)
+	}
 	if err := election.Migrate(ctx, conn, schema); err != nil {
 		return fmt.Errorf("migrate election: %w", err)
 	}

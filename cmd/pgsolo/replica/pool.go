@@ -19,6 +19,6 @@ func (c *candidate) newPool(base *pgxpool.Config) (*pgxpool.Pool, error) {
 	base.HealthCheckPeriod = 5 * time.Second
 	base.MaxConnLifetime = 10 * 365 * 24 * time.Hour
 	base.ConnConfig.ConnectTimeout = 5 * time.Second
-	c.prepareSessions(base, prepareOwn)
+	c.prepareSessions(base, ownSettings)
 	return pgxpool.NewWithConfig(context.Background(), base)
 }

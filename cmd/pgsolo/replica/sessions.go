@@ -9,20 +9,23 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgsolo/pgsolo/jobs"
 )
 
-// prepareWork overrides what a role or a database may set, and makes the server look after the client ten times a
-// second while a statement runs: one whose leader was killed does not run on. Not as parameters of the start, which a
-// pooler refuses.
-const prepareWork = `set client_encoding = 'UTF8'; set client_connection_check_interval = 100;
-	set statement_timeout = 0; set lock_timeout = 0; set idle_session_timeout = 0;
-	set default_transaction_read_only = off; set default_transaction_isolation = 'read committed'; `
+// checkClient has the server look after the client ten times a second while a statement runs: one whose leader was
+// killed does not run on.
+const checkClient = `set client_connection_check_interval = 100; `
 
-// prepareOwn is for sessions of pgsolo's own statements alone: where row security would hide rows from them, the server
-// is to refuse them, for a hidden event would count as handled.
-const prepareOwn = prepareWork + `set row_security = off; `
+// What sessions have in force: those of pgsolo's own statements, and those of the user's outside of the log's
+// transactions. Not as parameters of the start, which a pooler refuses.
+const (
+	ownSettings  = jobs.SessionSettings + checkClient
+	userSettings = jobs.StatementSettings + checkClient
+)
 
-const selectServerStart = `select (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint; `
+const selectServerStart = `select (extract(epoch from pg_catalog.pg_postmaster_start_time())
+	operator(pg_catalog.*) 1000000::numeric)::bigint; `
 
 // Where a session of the pool keeps its name, and the start of its server.
 const (
@@ -73,7 +76,7 @@ func (c *candidate) takeSession(ctx context.Context, conn *pgx.Conn) error {
 	if data[nameKey] == name {
 		return nil
 	}
-	if _, err := conn.Exec(ctx, `select set_config('application_name', $1, false)`, name); err != nil {
+	if _, err := conn.Exec(ctx, `select pg_catalog.set_config('application_name', $1, false)`, name); err != nil {
 		return fmt.Errorf("name session: %w", err)
 	}
 	data[nameKey] = name

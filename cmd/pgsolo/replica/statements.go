@@ -29,7 +29,7 @@ func (c *candidate) newStatementPool(config *pgxpool.Config) (*pgxpool.Pool, err
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
 	config.ConnConfig.OnNotice = sql.KeepNotices
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // cleaning a session removes its prepared statements
-	c.prepareSessions(config, prepareWork)
+	c.prepareSessions(config, userSettings)
 	config.AfterRelease = c.cleanSession
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
@@ -42,5 +42,5 @@ func (c *candidate) cleanSession(conn *pgx.Conn) bool {
 	if _, err := conn.Exec(ctx, `discard all`); err != nil {
 		return false
 	}
-	return c.prepareSession(ctx, conn, prepareWork) == nil
+	return c.prepareSession(ctx, conn, userSettings) == nil
 }

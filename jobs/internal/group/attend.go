@@ -18,9 +18,6 @@ const (
 	leave    = `select pgsolo.leave($1, $2)`
 	unlock   = `select pg_advisory_unlock_all()`
 
-	// What a role may set must not end a session that waits.
-	prepare = `set idle_session_timeout = 0; set statement_timeout = 0; set client_encoding = 'UTF8'; ` + pg.OwnSettings
-
 	maxCount   = time.Minute // between two counts
 	minCount   = 100 * time.Millisecond
 	countParts = 20 // of the grace
@@ -204,7 +201,7 @@ func (a *attendance) connect(ctx context.Context) (conn *pgx.Conn, err error) {
 		if conn, err = a.group.DB.Connect(ctx); err != nil {
 			return err
 		}
-		_, err = conn.Exec(ctx, prepare)
+		_, err = conn.Exec(ctx, pg.OwnSettings)
 		return err
 	})
 	if err != nil && conn != nil {

@@ -32,14 +32,3 @@ func IsRowSecurity(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Routine == "check_enable_rls"
 }
-
-// OwnSettings are those of sessions that run pgsolo's own statements, beside the time-outs. With row security, rows
-// that a policy hides would count as handled, or as not there: the server is to refuse the statement instead.
-const OwnSettings = `set row_security = off`
-
-// A transaction of a statement of the user has UserSettingsInTx: the policies of their tables hold, unless the role
-// says otherwise. OwnSettingsInTx go back.
-const (
-	UserSettingsInTx = `set local row_security to default`
-	OwnSettingsInTx  = `set local row_security = off`
-)

@@ -222,6 +222,8 @@ func (c Cursor) SaveIn(ctx context.Context, tx pgx.Tx, p *Progress) error {
 	batch := c.DB.Batch()
 	batch.Queue(pg.OwnSettingsInTx)
 	batch.Queue(statement, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&number, &gone) })
+	batch.Queue(pg.UserPathInTx)
+	batch.Queue(pg.UserRowSecurityInTx)
 	return c.saved(tx.SendBatch(ctx, &batch.Batch).Close())
 }
 

@@ -1,8 +1,10 @@
-package election
+// Package settings has what is in force on the session that holds the lock.
+package settings
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -15,6 +17,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// ErrLease means that the server cannot be made to end a silent session.
+var ErrLease = errors.New("the server enforces no lease")
+
 // setting is one of the session's.
 type setting struct {
 	name  string
@@ -22,9 +27,9 @@ type setting struct {
 	vital bool   // without it the lease is not one
 }
 
-// sessionSettings make the server end a session that has gone silent. They are in force before the session queues,
-// because a dead standby at the head of the queue inherits the lock.
-func sessionSettings(lease time.Duration) []setting {
+// ofLease makes the server end a session that has gone silent. That is in force before the session queues, because a
+// dead standby at the head of the queue inherits the lock.
+func ofLease(lease time.Duration) []setting {
 	ms := strconv.FormatInt(lease.Milliseconds(), 10)
 	// Not sooner than the lease: the end of the session must not come before the leader's own.
 	probes := strconv.Itoa(max(3, int(math.Ceil(lease.Seconds()))))
@@ -64,8 +69,10 @@ const (
 		from pg_settings where name = any($1::text[])`
 )
 
-// applySettings sets and then verifies, since a pooler or a managed service may swallow a SET.
-func (s *session) applySettings(ctx context.Context, settings []setting, logger hclog.Logger) error {
+// Apply puts OwnSettings and those of the lease in force, and then verifies, since a pooler or a managed service may
+// swallow a SET. An error that is an ErrLease is that of a server that takes no lease.
+func Apply(ctx context.Context, conn *pgx.Conn, lease time.Duration, logger hclog.Logger) error {
+	settings := ofLease(lease)
 	values := map[string]string{}
 	for _, setting := range settings {
 		values[setting.name] = setting.value
@@ -74,10 +81,10 @@ func (s *session) applySettings(ctx context.Context, settings []setting, logger 
 	if err != nil {
 		return fmt.Errorf("set up the session: %w", err)
 	}
-	if _, err := s.conn.Exec(ctx, fmt.Sprintf(setSettings, text)); err != nil {
+	if _, err := conn.Exec(ctx, OwnSettings+fmt.Sprintf(setSettings, text)); err != nil {
 		return fmt.Errorf("set up the session: %w", err)
 	}
-	inForce, err := s.settings(ctx, slices.Collect(maps.Keys(values)))
+	inForce, err := inForceOf(ctx, conn, slices.Collect(maps.Keys(values)))
 	if err != nil {
 		return fmt.Errorf("verify the session's settings: %w", err)
 	}
@@ -87,8 +94,8 @@ func (s *session) applySettings(ctx context.Context, settings []setting, logger 
 			continue
 		}
 		if setting.vital {
-			return &refusal{fmt.Errorf("the server did not take %s = %s (it has %q), without which there is no lease: "+
-				"connect directly, to a server that allows it", setting.name, setting.value, inForce[setting.name])}
+			return fmt.Errorf("%w: it did not take %s = %s (it has %q): connect directly, to a server that allows it",
+				ErrLease, setting.name, setting.value, inForce[setting.name])
 		}
 		missing = append(missing, setting.name)
 	}
@@ -99,9 +106,9 @@ func (s *session) applySettings(ctx context.Context, settings []setting, logger 
 	return nil
 }
 
-// settings reads the values in force.
-func (s *session) settings(ctx context.Context, names []string) (map[string]string, error) {
-	rows, err := s.conn.Query(ctx, showSettings, names)
+// inForceOf reads the values in force.
+func inForceOf(ctx context.Context, conn *pgx.Conn, names []string) (map[string]string, error) {
+	rows, err := conn.Query(ctx, showSettings, names)
 	if err != nil {
 		return nil, err
 	}
