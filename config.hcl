@@ -3,8 +3,8 @@
 # file.
 #
 # Durations are strings with units: "900ms", "30s", "1h30m". Functions: env(name) and env(name, default), file(path),
-# whose relative paths begin in the folder of this file, format, join, jsonencode, lower, upper, and try(a, b), which is
-# b where a has no value: try(event.payload.note, "").
+# whose relative paths begin in the folder of this file, format, hostport(host, port), which puts an IPv6 address into
+# brackets, join, jsonencode, lower, upper, and try(a, b), which is b where a has no value: try(event.payload.note, "").
 
 postgres {
   url    = env("DATABASE_URL")      # required: postgres://…, a direct connection: a transaction pooler is refused
@@ -33,7 +33,7 @@ http {
   listen = ":8080"                  # default: health, status and metrics
 
   # Default: derived from listen. Where others reach this replica.
-  advertise = "http://${env("POD_IP", "127.0.0.1")}:8080"
+  advertise = "http://${hostport(env("POD_IP", "127.0.0.1"), 8080)}"
 }
 
 log {

@@ -27,8 +27,8 @@ func runCommand(s Streams) *cobra.Command {
 		Short: "Run one replica (in production)",
 		Long: `Run one replica: it competes, and works when it leads.
 
-While PostgreSQL is out of reach it waits and is not ready. SIGTERM and SIGINT hand over:
-nothing new is begun, running work may finish within 'drain'. A second signal exits at once.
+While PostgreSQL is out of reach it waits and is not ready. SIGTERM, SIGINT and SIGHUP hand
+over: nothing new is begun, running work may finish within 'drain'. A second signal exits at once.
 
 Exit codes: 0 done, 1 error, 2 usage or configuration, 3 leadership lost or unhealthy.`,
 		Args: noArgs,

@@ -18,19 +18,30 @@ const forcedEnd = 10 * time.Second
 // and to its group.
 const sameSignal = 50 * time.Millisecond
 
-// untilInterrupt returns a context that the first SIGTERM or SIGINT ends. A second one ends the program in the ordinary
+// ending are the signals that end the program. A terminal that is closed, and a supervisor that wants the configuration
+// read anew, send SIGHUP, which ends a process at once that does not take it: here it hands over as SIGTERM does. Under
+// nohup it stays ignored.
+func ending() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM, syscall.SIGINT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
+// untilInterrupt returns a context that the first of them ends. A second one ends the program in the ordinary
 // way, without clean-up.
 func untilInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(ctx, ending()...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
 
-// untilDrained returns a context that the first SIGTERM or SIGINT ends. The second one, or the end of the time for a
+// untilDrained returns a context that the first of them ends. The second one, or the end of the time for a
 // planned stop, ends the process.
 func untilDrained(ctx context.Context, j journal, drain time.Duration) (context.Context, func()) {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, ending()...)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	ended := make(chan struct{})

@@ -45,8 +45,13 @@ type actionKind struct {
 type boundAction struct {
 	arguments []block.Argument
 	validate  func() error
-	run       func() jobs.Action
-	runTx     func() func(context.Context, pgx.Tx) error // nil: the action does not need a session
+
+	// assume fills in what is not known when the file is loaded, because it uses the variable, with what validate takes
+	// for right, so that the rest is checked. nil: then nothing is.
+	assume func(waits func(argument string) bool)
+
+	run   func() jobs.Action
+	runTx func() func(context.Context, pgx.Tx) error // nil: the action does not need a session
 }
 
 // tools are what the actions of one election share. The zero value is enough to check them.
@@ -87,9 +92,13 @@ func (doc *document) actionBlocks(to *[]*action, unknown block.Scope) []block.Bl
 			bound := kind.bind(tools{})
 			return block.Body{Arguments: bound.arguments, In: inner, Finish: func() {
 				*to = append(*to, &action{kind, found, doc.language})
-				if doc.Mistakes() == before && !inner.Waits() {
-					reportInvalid(inner, found, kind, bound)
+				if doc.Mistakes() != before || inner.Waits() && bound.assume == nil {
+					return
 				}
+				if inner.Waits() {
+					bound.assume(inner.WaitsFor)
+				}
+				reportInvalid(inner, found, kind, bound)
 			}}
 		}})
 	}
@@ -118,6 +127,30 @@ func reportInvalid(d *block.Decoder, found *hclsyntax.Block, kind actionKind, bo
 	}
 	d.Report("Invalid "+name, at, "This cannot work: %s.", message)
 }
+
+// named makes an error that speaks of a field speak of the argument that stands for it. What it wraps stays reachable.
+func (b boundAction) named(err error) error {
+	wrong, ok := errors.AsType[*jobs.FieldError](err)
+	if !ok {
+		return err
+	}
+	field, _, _ := strings.Cut(wrong.Field, "[")
+	for _, argument := range b.arguments {
+		if argument.Field == field {
+			text := argument.Name + strings.TrimPrefix(wrong.Error(), field)
+			return &renamed{strings.Replace(err.Error(), wrong.Error(), text, 1), err}
+		}
+	}
+	return err
+}
+
+type renamed struct {
+	text string
+	error
+}
+
+func (r *renamed) Error() string { return r.text }
+func (r *renamed) Unwrap() error { return r.error }
 
 // attributeOf is the argument that stands for a field, or nil.
 func attributeOf(field string, found *hclsyntax.Block, arguments []block.Argument) *hclsyntax.Attribute {

@@ -59,7 +59,7 @@ func (h Handler) bind(with tools) eventlog.Handler {
 			if err != nil {
 				return err
 			}
-			return bound.runTx()(ctx, tx)
+			return bound.named(bound.runTx()(ctx, tx))
 		}
 		return handler
 	}
@@ -68,7 +68,7 @@ func (h Handler) bind(with tools) eventlog.Handler {
 		if err != nil {
 			return err
 		}
-		return bound.run()(ctx, event.Invocation())
+		return bound.named(bound.run()(ctx, event.Invocation()))
 	}
 	return handler
 }
@@ -80,7 +80,7 @@ func (c Cron) bind(with tools) cron.Job {
 		if err != nil {
 			return err
 		}
-		return bound.run()(ctx, tick.Invocation())
+		return bound.named(bound.run()(ctx, tick.Invocation()))
 	}
 	return job
 }

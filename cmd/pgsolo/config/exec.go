@@ -22,7 +22,17 @@ func bindExec(with tools) boundAction {
 			{Name: "dir", Field: "Dir", Value: block.String(&command.Dir, block.NotEmpty)},
 		},
 		validate: func() error { return command.Validate() },
-		run:      func() jobs.Action { return command.Run },
+		assume: func(waits func(string) bool) {
+			if len(command.Args) == 0 {
+				command.Args = []string{block.NotKnown}
+			}
+			program := command.Args[0]
+			inDir := strings.Contains(program, "/") && !strings.HasPrefix(program, "/") && waits("dir")
+			if program == block.NotKnown || inDir {
+				command.Args[0] = "/bin/sh"
+			}
+		},
+		run: func() jobs.Action { return command.Run },
 	}
 }
 

@@ -29,6 +29,25 @@ func compareOptions() []cmp.Option {
 	}
 }
 
+// A pod has an address of either family.
+func TestReferenceWithIPv6(t *testing.T) {
+	for ip, want := range map[string]string{
+		"fd00::1": "http://[fd00::1]:8080", "[fd00::1]": "http://[fd00::1]:8080", "10.0.0.1": "http://10.0.0.1:8080",
+	} {
+		of, err := Load(reference, func(name string) (string, bool) {
+			if name == "POD_IP" {
+				return ip, true
+			}
+			return testEnv(name)
+		})
+		if err != nil {
+			t.Errorf("%s: %v", ip, err)
+		} else if of.HTTP.Advertise != want {
+			t.Errorf("%s: advertise %s, want %s", ip, of.HTTP.Advertise, want)
+		}
+	}
+}
+
 func TestReferenceDecodes(t *testing.T) {
 	got, err := Load(reference, testEnv)
 	if err != nil {

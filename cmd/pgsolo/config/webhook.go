@@ -25,7 +25,12 @@ func bindWebhook(with tools) boundAction {
 			{Name: "secret", Field: "Secret", Value: block.String(&request.Secret, block.NotEmpty)},
 		},
 		validate: func() error { return request.Validate() },
-		run:      func() jobs.Action { return request.Send },
+		assume: func(waits func(string) bool) {
+			if waits("url") {
+				request.URL = "https://example.com/"
+			}
+		},
+		run: func() jobs.Action { return request.Send },
 	}
 }
 

@@ -23,8 +23,13 @@ cron "c" {
   exec { command = ["true"] }
 }`
 
-// An event begun before SIGTERM is finished within the drain, and the lock is given back.
+// An event begun before the signal is finished within the drain, and the lock is given back.
 func TestPlannedStop(t *testing.T) {
+	t.Run("SIGTERM", func(t *testing.T) { t.Parallel(); testPlannedStop(t, syscall.SIGTERM) })
+	t.Run("SIGHUP", func(t *testing.T) { t.Parallel(); testPlannedStop(t, syscall.SIGHUP) })
+}
+
+func testPlannedStop(t *testing.T, signal syscall.Signal) {
 	url := pgtest.Database(t)
 	begun, release := make(chan struct{}), make(chan struct{})
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -43,7 +48,7 @@ handler "h" {
 		t.Fatal(err)
 	}
 	<-begun
-	p.signal(syscall.SIGTERM)
+	p.signal(signal)
 	pgtest.Eventually(t, "the stop to begin", func() bool { return strings.Contains(p.log.String(), "stopping") })
 	if !p.is("/leader") {
 		t.Error("a leader that drains no longer answers that it leads")

@@ -8,7 +8,11 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// Strings takes a list of strings. Its elements may be numbers or booleans too, as in ["--id", event.id].
+// NotKnown has the place of an element that is not known yet.
+const NotKnown = "(not known yet)"
+
+// Strings takes a list of strings. Its elements may be numbers or booleans too, as in ["--id", event.id]. Those that
+// are not known yet are NotKnown, so that the others can be checked.
 func Strings(to *[]string, check func([]string) string) Value {
 	return func(d *Decoder, attr *hclsyntax.Attribute) {
 		value, ok := d.collection(attr, "a list of strings", IsList)
@@ -16,8 +20,7 @@ func Strings(to *[]string, check func([]string) string) Value {
 			return
 		}
 		elements := []string{}
-		complete := d.elements(attr, value, func(_, element string) { elements = append(elements, element) })
-		if !complete {
+		if !d.elements(attr, value, func(_, element string) { elements = append(elements, element) }) {
 			return
 		}
 		if problem := check(elements); problem != "" {
@@ -67,22 +70,23 @@ func (d *Decoder) collection(attr *hclsyntax.Attribute, wanted string, is func(c
 	return value, value.IsKnown()
 }
 
-// elements gives each element to yield, by its key or index, and says whether all of them were there and right.
+// elements gives each element to yield, by its key or index, and says whether all of them were right, or may
+// be: those that are not known yet are NotKnown.
 func (d *Decoder) elements(attr *hclsyntax.Attribute, collection cty.Value,
-	yield func(key, element string)) (complete bool) {
-	complete = true
+	yield func(key, element string)) (right bool) {
+	right = true
 	for key, element := range collection.Elements() {
 		str, err := convert.Convert(element, cty.String)
 		switch {
 		case element.IsNull():
 			d.Report("Missing value", elementRange(attr.Expr, key), "An element of %s must not be null.", attr.Name)
-			complete = false
+			right = false
 		case err != nil:
 			d.Report("Wrong type", elementRange(attr.Expr, key),
 				"An element of %s is a string, not %s.", attr.Name, Article(element.Type()))
-			complete = false
+			right = false
 		case !str.IsKnown():
-			complete = false
+			yield(keyText(key), NotKnown)
 		default:
 			text := str.AsString()
 			if element.Type() == cty.String {
@@ -91,7 +95,7 @@ func (d *Decoder) elements(attr *hclsyntax.Attribute, collection cty.Value,
 			yield(keyText(key), text)
 		}
 	}
-	return complete
+	return right
 }
 
 func keyText(key cty.Value) string {

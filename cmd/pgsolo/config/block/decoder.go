@@ -16,12 +16,13 @@ type Decoder struct {
 	// hidden keeps every value out of messages, because the variable has a value that may be secret.
 	hidden bool
 
-	// What Evaluate notes about the arguments of one block: whether one has to wait for the variable, and which have
-	// values that may not be printed (nil: not noted).
+	// What Evaluate notes about the arguments of one block: whether one has to wait for the variable, which do, and
+	// which have values that may not be printed (nil: not noted).
 	late      bool
 	originals originals // of the latest one
 	final     bool      // everything is known but what is too large
 	tooLarge  bool      // there was such a thing
+	waiting   map[string]bool
 	concealed map[string]bool
 }
 
@@ -32,7 +33,8 @@ func NewDecoder(language *Language) *Decoder {
 
 // In returns a decoder of the same file whose expressions may use the variable of the scope. Its value may be unknown.
 func (d *Decoder) In(scope Scope) *Decoder {
-	return &Decoder{language: d.language, scope: scope, diags: d.diags, concealed: map[string]bool{}}
+	return &Decoder{language: d.language, scope: scope, diags: d.diags,
+		waiting: map[string]bool{}, concealed: map[string]bool{}}
 }
 
 // Decode decodes a file by the grammar. The owner is how messages call the file. The error is an *Error.
@@ -80,6 +82,9 @@ func (d *Decoder) Mistakes() int { return len(*d.diags) }
 
 // Waits says that an argument is not known yet, because it uses the variable.
 func (d *Decoder) Waits() bool { return d.late }
+
+// WaitsFor says that it is this argument, or an element of it.
+func (d *Decoder) WaitsFor(argument string) bool { return d.waiting[argument] }
 
 // Conceals says that the value of an argument may not be printed, because it comes from env or file.
 func (d *Decoder) Conceals(argument string) bool { return d.concealed[argument] }

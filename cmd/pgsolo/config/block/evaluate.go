@@ -39,6 +39,9 @@ func (d *Decoder) Evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden b
 	}
 	if !value.IsWhollyKnown() {
 		d.late = true
+		if d.waiting != nil {
+			d.waiting[attr.Name] = true
+		}
 	}
 	hidden = d.hidden || slices.ContainsFunc(d.originals, func(place cty.PathValueMarks) bool {
 		_, is := place.Marks[hiddenMark{}]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,7 @@ func functions(folder string, env func(string) (string, bool)) map[string]functi
 		"env":        envFunction(env),
 		"file":       fileFunction(folder),
 		"format":     stdlib.FormatFunc,
+		"hostport":   hostPortFunction(),
 		"join":       stdlib.JoinFunc,
 		"jsonencode": stdlib.JSONEncodeFunc,
 		"lower":      stdlib.LowerFunc,
@@ -88,6 +90,21 @@ func fileFunction(folder string) function.Function {
 					fmt.Sprintf("The file %s cannot be read: %v.", named, WithoutPath(err))}
 			}
 			return StringValue(content).Mark(hiddenMark{}), nil
+		},
+	})
+}
+
+func hostPortFunction() function.Function {
+	return function.New(&function.Spec{
+		Description: "hostport(host, port) is host:port, with an IPv6 address in brackets.",
+		Params:      []function.Parameter{{Name: "host", Type: cty.String}, {Name: "port", Type: cty.String}},
+		Type:        function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			host := args[0].AsString()
+			if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
+				host = strings.TrimSuffix(inner, "]")
+			}
+			return cty.StringVal(net.JoinHostPort(host, args[1].AsString())), nil
 		},
 	})
 }
