@@ -89,8 +89,8 @@ func (t *Trials) Run(ctx context.Context, lead *loop.Leadership, handlers []stri
 	judged, err := t.begin(ctx, handlers)
 	began()
 	if err != nil && ctx.Err() == nil {
-		t.logger.Warn("not written down what the leader begins with, so that an event which ends it is not found: "+
-			"where the role may not, call migrate, or grant that", "error", err)
+		t.logger.Warn("not written down what the leader begins with, so that an event which ends it is not found",
+			"error", err, "remedy", remedyFor(err))
 		return nil
 	}
 	if !judged {
@@ -112,6 +112,14 @@ func (t *Trials) Run(ctx context.Context, lead *loop.Leadership, handlers []stri
 		t.logger.Debug("not written that the leader is alive at its end", "error", err)
 	}
 	return nil
+}
+
+// remedyFor says what to do about an error of begin. One without an answer of the server is the end of its time.
+func remedyFor(err error) string {
+	if pg.IsNotAllowed(err) {
+		return "call migrate, or grant the role what it may not"
+	}
+	return "look in pg_stat_activity and pg_locks for a session that has locked rows of handler_term or handler_cut_off"
 }
 
 // begin returns when it is judged what there is to try, or when that is left for later. The handlers wait for it, but

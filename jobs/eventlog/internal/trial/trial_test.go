@@ -1,9 +1,11 @@
 package trial
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -267,7 +269,9 @@ func TestRoleThatMayNot(t *testing.T) {
 	l := setup(t)
 	limited := jobstest.RoleOf(t, l.pool, `grant select, update on pgsolo.cursor to {role}`)
 	l.begin()
-	trials := New(pg.DB{Pool: limited, Schema: jobs.DefaultSchema}, "main", 2, hclog.NewNullLogger())
+	var logged bytes.Buffer
+	logger := hclog.New(&hclog.LoggerOptions{Output: &logged})
+	trials := New(pg.DB{Pool: limited, Schema: jobs.DefaultSchema}, "main", 2, logger)
 	lead, end := loop.Lead(t.Context(), 2, "", nil, nil)
 	end()
 	if err := trials.Run(t.Context(), lead, []string{"a"}, func() {}); err != nil {
@@ -275,5 +279,30 @@ func TestRoleThatMayNot(t *testing.T) {
 	}
 	if of(trials, "a") != nil {
 		t.Error("there is a trial")
+	}
+	if !strings.Contains(logged.String(), "grant the role") {
+		t.Errorf("want what to do for a role that may not, got %s", &logged)
+	}
+}
+
+// Another session has locked a row: that is no matter of privileges.
+func TestRowThatIsLocked(t *testing.T) {
+	l := setup(t)
+	_, end := l.begin()
+	end()
+	tx, err := l.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := tx.Exec(t.Context(), `select from pgsolo.handler_term where handler = 'a' for update`); err != nil {
+		t.Fatal(err)
+	}
+	trials := New(pg.DB{Pool: l.pool, Schema: jobs.DefaultSchema}, l.group, 2, hclog.NewNullLogger())
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = trials.begin(short, []string{"a", "b"})
+	if err == nil || !strings.Contains(remedyFor(err), "locked rows of handler_term") {
+		t.Errorf("want to be told of the lock, got %v", err)
 	}
 }
