@@ -86,7 +86,8 @@
 //   - Every committed event is handled, successfully or up to the last attempt, by every handler of its topic, at least
 //     once. A new handler begins where its Start says. One that goes back to a topic goes on where it was in it, and
 //     with what it had taken out of the log of it (retries, events that are not due yet, or wait for their turn).
-//   - What a HandleTx writes in its transaction happens exactly once.
+//   - What a HandleTx writes in its transaction happens exactly once, but where the log is set back under a leader:
+//     what it handles until it notices comes again.
 //   - With OrderKey the events of a key are handled one at a time and in order, over failures and failovers.
 //   - After the end of a leader, the next one delivers at once what was not written down as done: what was in flight,
 //     and what had finished since the last write began. While nothing else waits, a write begins as soon as an event
