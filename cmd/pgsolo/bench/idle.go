@@ -80,7 +80,7 @@ func (r listeners) listenerSession(ctx context.Context) (pid int, statement stri
 	const selectSession = `select pid, query from pg_stat_activity where datname = $1 and application_name = $2`
 	err = await(ctx, "a probe", func(ctx context.Context) (bool, error) {
 		err := r.admin.QueryRow(ctx, selectSession, r.own.Config().Database, listenerName).Scan(&pid, &statement)
-		return strings.HasPrefix(statement, "notify "), err
+		return strings.HasPrefix(statement, "select pg_notify("), err
 	})
 	return pid, statement, err
 }
@@ -127,7 +127,7 @@ func (r *run) awaitLeap(ctx context.Context) (now cost, err error) {
 // private channel too.
 func (r listeners) measureProbe(ctx context.Context, statement string, channels []string) error {
 	const figure = "probe"
-	parts := strings.SplitN(statement, `"`, 3)
+	parts := strings.SplitN(statement, `'`, 3)
 	if len(parts) < 3 {
 		return fmt.Errorf("%s: no channel in %q", figure, statement)
 	}
