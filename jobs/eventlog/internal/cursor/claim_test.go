@@ -1,9 +1,16 @@
 package cursor
 
 import (
+	"context"
+	"slices"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
+	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/internal/idset"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // However much waits, a claim looks at a few rows of the log: a takeover waits for it.
@@ -26,4 +33,23 @@ func TestClaimReadsNoMoreThanItNeeds(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A cursor that is made by the claim which finds that the log is another one, as a copy is, has nothing to be compared:
+// what it does not want is not wanted, also where its transaction still runs.
+func TestNewCursorOfACopiedLog(t *testing.T) {
+	pool := jobstest.Pool(t) // a copy of the one that was migrated
+	jobstest.Emit(t, pool, "t", `1`)
+	open := jobstest.Begin(t, pool)
+	jobstest.Emit(t, open, "t", `2`)
+	c := Cursor{DB: pg.DB{Pool: pool, Schema: jobs.DefaultSchema}, Handler: "h", Topic: "t", Term: 1}
+	persist := func(ctx context.Context, _ string, do func(context.Context) error) error { return do(ctx) }
+	claimed, owned, err := c.Take(t.Context(), persist, hclog.NewNullLogger(), "main", true)
+	if err != nil || owned != nil {
+		t.Fatal(owned, err)
+	}
+	if want := (idset.Set{{Lo: 1, Hi: 3}}); !slices.Equal(claimed.Done, want) || claimed.Epoch == 0 {
+		t.Errorf("done %v, epoch %d, want %v of a later one", claimed.Done, claimed.Epoch, want)
+	}
+	jobstest.Commit(t, open)
 }

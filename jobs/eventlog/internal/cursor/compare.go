@@ -26,6 +26,7 @@ type Claimed struct {
 	contradicted bool   // by the log or its sequence
 	seenNew      bool   // the highest row in done is of an event that was emitted after done was written
 	passed       bool   // likewise, after a leader had checked the log
+	isNew        bool   // the cursor was made by this claim: what is done is of the log as it is now
 }
 
 // Persist is a step at the database that is tried again and again; what names it.
@@ -83,7 +84,7 @@ const (
 		where c.handler = $1 and c.term = $2
 		for update of c`
 
-	// All of it goes on where the server was promoted.
+	// All of it goes on where the server was promoted, and what a new cursor begins with.
 	passEpoch = `update pgsolo.cursor set epoch = $2 where handler = $1`
 
 	// What is done is believed where a row shows the event that was handled: one that is no newer than the latest
@@ -191,6 +192,10 @@ func (c Cursor) compare(ctx context.Context, claimed Claimed) (compared Claimed,
 		}
 		if epoch == latest {
 			return nil
+		}
+		if claimed.isNew {
+			_, err := tx.Exec(ctx, passEpoch, c.Handler, latest)
+			return err
 		}
 		if _, err := tx.Exec(ctx, nameDeliveries, c.Handler, epoch); err != nil {
 			return fmt.Errorf("keep the idempotency keys of the deliveries of %q: %w", c.Handler, err)

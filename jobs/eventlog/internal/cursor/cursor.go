@@ -79,7 +79,7 @@ const claimCursor = `with log as materialized (
 				) e
 			), false), (` + pg.SelectSequence + `), c.noted_at, c.noted_xid::text::bigint,
 			(select array_agg(l.identity order by l.epoch desc) from pgsolo.log l),
-			(select array_agg(l.keys_from order by l.epoch desc) from pgsolo.log l)`
+			(select array_agg(l.keys_from order by l.epoch desc) from pgsolo.log l), c.xmax = 0`
 
 // Claim makes this term the only one that may write the cursor, and returns what is done. latest: a new handler begins
 // with the ids that are given out from now on. A cursor of another group is left to it, unless it is still as From
@@ -102,7 +102,7 @@ func (c Cursor) claim(
 	var encoded idset.Multirange
 	err = c.DB.QueryRow(ctx, claimCursor, c.Handler, c.Term, group, c.Topic, latest, c.From.Group, c.From.Term, simple).
 		Scan(&encoded, &claimed.Epoch, &claimed.contradicted, &claimed.seenNew, &claimed.passed, &claimed.refusal,
-			&claimed.At, &claimed.Number, &claimed.Identities.names, &claimed.Identities.from)
+			&claimed.At, &claimed.Number, &claimed.Identities.names, &claimed.Identities.from, &claimed.isNew)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Claimed{}, c.refused(ctx, group)
 	}
