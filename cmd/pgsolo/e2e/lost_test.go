@@ -1,15 +1,12 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
@@ -120,16 +117,6 @@ func TestProgramsEndWithTheLeadership(t *testing.T) {
 				pgtest.Eventually(t, "readiness", func() bool { return p.is("/readyz") })
 			}
 			test.lose(r, server)
-			if r.conn.Ping(t.Context()) != nil {
-				pgtest.Eventually(t, "the server", func() bool {
-					conn, err := pgx.Connect(t.Context(), url)
-					if err == nil {
-						t.Cleanup(func() { conn.Close(context.Background()) })
-						r.conn = conn
-					}
-					return err == nil
-				})
-			}
 			_, next := r.leader(term)
 			f.has(next)
 			if code := first.exit(); code != 3 {

@@ -40,6 +40,9 @@ func (r *replicas) leader(after int64) (leads *process, term int64) {
 		var pid int64
 		err := r.conn.QueryRow(r.t.Context(), `select split_part(holder, '/', -1)::bigint, term
 			from pgsolo.leader where term > $1`, after).Scan(&pid, &term)
+		if r.conn.IsClosed() { // a server that crashes ends sessions that were opened just before it noticed
+			r.reconnect()
+		}
 		for _, p := range r.all {
 			if err == nil && int64(p.PID()) == pid {
 				leads = p
@@ -48,6 +51,14 @@ func (r *replicas) leader(after int64) (leads *process, term int64) {
 		return leads != nil
 	})
 	return leads, term
+}
+
+// reconnect opens the test's session anew, if the server lets it.
+func (r *replicas) reconnect() {
+	if conn, err := pgx.ConnectConfig(r.t.Context(), r.conn.Config()); err == nil {
+		r.t.Cleanup(func() { conn.Close(context.Background()) })
+		r.conn = conn
+	}
 }
 
 // has waits until a query of one boolean says so.
