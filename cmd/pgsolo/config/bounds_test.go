@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
@@ -37,16 +35,8 @@ func TestValuesAreBounded(t *testing.T) {
 		`[event.payload]`: true, `[event.payload.few]`: true, `[event.id]`: false, `["a${event.payload.few}"]`: true,
 		`[jsonencode(event.payload)]`: true,
 	} {
-		expr, diags := hclsyntax.ParseExpression([]byte(source), "config.hcl", hcl.InitialPos)
-		if diags.HasErrors() {
-			t.Fatal(diags)
-		}
 		var got []any
-		found := &hclsyntax.Block{Type: "sql", Body: &hclsyntax.Body{
-			Attributes: hclsyntax.Attributes{"args": &hclsyntax.Attribute{Name: "args", Expr: expr}},
-		}}
-		err := block.NewLanguage("config.hcl", testEnv, nil, "").Evaluate(found,
-			func() block.Scope { return eventScope(event) }, []block.Argument{{Name: "args", Value: block.List(&got)}})
+		err := evaluate(t, source, event, testEnv, block.List(&got))
 		if errors.Is(err, block.ErrTooLarge) != refused || !refused && err != nil {
 			t.Errorf("%s: %v", source, err)
 		}

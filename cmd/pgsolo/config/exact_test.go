@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
@@ -32,18 +30,8 @@ func TestArgumentsArriveByteForByte(t *testing.T) {
 		`[upper(event.key), "a ${event.key}"]`:                 {"CAF\u00c9", "a caf\u00e9"},
 		`[event.key == "caf\u00e9"]`:                           {true},
 	} {
-		expr, diags := hclsyntax.ParseExpression([]byte(source), "config.hcl", hcl.InitialPos)
-		if diags.HasErrors() {
-			t.Fatal(diags)
-		}
 		var list []any
-		var texts []string
-		found := &hclsyntax.Block{Type: "sql", Body: &hclsyntax.Body{Attributes: hclsyntax.Attributes{
-			"args": &hclsyntax.Attribute{Name: "args", Expr: expr},
-		}}}
-		err := block.NewLanguage("config.hcl", env, nil, "").Evaluate(found,
-			func() block.Scope { return eventScope(event) }, []block.Argument{{Name: "args", Value: block.List(&list)}})
-		if err != nil {
+		if err := evaluate(t, source, event, env, block.List(&list)); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, list); diff != "" {
@@ -52,16 +40,17 @@ func TestArgumentsArriveByteForByte(t *testing.T) {
 		if strings.Contains(source, "deep") || strings.Contains(source, "==") {
 			continue
 		}
-		err = block.NewLanguage("config.hcl", env, nil, "").Evaluate(found,
-			func() block.Scope { return eventScope(event) }, []block.Argument{{Name: "args",
-				Value: block.Strings(&texts, func([]string) string { return "" })}})
-		if err != nil {
+		var texts []string
+		decode := block.Strings(&texts, func([]string) string { return "" })
+		if err := evaluate(t, source, event, env, decode); err != nil {
 			t.Fatal(err)
 		}
+		asText := make([]any, len(texts))
 		for i, text := range texts {
-			if text != want[i] {
-				t.Errorf("%s: element %d is %q, want %q", source, i, text, want[i])
-			}
+			asText[i] = text
+		}
+		if diff := cmp.Diff(want, asText); diff != "" {
+			t.Errorf("%s, as strings (-want +got):\n%s", source, diff)
 		}
 	}
 }

@@ -10,25 +10,32 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
 // args decodes a list as the argument of an action for anEvent.
-func args(t *testing.T, source string) []any {
+func args(t *testing.T, source string) (got []any) {
+	t.Helper()
+	if err := evaluate(t, source, anEvent(), testEnv, block.List(&got)); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// evaluate has a value decoded as the argument of an action for an event.
+func evaluate(
+	t *testing.T, source string, event eventlog.Event, env func(string) (string, bool), value block.Value,
+) error {
 	t.Helper()
 	expr, diags := hclsyntax.ParseExpression([]byte(source), "config.hcl", hcl.InitialPos)
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	var got []any
 	found := &hclsyntax.Block{Type: "sql", Body: &hclsyntax.Body{
 		Attributes: hclsyntax.Attributes{"args": &hclsyntax.Attribute{Name: "args", Expr: expr}},
 	}}
-	err := block.NewLanguage("config.hcl", testEnv, nil, "").Evaluate(found,
-		func() block.Scope { return eventScope(anEvent()) }, []block.Argument{{Name: "args", Value: block.List(&got)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
+	return block.NewLanguage("config.hcl", env, nil, "").Evaluate(found,
+		func() block.Scope { return eventScope(event) }, []block.Argument{{Name: "args", Value: value}})
 }
 
 func TestArgs(t *testing.T) {
