@@ -83,8 +83,11 @@ func Count(to *int) Value { return AtLeast(1, to) }
 func AtLeast(least int, to *int) Value {
 	return func(d *Decoder, attr *hclsyntax.Attribute) {
 		number, ok := d.number(attr)
+		if !ok {
+			return
+		}
 		var n int
-		if !ok || Whole(number, maxCount, &n) && n >= least {
+		if Whole(number, maxCount, &n) && n >= least {
 			*to = n
 			return
 		}
