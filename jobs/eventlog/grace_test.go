@@ -67,6 +67,9 @@ func TestOlderConfigurationLeadsForAMoment(t *testing.T) {
 		})
 	}
 	jobstest.Emit(t, pool, "fresh", `1`)
+	l.quit()
+
+	l = leadWith(t, 3, older) // whose only report in this test follows the topics that the one before made known
 	held := func() map[string]int64 {
 		rows := map[string]int64{}
 		for _, h := range l.runner.Stats().HeldBack {
@@ -78,7 +81,7 @@ func TestOlderConfigurationLeadsForAMoment(t *testing.T) {
 		}
 		return rows
 	}
-	want := map[string]int64{"handler b": 18, "handler fresh": 0, "topic fresh": 0}
+	want := map[string]int64{"handler b": 18, "handler fresh": 1, "topic fresh": 0}
 	pgtest.Eventually(t, "what is held back", func() bool { return len(held()) > 0 })
 	if diff := cmp.Diff(want, held()); diff != "" {
 		t.Errorf("held back: -want +got\n%s", diff)
@@ -86,7 +89,7 @@ func TestOlderConfigurationLeadsForAMoment(t *testing.T) {
 	l.quit()
 
 	close(release)
-	l = leadWith(t, 3, newer)
+	l = leadWith(t, 4, newer)
 	seen := map[int64]bool{}
 	for range 18 {
 		seen[pgtest.Within(t, "the events that it had not finished", done)] = true
