@@ -45,6 +45,10 @@ func Run(ctx context.Context, lead Lead, engines ...Engine) error {
 	return err
 }
 
+// Process returns a context for the Runs of several elections in one process: they share the session with which each
+// says that it leads. Without it, each Run has one of its own, and so has each database and schema.
+func Process(ctx context.Context) context.Context { return group.Process(ctx) }
+
 // Healthy returns the error of the first engine that has one.
 func Healthy(engines ...Engine) error {
 	for _, engine := range engines {

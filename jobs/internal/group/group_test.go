@@ -190,6 +190,42 @@ func TestAttend(t *testing.T) {
 	}
 }
 
+// The leaderships of a process share a session, each with a lock of its own.
+func TestLeadershipsShareASession(t *testing.T) {
+	g := setup(t, time.Hour)
+	other := g.Group
+	other.Name = "other"
+	ctx := group.Process(t.Context())
+	leaves := map[string]func(bool){}
+	for _, of := range []group.Group{g.Group, other} {
+		leaves[of.Name] = of.Attend(ctx, 1, hclog.NewNullLogger())
+	}
+	const (
+		locks = ` from pg_locks where locktype = 'advisory' and classid = 'pgsolo.jobs_group'::regclass
+			and database = (select oid from pg_database where datname = current_database())`
+		sessions = `select count(distinct pid) = 1 and count(*) = $1` + locks
+	)
+	led := func(groups int) func() bool {
+		return func() bool { return pgtest.Value[bool](t, g.pool, sessions, groups) }
+	}
+	pgtest.Eventually(t, "both locks in one session", led(2))
+	jobstest.MustExec(t, g.pool, `select pg_terminate_backend(pid, 5000) from (select distinct pid`+locks+`) s`)
+	pgtest.Eventually(t, "both again", led(2))
+
+	leaves["main"](true)
+	if !led(1)() || !pgtest.Value[bool](t, g.pool, `select pgsolo.is_led('other') and pgsolo.has_left('main')`) {
+		t.Error("one has left, and the other does not attend alone")
+	}
+	leaves["main"] = g.Attend(ctx, 2, hclog.NewNullLogger())
+	pgtest.Eventually(t, "the next of the same group", led(2))
+	for _, leave := range leaves {
+		leave(false)
+	}
+	pgtest.Eventually(t, "the end of the session", func() bool {
+		return !pgtest.Value[bool](t, g.pool, `select pgsolo.is_led('other') or pgsolo.is_led('main')`)
+	})
+}
+
 // A leader sends what it has only where no leader has declared that within the grace, and hears what the one before had
 // only where that differs.
 func TestFingerprintIsEnough(t *testing.T) {
