@@ -15,9 +15,10 @@ postgres {
   # until that is forgotten: during a deploy an older configuration may lead for a moment. "0s": at once.
   forget_after = "24h"              # default
 
-  # How many sessions this process has at most. A standby has three for each election, a leader one more, and then as
-  # many as there is work for. Where events or ticks wait for one, that is where to raise it.
-  max_sessions = 20                 # default; at least 5
+  # Default: a fifth of what the server accepts, at least 5; 20 where it cannot be asked. How many sessions this process
+  # has at most: one for each election and two more to stand by, one more to lead, and then as many as there is work
+  # for. Where events or ticks wait for one, that is where to raise it.
+  max_sessions = 20
 }
 
 # Several elections have a leader each, which may be different replicas: for handlers and cron jobs that need not run in

@@ -29,7 +29,9 @@ const (
 
 	listLeaderSessions = `select pid from pg_stat_activity where ` + ofLeaders
 
-	terminate = `select pg_terminate_backend($1)`
+	// A session may have another name by now: a process that leads other elections has taken it for one of these.
+	terminate = `select pg_terminate_backend(pid) from pg_stat_activity
+		where pid = $2 and ` + ofLeaders
 )
 
 // successorWait is until when a successor waits at the longest, on the monotonic clock.
@@ -143,7 +145,7 @@ func (e *Elector) terminatePredecessor(
 		return 0, fmt.Errorf("list sessions of the previous leader: %w", err)
 	}
 	for _, pid := range pids {
-		_, err := s.conn.Exec(ctx, terminate, pid)
+		_, err := s.conn.Exec(ctx, terminate, prefix, pid)
 		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 			e.logger.Error("may not end a session that bears the name of the previous leader", "process", pid,
 				"error", pgErr.Message)

@@ -10,9 +10,9 @@ type Term struct {
 	Timeline int32  // of the write-ahead log
 	Number   int64
 
-	// Session is the application_name that every other session of the leader has to bear. The successor of a leader
-	// that did not resign waits for the end of these sessions, and ends them if need be. A process that goes on after
-	// lead has returned, as after a StepDown, has to close or rename them before.
+	// Session is the application_name that every other session has to bear while the leader works on it. The successor
+	// of a leader that did not resign waits for the end of these sessions, and ends them if need be. A process that
+	// goes on after lead has returned, as after a StepDown, has to close or rename them before.
 	Session string
 
 	// ServerStart is pg_postmaster_start_time() of the server that holds the lock, and names that server: no other one

@@ -16,11 +16,12 @@ import (
 // Options say what a Scheduler runs. Pool is required; New names the field that is wrong. jobs.Migrate has to have made
 // the tables.
 type Options struct {
-	// Pool serves the statements. All jobs together use two connections at a time, of which they keep one. Where there
-	// are fewer, they take turns. Where the successor of a leader waits for the end of its sessions, as that of package
-	// election does, they need the name that it waits for. Where the tables may have row security, let AfterConnect set
-	// row_security = off, as for eventlog.
-	Pool *pgxpool.Pool
+	// Pool serves the statements. All jobs together use two connections at a time, of which they keep one, unless it is
+	// shared. Where there are fewer, they take turns. Where the successor of a leader waits for the end of its
+	// sessions, as that of package election does, they need the name that it waits for. Where the tables may have row
+	// security, let AfterConnect set row_security = off, as for eventlog.
+	Pool   *pgxpool.Pool
+	Shared bool // Pool also serves other schedulers
 
 	Schema string // where jobs.Migrate made the tables; default jobs.DefaultSchema
 	Group  string // differs between schedulers in one schema that run different jobs; default "main"

@@ -43,7 +43,7 @@ func New(options Options) (*Scheduler, error) {
 		DB: pg.DB{Pool: options.Pool, Schema: options.Schema}, Name: options.Group, ForgetAfter: options.ForgetAfter,
 	}
 	s := &Scheduler{
-		group: of, store: rows.Store{DB: of.DB, Group: of.Name, Grace: of.Grace()},
+		group: of, store: rows.Store{DB: of.DB, Group: of.Name, Grace: of.Grace(), Shared: options.Shared},
 		subscribe: options.Subscribe, logger: options.Logger,
 		now: func() time.Time { return time.Now().Round(0) }, after: time.After,
 	}

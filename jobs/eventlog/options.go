@@ -13,7 +13,8 @@ import (
 // the tables.
 type Options struct {
 	// Pool serves the runner's own statements. Where the successor of a leader waits for the end of its sessions, as
-	// that of package election does, they have to bear the name that it looks for: make a pool for each term.
+	// that of package election does, they have to bear the name that it looks for: make a pool for each term,
+	// or name them in PrepareConn, whose context is that of Run.
 	//
 	// Each handler uses at most two connections at a time, one to read ahead and one to write progress, one with
 	// HandleTx one more for each worker. Where there are fewer, they take turns.
@@ -21,6 +22,10 @@ type Options struct {
 	// Let AfterConnect put jobs.SessionSettings in force, which override what the role sets. Statements of HandleTx
 	// have the role's own search_path, row_security, jit, statement_timeout and lock_timeout all the same.
 	Pool *pgxpool.Pool
+
+	// Transactions has room for as many transactions of HandleTx as may be open at a time. Runners that share a pool
+	// have to share it, too. Default: one with room for all but four connections of the pool, for half at least.
+	Transactions chan struct{}
 
 	Schema   string // where Migrate made the tables; default "pgsolo"
 	Group    string // differs between runners in one schema that run different handlers; default "main"

@@ -43,7 +43,9 @@ func New(options Options) (*Runner, error) {
 		return nil, err
 	}
 	db := pg.DB{Pool: options.Pool, Schema: options.Schema}
-	transactions := pg.TransactionSessions(options.Pool)
+	if options.Transactions == nil {
+		options.Transactions = pg.TransactionSessions(options.Pool)
+	}
 	r := &Runner{
 		options: options, db: db, logs: map[string]*logread.Log{},
 		group:  group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
@@ -63,7 +65,7 @@ func New(options Options) (*Runner, error) {
 		switch {
 		case h.Topic != "":
 			handler := newLogHandler(h, db, options.Group, r.log(h.Topic), logger)
-			handler.transactions = transactions
+			handler.transactions = options.Transactions
 			r.handlers = append(r.handlers, handler)
 		case options.Subscribe == nil:
 			return nil, fmt.Errorf("jobs: handler %q: Channel needs Options.Subscribe", h.Name)

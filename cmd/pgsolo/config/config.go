@@ -48,13 +48,10 @@ type Postgres struct {
 	// 0: no time; default 24 h.
 	ForgetAfter time.Duration
 
-	MaxSessions int // of this process in all; default 20, a fifth of what PostgreSQL accepts by default
+	MaxSessions int // of this process in all; 0, the default: a fifth of what the server accepts, at least 5
 }
 
-const (
-	defaultSessions = 20
-	minSessions     = 5
-)
+const minSessions = 5 // that the argument may say
 
 // Grace is ForgetAfter as the options of the engines have it.
 func (p Postgres) Grace() time.Duration {
@@ -121,7 +118,6 @@ func defaults() *Config {
 	return &Config{
 		Postgres: Postgres{
 			Schema: jobs.DefaultSchema, Notify: true, ForgetAfter: jobs.DefaultForgetAfter,
-			MaxSessions: defaultSessions,
 		},
 		HTTP: HTTP{Listen: ":8080"},
 		Log:  Log{Level: "info", Format: "text"},

@@ -138,8 +138,8 @@ func TestReferenceStatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The default of advertise is made later, and topics have none but for ever.
-	full.HTTP.Advertise, full.Topics = "", least.Topics
+	// Two defaults are made later, and topics have none but for ever.
+	full.HTTP.Advertise, full.Postgres.MaxSessions, full.Topics = "", 0, least.Topics
 	main := full.Elections[0]
 	main.Handlers, main.Crons, main.NeedsSessions = main.Handlers[:1], main.Crons[:1], false
 	if diff := cmp.Diff(full, least, compareOptions()...); diff != "" {

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/privatepg"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
@@ -38,13 +40,18 @@ handler "h" {
 }`)
 	leader := start(t, nil, "run", "-c", path)
 	pgtest.Eventually(t, "leader", func() bool { return leader.is("/leader") })
-	const sessions = `select count(*) = $1 from pg_stat_activity where application_name = $2`
-	pgtest.Eventually(t, "no session of the leader that it has not renamed yet", func() bool {
-		return pgtest.Value[bool](t, conn, sessions, 0, "pgsolo main standby")
-	})
+	sessions := func(counts map[string]int) func() bool {
+		return func() bool {
+			return cmp.Equal(counts, pgtest.Value[map[string]int](t, conn, `select jsonb_object_agg(name, n) from (
+				select application_name as name, count(*) as n from pg_stat_activity where usename = 'app' group by 1) s
+				where name <> 'pgsolo main term 1'`))
+		}
+	}
+	pgtest.Eventually(t, "the leader's sessions", sessions(map[string]int{"pgsolo idle": 1, "pgsolo listener": 1}))
 	standby := start(t, nil, "run", "-c", path)
 	pgtest.Eventually(t, "the standby's three sessions", func() bool {
-		return pgtest.Value[bool](t, conn, sessions, 3, "pgsolo main standby") && standby.is("/standby")
+		return standby.is("/standby") &&
+			sessions(map[string]int{"pgsolo idle": 2, "pgsolo listener": 2, "pgsolo main standby": 1})()
 	})
 	exec(`alter role app connection limit 0`)
 	leader.kill()
@@ -53,7 +60,6 @@ handler "h" {
 	pgtest.Eventually(t, "the event to be done", func() bool {
 		return pgtest.Value[bool](t, conn, `select coalesce(bool_and(done @> 1::bigint), false) from pgsolo.cursor`)
 	})
-	pgtest.Eventually(t, "its sessions to bear the term", func() bool {
-		return pgtest.Value[bool](t, conn, sessions, 3, "pgsolo main term 2")
-	})
+	pgtest.Eventually(t, "its sessions to bear the term",
+		sessions(map[string]int{"pgsolo listener": 1, "pgsolo main term 2": 2}))
 }

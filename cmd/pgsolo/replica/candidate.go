@@ -17,43 +17,31 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/cron"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
-	"github.com/pgsolo/pgsolo/listener"
 )
 
-// candidate is this replica in one election: the elector, and what it needs to lead. Its sessions are opened while it
-// stands by, so that it can take over when the server accepts no more.
+// candidate is this replica in one election: the elector, and what it leads with.
 type candidate struct {
 	config   *config.Election
 	schema   string
 	elector  *election.Elector
 	runner   *eventlog.Runner // nil where there is nothing to run
 	crons    *cron.Scheduler  // likewise
-	listener *listener.Listener
-	pool     *pgxpool.Pool // of the runner
-	share    share
+	sessions *sessions
 	logger   hclog.Logger
 
-	statements *pgxpool.Pool // of statements outside of the log's transactions; nil: there are none
-
 	lowestTerm atomic.Int64 // that will do for the engines, as last read
-
-	standby string // the application_name of its sessions while it does not lead
-
-	mu      sync.Mutex // guards what follows
-	name    string     // the application_name that the sessions have, or are to get
-	holding time.Time  // the start of the server that holds the lock; zero while this replica does not lead
 }
 
-// newCandidate connects to nothing yet, but for the pool, which begins to.
-func newCandidate(of *config.Election, options Options, group *election.Group, address string) (*candidate, error) {
+// newCandidate connects to nothing yet.
+func newCandidate(
+	of *config.Election, options Options, group *election.Group, shared *sessions, address string,
+) (*candidate, error) {
 	logger := options.Logger
 	if len(options.Config.Elections) > 1 {
 		logger = logger.With("election", of.Name)
 	}
 	schema := options.Config.Postgres.Schema
-	c := &candidate{config: of, schema: schema, logger: logger, standby: "pgsolo " + of.Name + " standby"}
-	c.name = c.standby
-	c.share = newShare(of, len(options.Config.Elections), options.Config.Postgres.MaxSessions)
+	c := &candidate{config: of, schema: schema, logger: logger, sessions: shared}
 	base, err := options.Config.Postgres.PoolConfig()
 	if err != nil {
 		return nil, err
@@ -62,43 +50,25 @@ func newCandidate(of *config.Election, options Options, group *election.Group, a
 		Config: base.ConnConfig, Schema: schema, Name: of.Name, Address: address,
 		Lease: of.Lease, PollInterval: of.PollInterval, Drain: of.Drain, Fingerprint: of.Fingerprint,
 		Version: options.Build.Version, Unhealthy: options.Unhealthy, Healthy: c.healthy, Group: group,
-		Logger: logger.Named("election"),
-		Check: func(ctx context.Context, conn *pgx.Conn) error {
-			if err := jobs.CheckSchema(ctx, conn, schema); err != nil {
-				return err
-			}
-			if err := jobs.CheckLog(ctx, conn, schema); err != nil {
-				return err
-			}
-			if err := c.readLowestTerm(ctx, conn); err != nil && conn.IsClosed() {
-				return err
-			} else if err != nil { // a role that may not read them leads as before
-				logger.Warn("the terms that the engines have seen are not known", "error", err)
-			}
-			return nil
-		},
-		LowestTerm: c.lowestTerm.Load,
+		Logger: logger.Named("election"), Check: c.check, LowestTerm: c.lowestTerm.Load,
 	})
-	if err != nil {
-		return nil, err
+	return c, err
+}
+
+// check is asked of each session of the election.
+func (c *candidate) check(ctx context.Context, conn *pgx.Conn) error {
+	if err := jobs.CheckSchema(ctx, conn, c.schema); err != nil {
+		return err
 	}
-	c.listener, err = listener.New(listener.Options{
-		Config: base.ConnConfig, SessionName: c.sessionName, Accept: c.accept, Buffer: MessageBuffer,
-		Logger: logger.Named("listener"),
-	})
-	if err != nil {
-		return nil, err
+	if err := jobs.CheckLog(ctx, conn, c.schema); err != nil {
+		return err
 	}
-	if c.pool, err = c.newPool(base); err != nil {
-		return nil, err
+	if err := c.readLowestTerm(ctx, conn); err != nil && conn.IsClosed() {
+		return err
+	} else if err != nil { // a role that may not read them leads as before
+		c.logger.Warn("the terms that the engines have seen are not known", "error", err)
 	}
-	if of.NeedsSessions {
-		if c.statements, err = c.newStatementPool(base.Copy()); err != nil {
-			c.close()
-			return nil, err
-		}
-	}
-	return c, nil
+	return nil
 }
 
 // newEngines makes none for an election for which there is nothing to run: this replica leads it all the same.
@@ -106,29 +76,24 @@ func (c *candidate) newEngines(work config.Work, from *config.Config) (err error
 	if len(work.Handlers)+len(work.Crons) == 0 {
 		return nil
 	}
-	subscribe := Subscribe(c.listener)
+	subscribe := Subscribe(c.sessions.listener)
 	if !from.Postgres.Notify { // then there are no handlers of channels
 		subscribe = nil
 	}
 	c.runner, err = eventlog.New(eventlog.Options{
-		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Handlers: work.Handlers, Topics: from.Topics,
+		Pool: c.sessions.pool, Transactions: c.sessions.transactions, Schema: from.Postgres.Schema,
+		Group: c.config.Name, Handlers: work.Handlers, Topics: from.Topics,
 		ForgetAfter: from.Postgres.Grace(), Subscribe: subscribe, Logger: c.logger.Named("jobs"),
 	})
 	if err != nil {
 		return err
 	}
 	c.crons, err = cron.New(cron.Options{
-		Pool: c.pool, Schema: from.Postgres.Schema, Group: c.config.Name, Jobs: work.Crons, Subscribe: subscribe,
+		Pool: c.sessions.pool, Shared: len(from.Elections) > 1, Schema: from.Postgres.Schema,
+		Group: c.config.Name, Jobs: work.Crons, Subscribe: subscribe,
 		ForgetAfter: from.Postgres.Grace(), Logger: c.logger.Named("jobs").Named("cron"),
 	})
 	return err
-}
-
-func (c *candidate) close() {
-	c.pool.Close()
-	if c.statements != nil {
-		c.statements.Close()
-	}
 }
 
 func (c *candidate) healthy() error {
@@ -138,18 +103,10 @@ func (c *candidate) healthy() error {
 	return jobs.Healthy(c.runner, c.crons)
 }
 
-// lead is what the leader does. Afterwards no session bears the term any more: a later leader's successor would take it
-// for one that was left behind.
+// lead is what the leader does.
 func (c *candidate) lead(ctx context.Context, term election.Term) error {
-	c.become(term.Session, term.ServerStart)
-	defer func() {
-		c.become(c.standby, time.Time{})
-		c.pool.Reset()
-		if c.statements != nil {
-			c.statements.Reset()
-		}
-		c.listener.Rename()
-	}()
+	ctx, done := c.sessions.serve(ctx, term)
+	defer done()
 	if c.runner == nil {
 		select {
 		case <-term.Stopping:
@@ -203,7 +160,7 @@ func (c *candidate) watchTerms(ctx context.Context) {
 			continue
 		}
 		bounded, cancel := context.WithTimeout(ctx, termsSoon)
-		err := c.pool.AcquireFunc(bounded, func(conn *pgxpool.Conn) error {
+		err := c.sessions.pool.AcquireFunc(standing(bounded), func(conn *pgxpool.Conn) error {
 			return c.readLowestTerm(bounded, conn.Conn())
 		})
 		cancel()
@@ -220,14 +177,6 @@ func (c *candidate) readLowestTerm(ctx context.Context, conn *pgx.Conn) error {
 		c.lowestTerm.Store(lowest)
 	}
 	return err
-}
-
-// listen runs the LISTEN session.
-func (c *candidate) listen(ctx context.Context) error {
-	if err := c.listener.Run(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
-	}
-	return nil
 }
 
 func (c *candidate) stats() (stats eventlog.Stats) {

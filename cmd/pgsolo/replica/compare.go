@@ -30,7 +30,7 @@ func (c *candidate) compare(ctx context.Context) {
 			s.Fingerprint == c.config.Fingerprint {
 			continue
 		}
-		lacks, known, err := c.lacks(ctx, s.Term.Number)
+		lacks, known, err := c.lacks(standing(ctx), s.Term.Number)
 		if err != nil {
 			c.logger.Debug("what the leader runs is not known", "error", err)
 		}

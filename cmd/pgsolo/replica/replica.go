@@ -15,6 +15,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/web"
 	"github.com/pgsolo/pgsolo/election"
+	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/webhook"
 )
 
@@ -32,12 +33,14 @@ type Replica struct {
 	logger     hclog.Logger
 	socket     net.Listener
 	server     *web.Server
+	sessions   *sessions
 	candidates []*candidate
 	client     *http.Client // of webhooks
 	unhealthy  func(error)
 }
 
-// New checks everything that can be checked without the database, and opens the HTTP socket. Run closes it.
+// New checks everything that can be checked without the database, and opens the HTTP socket. Run closes it. Where
+// postgres.max_sessions is left out, it asks the database how many it accepts, for two seconds at most.
 func New(options Options) (*Replica, error) {
 	if options.Logger == nil {
 		options.Logger = hclog.NewNullLogger()
@@ -49,10 +52,14 @@ func New(options Options) (*Replica, error) {
 	if r.socket, err = net.Listen("tcp", r.config.HTTP.Listen); err != nil {
 		return nil, fmt.Errorf("open the HTTP address of http.listen: %w", err)
 	}
+	if r.sessions, err = newSessions(r.config, options); err != nil {
+		r.close()
+		return nil, err
+	}
 	group := &election.Group{}
 	var served []web.Election
 	for _, of := range r.config.Elections {
-		c, err := newCandidate(of, options, group, r.advertised())
+		c, err := newCandidate(of, options, group, r.sessions, r.advertised())
 		if err != nil {
 			r.close()
 			return nil, err
@@ -60,14 +67,17 @@ func New(options Options) (*Replica, error) {
 		r.candidates = append(r.candidates, c)
 		served = append(served, web.Election{
 			Status: c.elector.Status, Stats: c.elector.Stats, Events: c.stats, Crons: c.cronStats,
-			Listener: c.listener.Stats, Fingerprint: of.Fingerprint, Fresh: of.Lease + of.PollInterval,
+			Fingerprint: of.Fingerprint, Fresh: of.Lease + of.PollInterval,
 		})
 	}
 	if err := r.newEngines(); err != nil {
 		r.close()
 		return nil, err
 	}
-	r.server = web.New(web.Options{Elections: served, Build: options.Build, Logger: options.Logger.Named("http")})
+	r.server = web.New(web.Options{
+		Elections: served, Listener: r.sessions.listener.Stats, Build: options.Build,
+		Logger: options.Logger.Named("http"),
+	})
 	return r, nil
 }
 
@@ -75,7 +85,7 @@ func New(options Options) (*Replica, error) {
 func (r *Replica) newEngines() error {
 	sessions := map[string]*pgxpool.Pool{}
 	for _, c := range r.candidates {
-		sessions[c.config.Name] = c.statements
+		sessions[c.config.Name] = r.sessions.statements
 	}
 	work := r.config.Bind(config.Resources{
 		Logger: r.logger.Named("action"), HTTPClient: r.client, Sessions: sessions,
@@ -90,8 +100,8 @@ func (r *Replica) newEngines() error {
 
 func (r *Replica) close() {
 	r.socket.Close()
-	for _, c := range r.candidates {
-		c.close()
+	if r.sessions != nil {
+		r.sessions.close()
 	}
 	r.client.CloseIdleConnections()
 }
@@ -120,7 +130,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	var group run.Group
 	var forced *time.Timer
 	defer func() { forced.Stop() }() // the first actor has been interrupted by then
-	electing, stopElecting := context.WithCancel(ctx)
+	electing, stopElecting := context.WithCancel(jobs.Process(ctx))
 	defer stopElecting()
 	// The first to be interrupted, whatever has ended, one of several leaderships for example: the rest may drain, and
 	// must then have ended too.
@@ -143,13 +153,11 @@ func (r *Replica) Run(ctx context.Context) error {
 		}, func(error) {})
 	}
 	// The others serve the leaderships: they end when those have.
-	for _, c := range r.candidates {
-		listening, stopListening := context.WithCancel(context.WithoutCancel(ctx))
-		group.Add(func() error { return c.listen(listening) }, func(error) {
-			wait(elected)
-			stopListening()
-		})
-	}
+	listening, stopListening := context.WithCancel(context.WithoutCancel(ctx))
+	group.Add(func() error { return r.listen(listening) }, func(error) {
+		wait(elected)
+		stopListening()
+	})
 	for _, c := range r.candidates {
 		comparing, stopComparing := context.WithCancel(ctx)
 		group.Add(func() error {
@@ -164,6 +172,14 @@ func (r *Replica) Run(ctx context.Context) error {
 	})
 	r.logger.Info("serving HTTP", "address", r.Addr().String())
 	return group.Run()
+}
+
+// listen runs the LISTEN session.
+func (r *Replica) listen(ctx context.Context) error {
+	if err := r.sessions.listener.Run(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnhealthy, err)
+	}
+	return nil
 }
 
 // stopTime is how long after the drain everything may take to end: longer than the time after which a signal is

@@ -1,31 +1,54 @@
 package replica
 
-import "github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+import (
+	"context"
+	"time"
 
-// share is how many sessions an election may have at most, beside those that it always has.
-type share struct {
-	pool       int32 // of the engines
-	statements int32 // of statements outside of the log's transactions
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+)
+
+// shares are how many sessions of each kind the process may have at most, beside those that it always has.
+type shares struct {
+	pool         int32 // of the engines
+	transactions int   // of those, how many transactions of handlers may have one at a time
+	statements   int32 // of statements outside of the log's transactions
 }
 
 const (
-	// The lock, the listener, and what says that the group has a leader.
-	fixedSessions = 3
+	// The listener, and what says which elections this process leads.
+	fixedSessions = 2
 
-	// An election has at least that, whatever postgres.max_sessions says: two for the engines, one for statements.
+	// A process has at least that, whatever postgres.max_sessions says: two for the engines, one for statements.
 	leastPool, leastStatements = 2, 1
+
+	// minMaxSessions is the least default of postgres.max_sessions. Where the server cannot be asked, the default is
+	// a fifth of what PostgreSQL accepts by default.
+	minMaxSessions, usualMaxSessions = 5, 20
 )
 
-// newShare divides the sessions of the process among its elections. A third of an election's part is for the statements
-// of cron jobs and of handlers of channels, where it has such.
-func newShare(of *config.Election, elections, maxSessions int) (s share) {
-	free := maxSessions/elections - fixedSessions
-	if of.NeedsSessions {
+// newShares divides the sessions of the process, beside one for the lock of each election. A third of the rest is for
+// the statements of cron jobs and of handlers of channels, where there are such. It logs where there are fewer sessions
+// than events and ticks could use.
+func newShares(of *config.Config, maxSessions int, logger hclog.Logger) (s shares) {
+	free := maxSessions - len(of.Elections) - fixedSessions
+	most, needsStatements := int32(0), false
+	for _, e := range of.Elections {
+		most += PoolSize(len(e.Handlers), len(e.Crons), transactionWorkers(e))
+		needsStatements = needsStatements || e.NeedsSessions
+	}
+	if needsStatements {
 		s.statements = int32(min(max(leastStatements, free/3), maxStatements))
 		free -= int(s.statements)
 	}
-	most := PoolSize(len(of.Handlers), len(of.Crons), transactionWorkers(of))
 	s.pool = min(most, int32(max(leastPool, free)))
+	s.transactions = max(1, int(s.pool-min(4, s.pool/2)))
+	if s.pool < most {
+		logger.Info("handlers and cron jobs take turns with the sessions of the database: "+
+			"raise postgres.max_sessions if they wait", "max_sessions", maxSessions, "could_use", most-s.pool)
+	}
 	return s
 }
 
@@ -48,4 +71,41 @@ func transactionWorkers(of *config.Election) (n int) {
 		}
 	}
 	return n
+}
+
+// selectAccepts is how many sessions the server accepts, or fewer where the role or the database may have fewer.
+const selectAccepts = `select least(pg_catalog.current_setting('max_connections')::int,
+		(select nullif(r.rolconnlimit, -1) from pg_catalog.pg_roles r where r.rolname = current_user),
+		(select nullif(d.datconnlimit, -1) from pg_catalog.pg_database d
+			where d.datname = pg_catalog.current_database()))`
+
+// askTime is how long the server may take to say that. A start must not wait for a server that is down.
+const askTime = 2 * time.Second
+
+// maxSessions is the number in the configuration, or by default a fifth of what the server accepts.
+func maxSessions(config *pgx.ConnConfig, configured int, logger hclog.Logger) int {
+	if configured > 0 {
+		return configured
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	accepts, err := ask(ctx, config)
+	if err != nil {
+		logger.Info("the database cannot say how many sessions it accepts", "max_sessions", usualMaxSessions,
+			"error", err)
+		return usualMaxSessions
+	}
+	return max(minMaxSessions, accepts/5)
+}
+
+func ask(ctx context.Context, config *pgx.ConnConfig) (accepts int, err error) {
+	config = config.Copy()
+	config.RuntimeParams["application_name"] = idleName
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, selectAccepts).Scan(&accepts)
+	return accepts, err
 }

@@ -5,30 +5,37 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
 func TestShareOfTheSessions(t *testing.T) {
 	for _, test := range []struct {
-		handlers, transactions, elections, sessions int
+		handlers, transactions, elections, sessions int // handlers and transactions of each election
 		statements                                  bool
-		want                                        share
+		want                                        shares
 	}{
-		{1, 0, 1, 20, false, share{pool: 4}},
-		{100, 0, 1, 20, false, share{pool: 16}},
-		{100, 100, 1, 20, false, share{pool: 17}},
-		{100, 100, 1, 20, true, share{pool: 12, statements: 5}},
-		{100, 100, 1, 5, true, share{pool: 2, statements: 1}},
-		{100, 100, 1, 200, true, share{pool: 116, statements: 16}},
-		{2, 0, 10, 20, true, share{pool: 2, statements: 1}}, // more than 20 in all: each election has to do something
-		{2, 0, 2, 40, true, share{pool: 6, statements: 5}},
+		{1, 0, 1, 20, false, shares{pool: 4, transactions: 2}},
+		{100, 0, 1, 20, false, shares{pool: 16, transactions: 12}},
+		{100, 100, 1, 20, false, shares{pool: 17, transactions: 13}},
+		{100, 100, 1, 20, true, shares{pool: 12, transactions: 8, statements: 5}},
+		{100, 100, 1, 5, true, shares{pool: 2, transactions: 1, statements: 1}},
+		{100, 100, 1, 200, true, shares{pool: 116, transactions: 112, statements: 16}},
+		{2, 0, 10, 20, true, shares{pool: 6, transactions: 3, statements: 2}},
+		{2, 0, 10, 10, true, shares{pool: 2, transactions: 1, statements: 1}}, // 15 in all: it has to do something
+		{2, 0, 2, 40, true, shares{pool: 12, transactions: 8, statements: 12}},
 	} {
-		of := &config.Election{Handlers: make([]config.Handler, test.handlers), NeedsSessions: test.statements}
-		for n := range test.transactions {
-			of.Handlers[n].InTransaction, of.Handlers[n].Concurrency = true, 1
+		of := &config.Config{}
+		for range test.elections {
+			e := &config.Election{Handlers: make([]config.Handler, test.handlers), NeedsSessions: test.statements}
+			for n := range test.transactions {
+				e.Handlers[n].InTransaction, e.Handlers[n].Concurrency = true, 1
+			}
+			of.Elections = append(of.Elections, e)
 		}
-		if got := newShare(of, test.elections, test.sessions); got != test.want {
+		if got := newShares(of, test.sessions, hclog.NewNullLogger()); got != test.want {
 			t.Errorf("%+v: %+v", test, got)
 		}
 	}
@@ -66,8 +73,8 @@ func TestManyHandlersHaveFewSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	pgtest.Eventually(t, "the events", done("done @> 3::bigint"))
-	if most > 20 {
-		t.Errorf("up to %d sessions, want 20 at most", most)
+	if want := pgtest.Value[int](t, conn, `select current_setting('max_connections')::int / 5`); most > want {
+		t.Errorf("up to %d sessions, want %d at most", most, want)
 	}
 	t.Logf("up to %d sessions", most)
 }

@@ -124,7 +124,7 @@ func (c *collector) Describe(chan<- *prometheus.Desc) {}
 func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for _, e := range c.options.Elections {
 		stats := e.Events()
-		electionMetrics.collect(to, candidacy{e.Status(), e.Stats(), stats.Log, e.Listener(), e.Fingerprint})
+		electionMetrics.collect(to, candidacy{e.Status(), e.Stats(), stats.Log, e.Fingerprint})
 		for _, h := range stats.Handlers {
 			handlerMetrics.collect(to, h)
 		}
@@ -135,5 +135,6 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			cronMetrics.collect(to, j)
 		}
 	}
+	listenerMetrics.collect(to, c.options.Listener())
 	buildMetrics.collect(to, c.options.Build)
 }

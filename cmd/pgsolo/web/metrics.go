@@ -12,20 +12,16 @@ import (
 
 // A new metric is a line in one of these tables, and a word in the README.
 
-// candidacy is what a replica keeps of one election, and of its log and its listener, at the time of a scrape.
+// candidacy is what a replica keeps of one election, and of its log, at the time of a scrape.
 type candidacy struct {
-	status   election.Status
-	stats    election.Stats
-	log      eventlog.LogStats
-	listener listener.Stats
+	status election.Status
+	stats  election.Stats
+	log    eventlog.LogStats
 
 	fingerprint string // of this replica's configuration
 }
 
 func (c candidacy) leads() bool { return c.status.Role == election.Leader }
-
-// probed says that a probe was answered: before that there is neither a round trip nor a usage.
-func (c candidacy) probed() bool { return c.listener.ProbeRoundTrip > 0 }
 
 func byElection(c candidacy) []string { return []string{c.status.Election} }
 
@@ -51,25 +47,33 @@ var electionMetrics = newTable([]string{"name"}, byElection, []metric[candidacy]
 		counter, "cause", func(c candidacy) samples { return numbers(c.stats.Lost) }},
 	{"pgsolo_log_appended_total", "Ids that the event log has given out, rolled back or not.",
 		counter, "", func(c candidacy) samples { return number(c.log.Appended).when(c.log.Appended > 0) }}, // leader's
+})
+
+// probed says that a probe was answered: before that there is neither a round trip nor a usage.
+func probed(l listener.Stats) bool { return l.ProbeRoundTrip > 0 }
+
+func byNothing(listener.Stats) []string { return nil }
+
+var listenerMetrics = newTable(nil, byNothing, []metric[listener.Stats]{
 	{"pgsolo_listener_connected", "1 while the LISTEN session is up.",
-		gauge, "", func(c candidacy) samples { return flag(c.listener.Connected) }},
+		gauge, "", func(l listener.Stats) samples { return flag(l.Connected) }},
 	{"pgsolo_listener_channels", "Channels with a subscription.",
-		gauge, "", func(c candidacy) samples { return number(c.listener.Channels) }},
+		gauge, "", func(l listener.Stats) samples { return number(l.Channels) }},
 	{"pgsolo_listener_subscriptions", "Open subscriptions.",
-		gauge, "", func(c candidacy) samples { return number(c.listener.Subscriptions) }},
+		gauge, "", func(l listener.Stats) samples { return number(l.Subscriptions) }},
 	{"pgsolo_listener_received_total", "Notifications received, without probes.",
-		counter, "", func(c candidacy) samples { return number(c.listener.Received) }},
+		counter, "", func(l listener.Stats) samples { return number(l.Received) }},
 	{"pgsolo_listener_dropped_total",
 		"Messages that a full buffer lost, counted for each subscription.",
-		counter, "", func(c candidacy) samples { return number(c.listener.Dropped) }},
+		counter, "", func(l listener.Stats) samples { return number(l.Dropped) }},
 	{"pgsolo_listener_reconnects_total", "LISTEN sessions after the first.",
-		counter, "", func(c candidacy) samples { return number(c.listener.Reconnects) }},
+		counter, "", func(l listener.Stats) samples { return number(l.Reconnects) }},
 	{"pgsolo_listener_probe_round_trip_seconds",
 		"Time of the latest probe, from its NOTIFY until it came back.",
-		gauge, "", func(c candidacy) samples { return seconds(c.listener.ProbeRoundTrip).when(c.probed()) }},
+		gauge, "", func(l listener.Stats) samples { return seconds(l.ProbeRoundTrip).when(probed(l)) }},
 	{"pgsolo_listener_queue_usage_ratio",
 		"How full the server's notification queue was at the latest probe, from 0 to 1.",
-		gauge, "", func(c candidacy) samples { return number(c.listener.QueueUsage).when(c.probed()) }},
+		gauge, "", func(l listener.Stats) samples { return number(l.QueueUsage).when(probed(l)) }},
 })
 
 func takeoverCounts(c candidacy) (all samples) {

@@ -28,18 +28,17 @@ type Build struct {
 // Options are where the answers come from. All are required.
 type Options struct {
 	Elections []Election // at least one
+	Listener  func() listener.Stats
 	Build     Build
 	Logger    hclog.Logger
 }
 
 // Election is one that this replica takes part in, and what it runs as its leader.
 type Election struct {
-	Status   func() election.Status
-	Stats    func() election.Stats
-	Events   func() eventlog.Stats
-	Crons    func() []cron.Stats
-	Listener func() listener.Stats
-
+	Status      func() election.Status
+	Stats       func() election.Stats
+	Events      func() eventlog.Stats
+	Crons       func() []cron.Stats
 	Fingerprint string        // of this replica's configuration
 	Fresh       time.Duration // how long after the database's last answer this replica counts as ready
 }

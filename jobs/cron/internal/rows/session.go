@@ -15,9 +15,10 @@ type session struct {
 }
 
 // KeepSession returns a store whose batches take one session of the pool, which they keep until release is called. It
-// is for one goroutine. Where the pool has fewer than three, the store takes any of them each time.
+// is for one goroutine. Where the pool has fewer than three, or is shared with others that would keep one too, the
+// store takes any of them each time.
 func (s Store) KeepSession() (kept Store, release func()) {
-	if s.DB.Pool.Config().MaxConns < 3 {
+	if s.Shared || s.DB.Pool.Config().MaxConns < 3 {
 		return s, func() {}
 	}
 	s.session = &session{pool: s.DB.Pool}

@@ -15,6 +15,8 @@ type Store struct {
 	Group string
 	Grace time.Duration // how long the group has to be led without a job until that begins anew when it comes back
 
+	Shared bool // the pool serves other schedulers, too
+
 	session *session // nil: any of the pool
 }
 
