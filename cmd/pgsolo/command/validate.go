@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/replica"
 )
 
 func validateCommand(s Streams) *cobra.Command {
@@ -38,6 +39,11 @@ Whether somebody has paused a job is in the database, and not known here.`,
 			handlers, crons := cfg.Work()
 			fmt.Fprintf(s.Out, "%s is valid: %s, %s, %s, %s.\n", path, count(len(cfg.Elections), "election"),
 				count(len(cfg.Topics), "topic"), count(handlers, "handler"), count(crons, "cron job"))
+			if couldUse, most, short := replica.Shortage(cfg, cfg.Postgres.MaxSessions); short {
+				fmt.Fprintf(s.Out, "Note: handlers and cron jobs could use %d sessions of the database at a time, and "+
+					"take turns with %d: see postgres.max_sessions, by default a fifth of what the server accepts.\n",
+					couldUse, most)
+			}
 			return writeTicks(s.Out, cfg.Crons(), after)
 		},
 	}

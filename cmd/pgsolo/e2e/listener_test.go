@@ -60,7 +60,7 @@ handler "h" {
 	pgtest.Eventually(t, "leader", func() bool { return p.is("/leader") })
 	subscribed := func() bool {
 		_, metrics := p.get("/metrics")
-		return strings.Contains(metrics, `pgsolo_listener_subscriptions{name="main"} 1`+"\n")
+		return strings.Contains(metrics, `pgsolo_listener_subscriptions 1`+"\n")
 	}
 	pgtest.Eventually(t, "a subscription", subscribed)
 
@@ -79,7 +79,7 @@ handler "h" {
 		t.Errorf("after three blips: %+v", s)
 	}
 	_, metrics := p.get("/metrics")
-	mustContain(t, metrics, `pgsolo_listener_reconnects_total{name="main"} 3`)
+	mustContain(t, metrics, `pgsolo_listener_reconnects_total 3`)
 
 	exec(`alter role app nologin`)
 	exec(terminate, pid)

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/command"
@@ -46,4 +48,18 @@ func TestValidate(t *testing.T) {
 			mustContain(t, p.log.String(), test.want...)
 		})
 	}
+}
+
+// Many handlers of sql are told that they will share sessions.
+func TestValidateCountsSessions(t *testing.T) {
+	var more strings.Builder
+	more.WriteString("topic \"t\" {}\n")
+	for n := range 100 {
+		fmt.Fprintf(&more, "handler \"h%d\" {\n  topic = \"t\"\n  sql { statement = \"select 1\" }\n}\n", n)
+	}
+	p := start(t, nil, "validate", "-c", configure(t, "postgres://u@127.0.0.1:1/d", more.String()))
+	if code := p.exit(); code != command.ExitDone {
+		t.Errorf("exit code %d", code)
+	}
+	mustContain(t, p.log.String(), "could use 119 sessions", "take turns with 20")
 }

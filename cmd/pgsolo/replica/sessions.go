@@ -84,7 +84,12 @@ func newSessions(of *config.Config, options Options) (_ *sessions, err error) {
 	if err != nil {
 		return nil, err
 	}
-	shares := newShares(of, maxSessions(base.ConnConfig, of.Postgres.MaxSessions, options.Logger), options.Logger)
+	most := maxSessions(base.ConnConfig, of.Postgres.MaxSessions, options.Logger)
+	if couldUse, _, short := Shortage(of, most); short {
+		options.Logger.Warn("handlers and cron jobs take turns with the sessions of the database: "+
+			"raise postgres.max_sessions if they wait", "max_sessions", most, "could_use", couldUse)
+	}
+	shares := newShares(of, most)
 	listens := base.ConnConfig.Copy()
 	listens.RuntimeParams["application_name"] = listenerName
 	s.listener, err = listener.New(listener.Options{

@@ -1,7 +1,9 @@
 package replica
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -30,26 +32,38 @@ const (
 )
 
 // newShares divides the sessions of the process, beside one for the lock of each election. A third of the rest is for
-// the statements of cron jobs and of handlers of channels, where there are such. It logs where there are fewer sessions
-// than events and ticks could use.
-func newShares(of *config.Config, maxSessions int, logger hclog.Logger) (s shares) {
-	free := maxSessions - len(of.Elections) - fixedSessions
-	most, needsStatements := int32(0), false
-	for _, e := range of.Elections {
-		most += PoolSize(len(e.Handlers), len(e.Crons), transactionWorkers(e))
-		needsStatements = needsStatements || e.NeedsSessions
-	}
-	if needsStatements {
+// the statements of cron jobs and of handlers of channels, where there are such.
+func newShares(of *config.Config, maxSessions int) (s shares) {
+	free := maxSessions - fixed(of)
+	if needsStatements(of) {
 		s.statements = int32(min(max(leastStatements, free/3), maxStatements))
 		free -= int(s.statements)
 	}
-	s.pool = min(most, int32(max(leastPool, free)))
+	s.pool = min(mostOfPool(of), int32(max(leastPool, free)))
 	s.transactions = max(1, int(s.pool-min(4, s.pool/2)))
-	if s.pool < most {
-		logger.Info("handlers and cron jobs take turns with the sessions of the database: "+
-			"raise postgres.max_sessions if they wait", "max_sessions", maxSessions, "could_use", most-s.pool)
-	}
 	return s
+}
+
+// Shortage says whether events and ticks could use more sessions than the process may have, and how many in all.
+// maxSessions is postgres.max_sessions; 0: what it is by default with a server that accepts as many as most do.
+func Shortage(of *config.Config, maxSessions int) (couldUse, has int, short bool) {
+	has = cmp.Or(maxSessions, usualMaxSessions)
+	s, most := newShares(of, has), mostOfPool(of)
+	return fixed(of) + int(most+s.statements), has, s.pool < most
+}
+
+func fixed(of *config.Config) int { return len(of.Elections) + fixedSessions }
+
+func needsStatements(of *config.Config) bool {
+	return slices.ContainsFunc(of.Elections, func(e *config.Election) bool { return e.NeedsSessions })
+}
+
+// mostOfPool is how many sessions of the engines could have work at a time.
+func mostOfPool(of *config.Config) (most int32) {
+	for _, e := range of.Elections {
+		most += PoolSize(len(e.Handlers), len(e.Crons), transactionWorkers(e))
+	}
+	return most
 }
 
 // PoolSize is how many sessions of the engines have work at a time: a handler's reads and writes, the cron jobs' writes

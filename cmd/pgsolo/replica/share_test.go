@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
@@ -35,7 +33,7 @@ func TestShareOfTheSessions(t *testing.T) {
 			}
 			of.Elections = append(of.Elections, e)
 		}
-		if got := newShares(of, test.sessions, hclog.NewNullLogger()); got != test.want {
+		if got := newShares(of, test.sessions); got != test.want {
 			t.Errorf("%+v: %+v", test, got)
 		}
 	}
