@@ -166,6 +166,7 @@ func TestBenchCron(t *testing.T) {
 
 // On a server that it was given, an interrupted bench leaves neither its database nor a session.
 func TestInterruptedBenchLeavesNothing(t *testing.T) {
+	t.Parallel()
 	url := pgtest.Database(t)
 	conn := pgtest.Connect(t, url)
 	p := start(t, nil, "bench", "election", "--quick", "--url", url)

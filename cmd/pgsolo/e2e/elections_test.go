@@ -66,6 +66,7 @@ handler "second" {
 // Two elections of one process share its sessions. The process is frozen beyond the lease of one of them: the successor
 // there ends what that leader has left, and nothing of the leader of the other one.
 func TestLostElectionLeavesTheOther(t *testing.T) {
+	t.Parallel()
 	url := pgtest.Database(t)
 	elections := func(lease string) string {
 		return `
@@ -135,6 +136,7 @@ cron "never" {
 // A process with ten elections has a session for each, one pool and one listener, and no more of them than a fifth of
 // what the database accepts.
 func TestTenElectionsHaveFewSessions(t *testing.T) {
+	t.Parallel()
 	const replicas, elections, events = 3, 10, 5
 	url := pgtest.Database(t)
 	conn := pgtest.Connect(t, url)

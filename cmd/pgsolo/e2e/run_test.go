@@ -187,6 +187,7 @@ func TestDatabaseOutOfReach(t *testing.T) {
 }
 
 func TestDev(t *testing.T) {
+	t.Parallel()
 	p := start(t, nil, "dev", "-c", configure(t, "postgres://nobody@127.0.0.1:1/none", "topic \"t\" {}\n"+oneCron))
 	pgtest.Eventually(t, "leader", func() bool { return p.is("/leader") })
 	pid := strconv.Itoa(p.PID())
@@ -201,6 +202,7 @@ func TestDev(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	p := start(t, nil, "demo", "--for", "8s") // the first kill comes after 3.5 s at the latest
 	if code := p.exitWithin(2 * pgtest.Patience); code != command.ExitDone {
 		t.Errorf("exit code %d, want %d", code, command.ExitDone)

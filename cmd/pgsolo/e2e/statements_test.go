@@ -11,6 +11,7 @@ import (
 // A leader is killed, frozen or stopped while it runs a long statement for a cron job and another for an event. Its
 // successor begins its own when the server has ended both, or they would note an overlap.
 func TestLeaderThatFailsLeavesNoStatement(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		signal syscall.Signal
 		// From the failure to the next leader's statements, on a busy machine; the statements take a minute.

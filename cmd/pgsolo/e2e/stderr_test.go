@@ -86,6 +86,7 @@ func (u unread) failOnce() {
 
 // A log that takes no line holds nothing up: events are handled, pings are sent, and SIGTERM drains and resigns.
 func TestFullStderrHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})
 	seen := startWitness(t, func(r *http.Request, c fleet.Call) int {
 		if c.Event == 22 {

@@ -155,6 +155,7 @@ func triggered(p *pointTest) (map[string]time.Time, func()) {
 }
 
 func TestKilledAtEveryPointOfATick(t *testing.T) {
+	t.Parallel()
 	together(t, points, func(t *testing.T, at point) {
 		p := setupPoint(t, at.manual, seenLease, "20s")
 		ticks, then := at.reach(p)
@@ -169,6 +170,7 @@ func TestKilledAtEveryPointOfATick(t *testing.T) {
 
 // A leader that is frozen while its successor takes over neither writes nor starts anything when it wakes.
 func TestFrozenAtEveryPointOfATick(t *testing.T) {
+	t.Parallel()
 	together(t, points, func(t *testing.T, at point) {
 		if !at.acts && os.Getenv("PGSOLO_TEST_KILLS") == "" {
 			t.Skip("PGSOLO_TEST_KILLS is not set, and here a leader that wakes has nothing to do")

@@ -93,6 +93,7 @@ func TestLostSessionOfACronLeader(t *testing.T) {
 
 // PostgreSQL is restarted during runs: the leader ends without having written anything more, and another one goes on.
 func TestRestartOfPostgreSQLDuringATick(t *testing.T) {
+	t.Parallel()
 	modes := map[string]privatepg.Mode{"fast": privatepg.Fast, "immediate": privatepg.Immediate}
 	together(t, modes, func(t *testing.T, mode privatepg.Mode) {
 		server := pgtest.Server(t, privatepg.Options{})
