@@ -5,6 +5,8 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+
+	"github.com/pgsolo/pgsolo/election/internal/privileges"
 )
 
 // DefaultSchema is where the tables live unless Options.Schema says otherwise.
@@ -24,7 +26,11 @@ const (
 		name text primary key, checksum text not null, applied_at timestamptz not null default now())`
 	selectMigrations = `select name, checksum from pgsolo.election_migration`
 	insertMigration  = `insert into pgsolo.election_migration (name, checksum) values ($1, $2)`
+
+	ungranted = "step_down" // to everybody
 )
+
+var amendPrivileges = privileges.AmendPrivileges
 
 // undefinedTable is the SQLSTATE of a table that is not there.
 const undefinedTable = "42P01"

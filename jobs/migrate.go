@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -49,7 +50,8 @@ const (
 
 // Migrate brings the tables in schema up to date, in one transaction: all of it or nothing. It may be called at any
 // time and from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose
-// applied migrations differ from this version's.
+// applied migrations differ from this version's. It sets right what everybody may do, which a restore without
+// privileges loses, and leaves what roles have been granted.
 //
 // What runs goes on meanwhile: no lock is waited for longer than 0.4 s, since all that wants the table after it waits,
 // too. Where another session has it for longer, Migrate tries again each second, logs who that is, to the logger that
@@ -82,8 +84,23 @@ func migrate(ctx context.Context, conn *pgx.Conn, schema string, all []migration
 				return fmt.Errorf("record migration %s: %w", m.name, err)
 			}
 		}
-		return nil
+		return amend(ctx, tx, schema, all)
 	})
+}
+
+// amend sets right what everybody may do.
+func amend(ctx context.Context, tx pgx.Tx, schema string, all []migration) error {
+	var texts []string
+	for _, m := range all {
+		texts = append(texts, m.sql)
+	}
+	done, err := amendPrivileges(ctx, tx, schema, ungranted, texts)
+	if err == nil && len(done) > 0 {
+		hclog.FromContext(ctx).Named("migrate").Warn("privileges had been lost, as in a restore without them: "+
+			"what everybody may do is right again, grants to roles are up to you",
+			"schema", schema, "changed", len(done), "such_as", done[0])
+	}
+	return err
 }
 
 // CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are of this version.

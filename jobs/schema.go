@@ -24,12 +24,15 @@ const (
 		name text primary key, checksum text not null, applied_at timestamptz not null default now())`
 	selectMigrations = `select name, checksum from pgsolo.jobs_migration`
 	insertMigration  = `insert into pgsolo.jobs_migration (name, checksum) values ($1, $2)`
+
+	ungranted = "tell_cron" // only functions of the owner call it
 )
 
 // What migrate.go takes from elsewhere in the two packages that have it.
 const undefinedTable = pg.UndefinedTable
 
 var (
-	schemaName = pg.SchemaName
-	inSchema   = pg.Place
+	schemaName      = pg.SchemaName
+	inSchema        = pg.Place
+	amendPrivileges = pg.AmendPrivileges
 )
