@@ -72,8 +72,14 @@ const (
 
 // beginTerm begins the term after before, with a number that is not below lowest, provided that the lock is really this
 // session's. ended is how that ended, unless its leader has written that down.
+//
+// Once it is sent, the end of ctx does not keep the server from committing it, and its answer is waited for: a term of
+// which this process does not know would not end.
 func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64, ended string) (leaderRow, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	if ctx.Err() != nil {
+		return leaderRow{}, context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 	defer cancel()
 	row := leaderRow{
 		term: Term{Election: s.election, Holder: o.Holder}, address: o.Address, fingerprint: o.Fingerprint,
@@ -105,6 +111,17 @@ func (s *session) resign(ctx context.Context, term Term, reason string) error {
 		return fmt.Errorf("write the end of the term: %w", err)
 	}
 	return s.unlock(ctx)
+}
+
+// giveBack resigns a term in which nothing was done, for the reason that it returns: otherwise its successor would take
+// it for one whose leader has crashed.
+func (s *session) giveBack(ctx context.Context, term Term, reason error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+	defer cancel()
+	if err := s.resign(ctx, term, endedResigned); err != nil {
+		return fmt.Errorf("%w; not resigned: %w", reason, err)
+	}
+	return reason
 }
 
 const (

@@ -60,9 +60,13 @@ func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow, wo
 	if err != nil {
 		return wonTerm{}, err
 	}
+	unused := context.Cause(ctx)
 	if took := proved.Elapsed(e.clock.Now()); took > e.part(cancelAt)/2 {
-		return wonTerm{}, fmt.Errorf("beginning term %d took %s, which leaves too little of the lease",
+		unused = fmt.Errorf("beginning term %d took %s, which leaves too little of the lease",
 			row.term.Number, took.Round(time.Millisecond))
+	}
+	if unused != nil {
+		return wonTerm{}, s.giveBack(ctx, row.term, unused)
 	}
 	var silence time.Duration
 	if !before.clean && before.lock.ours && before.lock.lastActive != nil {
