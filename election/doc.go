@@ -9,7 +9,9 @@
 //
 // A standby polls, and spends each poll in the server's lock queue, so that it holds the lock within milliseconds of
 // the end of the leader's session. The session ends with the leader's process. It also ends when the leader has been
-// silent for the lease: every session tells the server so (idle_session_timeout) before it queues.
+// silent for the lease: every session tells the server so (idle_session_timeout) before it queues. One that has not
+// begun a term may be silent for a poll and a second alone: a standby that is frozen at the head of the queue inherits
+// the lock, and keeps it no longer.
 //
 // The leader pings every fifth of the lease and reads in between, so that it sees the end of its session at once. Each
 // ping proves that the session still holds the lock and that the term is still its own.

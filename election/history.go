@@ -25,8 +25,9 @@ const (
 const keptTerms = 1000
 
 const (
-	// lockTerms makes the elections of a schema begin their terms one after the other; no election has the id 0.
-	lockTerms = `select pg_advisory_xact_lock($1, 0)`
+	// lockTerms makes the elections of a schema begin their terms one after the other; no election has the id 0. From
+	// the commit on, the session may be silent for the lease, and no longer for pollSilence alone.
+	lockTerms = `select pg_advisory_xact_lock($1, 0), set_config('idle_session_timeout', $2, false)`
 
 	// Terms rise over all elections of a schema, so that what is fenced with one can move to another election. The
 	// timeline is in the first eight digits of the current segment's name. What a leader said at its end stands, but
@@ -86,7 +87,7 @@ func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64
 	}
 	// One transaction, in which the second statement sees what others committed before the first was done.
 	batch := &pgx.Batch{}
-	batch.Queue(lockTerms, s.classID)
+	batch.Queue(lockTerms, s.classID, milliseconds(o.Lease))
 	batch.Queue(inSchema(beginTerm, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1,
 		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced, o.Fingerprint, lowest).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,8 +126,27 @@ func (s *session) setUp(ctx context.Context, o Options, room string) error {
 	if err := s.register(ctx, o); err != nil {
 		return err
 	}
-	return s.warmUp(ctx)
+	if err := s.warmUp(ctx); err != nil {
+		return err
+	}
+	if _, err := s.conn.Exec(ctx, boundSilence, milliseconds(o.pollSilence())); err != nil {
+		return fmt.Errorf("bound the silence of a standby: %w", err)
+	}
+	return nil
 }
+
+// boundSilence is in force from the first poll until a term begins.
+const boundSilence = `select set_config('idle_session_timeout', $1, false)`
+
+// silenceMargin is what a network and a busy machine may take from one poll to the next.
+const silenceMargin = time.Second
+
+// pollSilence is how long a session that has not begun a term may be silent. A standby that is frozen at the head of
+// the queue inherits the lock when the leader's session ends, and keeps the next one waiting for so long. While it
+// waits in the queue it is not silent to the server: the end of the poll takes it out of there.
+func (o Options) pollSilence() time.Duration { return min(o.Lease, o.longestPoll()+silenceMargin) }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // register makes this replica known. One that may not, or is held up by another session's lock, takes part all the
 // same.

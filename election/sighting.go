@@ -59,7 +59,7 @@ func (s sighting) silence() time.Duration { return s.until.Sub(s.since) }
 // pollTime is how long a poll may wait. A ping is seen within a ping's time, and the moments at which silence means
 // something end a poll.
 func (e *Elector) pollTime(row leaderRow) time.Duration {
-	wait := min(e.options.PollInterval, e.part(pingAt))
+	wait := e.options.longestPoll()
 	if e.sighting.pid == 0 {
 		return wait
 	}
@@ -70,6 +70,10 @@ func (e *Elector) pollTime(row leaderRow) time.Duration {
 		}
 	}
 	return wait
+}
+
+func (o Options) longestPoll() time.Duration {
+	return min(o.PollInterval, time.Duration(pingAt*float64(o.Lease)))
 }
 
 // leaseOf is the lease of the leader, where it has said so.
