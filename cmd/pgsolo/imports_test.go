@@ -42,8 +42,9 @@ var mayImport = []struct{ packages, imports string }{
 		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration " +
 		"jobs/eventlog/internal/trial", leaves},
 	{"jobs/eventlog/internal/due", "jobs/eventlog/internal/cursor jobs/eventlog/internal/keys"},
+	{"jobs/cron/internal/clock", "jobs/cron/internal/rows"},
 	{"jobs/cron", leaves + " jobs/schedule jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
-		"jobs/cron/internal/rows"},
+		"jobs/cron/internal/rows jobs/cron/internal/clock"},
 	{"jobs/eventlog", leaves + " jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
 		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration " +

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
@@ -30,7 +31,7 @@ func (t *term) claim(ctx context.Context) error {
 	}
 	t.goOn(found, now, func(*jobTerm) bool { return true })
 	t.heap.init(t.jobs)
-	t.clock.claimed(now)
+	t.clock.Claimed(now)
 	return nil
 }
 
@@ -41,7 +42,7 @@ func (t *term) claimAll(ctx context.Context, take rows.Take) (found rows.Claim, 
 		all = append(all, j.row())
 	}
 	err = t.persist(ctx, "claim cron jobs", func(ctx context.Context) (err error) {
-		now = t.clock.now()
+		now = t.clock.Now()
 		found, err = t.store.Claim(ctx, t.leadership.Term, all, now, take)
 		return err
 	})
@@ -81,7 +82,7 @@ func (j *jobTerm) restore(k rows.Known, now time.Time) {
 	if j.last.After(now) {
 		j.last = now
 	}
-	if k.PrunedTo != nil && k.PrunedTo.After(j.last) && k.PrunedTo.Sub(now) <= longStep {
+	if k.PrunedTo != nil && k.PrunedTo.After(j.last) && k.PrunedTo.Sub(now) <= clock.LongStep {
 		j.last = *k.PrunedTo
 	}
 	if k.DecidedTo != nil {

@@ -66,7 +66,7 @@ func (t *term) pauseAndResume(ctx context.Context, paused map[string]bool) error
 	if err != nil {
 		return err
 	}
-	now := t.clock.now()
+	now := t.clock.Now()
 	for name, at := range since {
 		j := t.byName[name]
 		j.resume(at, now)
@@ -94,7 +94,7 @@ func (j *jobTerm) trigger(triggered rows.Triggered) {
 	r.forced = triggered.Forced
 	j.outbox.track(r)
 	j.logger.Info("job triggered", "scheduled_at", r.row.At, "forced", r.forced)
-	if j.clock.now().Before(j.heldUntil) {
+	if j.clock.Now().Before(j.heldUntil) {
 		j.queue = append(j.queue, r)
 		return
 	}

@@ -78,7 +78,7 @@ func (j *jobTerm) requeue(r *run) {
 	remove(&j.active, r)
 	r.row.Attempt--
 	r.row.Result = rows.Result{}
-	r.row.NextAt = j.clock.now().Add(deferFor)
+	r.row.NextAt = j.clock.Now().Add(deferFor)
 	switch {
 	case r.replaced != nil && r.row.Attempt > 0: // in the same scan
 		j.outbox.close(r, rows.Replaced, r.replaced.Error())

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
@@ -14,8 +15,8 @@ var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 // by end, and belongs to the goroutine of the term.
 type jobTerm struct {
 	*job
-	clock  *clock  // of the term
-	outbox *outbox // of the term
+	clock  *clock.Clock // of the term
+	outbox *outbox      // of the term
 
 	last      time.Time // ticks up to here are decided on
 	next      time.Time // the first one after last
@@ -31,7 +32,7 @@ type jobTerm struct {
 	failing  bool      // the latest run failed
 }
 
-func newJobTerm(j *job, clock *clock, outbox *outbox) *jobTerm {
+func newJobTerm(j *job, clock *clock.Clock, outbox *outbox) *jobTerm {
 	return &jobTerm{job: j, clock: clock, outbox: outbox}
 }
 
@@ -88,7 +89,7 @@ func (j *jobTerm) nextWake() time.Time {
 func (j *jobTerm) setBack(now time.Time, by time.Duration) {
 	if j.last.After(now) {
 		j.last = now
-		if j.decidedTo.After(now) && j.decidedTo.Sub(now) <= longStep { // that their rows are there is not sure
+		if j.decidedTo.After(now) && j.decidedTo.Sub(now) <= clock.LongStep { // that their rows are there is not sure
 			j.last = j.decidedTo
 		}
 		j.next = j.schedules.Next(j.last)

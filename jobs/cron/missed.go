@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
 )
 
 // Missed says which of the ticks that passed while there was no leader, or while the job was not served for another
@@ -39,7 +41,7 @@ type dueTick struct {
 // found.
 func (j *job) decide(last, latest, now time.Time, late time.Duration) tickDecision {
 	due := latest.Add(j.delay)
-	if now.Sub(due) <= min(late, max(missedAfter, j.StartingDeadline)) {
+	if now.Sub(due) <= min(late, max(clock.MissedAfter, j.StartingDeadline)) {
 		d := tickDecision{start: []dueTick{{latest, false}}}
 		if j.Missed == MissedAll {
 			before := j.schedules.Latest(last, latest.Add(-1))

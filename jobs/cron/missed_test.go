@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
 )
 
 func TestMissedTicks(t *testing.T) {
@@ -62,7 +63,7 @@ func TestMissedTicks(t *testing.T) {
 			var got []tick
 			var decision tickDecision
 			if latest := job.schedules.Latest(last, now); !latest.IsZero() {
-				decision = job.decide(last, latest, now, missedAfter)
+				decision = job.decide(last, latest, now, clock.MissedAfter)
 				if (len(decision.start) == 0) == decision.missed.IsZero() {
 					t.Errorf("%+v: want the latest tick to be started or recorded as missed", decision)
 				}
@@ -88,7 +89,7 @@ func TestMissedTicksAreCapped(t *testing.T) {
 	}
 	last := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	now := last.Add(2 * time.Hour)
-	due := job.decide(last, now, now, missedAfter).start
+	due := job.decide(last, now, now, clock.MissedAfter).start
 	if len(due) != 101 || !due[0].at.Equal(now.Add(-100*time.Second)) || due[100] != (dueTick{now, false}) {
 		t.Errorf("got %d ticks from %s to %+v, want the latest 100 and the one on time", len(due), due[0].at,
 			due[len(due)-1])

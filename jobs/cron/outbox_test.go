@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
@@ -22,7 +23,7 @@ func jobOf(t testing.TB, c Job) *jobTerm {
 		t.Fatal(err)
 	}
 	now := noon
-	return newJobTerm(checked, newClock(func() time.Time { return now }), newOutbox())
+	return newJobTerm(checked, clock.New(func() time.Time { return now }), newOutbox())
 }
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

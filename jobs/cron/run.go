@@ -58,7 +58,7 @@ func (e *replacedError) after(failure string) string {
 func (t *term) call(ctx context.Context, r *run) {
 	j := r.job
 	j.logger.Debug("run starts", "scheduled_at", r.row.At, "cause", r.row.Cause, "attempt", r.row.Attempt)
-	now := t.clock.now()
+	now := t.clock.Now()
 	if r.row.Cause == rows.Schedule && r.row.Attempt == 1 {
 		j.lateness.Add(int64(max(0, now.Sub(r.row.At.Add(j.delay)))), &measure.DurationBounds)
 	}
@@ -89,7 +89,7 @@ func (t *term) call(ctx context.Context, r *run) {
 func (t *term) conclude(ctx context.Context, r *run) {
 	j := r.job
 	t.running--
-	r.ended = t.clock.now()
+	r.ended = t.clock.Now()
 	r.cancel(nil)
 	r.cancel, r.overdue = nil, false
 	remove(&j.active, r)

@@ -9,11 +9,11 @@ import (
 
 // scan decides what is to be done for the jobs that are due, for a page of them at most.
 func (t *term) scan() {
-	now, at := t.clock.now(), time.Now()
-	if back := t.clock.follow(now); back > 0 {
+	now, at := t.clock.Now(), time.Now()
+	if back := t.clock.Follow(now); back > 0 {
 		t.setBack(now, back)
 	}
-	late := t.clock.lateness(at)
+	late := t.clock.Lateness(at)
 	scanned := 0
 	for ; scanned < pageSize && len(t.heap) > 0 && !t.heap[0].wake.After(now); scanned++ {
 		j := t.heap[0]
@@ -21,7 +21,7 @@ func (t *term) scan() {
 		t.heap.moved(j)
 	}
 	if scanned < pageSize { // or else there are more that were due then
-		t.clock.scanned(now, at)
+		t.clock.Scanned(now, at)
 	}
 	t.reportOverdue()
 }
@@ -30,7 +30,7 @@ func (t *term) scan() {
 func (t *term) untilDue() time.Duration {
 	wait := min(clockCheck, t.inbox.untilPoll(), t.outbox.untilRetry(), t.untilHeldPoll())
 	if len(t.heap) > 0 {
-		wait = min(wait, t.heap[0].wake.Sub(t.clock.now()))
+		wait = min(wait, t.heap[0].wake.Sub(t.clock.Now()))
 	}
 	return max(0, wait)
 }
@@ -96,7 +96,7 @@ func (j *jobTerm) scanSchedule(now time.Time, late time.Duration) {
 
 // cameBefore says whether the tick came due before the clock was set back.
 func (j *jobTerm) cameBefore(at time.Time) bool {
-	return j.outbox.isOpen(j, at) || j.clock.cameBefore(at.Add(j.delay))
+	return j.outbox.isOpen(j, at) || j.clock.CameBefore(at.Add(j.delay))
 }
 
 // scanQueue starts the next run that waits for its turn, if it has come.

@@ -52,7 +52,7 @@ func (t *term) settled(r *run) {
 	}
 	j.count(func(s *Stats) {
 		s.conclude(outcome)
-		if outcome == rows.OK && (r.ended.After(s.LastSuccess) || s.LastSuccess.After(t.clock.now())) {
+		if outcome == rows.OK && (r.ended.After(s.LastSuccess) || s.LastSuccess.After(t.clock.Now())) {
 			s.LastSuccess = r.ended
 		}
 	})

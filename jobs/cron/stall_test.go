@@ -9,6 +9,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
 )
 
 // stall keeps the leader from writing what is due at so long after epoch, until what it returns is called.
@@ -46,7 +47,7 @@ func TestStallOfTheDatabase(t *testing.T) {
 		t.Errorf("%+v starts without a row", call.Tick)
 	case <-stalled:
 	}
-	const late = missedAfter + 1400*time.Millisecond
+	const late = clock.MissedAfter + 1400*time.Millisecond
 	c.clock.move(c.epoch.Add(2*minute + late))
 	end()
 	c.finish(pgtest.Within(t, "one of two ticks", started), nil)
@@ -54,7 +55,7 @@ func TestStallOfTheDatabase(t *testing.T) {
 	begun := time.Now()
 	c.scan()
 	c.at(3*minute + late) // nothing held it up
-	if took := time.Since(begun); took >= late-missedAfter {
+	if took := time.Since(begun); took >= late-clock.MissedAfter {
 		t.Skipf("the machine is too slow for that: it took %s", took)
 	}
 	c.none(started)

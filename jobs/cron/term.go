@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 )
@@ -21,7 +22,7 @@ type term struct {
 	leadership *loop.Leadership
 	store      rows.Store // with the session of the term
 
-	clock  *clock
+	clock  *clock.Clock
 	outbox *outbox
 	inbox  inbox
 	jobs   []*jobTerm
@@ -38,7 +39,7 @@ type term struct {
 func newTerm(s *Scheduler, leadership *loop.Leadership) *term {
 	t := &term{
 		Scheduler: s, leadership: leadership, store: s.store,
-		clock: newClock(s.now), outbox: newOutbox(), byName: map[string]*jobTerm{}, ended: make(chan *run, pageSize),
+		clock: clock.New(s.now), outbox: newOutbox(), byName: map[string]*jobTerm{}, ended: make(chan *run, pageSize),
 	}
 	for _, job := range s.jobs {
 		j := newJobTerm(job, t.clock, t.outbox)

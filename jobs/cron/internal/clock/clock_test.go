@@ -1,4 +1,4 @@
-package cron
+package clock
 
 import (
 	"testing"
@@ -6,28 +6,30 @@ import (
 	"time"
 )
 
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
 // scanAt is a scan that finds everything.
-func (c *clock) scanAt(now time.Time) (back time.Duration) {
-	back = c.follow(now)
-	c.scanned(now, time.Now())
+func (c *Clock) scanAt(now time.Time) (back time.Duration) {
+	back = c.Follow(now)
+	c.Scanned(now, time.Now())
 	return back
 }
 
-func clockAt(now time.Time) *clock {
-	c := newClock(nil)
-	c.claimed(now)
+func clockAt(now time.Time) *Clock {
+	c := New(nil)
+	c.Claimed(now)
 	return c
 }
 
 // wantBefore checks which minutes after noon have passed before the clock was set back.
-func wantBefore(t *testing.T, c *clock, upTo int, want ...int) {
+func wantBefore(t *testing.T, c *Clock, upTo int, want ...int) {
 	t.Helper()
 	before := map[int]bool{}
 	for _, m := range want {
 		before[m] = true
 	}
 	for m := range upTo {
-		if got := c.cameBefore(noon.Add(time.Duration(m) * time.Minute)); got != before[m] {
+		if got := c.CameBefore(noon.Add(time.Duration(m) * time.Minute)); got != before[m] {
 			t.Errorf("minute %d came before a step back: %t, want %t", m, got, before[m])
 		}
 	}
@@ -63,8 +65,8 @@ func TestPeriodsAfterAStepBack(t *testing.T) {
 func TestPeriodsAfterALongStepForth(t *testing.T) {
 	c := clockAt(noon)
 	c.scanAt(noon.Add(1 * time.Minute))
-	c.scanAt(noon.Add(2*time.Minute + longStep))
-	c.scanAt(noon.Add(3*time.Minute + longStep))
+	c.scanAt(noon.Add(2*time.Minute + LongStep))
+	c.scanAt(noon.Add(3*time.Minute + LongStep))
 	c.scanAt(noon.Add(2 * time.Minute))
 	wantBefore(t, c, 15, 1, 13)
 }
@@ -73,7 +75,7 @@ func TestPeriodsAfterALongStepForth(t *testing.T) {
 func TestPeriodsFollowFinishedScans(t *testing.T) {
 	c := clockAt(noon)
 	c.scanAt(noon.Add(1 * time.Minute))
-	c.follow(noon.Add(5 * time.Minute)) // and not all was found
+	c.Follow(noon.Add(5 * time.Minute)) // and not all was found
 	if back := c.scanAt(noon.Add(3 * time.Minute)); back != 0 {
 		t.Errorf("set back by %s, want not beyond the scan that came to its end", back)
 	}
@@ -82,10 +84,10 @@ func TestPeriodsFollowFinishedScans(t *testing.T) {
 	}
 	wantBefore(t, c, 10, 1, 2, 3)
 	c.scanAt(noon.Add(2 * time.Minute))
-	if back := c.follow(noon.Add(1 * time.Minute)); back != time.Minute { // and not all was found
+	if back := c.Follow(noon.Add(1 * time.Minute)); back != time.Minute { // and not all was found
 		t.Errorf("set back by %s, want 1m", back)
 	}
-	if back := c.follow(noon.Add(1 * time.Minute)); back != 0 {
+	if back := c.Follow(noon.Add(1 * time.Minute)); back != 0 {
 		t.Errorf("set back by %s once more", back)
 	}
 }
@@ -108,12 +110,12 @@ func TestLateness(t *testing.T) {
 		c := clockAt(noon)
 		c.scanAt(noon.Add(time.Minute))
 		<-time.After(7 * time.Second)
-		if late := c.lateness(time.Now()); late != missedAfter+7*time.Second {
-			t.Errorf("a tick may be %s late, want %s", late, missedAfter+7*time.Second)
+		if late := c.Lateness(time.Now()); late != MissedAfter+7*time.Second {
+			t.Errorf("a tick may be %s late, want %s", late, MissedAfter+7*time.Second)
 		}
 		c.scanAt(noon.Add(2 * time.Minute))
-		if late := c.lateness(time.Now()); late != missedAfter {
-			t.Errorf("a tick may be %s late right after a scan, want %s", late, missedAfter)
+		if late := c.Lateness(time.Now()); late != MissedAfter {
+			t.Errorf("a tick may be %s late right after a scan, want %s", late, MissedAfter)
 		}
 	})
 }
