@@ -121,54 +121,64 @@ func (c *candidate) lead(ctx context.Context, term election.Term) error {
 	return nil
 }
 
-// elect takes part in the election. While it stands by it keeps reading which terms will do: its session for the lock
-// may last for months.
+// elect takes part in the election. While it stands by it keeps what it needs to lead up to date: its session for the
+// lock may last for months.
 func (c *candidate) elect(ctx context.Context) error {
-	reading, stop := context.WithCancel(ctx)
-	var reader sync.WaitGroup
-	reader.Go(func() { c.watchTerms(reading) })
-	defer reader.Wait()
+	preparing, stop := context.WithCancel(standing(ctx))
+	var standby sync.WaitGroup
+	standby.Go(func() { c.prepare(preparing) })
+	defer standby.Wait()
 	defer stop()
 	return c.elector.Run(ctx, c.lead)
 }
 
-// A standby reads which terms will do within termsSoon of a new leader, and else each termsEvery, for what a person or
-// a restore has written: with many cron jobs, the read is of many rows.
+// A standby prepares itself when it has begun to stand by, within prepareSoon of a new leader, and else each
+// prepareEvery, for what a person or a restore has written: with many cron jobs, the read of the terms is of many rows.
 const (
-	termsSoon  = 10 * time.Second
-	termsEvery = 5 * time.Minute
+	prepareFirst = 200 * time.Millisecond
+	prepareSoon  = 10 * time.Second
+	prepareEvery = 5 * time.Minute
 )
 
-// watchTerms reads without regard to errors: those of the database are the elector's. It tries again soon. A new leader
-// may not have written its term yet, which counts all the same: its row may be lost before the next read.
-func (c *candidate) watchTerms(ctx context.Context) {
-	ticker := time.NewTicker(termsSoon)
-	defer ticker.Stop()
+// prepare reads which terms will do, and warms up the session that the pool keeps. Errors are not regarded: those of
+// the database are the elector's. It tries again soon. A new leader may not have written its term yet, which counts all
+// the same: its row may be lost before the next read.
+func (c *candidate) prepare(ctx context.Context) {
+	timer := time.NewTimer(prepareFirst)
+	defer timer.Stop()
 	var (
-		of   election.Term // the leader's when it was last read
-		read time.Time
+		of   election.Term // the leader's when it was last prepared
+		last time.Time
 	)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
+			timer.Reset(prepareSoon)
 		}
 		status := c.elector.Status()
 		isNew := status.Term.Number != of.Number || status.Term.Timeline != of.Timeline
-		if status.Role != election.Standby || !isNew && time.Since(read) < termsEvery {
+		if status.Role != election.Standby || !isNew && time.Since(last) < prepareEvery {
 			continue
 		}
-		bounded, cancel := context.WithTimeout(ctx, termsSoon)
-		err := c.sessions.pool.AcquireFunc(standing(bounded), func(conn *pgxpool.Conn) error {
-			return c.readLowestTerm(bounded, conn.Conn())
+		bounded, cancel := context.WithTimeout(ctx, prepareSoon)
+		err := c.sessions.pool.AcquireFunc(bounded, func(conn *pgxpool.Conn) error {
+			return errors.Join(c.readLowestTerm(bounded, conn.Conn()), c.warmUp(bounded, conn.Conn()))
 		})
 		cancel()
 		if err == nil {
-			of, read = status.Term, time.Now()
+			of, last = status.Term, time.Now()
 			c.lowestTerm.Store(max(c.lowestTerm.Load(), of.Number+1))
 		}
 	}
+}
+
+func (c *candidate) warmUp(ctx context.Context, conn *pgx.Conn) error {
+	if c.runner == nil {
+		return nil
+	}
+	return errors.Join(c.runner.WarmUp(ctx, conn), c.crons.WarmUp(ctx, conn))
 }
 
 func (c *candidate) readLowestTerm(ctx context.Context, conn *pgx.Conn) error {

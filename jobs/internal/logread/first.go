@@ -1,0 +1,4 @@
+package logread
+
+// First is the statement with which the log is first read.
+var First = []string{selectNew}

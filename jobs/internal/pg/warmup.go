@@ -1,0 +1,38 @@
+package pg
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// selectPlans is a statement whose planning reads what a session has to know of the tables, each by itself.
+	selectPlans = `select coalesce('explain ' ||
+			string_agg(format('select from %s', c.oid::regclass), ' union all ' order by c.relname), '')
+		from pg_class c where c.relnamespace = 'pgsolo'::regnamespace and c.relkind = 'r'
+			and has_table_privilege(c.oid, 'select')`
+
+	// notRun wants a value for $1, and gets none: a batch that it is a part of is prepared and then not run.
+	notRun = `select $1::integer`
+)
+
+// WarmUp prepares statements on a session, and has it read what the server's catalogs say of the tables, without
+// running any: most of what the first statements of a new leader take, on a session that has done nothing yet, is that.
+func (db DB) WarmUp(ctx context.Context, conn *pgx.Conn, statements []string) error {
+	var plans string
+	if err := conn.QueryRow(ctx, db.Place(selectPlans)).Scan(&plans); err != nil {
+		return fmt.Errorf("warm up: %w", err)
+	}
+	if _, err := conn.Exec(ctx, plans); err != nil {
+		return fmt.Errorf("warm up: %w", err)
+	}
+	batch := db.Batch()
+	batch.Queue(notRun)
+	for _, statement := range statements {
+		batch.Queue(statement)
+	}
+	_ = conn.SendBatch(ctx, &batch.Batch).Close() // an error: the statements are not run
+	return nil
+}
