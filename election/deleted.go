@@ -8,9 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// errRowDeleted ends a term: the next session makes another row, with another lock.
-var errRowDeleted = errors.New("the leader row was deleted")
-
 // selectLeft finds the leader of a row that is no more: a session of this election's leaders that holds a lock of no
 // row.
 const selectLeft = `select coalesce(max(k.pid), 0) from pg_locks k join pg_stat_activity a on a.pid = k.pid
@@ -32,7 +29,7 @@ func (s *session) awaitDeleted(ctx context.Context, room string) error {
 	return nil
 }
 
-// checkLock returns errRowDeleted if the row with this session's lock is no more.
+// checkLock returns why the lock that this session queued for is not the one of the election any more, or nil.
 func (s *session) checkLock(ctx context.Context) error {
 	var (
 		class      int64
@@ -40,8 +37,25 @@ func (s *session) checkLock(ctx context.Context) error {
 		recovering bool
 	)
 	err := s.conn.QueryRow(ctx, inSchema(selectLock, s.schema), s.election).Scan(&class, &lockID, &recovering)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && lockID != s.lockID {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return errRowDeleted
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.sameLock(class, lockID)
 }
+
+// sameLock compares the lock of the election, as it was just read, with the one of this session.
+func (s *session) sameLock(class int64, lockID int32) error {
+	switch {
+	case signed(class) != s.classID:
+		return errTables
+	case lockID != s.lockID:
+		return errRowDeleted
+	}
+	return nil
+}
+
+// signed are the same 32 bits: an oid has no sign, the lock's key has one.
+func signed(oid int64) int32 { return int32(uint32(oid)) }

@@ -67,8 +67,11 @@
 //     has had its context cancelled, Term.Over closed, and Options.Unhealthy called if lead has not returned, before
 //     another one is let in. Neither a step of a wall clock nor a suspended machine changes that.
 //   - Term.Held is never true again after it was false.
-//   - A leader whose row is deleted ends with its next ping. A row that is made anew has another lock, so a session
-//     makes none while one of this election's leaders holds a lock that no row has.
+//   - A leader whose row is deleted, or whose tables are dropped or restored, ends with its next ping. A row that is
+//     made anew has another lock, and so has a table: a session makes no row while one of this election's leaders holds
+//     a lock that no row has, and a successor waits for the sessions of each later term than the row knows.
+//   - Tables that a standby has found once are waited for when they are missing or not complete: they are being
+//     restored. The reason stands in the log, with who has locked them.
 //   - When a leader that did not resign is followed, its sessions have ended, as far as they bear its term. One that
 //     the server cannot end, or that belongs to a role which this one may not end, is named in the log as an error and
 //     not waited for.

@@ -21,7 +21,8 @@ type Elector struct {
 	counters counters
 
 	// Only Run's goroutine uses these.
-	unreachable   bool      // the database was at the last try
+	stoodBy       bool      // the database has answered: it was all there
+	unreachable   string    // why the last try found the database or the tables so; empty: it did not
 	foreignHolder int32     // process of a session of another application that held the lock at the last read; or 0
 	sighting      sighting  // of the session that holds the lock
 	unendable     int32     // process of a silent session that this replica may not end; or 0
@@ -67,7 +68,8 @@ const (
 //   - an error that no retry mends: not let in, no such database, ErrSchema, a server or connection on which no lease
 //     holds.
 //
-// Everything else, above all a database that is down, is retried for as long as it takes.
+// Everything else, above all a database that is down, is retried for as long as it takes. So are a database, tables and
+// privileges that were there once it stood by: they are being restored.
 func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term Term) error) error {
 	defer e.status.update(func(s *Status) { s.Role, s.AliveUntil = Outside, time.Time{} })
 	backoff := minBackoff
@@ -85,7 +87,7 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 		if ctx.Err() != nil {
 			return nil
 		}
-		if permanent(err) {
+		if permanent(err, e.stoodBy) {
 			return err
 		}
 		if time.Since(began) > steady {
@@ -102,15 +104,19 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 	}
 }
 
-// noteUnreachable notes that the database cannot be used, with one line in the log until that changes.
+// noteUnreachable notes that the database cannot be used, with one line in the log until that changes; of the tables,
+// one for each reason.
 func (e *Elector) noteUnreachable(err error) {
 	e.status.update(func(s *Status) { s.Role = Outside })
 	e.blocked = false
-	if !e.unreachable {
-		e.unreachable = true
-		e.logger.Warn("the database cannot be used, trying again",
-			"error", strings.Join(strings.Fields(err.Error()), " "))
+	reason := strings.Join(strings.Fields(err.Error()), " ")
+	switch {
+	case ofTables(err) && reason != e.unreachable:
+		e.logger.Warn("the tables cannot be used, waiting until they are there and complete", "error", reason)
+	case e.unreachable == "":
+		e.logger.Warn("the database cannot be used, trying again", "error", reason)
 	}
+	e.unreachable = reason
 }
 
 // sessionName is the application_name of a session of this election.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
@@ -17,8 +15,9 @@ const (
 			and database = (select oid from pg_database where datname = current_database())
 			and pid = pg_backend_pid() and granted)`
 
-	ping = `select l.timeline, l.term, ` + holdsLock + `, l.step_down is not distinct from l.term
-		from pgsolo.leader l where l.election = $1`
+	ping = `select c.oid::bigint, coalesce(l.lock_id, 0), coalesce(l.timeline, 0), coalesce(l.term, 0), ` +
+		holdsLock + `, l.step_down is not distinct from l.term
+		from (select 'pgsolo.leader'::regclass::oid) c left join pgsolo.leader l on l.election = $1`
 
 	setApplicationName = `select set_config('application_name', $1, false)`
 )
@@ -86,16 +85,21 @@ func (l *leadership) silence() error {
 // ping proves the leadership, and extends it from the moment at which it was sent.
 func (l *leadership) ping(ctx context.Context) error {
 	var (
+		class    int64
+		lockID   int32 // 0: there is no row
 		now      Term
 		held     bool
 		stepDown bool
 	)
 	sent := l.clock.Now()
 	err := l.session.conn.QueryRow(ctx, inSchema(ping, l.options.Schema), l.options.Name).
-		Scan(&now.Timeline, &now.Number, &held, &stepDown)
+		Scan(&class, &lockID, &now.Timeline, &now.Number, &held, &stepDown)
+	if err == nil {
+		err = l.session.sameLock(class, lockID)
+	}
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return errRowDeleted
+	case ofTables(err):
+		return fmt.Errorf("the tables cannot be used: ping: %w", err)
 	case err != nil:
 		return fmt.Errorf("%w: ping: %w", errSession, err)
 	case !held:

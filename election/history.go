@@ -129,26 +129,37 @@ const (
 	// The intervals at which a leader that was lost tries to write the end of its term.
 	minLastWord = 10 * time.Millisecond
 	maxLastWord = 100 * time.Millisecond
+
+	lastWordLock = `set lock_timeout = '100ms'` // so that there is time to say who has it
 )
 
 // lastWord writes the end of a term that was lost, once everything of it has stopped: after a restart of the server its
 // successor waits for that. It tries, on connections of its own, until 0.9 of the lease is over: soon after, there is
-// nothing to say any more.
-func (l *leadership) lastWord() {
+// nothing to say any more. It returns the reason to lose the leadership, with who keeps the tables locked, if that is
+// known now.
+func (l *leadership) lastWord(lost error) error {
 	sent, _ := l.trust.Proved()
 	ctx, cancel := context.WithTimeout(context.Background(), l.part(exitAt)-sent.Elapsed(l.clock.Now()))
 	defer cancel()
+	var refused error // the latest answer of the server
 	for wait := minLastWord; ; wait = min(2*wait, maxLastWord) {
 		err := l.writeEnd(ctx)
 		if err == nil {
 			l.logger.Info("everything has stopped, and that is written down", "term", l.term.Number)
-			return
+			return lost
 		}
-		if sleep(ctx, wait) != nil {
-			l.logger.Warn("everything has stopped, and that could not be written down: after a restart of the server "+
-				"the next leader waits for the end of the lease", "term", l.term.Number, "error", err)
-			return
+		if refused == nil || codeOf(err) != "" {
+			refused = err
 		}
+		if !ofTables(err) && sleep(ctx, wait) == nil {
+			continue
+		}
+		l.logger.Warn("everything has stopped, and that could not be written down: after a restart of the server "+
+			"the next leader waits for the end of the lease", "term", l.term.Number, "error", refused)
+		if isLocked(refused) {
+			return fmt.Errorf("%w: %w", lost, refused)
+		}
+		return lost
 	}
 }
 
@@ -161,12 +172,12 @@ func (l *leadership) writeEnd(ctx context.Context) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, settings.OwnSettings); err != nil {
+	if _, err := conn.Exec(ctx, settings.OwnSettings+lastWordLock); err != nil {
 		return fmt.Errorf("write the end of the term: %w", err)
 	}
 	sql := inSchema(endTerm, l.options.Schema)
 	if _, err := conn.Exec(ctx, sql, l.options.Name, l.term.Timeline, l.term.Number); err != nil {
-		return fmt.Errorf("write the end of the term: %w", err)
+		return fmt.Errorf("write the end of the term: %w", nameLocks(ctx, conn, l.options.Schema, err))
 	}
 	return nil
 }

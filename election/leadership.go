@@ -149,7 +149,7 @@ func (l *leadership) conclude(heartbeat *sync.WaitGroup, err error) (again bool,
 		heartbeat.Wait()
 		l.session.close()
 		l.counters.lost(lost)
-		l.lastWord()
+		lost = l.lastWord(lost)
 		return false, fmt.Errorf("%w: %w", ErrLost, lost)
 	}
 	abort := time.AfterFunc(l.part(cancelAt), l.session.abort) // in case the last ping is never answered
@@ -167,7 +167,7 @@ func (l *leadership) conclude(heartbeat *sync.WaitGroup, err error) (again bool,
 	if failure != nil {
 		l.logger.Warn("not resigned, the lock is free when the server ends the session", "term", l.term.Number,
 			"error", failure)
-		l.lastWord()
+		_ = l.lastWord(failure)
 	} else {
 		l.logger.Info(reason, "term", l.term.Number)
 	}

@@ -55,7 +55,8 @@ type Options struct {
 	Group *Group
 
 	// Check is called with each new session, before it queues for the lock. An error of it ends Run, unless it is one
-	// of the connection or the server, which is retried like any other. Default: none.
+	// of the connection or the server, which is retried like any other, or Check has passed before: then what it looks
+	// at is waited for. Default: none.
 	Check func(ctx context.Context, conn *pgx.Conn) error
 
 	// LowestTerm returns the lowest number that will do for the next term, because what is fenced with terms has

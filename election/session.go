@@ -11,12 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgsolo/pgsolo/election/internal/direct"
 	"github.com/pgsolo/pgsolo/election/internal/registry"
 	"github.com/pgsolo/pgsolo/election/internal/settings"
 )
-
-// oldestServer is the first major version with every setting of the lease.
-const oldestServer = 14
 
 // connectTimeout bounds connecting and the set-up, each.
 const connectTimeout = 5 * time.Second
@@ -46,7 +44,8 @@ type server struct {
 }
 
 const (
-	ensureElection = `insert into pgsolo.leader (election) values ($1) on conflict do nothing`
+	// It names the key, without which the table is not complete yet: a restore would find the row there.
+	ensureElection = `insert into pgsolo.leader (election) values ($1) on conflict (election) do nothing`
 
 	selectLock = `select 'pgsolo.leader'::regclass::oid::bigint, lock_id, pg_is_in_recovery()
 		from pgsolo.leader where election = $1`
@@ -69,12 +68,13 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["application_name"] = name
 	config.RuntimeParams["client_encoding"] = "UTF8" // whatever that of the database is
-	conn, err := connect(ctx, config)
+	conn, err := direct.Connect(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{conn: conn, schema: o.Schema, election: o.Name}
 	if err := s.setUp(ctx, o, strings.TrimSuffix(name, "standby")+"term "); err != nil {
+		err = nameLocks(ctx, s.conn, s.schema, err)
 		s.close()
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (s *session) setUp(ctx context.Context, o Options, room string) error {
 	if err := s.readHighestTerm(ctx); err != nil {
 		return err
 	}
-	s.classID = int32(uint32(class)) // the same 32 bits: an oid has no sign, the lock's key has one
+	s.classID = signed(class)
 	if err := s.register(ctx, o); err != nil {
 		return err
 	}
@@ -164,13 +164,13 @@ func (s *session) register(ctx context.Context, o Options) error {
 	return nil
 }
 
-// checkError makes an error of Options.Check final, unless it is one of the connection or of the server.
+// checkError makes an error of Options.Check a failure of it, unless it is one of the connection or of the server.
 func (s *session) checkError(err error) error {
 	_, answered := errors.AsType[*pgconn.PgError](err)
 	if answered || s.conn.IsClosed() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return &refusal{err}
+	return &checkFailure{err}
 }
 
 // warmUp runs what begins and ends a term, for an election that does not exist, and so changes nothing and takes no
@@ -193,13 +193,12 @@ func (s *session) warmUp(ctx context.Context) error {
 	return nil
 }
 
-// checkVersion refuses a server that is too old. Its argument is like "15.4 (Debian 15.4-1)" or "18rc1".
-func checkVersion(version string) error {
-	var major int
-	if _, err := fmt.Sscanf(version, "%d", &major); err == nil && major < oldestServer {
-		return &refusal{fmt.Errorf("PostgreSQL %s cannot enforce a lease; want %d or newer", version, oldestServer)}
+// nameLocks adds who has locked the tables to the error of a statement that may have waited for them in vain.
+func nameLocks(ctx context.Context, conn *pgx.Conn, schema string, err error) error {
+	if codeOf(err) != "57014" && !isLocked(err) || conn.IsClosed() || ctx.Err() != nil {
+		return err
 	}
-	return nil
+	return fmt.Errorf("other sessions have locks: %s: %w", blocking(ctx, conn, schema), err)
 }
 
 // close ends the session. A lock that it still holds is free as soon as the server notices.

@@ -2,6 +2,7 @@ package election
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -14,16 +15,22 @@ const (
 
 	// The holder of the lock: its process, its name, whether that is one that only sessions of this election have, and
 	// when it was last active by the server's clock. Every role may see an application_name. The database is named
-	// because copies of one share their oids. The count is of the sessions of leaders.
-	selectLeader = `select l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''),
+	// because copies of one share their oids. The counts are of the sessions of leaders, and of those whose term the
+	// row does not know: then it is that of a restore.
+	selectLeader = `select 'pgsolo.leader'::regclass::oid::bigint, l.lock_id,
+			l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''),
 			coalesce(l.since, 'epoch'), l.clean,
 			case when l.fingerprint_term = l.term then coalesce(l.fingerprint, '') else '' end,
 			coalesce(t.server, ''), coalesce(t.lease_ms, 0),
 			coalesce(h.pid, 0), coalesce(h.application_name, ''), coalesce(h.ours, false), h.state_change,
-			(select count(*) from pg_stat_activity
-				where datname = current_database() and starts_with(application_name, $2)),
-			clock_timestamp()
-		from pgsolo.leader l left join pgsolo.leader_term t using (election, timeline, term) left join lateral (
+			s.leaders, s.later, clock_timestamp()
+		from pgsolo.leader l cross join lateral (
+			select count(*) as leaders, count(*) filter (where a.usename = current_user and case
+				when substr(a.application_name, length($2) + 1) ~ '^[0-9]{1,19}$'
+				then substr(a.application_name, length($2) + 1)::numeric > l.term end) as later
+			from pg_stat_activity a
+			where a.datname = current_database() and starts_with(a.application_name, $2)
+		) s left join pgsolo.leader_term t using (election, timeline, term) left join lateral (
 			select a.pid, a.application_name, a.state_change, starts_with(a.application_name, $3) as ours
 			from pg_locks k join pg_stat_activity a using (pid)
 			where k.locktype = 'advisory'
@@ -46,6 +53,7 @@ type leaderRow struct {
 	lease          time.Duration // of the leader; or 0
 	lock           lockHolder
 	leaderSessions int
+	laterSessions  int       // of them, those of a leader whose term began in other tables
 	readAt         time.Time // by the server's clock
 }
 
@@ -126,7 +134,7 @@ func (e *Elector) noteStandby(row leaderRow) {
 		e.logger.Warn("the leader has another configuration than this replica", "leader", row.term.Holder,
 			"term", row.term.Number, "fingerprint", own, "fingerprint_of_leader", row.fingerprint)
 	}
-	e.unreachable, e.blocked, e.foreignHolder = false, role == Outside, 0
+	e.stoodBy, e.unreachable, e.blocked, e.foreignHolder = true, "", role == Outside, 0
 	if row.lock.foreign() {
 		e.foreignHolder = row.lock.pid
 	}
@@ -172,12 +180,24 @@ func (e *Elector) readLeader(ctx context.Context, s *session) (leaderRow, error)
 
 func (s *session) scanLeader(r pgx.Row) (row leaderRow, err error) {
 	row.term.Election = s.election
-	var leaseMS int64
-	err = r.Scan(&row.term.Timeline, &row.term.Number, &row.term.Holder, &row.address, &row.since, &row.clean,
+	var (
+		class   int64
+		lockID  int32
+		leaseMS int64
+	)
+	err = r.Scan(&class, &lockID,
+		&row.term.Timeline, &row.term.Number, &row.term.Holder, &row.address, &row.since, &row.clean,
 		&row.fingerprint, &row.server, &leaseMS,
-		&row.lock.pid, &row.lock.name, &row.lock.ours, &row.lock.lastActive, &row.leaderSessions, &row.readAt)
+		&row.lock.pid, &row.lock.name, &row.lock.ours, &row.lock.lastActive, &row.leaderSessions, &row.laterSessions,
+		&row.readAt)
 	row.lease = time.Duration(leaseMS) * time.Millisecond
-	return row, err
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row, errRowDeleted
+	}
+	if err != nil {
+		return row, err
+	}
+	return row, s.sameLock(class, lockID)
 }
 
 // poll waits in the server's queue for the lock, for as long as wait, and reads the leader row, in one round trip. When
@@ -197,7 +217,8 @@ func (e *Elector) poll(ctx context.Context, s *session, wait time.Duration) (won
 		}
 	}()
 
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+e.options.Lease)
+	// The server's own time-out, which is the lease, comes first.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait+e.options.Lease+time.Second)
 	defer cancel()
 	batch := &pgx.Batch{}
 	batch.Queue(inSchema(campaign, s.schema), s.classID, s.lockID, wait.Milliseconds()).

@@ -15,7 +15,7 @@ type Stats struct {
 	// planned end.
 	Takeovers map[string]Takeover
 
-	// Lost are leaderships, by cause: "silence", "no progress", "session", "lock", "term".
+	// Lost are leaderships, by cause: "silence", "no progress", "session", "lock", "term", "tables".
 	Lost map[string]int64
 }
 
@@ -74,6 +74,9 @@ func causeOf(reason error) string {
 		if errors.Is(reason, err) {
 			return label
 		}
+	}
+	if ofTables(reason) {
+		return "tables"
 	}
 	return "other"
 }

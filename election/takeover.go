@@ -32,6 +32,7 @@ func (e *Elector) win(ctx context.Context) (wonTerm, error) {
 		}
 		e.options.Group.release()
 	}
+	err = nameLocks(ctx, s.conn, s.schema, err)
 	s.close()
 	return wonTerm{}, err
 }
@@ -40,7 +41,7 @@ func (e *Elector) win(ctx context.Context) (wonTerm, error) {
 // is left.
 func (e *Elector) takeOver(ctx context.Context, s *session, before leaderRow, wonAt time.Time) (wonTerm, error) {
 	ended := endedResigned
-	if !before.clean {
+	if !before.clean || before.laterSessions > 0 {
 		ended = e.howEnded(before)
 		wait := e.successorWait(s, before, wonAt)
 		if before.leaderSessions > 0 || wait.restart.After(wonAt) {

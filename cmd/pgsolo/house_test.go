@@ -18,7 +18,7 @@ func TestCopiesAreKeptAlike(t *testing.T) {
 	for _, pair := range [][2]string{
 		{"../../jobs/migrate.go", "../../election/migrate.go"},
 		{"../../jobs/migratewait.go", "../../election/migratewait.go"},
-		{"../../listener/sharing.go", "../../election/sharing.go"},
+		{"../../listener/sharing.go", "../../election/internal/direct/sharing.go"},
 		{"../../jobs/internal/pg/privileges.go", "../../election/internal/privileges/privileges.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../election/internal/settings/sessionsettings.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../listener/internal/settings/sessionsettings.go"},

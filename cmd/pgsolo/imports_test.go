@@ -25,10 +25,10 @@ const (
 var mayImport = []struct{ packages, imports string }{
 	// The star: three packages that know neither one another nor the program. What jobs has inside follows.
 	{"election", "election/internal/trust election/internal/registry election/internal/settings " +
-		"election/internal/privileges"},
+		"election/internal/privileges election/internal/direct"},
 	{"listener", "listener/internal/settings"},
 	{"election/internal/trust election/internal/registry election/internal/settings election/internal/privileges " +
-		"listener/internal/settings", ""},
+		"election/internal/direct listener/internal/settings", ""},
 
 	{"jobs/internal/text jobs/internal/loop jobs/internal/idset jobs/schedule", ""},
 	{"jobs/internal/attempt jobs/internal/pg", "jobs/internal/text"},

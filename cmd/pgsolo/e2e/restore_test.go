@@ -54,6 +54,20 @@ handler "h" {
 	if n := pgtest.Value[int](t, copied, `select count(*) from pgsolo.effect`); n != 110 || leader.HasEnded() {
 		t.Errorf("%d effects of 110 events", n)
 	}
+
+	// The same under a leader and a standby: the leader ends, and the standby goes on with the tables that come.
+	standby := start(t, nil, "run", "-c", configure(t, to, work))
+	pgtest.Eventually(t, "the standby", func() bool { return standby.is("/readyz") })
+	postgres("pg_dump", "--format=custom", "--schema=pgsolo", "--file="+file, to)
+	postgres("pg_restore", "--clean", "--if-exists", "--dbname="+to, file)
+	if code := leader.exit(); code != 3 {
+		t.Errorf("the leader ended with code %d, want 3", code)
+	}
+	execute(t, copied, `select pgsolo.emit('t') from generate_series(1, 10)`)
+	pgtest.Eventually(t, "events after the restore in place", func() bool {
+		return pgtest.Value[bool](t, copied, `select count(distinct event_id) = 120 from pgsolo.effect`)
+	})
+	mustContain(t, standby.log.String(), "waiting until they are there and complete")
 }
 
 // find returns where a program of PostgreSQL is, of the server's version: an older one refuses.

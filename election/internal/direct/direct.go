@@ -1,4 +1,6 @@
-package election
+// Package direct connects to a server that can enforce a lease: one that is new enough, and with which no pooler in
+// between shares a session among its clients.
+package direct
 
 import (
 	"context"
@@ -12,13 +14,19 @@ import (
 
 const askBackend = `select pg_catalog.pg_backend_pid()`
 
-var errShared = errors.New("a pooler in transaction or statement mode is in between: " +
-	"it shares the server's sessions among its clients, so that a lock belongs to none of them; " +
-	"connect to PostgreSQL directly, or set the pooler to session mode")
+// ErrRefused is an error that no retry mends.
+var ErrRefused = errors.New("no lease can hold")
 
-// connect returns a connection that has a session of the server to itself. Whether it has is asked only where a proxy
+// oldestServer is the first major version with every setting of the lease.
+const oldestServer = 14
+
+var errShared = fmt.Errorf("%w: a pooler in transaction or statement mode is in between: "+
+	"it shares the server's sessions among its clients, so that a lock belongs to none of them; "+
+	"connect to PostgreSQL directly, or set the pooler to session mode", ErrRefused)
+
+// Connect returns a connection that has a session of the server to itself. Whether it has is asked only where a proxy
 // speaks for the server. That takes a connection more, one after the other, and about 50 ms.
-func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+func Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
@@ -75,7 +83,16 @@ func refuseSharing(ctx context.Context, conn *pgx.Conn) (proxied bool, err error
 		return true, fmt.Errorf("probe the proxy: %w", err)
 	}
 	if shares {
-		return true, &refusal{errShared}
+		return true, errShared
 	}
 	return true, nil
+}
+
+// checkVersion refuses a server that is too old. Its argument is like "15.4 (Debian 15.4-1)" or "18rc1".
+func checkVersion(version string) error {
+	var major int
+	if _, err := fmt.Sscanf(version, "%d", &major); err == nil && major < oldestServer {
+		return fmt.Errorf("%w: PostgreSQL %s cannot enforce one; want %d or newer", ErrRefused, version, oldestServer)
+	}
+	return nil
 }

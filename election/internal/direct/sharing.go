@@ -1,7 +1,7 @@
 // This file stands in election and in listener alike, which must not import each other: a test of cmd/pgsolo compares
 // them.
 
-package election
+package direct
 
 import (
 	"context"
