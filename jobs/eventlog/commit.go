@@ -46,6 +46,10 @@ func (w *transactionWorker) end() (more bool) {
 		return false
 	case pg.IsRowSecurity(err):
 		return w.inDoubt(err) // which waits until pgsolo may read its tables again
+	case pg.IsDeallocated(err) && !w.deallocates:
+		w.deallocates = true
+		w.repeat()
+		return true
 	}
 	w.refused(err)
 	return true
@@ -95,11 +99,16 @@ func (w *transactionWorker) inDoubt(lost error) (more bool) {
 		w.refused(lost)
 		return true
 	}
+	w.repeat()
+	return true
+}
+
+// repeat makes what has succeeded pending again, as it was.
+func (w *transactionWorker) repeat() {
 	w.undone()
 	if w.isIsolated {
 		w.isolated++
 	}
-	return true
 }
 
 // markDone is the write of progress that belongs to the events of the transaction.
@@ -110,6 +119,11 @@ func (w *transactionWorker) markDone(ctx context.Context) error {
 			p.Succeeded = append(p.Succeeded, d.Record.ID)
 		} else {
 			p.Done.Add(idset.One(d.Record.ID))
+		}
+	}
+	if w.deallocates {
+		if err := w.conn.DeallocateAll(ctx); err != nil { // or pgx would go on naming statements that are gone
+			return fmt.Errorf("forget prepared statements: %w", err)
 		}
 	}
 	return w.c.cursor.SaveIn(ctx, w.tx, &p)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/trial"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/txsession"
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
@@ -23,7 +24,7 @@ type logHandler struct {
 	group string
 	log   *logread.Log // shared with the other handlers of the topic
 
-	transactions chan struct{} // as many as may have a connection at a time, of all handlers
+	sessions *txsession.Sessions // of transactions of all handlers
 
 	ring  chan struct{} // capacity 1: there may be something to read
 	retry chan struct{} // capacity 1: there may be deliveries that are due
@@ -91,6 +92,7 @@ func (h *logHandler) beginConsumer(lead *loop.Leadership) {
 func (h *logHandler) run(ctx context.Context) error {
 	defer h.pulse.End()
 	defer h.letGo()
+	defer h.sessions.Close(h)
 	for {
 		err := h.consumer.run(ctx)
 		if !h.isTaken(ctx, err) {

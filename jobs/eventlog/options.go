@@ -7,7 +7,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/txsession"
 )
+
+// Transactions lends the connections of a pool to transactions of handlers, and cleans them when they change hands.
+type Transactions = txsession.Sessions
+
+// NewTransactions has room for so many at a time.
+func NewTransactions(pool *pgxpool.Pool, most int) *Transactions { return txsession.New(pool, most) }
 
 // Options say what a Runner runs. Pool is required; New names the field that is wrong. jobs.Migrate has to have made
 // the tables.
@@ -20,12 +27,14 @@ type Options struct {
 	// HandleTx one more for each worker. Where there are fewer, they take turns.
 	//
 	// Let AfterConnect put jobs.SessionSettings in force, which override what the role sets. Statements of HandleTx
-	// have the role's own search_path, row_security, jit, statement_timeout and lock_timeout all the same.
+	// have the role's own search_path, row_security, jit, statement_timeout and lock_timeout all the same. What they
+	// leave in a session, settings, a role, locks or temporary tables, reaches no other handler: when it changes hands
+	// it is cleaned, and AfterConnect and PrepareConn are called anew.
 	Pool *pgxpool.Pool
 
-	// Transactions has room for as many transactions of HandleTx as may be open at a time. Runners that share a pool
-	// have to share it, too. Default: one with room for all but four connections of the pool, for half at least.
-	Transactions chan struct{}
+	// Transactions lends connections of the pool to HandleTx. Runners that share a pool have to share it, too. Default:
+	// one for all but four connections of the pool, for half at least.
+	Transactions *Transactions
 
 	Schema   string // where Migrate made the tables; default "pgsolo"
 	Group    string // differs between runners in one schema that run different handlers; default "main"

@@ -44,7 +44,7 @@ func New(options Options) (*Runner, error) {
 	}
 	db := pg.DB{Pool: options.Pool, Schema: options.Schema}
 	if options.Transactions == nil {
-		options.Transactions = pg.TransactionSessions(options.Pool)
+		options.Transactions = NewTransactions(options.Pool, pg.TransactionSessions(options.Pool))
 	}
 	r := &Runner{
 		options: options, db: db, logs: map[string]*logread.Log{},
@@ -65,7 +65,7 @@ func New(options Options) (*Runner, error) {
 		switch {
 		case h.Topic != "":
 			handler := newLogHandler(h, db, options.Group, r.log(h.Topic), logger)
-			handler.transactions = options.Transactions
+			handler.sessions = options.Transactions
 			r.handlers = append(r.handlers, handler)
 		case options.Subscribe == nil:
 			return nil, fmt.Errorf("jobs: handler %q: Channel needs Options.Subscribe", h.Name)
@@ -161,6 +161,10 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 			return nil
 		})
 	}
+	running.Go(func() error {
+		r.options.Transactions.Run(leadership.Starting)
+		return nil
+	})
 	err := running.Wait()
 	leave(err == nil && ctx.Err() == nil)
 	r.heldBack.Store(nil)

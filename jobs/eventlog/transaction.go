@@ -9,9 +9,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/txsession"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -39,9 +39,10 @@ type transactionWorker struct {
 	isolated    int              // the first so many, each in a transaction of its own: one spoils it for the others
 	isIsolated  bool             // the transaction under way is that of one of them
 	lostCommits int              // in a row: the connection was lost, and the commit has not happened
+	deallocates bool             // the handler's statements have removed what was prepared in their session
 
 	// The transaction under way; conn is nil between two.
-	conn *pgxpool.Conn
+	conn *txsession.Session
 	tx   pgx.Tx
 	done []queue.Delivery // succeeded in it
 }
@@ -88,7 +89,7 @@ func (w *transactionWorker) transact() (more bool) {
 		if stopped {
 			return false
 		}
-		if failure == nil && !w.intact() {
+		if failure == nil && !w.conn.InTransaction() {
 			failure = errBroken
 		}
 		w.gate.Report(w.passed, failure)
@@ -181,8 +182,9 @@ func (w *transactionWorker) take(next func() (queue.Delivery, bool)) (queue.Deli
 // long the database may fail is decided where progress is read and written.
 func (w *transactionWorker) begin(savepoint bool) bool {
 	// Each statement shall see what others have committed: under the other levels the write of the cursor's row would
-	// fail whenever another worker has written it meanwhile.
-	query := `begin isolation level read committed; ` + pg.UserSettingsInTx
+	// fail whenever another worker has written it meanwhile. And the session may have other defaults from a statement
+	// of this handler.
+	query := `begin isolation level read committed, read write, not deferrable; ` + pg.UserSettingsInTx
 	if savepoint {
 		query += `; savepoint pgsolo_event`
 	}
@@ -203,25 +205,16 @@ func (w *transactionWorker) begin(savepoint bool) bool {
 	}
 }
 
-func (w *transactionWorker) tryBegin(query string) (err error) {
-	select { // may take as long as others have them all
-	case w.c.transactions <- struct{}{}:
-	case <-w.starting.Done():
-		return context.Cause(w.starting)
-	}
-	defer func() {
-		if err != nil {
-			<-w.c.transactions
-		}
-	}()
-	conn, err := w.c.db.Pool.Acquire(w.starting)
+func (w *transactionWorker) tryBegin(query string) error {
+	conn, err := w.c.sessions.Take(w.starting, w.c.logHandler) // may take as long as others have them all
 	if err != nil {
-		return fmt.Errorf("acquire connection: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, pg.TryTimeout)
 	defer cancel()
 	if w.tx, err = conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: query}); err != nil {
-		conn.Release()
+		w.c.sessions.Give(conn, false)
+		w.c.sessions.Close(w.c.logHandler) // what has ended this one while it was idle may have ended others
 		return fmt.Errorf("begin transaction: %w", err)
 	}
 	w.conn, w.done = conn, w.done[:0]
@@ -235,18 +228,12 @@ func (w *transactionWorker) attemptInTx(d queue.Delivery) (failure error, stoppe
 		return err, false
 	}
 	failure, stopped = w.attempt(d, event, func(ctx context.Context, event Event) error {
-		return w.HandleTx(ctx, eventTx{w.tx}, event)
+		return w.HandleTx(ctx, txsession.Tx{Tx: w.tx}, event)
 	})
-	if failure == nil && w.conn.Conn().PgConn().TxStatus() == 'E' {
+	if failure == nil && w.conn.PgConn().TxStatus() == 'E' {
 		failure = errIgnored
 	}
 	return failure, stopped
-}
-
-// intact says whether the transaction can go on.
-func (w *transactionWorker) intact() bool {
-	conn := w.conn.Conn().PgConn()
-	return !conn.IsClosed() && !conn.IsBusy() && conn.TxStatus() != 'I'
 }
 
 func (w *transactionWorker) exec(sql string) error {
@@ -267,22 +254,11 @@ func (w *transactionWorker) release() {
 	if w.conn == nil {
 		return
 	}
-	if w.intact() {
+	if w.conn.InTransaction() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), lastSave)
 		defer cancel()
 		_ = w.tx.Rollback(ctx) // or the connection is closed, which does the same
 	}
-	w.conn.Release()
+	w.c.sessions.Give(w.conn, len(w.pending) > 0 || w.queue.Size() > 0)
 	w.conn = nil
-	<-w.c.transactions
 }
-
-// eventTx is a transaction that the handler cannot end.
-type eventTx struct{ pgx.Tx }
-
-var errNotYours = errors.New("the transaction of HandleTx ends when all of its events are handled: " +
-	"return nil, or an error to undo this event")
-
-func (eventTx) Commit(context.Context) error { return errNotYours }
-
-func (eventTx) Rollback(context.Context) error { return errNotYours }

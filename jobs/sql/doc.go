@@ -45,8 +45,8 @@
 //   - The end of a statement that the server does not cancel: one in foreign code, one that catches the cancellation,
 //     one on a server that cannot be reached. After two seconds Run returns with an error that says that it may still
 //     run, and closes the connection. With client_connection_check_interval the server notices that, if it looks.
-//   - A clean session: what a statement sets or locks in its session stays there for the next one, unless the pool
-//     cleans it in AfterRelease. With RunTx the session is the runner's: set things with "set local", and lock with
-//     pg_advisory_xact_lock.
+//   - A clean session with Run: what a statement sets or locks in its session stays there for the next one, unless the
+//     pool cleans it in AfterRelease. With RunTx what one leaves reaches no other handler, and may stay for the next
+//     event of its own: set things with "set local", and lock with pg_advisory_xact_lock.
 //   - Procedures that commit, and what cannot run in a transaction, with RunTx: the server refuses them.
 package sql

@@ -15,6 +15,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
 	"github.com/pgsolo/pgsolo/election"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog"
 	"github.com/pgsolo/pgsolo/listener"
 )
 
@@ -57,7 +58,7 @@ type sessions struct {
 	pool         *pgxpool.Pool // of the engines
 	statements   *pgxpool.Pool // of statements outside of the log's transactions; nil: there are none
 	listener     *listener.Listener
-	transactions chan struct{} // has room for those that may have a session of pool at a time
+	transactions *eventlog.Transactions // have sessions of pool for as long as events take
 
 	mu    sync.Mutex         // guards leads
 	leads map[string]leading // by the name of their sessions
@@ -107,7 +108,7 @@ func newSessions(of *config.Config, options Options) (_ *sessions, err error) {
 		s.close()
 		return nil, err
 	}
-	s.transactions = make(chan struct{}, shares.transactions)
+	s.transactions = eventlog.NewTransactions(s.pool, shares.transactions)
 	return s, nil
 }
 
@@ -152,6 +153,7 @@ func (s *sessions) unname() {
 }
 
 func (s *sessions) prepareSessions(config *pgxpool.Config, settings string) {
+	config.ConnConfig.OnNotification = dropNotification
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		return prepareSession(ctx, conn, settings)
 	}
@@ -166,6 +168,9 @@ func (s *sessions) prepareSessions(config *pgxpool.Config, settings string) {
 
 // errNoLeadership is a mistake in this program: a session without the right name would escape the successor.
 var errNoLeadership = errors.New("a session is taken with a context that does not say for which leadership")
+
+// dropNotification is for channels that a statement of the user listens to. pgx would keep what comes for ever.
+func dropNotification(*pgconn.PgConn, *pgconn.Notification) {}
 
 // prepareSession puts the settings of a new session in force, in one round trip. It serves no leadership until it is
 // taken: who waited for it may have gone.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Connect opens a session as the pool does, that is not of the pool.
@@ -24,4 +25,17 @@ func (db DB) Connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, err
 	}
 	return conn, err
+}
+
+// Renew makes a session of a pool as a new one is: it removes whatever statements have left there, and does what the
+// pool does with a new session. DISCARD ALL removes the prepared statements, so that pgx has to forget its own first.
+func Renew(ctx context.Context, conn *pgx.Conn, pool *pgxpool.Config) error {
+	err := conn.DeallocateAll(ctx)
+	if err == nil {
+		_, err = conn.Exec(ctx, `discard all`)
+	}
+	if err == nil && pool.AfterConnect != nil {
+		err = pool.AfterConnect(ctx, conn)
+	}
+	return err
 }

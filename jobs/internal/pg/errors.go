@@ -17,6 +17,7 @@ const (
 	ObjectInUse = "55006" // and for a name that a leader declares
 
 	insufficientPrivilege = "42501"
+	noSuchStatement       = "26000"
 )
 
 // IsNotAllowed says whether err is the server's answer that the role lacks a privilege.
@@ -31,4 +32,10 @@ func IsNotAllowed(err error) bool {
 func IsRowSecurity(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Routine == "check_enable_rls"
+}
+
+// IsDeallocated says whether a statement that pgx had prepared is gone from its session.
+func IsDeallocated(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == noSuchStatement
 }
