@@ -56,10 +56,10 @@ func serve(t *testing.T, status election.Status) string {
 		Elections: []web.Election{{
 			Status: func() election.Status { return status }, Stats: func() election.Stats { return election.Stats{} },
 			Events: func() eventlog.Stats { return eventlog.Stats{} }, Crons: func() []cron.Stats { return nil },
-			Listener: func() listener.Stats { return listener.Stats{} },
-			Fresh:    time.Minute,
+			Fresh: time.Minute,
 		}},
-		Logger: hclog.NewNullLogger(),
+		Listener: func() listener.Stats { return listener.Stats{} },
+		Logger:   hclog.NewNullLogger(),
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(socket) }()

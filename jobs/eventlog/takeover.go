@@ -22,8 +22,7 @@ const (
 	headStart = 100 * time.Millisecond
 )
 
-// WarmUp prepares a standby's session of Pool for the first statements of a leader, and runs none of them. Without it
-// a takeover takes some milliseconds longer.
+// WarmUp prepares a standby's session of Pool for the first statements of a leader, and runs none of them.
 func (r *Runner) WarmUp(ctx context.Context, conn *pgx.Conn) error {
 	return r.db.WarmUp(ctx, conn, slices.Concat(trial.First, cursor.First, logread.First))
 }
