@@ -20,19 +20,27 @@ const (
 
 // WarmUp prepares statements on a session, and has it read what the server's catalogs say of the tables, without
 // running any: most of what the first statements of a new leader take, on a session that has done nothing yet, is that.
+// All of them are locked as for reading for the while. So it waits for no lock for long: a restore or a migration may
+// have one table and wait for another.
 func (db DB) WarmUp(ctx context.Context, conn *pgx.Conn, statements []string) error {
-	var plans string
-	if err := conn.QueryRow(ctx, db.Place(selectPlans)).Scan(&plans); err != nil {
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		var plans string
+		if err := tx.QueryRow(ctx, db.Place(selectPlans)).Scan(&plans); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `set local lock_timeout = '100ms'; `+plans); err != nil {
+			return err
+		}
+		batch := db.Batch()
+		batch.Queue(notRun)
+		for _, statement := range statements {
+			batch.Queue(statement)
+		}
+		_ = tx.SendBatch(ctx, &batch.Batch).Close() // an error: the statements are not run
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("warm up: %w", err)
 	}
-	if _, err := conn.Exec(ctx, plans); err != nil {
-		return fmt.Errorf("warm up: %w", err)
-	}
-	batch := db.Batch()
-	batch.Queue(notRun)
-	for _, statement := range statements {
-		batch.Queue(statement)
-	}
-	_ = conn.SendBatch(ctx, &batch.Batch).Close() // an error: the statements are not run
 	return nil
 }
