@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/pgsolo/pgsolo/election/internal/privileges"
+	"github.com/pgsolo/pgsolo/election/internal/repair"
 )
 
 // DefaultSchema is where the tables live unless Options.Schema says otherwise.
@@ -28,9 +28,14 @@ const (
 	insertMigration  = `insert into pgsolo.election_migration (name, checksum) values ($1, $2)`
 
 	ungranted = "step_down" // to everybody
+	naming    = "step_down" // its body has the name of the schema
 )
 
-var amendPrivileges = privileges.AmendPrivileges
+var (
+	amendPrivileges = repair.AmendPrivileges
+	amendSchemaName = repair.AmendSchemaName
+	hasOtherName    = repair.HasOtherName
+)
 
 // undefinedTable is the SQLSTATE of a table that is not there.
 const undefinedTable = "42P01"

@@ -20,7 +20,7 @@
 //   - Migrate is all or nothing, and may be called by several processes at once. It waits for each lock for 0.4 s at
 //     most, and tries again for a minute; what it has locked stays locked until it commits, typically well under
 //     a second. Replicas of the version before go on while the tables are those of the newer one. It sets right what
-//     every role may do, as after a restore without privileges.
+//     every role may do, as after a restore without privileges, and what has another name of a schema that was renamed.
 //   - What a role or a database sets (a search_path with somebody else's functions, time-outs, read-only transactions)
 //     changes nothing, if the sessions of the pool have SessionSettings.
 //   - Rows that row security hides are never taken for rows that are not there, if the sessions of the pool have

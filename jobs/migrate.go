@@ -9,14 +9,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-type migration struct{ name, sql, checksum string }
+// migration is one of the files. text is for DefaultSchema, sql for the schema.
+type migration struct{ name, text, sql, checksum string }
 
 // ascii makes what migrations have beyond ASCII fit into a database of whatever encoding.
 var ascii = strings.NewReplacer("…", "...")
@@ -33,8 +34,8 @@ func loadMigrations(schema string) ([]migration, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256(text)
-		sql := inSchema(ascii.Replace(string(text)), schema)
-		all = append(all, migration{entry.Name(), sql, hex.EncodeToString(sum[:8])})
+		plain := ascii.Replace(string(text))
+		all = append(all, migration{entry.Name(), plain, inSchema(plain, schema), hex.EncodeToString(sum[:8])})
 	}
 	return all, nil
 }
@@ -51,7 +52,7 @@ const (
 // Migrate brings the tables in schema up to date, in one transaction: all of it or nothing. It may be called at any
 // time and from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose
 // applied migrations differ from this version's. It sets right what everybody may do, which a restore without
-// privileges loses, and leaves what roles have been granted.
+// privileges loses, and leaves what roles have been granted. Where the schema was renamed, functions get its new name.
 //
 // What runs goes on meanwhile: no lock is waited for longer than 0.4 s, since all that wants the table after it waits,
 // too. Where another session has it for longer, Migrate tries again each second, logs who that is, to the logger that
@@ -76,6 +77,10 @@ func migrate(ctx context.Context, conn *pgx.Conn, schema string, all []migration
 		if newer != "" {
 			return fmt.Errorf("%w: schema %q has migration %s of a newer version", ErrSchema, schema, newer)
 		}
+		applied, made := textsOf(all, pending), textsOf(all, nil)
+		if err := amendSchemaName(ctx, tx, schema, inSchema, applied); err != nil { // what is pending may rely on it
+			return err
+		}
 		for _, m := range pending {
 			if _, err := tx.Exec(ctx, m.sql); err != nil {
 				return fmt.Errorf("apply migration %s: %w", m.name, err)
@@ -84,23 +89,18 @@ func migrate(ctx context.Context, conn *pgx.Conn, schema string, all []migration
 				return fmt.Errorf("record migration %s: %w", m.name, err)
 			}
 		}
-		return amend(ctx, tx, schema, all)
+		return amendPrivileges(ctx, tx, schema, ungranted, made)
 	})
 }
 
-// amend sets right what everybody may do.
-func amend(ctx context.Context, tx pgx.Tx, schema string, all []migration) error {
-	var texts []string
+// textsOf are those of all but some.
+func textsOf(all, but []migration) (texts []string) {
 	for _, m := range all {
-		texts = append(texts, m.sql)
+		if !slices.Contains(but, m) {
+			texts = append(texts, m.text)
+		}
 	}
-	done, err := amendPrivileges(ctx, tx, schema, ungranted, texts)
-	if err == nil && len(done) > 0 {
-		hclog.FromContext(ctx).Named("migrate").Warn("privileges had been lost, as in a restore without them: "+
-			"what everybody may do is right again, grants to roles are up to you",
-			"schema", schema, "changed", len(done), "such_as", done[0])
-	}
-	return err
+	return texts
 }
 
 // CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are of this version.
@@ -121,7 +121,12 @@ func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	if len(pending) > 0 {
 		return fmt.Errorf("%w: schema %q lacks migration %s: migrate it", ErrSchema, schema, pending[0].name)
 	}
-	return nil
+	renamed, err := hasOtherName(ctx, conn, schema, naming)
+	if renamed {
+		err = fmt.Errorf("%w: schema %q was renamed, and its functions have the name before: migrate it",
+			ErrSchema, schema)
+	}
+	return err
 }
 
 // pendingMigrations returns those of all that are not applied yet, and the name of one that is applied and not among

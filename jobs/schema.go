@@ -26,6 +26,7 @@ const (
 	insertMigration  = `insert into pgsolo.jobs_migration (name, checksum) values ($1, $2)`
 
 	ungranted = "tell_cron" // only functions of the owner call it
+	naming    = "ring"      // its body has the name of the schema
 )
 
 // What migrate.go takes from elsewhere in the two packages that have it.
@@ -35,4 +36,6 @@ var (
 	schemaName      = pg.SchemaName
 	inSchema        = pg.Place
 	amendPrivileges = pg.AmendPrivileges
+	amendSchemaName = pg.AmendSchemaName
+	hasOtherName    = pg.HasOtherName
 )

@@ -19,7 +19,8 @@ func TestCopiesAreKeptAlike(t *testing.T) {
 		{"../../jobs/migrate.go", "../../election/migrate.go"},
 		{"../../jobs/migratewait.go", "../../election/migratewait.go"},
 		{"../../listener/sharing.go", "../../election/internal/direct/sharing.go"},
-		{"../../jobs/internal/pg/privileges.go", "../../election/internal/privileges/privileges.go"},
+		{"../../jobs/internal/pg/privileges.go", "../../election/internal/repair/privileges.go"},
+		{"../../jobs/internal/pg/schemaname.go", "../../election/internal/repair/schemaname.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../election/internal/settings/sessionsettings.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../listener/internal/settings/sessionsettings.go"},
 	} {

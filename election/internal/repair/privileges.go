@@ -1,7 +1,7 @@
 // This file stands in jobs and in election alike, which must not import one another: a test of cmd/pgsolo compares the
 // two.
 
-package privileges
+package repair
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -49,10 +50,8 @@ const selectAmends = `with function as (
 
 // AmendPrivileges sets right what everybody may do in the schema, as after a restore without privileges: the last that
 // the texts of the migrations say about that is repeated where it does not hold. They take ungranted from everybody,
-// and nobody is granted it. It returns the statements that it ran, and fails where that is up to another role.
-func AmendPrivileges(
-	ctx context.Context, tx pgx.Tx, schema, ungranted string, migrations []string,
-) (done []string, err error) {
+// and nobody is granted it. It fails where that is up to another role.
+func AmendPrivileges(ctx context.Context, tx pgx.Tx, schema, ungranted string, migrations []string) error {
 	var revoked, granted, readable []string
 	last := map[string]*[]string{}
 	for _, text := range migrations {
@@ -74,26 +73,32 @@ func AmendPrivileges(
 	}
 	rows, err := tx.Query(ctx, selectAmends, schema, ungranted, revoked, granted, readable)
 	if err != nil {
-		return nil, fmt.Errorf("read what everybody may do: %w", err)
+		return fmt.Errorf("read what everybody may do: %w", err)
 	}
 	var (
 		amend, owner string
 		may          bool
+		amends       []string
 	)
 	_, err = pgx.ForEachRow(rows, []any{&amend, &owner, &may}, func() error {
 		if !may {
 			return fmt.Errorf("privileges were lost: migrate as role %q or as a superuser: %s", owner, amend)
 		}
-		done = append(done, amend)
+		amends = append(amends, amend)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read what everybody may do: %w", err)
+		return fmt.Errorf("read what everybody may do: %w", err)
 	}
-	for _, amend := range done {
+	for _, amend := range amends {
 		if _, err := tx.Exec(ctx, amend); err != nil {
-			return nil, fmt.Errorf("%s: %w", amend, err)
+			return fmt.Errorf("%s: %w", amend, err)
 		}
 	}
-	return done, nil
+	if len(amends) > 0 {
+		hclog.FromContext(ctx).Named("migrate").Warn("privileges had been lost, as in a restore without them: "+
+			"what everybody may do is right again, grants to roles are up to you",
+			"schema", schema, "changed", len(amends), "such_as", amends[0])
+	}
+	return nil
 }

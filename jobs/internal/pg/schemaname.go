@@ -1,0 +1,95 @@
+// This file stands in jobs and in election alike, which must not import one another: a test of cmd/pgsolo compares the
+// two.
+
+package pg
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+)
+
+// What migrations make that has the name of the schema in it as text, which a rename of the schema leaves as it was.
+var (
+	madeFunction = regexp.MustCompile(`(?ms)^create (?:or replace )?(function pgsolo\.(\w+)\(.*?\$\$(.*?)\$\$;)`)
+	madeView     = regexp.MustCompile(`(?ms)^create (?:or replace )?(view pgsolo\.(\w+).*?;$)`)
+)
+
+const (
+	selectFunctions = `select p.proname, p.prosrc from pg_catalog.pg_proc p
+		where p.pronamespace = pg_catalog.to_regnamespace($1)`
+
+	selectRenamed = `select exists (select from pg_catalog.pg_proc p
+		where p.pronamespace = pg_catalog.to_regnamespace($1) and p.proname = $2
+			and p.prosrc !~ pg_catalog.concat('\m', $1::text, '\.'))`
+)
+
+// AmendSchemaName finds functions that have another name of their schema, since that was renamed, and makes them and
+// the views anew, as the texts of the migrations that were applied did. What somebody has altered stays. place puts
+// a text into a schema.
+func AmendSchemaName(
+	ctx context.Context, tx pgx.Tx, schema string, place func(sql, schema string) string, applied []string,
+) error {
+	bodies, functions, views := map[string]string{}, map[string]string{}, map[string]string{}
+	for _, text := range applied {
+		for _, made := range madeFunction.FindAllStringSubmatch(text, -1) {
+			functions[made[2]], bodies[made[2]] = made[1], made[3]
+		}
+		for _, made := range madeView.FindAllStringSubmatch(text, -1) {
+			views[made[2]] = made[1]
+		}
+	}
+	rows, err := tx.Query(ctx, selectFunctions, schema)
+	if err != nil {
+		return fmt.Errorf("read the functions: %w", err)
+	}
+	var (
+		name, source, other string
+		amends              []string
+	)
+	if _, err := pgx.ForEachRow(rows, []any{&name, &source}, func() error {
+		if is := schemaIn(bodies[name], source); is != "" && is != schema {
+			other, amends = is, append(amends, functions[name])
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read the functions: %w", err)
+	}
+	if other == "" {
+		return nil
+	}
+	for _, amend := range slices.Concat(amends, slices.Collect(maps.Values(views))) {
+		if _, err := tx.Exec(ctx, place("create or replace "+amend, schema)); err != nil {
+			return fmt.Errorf("schema %q was %q, which its functions still name: %w", schema, other, err)
+		}
+	}
+	hclog.FromContext(ctx).Named("migrate").Warn("the schema was renamed: its functions had the name before, and have "+
+		"the new one now", "schema", schema, "before", other)
+	return nil
+}
+
+// HasOtherName says whether a function whose body has the name of its schema has another one there.
+func HasOtherName(ctx context.Context, conn *pgx.Conn, schema, function string) (renamed bool, err error) {
+	if err := conn.QueryRow(ctx, selectRenamed, schema, function).Scan(&renamed); err != nil {
+		return false, fmt.Errorf("read how functions call their schema: %w", err)
+	}
+	return renamed, nil
+}
+
+// schemaIn is the schema for which the body of a function was made, or empty if it was not, or names none.
+func schemaIn(body, source string) string {
+	const name = "pgsolo."
+	before, _, names := strings.Cut(body, name)
+	rest, begins := strings.CutPrefix(source, before)
+	schema, _, _ := strings.Cut(rest, ".")
+	if !names || !begins || strings.ReplaceAll(body, name, schema+".") != source {
+		return ""
+	}
+	return schema
+}
