@@ -34,7 +34,7 @@ func newJob(c Job, logger hclog.Logger) (*job, error) {
 
 // row is what a claim makes known of the job.
 func (j *job) row() rows.Job {
-	return rows.Job{Name: j.Name, Schedule: j.schedules.String(), Enabled: !j.Disabled}
+	return rows.Job{Name: j.Name, Schedule: j.schedules.String(), Enabled: !j.Disabled, Delay: j.delay}
 }
 
 // checked returns the job with its defaults, and its schedules.

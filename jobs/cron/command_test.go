@@ -128,22 +128,61 @@ func TestPauseBeforeItIsRead(t *testing.T) {
 	c.wantRuns(runRow{2 * minute, "ok", ""})
 }
 
-// It was paused before the tick was to start, and resumed before that, too: the tick is still to come.
+// It was paused before the tick was to start, and resumed before that, too: the tick is still to come, whoever leads.
 func TestPauseWithinTheJitter(t *testing.T) {
-	run, started := calls(t)
-	c := setupCron(t, run)
-	c.cron.Schedules, c.cron.Jitter = []string{"1 12 * * *"}, time.Hour
-	delay := c.cron.Delay()
-	if delay < 5*minute {
-		t.Fatalf("the name has a delay of %s, want one of more than five minutes", delay)
+	for name, succeed := range map[string]bool{"the leader goes on": false, "a new leader": true} {
+		t.Run(name, func(t *testing.T) {
+			run, started := calls(t)
+			c := setupCron(t, run)
+			c.cron.Schedules, c.cron.Jitter = []string{"1 12 * * *"}, time.Hour
+			delay := c.cron.Delay()
+			if delay < 5*minute {
+				t.Fatalf("the name has a delay of %s, want one of more than five minutes", delay)
+			}
+			c.seen().lead(1).at(2 * minute)
+			c.pause()
+			c.at(3 * minute)
+			c.resumeAt(3*minute, succeed)
+			c.at(1*minute + delay)
+			c.finish(c.next(started, 1*minute, 1), nil)
+			c.quit()
+		})
 	}
-	c.seen().lead(1).at(2 * minute)
-	c.pause()
-	c.at(3 * minute)
-	c.resume()
-	c.at(1*minute + delay)
-	c.finish(c.next(started, 1*minute, 1), nil)
-	c.quit()
+}
+
+// A tick that was to start during the pause is not made up for, whoever leads.
+func TestPauseOverTheStart(t *testing.T) {
+	for name, succeed := range map[string]bool{"the leader goes on": false, "a new leader": true} {
+		t.Run(name, func(t *testing.T) {
+			run, started := calls(t)
+			c := setupCron(t, run)
+			c.cron.Schedules, c.cron.Jitter, c.cron.Missed = []string{"1,30 12 * * *"}, time.Hour, MissedAll
+			c.cron.StartingDeadline = 24 * time.Hour
+			delay := c.cron.Delay()
+			c.seen().lead(1).at(2 * minute)
+			c.pause()
+			c.clock.move(c.epoch.Add(2*minute + delay))
+			c.resumeAt(2*minute+delay, succeed).none(started)
+			c.at(30*minute + delay)
+			c.finish(c.next(started, 30*minute, 1), nil)
+			c.quit()
+		})
+	}
+}
+
+// resumeAt is resume by the test's clock. The leader goes on, or another one sees it first.
+func (c *cronTest) resumeAt(after time.Duration, succeed bool) *cronTest {
+	c.t.Helper()
+	if succeed {
+		c.quit()
+	}
+	c.exec(`select pgsolo.resume_job('job')`)
+	c.exec(`update pgsolo.cron_job set last_at = $1, resumed_at = $1`, c.epoch.Add(after))
+	if succeed {
+		return c.leadNext()
+	}
+	c.notify()
+	return c
 }
 
 func TestDisabled(t *testing.T) {

@@ -43,10 +43,15 @@ var (
 		where "group" = $1 and forgotten_at is null and job <> all ($2::text[])`
 
 	// The latest tick is the one up to now: a later one is from a clock that was ahead, or is behind now. Where there
-	// are only later ones, it is unknown what was missed.
-	selectCronJobs = `select j.job, ` + finite(`greatest(j.last_at, coalesce(t.scheduled_at, f.now))`) + `,
+	// are only later ones, it is unknown what was missed. Where last_at is the end of a pause, the position has what it
+	// was before, and a tick may be from before that end and have to start after it.
+	selectCronJobs = `select j.job, ` + finite(`greatest(nullif(j.last_at, j.resumed_at),
+				case when j.resumed_at > $2 then $2 else j.resumed_at end
+					- make_interval(secs => coalesce(d.seconds, 0)),
+				coalesce(t.scheduled_at, f.now))`) + `,
 			` + finite(`j.pruned_to`) + `, j.paused_at is not null, ` + finite(`s.finished_at`) + `
 		from pgsolo.cron_job j
+			left join unnest($3::text[], $4::float8[]) as d (job, seconds) on d.job = j.job
 			left join lateral (
 				select r.scheduled_at from pgsolo.cron_run r
 				where r.job = j.job and r.scheduled_at <= $2 and r.cause <> 'manual' ` +
@@ -81,6 +86,7 @@ type Job struct {
 	Name     string
 	Schedule string // in its normal form
 	Enabled  bool
+	Delay    time.Duration // from a tick to its start
 }
 
 // Claim is what a claim has found.
@@ -117,8 +123,9 @@ type Open struct {
 // the others are held.
 func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time, take Take) (c Claim, err error) {
 	names, schedules, enabled := make([]string, len(all)), make([]string, len(all)), make([]bool, len(all))
+	delays := make([]float64, len(all))
 	for i, j := range all {
-		names[i], schedules[i], enabled[i] = j.Name, j.Schedule, j.Enabled
+		names[i], schedules[i], enabled[i], delays[i] = j.Name, j.Schedule, j.Enabled, j.Delay.Seconds()
 	}
 	taking := taking{take: take}
 	claim := func(tx pg.Tx) error {
@@ -151,7 +158,7 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time, 
 		if _, err := tx.Exec(ctx, forgetCronJobs, s.Group, names, now); err != nil {
 			return err
 		}
-		if err := s.selectLeft(ctx, tx, now, &c); err != nil {
+		if err := s.selectLeft(ctx, tx, now, names, delays, &c); err != nil {
 			return err
 		}
 		return advancePositions(ctx, tx, c.Known)
@@ -164,8 +171,10 @@ func (s Store) Claim(ctx context.Context, term int64, all []Job, now time.Time, 
 }
 
 // selectLeft reads what earlier leaders have left.
-func (s Store) selectLeft(ctx context.Context, tx pg.Tx, now time.Time, c *Claim) error {
-	rows, err := tx.Query(ctx, selectCronJobs, s.Group, now)
+func (s Store) selectLeft(
+	ctx context.Context, tx pg.Tx, now time.Time, names []string, delays []float64, c *Claim,
+) error {
+	rows, err := tx.Query(ctx, selectCronJobs, s.Group, now, names, delays)
 	if err != nil {
 		return err
 	}

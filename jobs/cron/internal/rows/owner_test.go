@@ -12,7 +12,7 @@ import (
 func TestGroupsSwapJobsAtOnce(t *testing.T) {
 	pool, ctx := jobstest.Pool(t), t.Context()
 	_, known, tick := setup(t, pool)
-	of := func(name string) []Job { return []Job{{name, known[0].Schedule, true}} }
+	of := func(name string) []Job { return []Job{{Name: name, Schedule: known[0].Schedule, Enabled: true}} }
 	for group, job := range map[string]string{"a": "x", "b": "y"} {
 		if _, err := storeOf(pool, group).Claim(ctx, 1, of(job), tick.At, takeAll); err != nil {
 			t.Fatal(err)
