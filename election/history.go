@@ -171,7 +171,7 @@ func (l *leadership) writeEnd(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeConn(conn)
 	if _, err := conn.Exec(ctx, settings.OwnSettings+lastWordLock); err != nil {
 		return fmt.Errorf("write the end of the term: %w", err)
 	}
@@ -204,7 +204,7 @@ func (e *Elector) StepDown(ctx context.Context) (term int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("step down: connect: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeConn(conn)
 	if _, err := conn.Exec(ctx, settings.OwnSettings); err != nil {
 		return 0, fmt.Errorf("step down: prepare session: %w", err)
 	}

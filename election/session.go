@@ -202,10 +202,12 @@ func nameLocks(ctx context.Context, conn *pgx.Conn, schema string, err error) er
 }
 
 // close ends the session. A lock that it still holds is free as soon as the server notices.
-func (s *session) close() {
+func (s *session) close() { closeConn(s.conn) }
+
+func closeConn(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = s.conn.Close(ctx) // an error here says only that the connection was broken already
+	_ = conn.Close(ctx) // an error here says only that the connection was broken already
 }
 
 // abort breaks the connection, and with it what another goroutine does on it.

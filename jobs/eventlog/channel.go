@@ -30,6 +30,9 @@ func (h *channelHandler) run(ctx context.Context, lead *loop.Leadership, subscri
 		workers.Go(w.run)
 	}
 	workers.Wait()
+	if !lead.Stopping() && !lead.Held() {
+		<-ctx.Done() // the leadership is lost, which is for others to say: workers begin nothing from then on
+	}
 	if lead.Stopping() {
 		return nil
 	}

@@ -120,3 +120,46 @@ func TestChannelHandlerThatEndsItsGoroutine(t *testing.T) {
 		})
 	}
 }
+
+// A handler of a channel that begins nothing more, since the leadership is not held any more, has no failure of its own
+// to report: it waits for the end of the leadership.
+func TestChannelWithoutLeadership(t *testing.T) {
+	for name, of := range map[string]Handler{
+		"before an attempt": {},
+		"behind a rate":     {Rate: jobs.Rate{Events: 1, Per: time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				of.Name, of.Channel, of.Concurrency, of.Timeout = "h", "c", 2, time.Minute
+				of.Handle = func(context.Context, Event) error { return nil }
+				h := &channelHandler{executor{logger: hclog.NewNullLogger(), Handler: of}}
+				messages, ended := make(chan string, 10), make(chan error, 1)
+				ctx, lost := context.WithCancel(t.Context())
+				var held atomic.Bool
+				lead, end := loop.Lead(ctx, 1, "", nil, held.Load)
+				defer end()
+				held.Store(true)
+				go func() { ended <- h.run(ctx, lead, jobs.Subscription{Messages: messages, Close: func() {}}) }()
+				messages <- "handled"
+				synctest.Wait()
+				held.Store(false)
+				messages <- "not handled"
+				messages <- "not handled"
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				select {
+				case err := <-ended:
+					t.Fatalf("it ended before its leadership: %v", err)
+				default:
+				}
+				lost()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				if n := h.counters.handled.Load(); n != 1 {
+					t.Errorf("%d messages handled, want 1", n)
+				}
+			})
+		})
+	}
+}

@@ -126,10 +126,12 @@ func (r *Replica) advertised() string {
 // Run takes part in the elections and serves HTTP until ctx is done, or something fails: then it returns
 // election.ErrLost, ErrUnhealthy, or why this replica cannot take part. It runs once.
 func (r *Replica) Run(ctx context.Context) error {
-	defer r.close()
 	var group run.Group
 	var forced *time.Timer
-	defer func() { forced.Stop() }() // the first actor has been interrupted by then
+	defer func() {
+		r.close() // as well watched as the rest
+		forced.Stop()
+	}() // the first actor has been interrupted by then
 	electing, stopElecting := context.WithCancel(jobs.Process(ctx))
 	defer stopElecting()
 	// The first to be interrupted, whatever has ended, one of several leaderships for example: the rest may drain, and

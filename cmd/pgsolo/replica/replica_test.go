@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
@@ -142,4 +143,37 @@ func TestPoolSize(t *testing.T) {
 			t.Errorf("%+v: %d sessions", test, got)
 		}
 	}
+}
+
+// A session that hangs does not keep a replica that has resigned from its end.
+func TestCloseIsBounded(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	env := func(name string) (string, bool) { return url, name == "DATABASE_URL" }
+	of, err := config.Parse("config.hcl", []byte(forStatements), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log pgtest.Buffer
+	r, err := New(Options{Config: of, Logger: hclog.New(&hclog.LoggerOptions{Output: &log}),
+		Unhealthy: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := r.sessions.pool.Acquire(standing(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	cancel()
+	if err := pgtest.Within(t, "the end", ended); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "sessions of the database have not ended") {
+		t.Errorf("not said:\n%s", &log)
+	}
+	held.Release()
+	r.sessions.close() // all of them, for the check of leaks
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -59,6 +60,7 @@ type sessions struct {
 	statements   *pgxpool.Pool // of statements outside of the log's transactions; nil: there are none
 	listener     *listener.Listener
 	transactions *eventlog.Transactions // have sessions of pool for as long as events take
+	logger       hclog.Logger
 
 	mu    sync.Mutex         // guards leads
 	leads map[string]leading // by the name of their sessions
@@ -80,7 +82,7 @@ func standing(ctx context.Context) context.Context {
 
 // newSessions connects to nothing yet, but for the pool, which begins to.
 func newSessions(of *config.Config, options Options) (_ *sessions, err error) {
-	s := &sessions{leads: map[string]leading{}}
+	s := &sessions{leads: map[string]leading{}, logger: options.Logger}
 	base, err := of.Postgres.PoolConfig()
 	if err != nil {
 		return nil, err
@@ -112,12 +114,26 @@ func newSessions(of *config.Config, options Options) (_ *sessions, err error) {
 	return s, nil
 }
 
+// closeTime is how long the end of the sessions may take. What is left ends with the process.
+const closeTime = 5 * time.Second
+
+// close ends the sessions, and waits for those that are in use. Nothing should be by then; but one may hang, as the
+// cleaning of another, at a server that does not answer.
 func (s *sessions) close() {
-	if s.pool != nil {
-		s.pool.Close()
-	}
-	if s.statements != nil {
-		s.statements.Close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		if s.pool != nil {
+			s.pool.Close()
+		}
+		if s.statements != nil {
+			s.statements.Close()
+		}
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTime):
+		s.logger.Warn("sessions of the database have not ended, and do so with the process", "waited", closeTime)
 	}
 }
 

@@ -227,8 +227,8 @@ func connect(ctx context.Context, db pg.DB) (conn *pgx.Conn, err error) {
 		_, err = conn.Exec(ctx, pg.OwnSettings)
 		return err
 	})
-	if err != nil && conn != nil {
-		_ = conn.Close(context.WithoutCancel(ctx))
+	if err != nil {
+		closeSession(conn)
 		conn = nil
 	}
 	return conn, err

@@ -2,10 +2,14 @@ package pg
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// closeTime bounds the word to the server that a session ends.
+const closeTime = time.Second
 
 // Connect opens a session as the pool does, that is not of the pool.
 func (db DB) Connect(ctx context.Context) (*pgx.Conn, error) {
@@ -21,7 +25,9 @@ func (db DB) Connect(ctx context.Context) (*pgx.Conn, error) {
 		err = pool.AfterConnect(ctx, conn)
 	}
 	if err != nil && conn != nil {
-		_ = conn.Close(context.WithoutCancel(ctx))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		defer cancel()
+		_ = conn.Close(ctx)
 		return nil, err
 	}
 	return conn, err

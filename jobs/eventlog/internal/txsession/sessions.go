@@ -27,6 +27,7 @@ const (
 type Session struct {
 	*pgx.Conn
 	pooled *pgxpool.Conn
+	name   string    // application_name
 	owner  any       // the handler whose leavings may be in it
 	since  time.Time // its turn began
 	idle   time.Time // since when
@@ -79,6 +80,7 @@ func (s *Sessions) Take(ctx context.Context, owner any) (*Session, error) {
 		}
 	}
 	session.owner, session.since = owner, time.Now()
+	session.name = session.PgConn().ParameterStatus(nameParameter)
 	return session, nil
 }
 
@@ -177,14 +179,18 @@ func (s *Sessions) turnIsOver() {
 	s.lend()
 }
 
+// nameParameter is what the server reports to the client when it changes. By it a successor finds what its predecessor
+// has left.
+const nameParameter = "application_name"
+
 // Give takes a session back from its handler, which has more to do, as far as that is known. One that is not usable is
-// closed.
+// closed, and one that a statement has renamed is cleaned at once.
 func (s *Sessions) Give(session *Session, more bool) {
 	if !session.usable() || session.InTransaction() {
 		s.close(session)
 		return
 	}
-	if !s.keeps {
+	if !s.keeps || session.PgConn().ParameterStatus(nameParameter) != session.name {
 		s.giveBack(context.Background(), session)
 		return
 	}

@@ -85,6 +85,19 @@ func TestSessionsChangeHands(t *testing.T) {
 	s.Give(b, false)
 }
 
+// A session keeps its name, whatever a statement has made of that.
+func TestNamesAreKept(t *testing.T) {
+	s, _ := setup(t, 2)
+	a := take(t, s, "a")
+	pgtest.Value[string](t, a, `select set_config('application_name', 'mine', false)`)
+	s.Give(a, true)
+	a = take(t, s, "a")
+	if got := pgtest.Value[string](t, a, `select current_setting('application_name')`); got != "" {
+		t.Errorf("it is %q", got)
+	}
+	s.Give(a, false)
+}
+
 // waiting waits until so many wait.
 func waiting(t *testing.T, s *Sessions, n int) {
 	t.Helper()
