@@ -50,7 +50,8 @@ topic "orders" {
 }
 
 topic "*" {
-  retention = "24h"
+  retention   = "24h"
+  max_payload = "64MB"              # of an event with its headers, before it is compressed; 16MB if left out
 }
 
 # A handler has one source, topic or channel, and one action, exec, webhook or sql. It is told of each event by the

@@ -49,7 +49,8 @@
 //	42501 by row security                          retried, with the remedy
 //	22…, 54… for the sake of a text: not in the    the write is repeated with plainer texts: characters replaced that
 //	encoding, too long for an index or a domain    the database cannot hold, then a short one, then none
-//	22…, 54… for the sake of an event              a dead letter that says so; its neighbours are handled
+//	22…, 54… for the sake of an event; XX001; or   a dead letter that says so; its neighbours are handled
+//	53200, where that event is a large one
 //	23… constraint, P0… trigger or event trigger   retried: somebody has added it, and can take it away
 //	25… read-only, 25P0… time-outs of the role     retried: a setting of the role or database, or election ends it
 //	28… role or password, 3D… database             retried: the sessions that there are go on meanwhile

@@ -45,10 +45,12 @@ var mayImport = []struct{ packages, imports string }{
 	{"jobs/cron/internal/clock", "jobs/cron/internal/rows"},
 	{"jobs/cron", leaves + " jobs/schedule jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/cron/internal/rows jobs/cron/internal/clock"},
+	{"jobs/eventlog/internal/counts", "jobs/eventlog/internal/gate jobs/internal/loop jobs/internal/measure"},
 	{"jobs/eventlog", leaves + " jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +
 		"jobs/eventlog/internal/cursor jobs/eventlog/internal/retention jobs/eventlog/internal/declaration " +
-		"jobs/eventlog/internal/trial jobs/eventlog/internal/due jobs/eventlog/internal/txsession"},
+		"jobs/eventlog/internal/trial jobs/eventlog/internal/due jobs/eventlog/internal/txsession " +
+		"jobs/eventlog/internal/counts"},
 
 	// The program.
 	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/command/logwriter cmd/pgsolo/e2e", ""},

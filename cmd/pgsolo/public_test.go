@@ -19,6 +19,7 @@ var forEveryRole = []string{
 	"is_led",
 	"is_retired",
 	"log_counter", // the numbers of the server, the database and the sequence
+	"max_payload",
 	"may_be_led",
 	"was_in_job",
 }

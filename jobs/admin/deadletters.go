@@ -26,9 +26,9 @@ type DeadLetter struct {
 	Handler string
 	EventID int64
 	Topic   string
-	Key     string // empty: none
-	Headers map[string]string
-	Payload []byte // nil from List: it may be large
+	Key     string            // empty: none
+	Headers map[string]string // nil also where they are too large: from List, more than 64 kB
+	Payload []byte            // nil from List, and where it takes more than max_payload of its topic
 
 	CreatedAt time.Time // of the event
 	FailedAt  time.Time // of the latest attempt
@@ -47,8 +47,8 @@ type DeadLetterPage struct {
 
 const (
 	// The payload is left where it lies, which for a large one is outside the row.
-	listDeadLetters = `select handler, event_id, topic, key, headers, null::jsonb, created_at, failed_at,
-			attempts, error
+	listDeadLetters = `select handler, event_id, topic, key, pgsolo.printed(headers, 65536, null), null::text,
+			created_at, failed_at, attempts, error
 		from pgsolo.dead_letter
 		where ($1::text is null or handler = $1::text) and ($2::bigint is null or event_id = $2::bigint)
 			and ($3::timestamptz is null or failed_at < $3::timestamptz) and ($4::text is null or error like $4::text)
@@ -56,7 +56,8 @@ const (
 		order by handler, event_id
 		limit $7::bigint`
 
-	getDeadLetter = `select handler, event_id, topic, key, headers, payload, created_at, failed_at, attempts, error
+	getDeadLetter = `select handler, event_id, topic, key, pgsolo.printed(headers, pgsolo.max_payload(topic), null),
+			pgsolo.printed(payload, pgsolo.max_payload(topic), null), created_at, failed_at, attempts, error
 		from pgsolo.dead_letter
 		where handler = $1 and event_id = $2`
 

@@ -38,6 +38,27 @@ func names(letters []DeadLetter) string {
 	return strings.Join(all, " ")
 }
 
+// What would take too much memory is left out.
+func TestLargeDeadLetters(t *testing.T) {
+	pool := jobstest.Pool(t)
+	giveUp(t, pool, "a", "x", "x")
+	jobstest.MustExec(t, pool, `update pgsolo.delivery set
+			payload = (select jsonb_agg('1e131071'::jsonb) from generate_series(1, 600)),
+			headers = (select jsonb_build_object('x', jsonb_agg('1e131071'::jsonb)) from generate_series(1, 600))
+		where event_id = 1`)
+	letters, err := DeadLetters{}.List(t.Context(), pool, DeadLetterFilter{}, DeadLetterPage{})
+	if err != nil || len(letters) != 2 || letters[0].Headers != nil || letters[1].Headers["tenant"] != "a" {
+		t.Errorf("listed %v, %v", letters, err)
+	}
+	letter, err := DeadLetters{}.Get(t.Context(), pool, "a", 1)
+	if err != nil || letter.Payload != nil || letter.Headers != nil {
+		t.Errorf("got %d bytes, %v", len(letter.Payload), err)
+	}
+	if letter, err = (DeadLetters{}).Get(t.Context(), pool, "a", 2); string(letter.Payload) != `{"n": 1}` {
+		t.Errorf("got %s, %v", letter.Payload, err)
+	}
+}
+
 func TestDeadLettersAreSelected(t *testing.T) {
 	pool := jobstest.Pool(t)
 	giveUp(t, pool, "a", "50% done", "500 done", `C:\x`)

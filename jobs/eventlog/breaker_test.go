@@ -35,7 +35,7 @@ func TestBreakerOfAHandler(t *testing.T) {
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Within(t, "the first event", attempts)
 	// before any failure
-	pgtest.Eventually(t, "its success to be reported", func() bool { return c.counters.handled.Load() == 1 })
+	pgtest.Eventually(t, "its success to be reported", func() bool { return c.counters.Handled.Load() == 1 })
 	for range 20 {
 		jobstest.Emit(t, pool, "t", `1`)
 	}
@@ -48,13 +48,13 @@ func TestBreakerOfAHandler(t *testing.T) {
 				where handler = 'h'`)
 	})
 	pgtest.Eventually(t, "the retries to wait", func() bool {
-		return len(attempts) <= 3 && c.counters.gate.Open.Load() && c.waiting() >= 18
+		return len(attempts) <= 3 && c.counters.Gate.Open.Load() && c.waiting() >= 18
 	})
 	l.quit()
 	if n := len(attempts); n > 3 { // at most one more was under way on the other worker
 		t.Errorf("%d attempts of which two had to do", n)
 	}
-	if c.counters.gate.Open.Load() {
+	if c.counters.Gate.Open.Load() {
 		t.Error("counts as paused after the end")
 	}
 

@@ -46,7 +46,7 @@ func (w *worker) nextMessage() (queue.Delivery, bool) {
 		case <-w.starting.Done():
 			return queue.Delivery{}, false
 		case <-w.subscription.Missed:
-			w.episodes.missed.Log(w.logger, hclog.Warn,
+			w.episodes.Missed.Log(w.logger, hclog.Warn,
 				"messages may have been missed: a plain channel has no copy of them", "channel", w.Channel)
 		case payload, ok := <-w.subscription.Messages:
 			if !ok || w.lead.Stopping() {
@@ -59,6 +59,6 @@ func (w *worker) nextMessage() (queue.Delivery, bool) {
 
 // dropMessage is all that becomes of a message whose attempt failed.
 func (e *executor) dropMessage(err error) {
-	e.episodes.failed.Log(e.logger, hclog.Warn, "message not handled, and not retried",
+	e.episodes.Failed.Log(e.logger, hclog.Warn, "message not handled, and not retried",
 		"channel", e.Channel, "error", text.Error(err))
 }

@@ -71,9 +71,9 @@ func TestChannelFilterAndRate(t *testing.T) {
 		jobstest.MustExec(t, pool, `select pg_notify('c', $1)`, message)
 	}
 	counters := &l.runner.channels[0].counters
-	pgtest.Eventually(t, "the last message", func() bool { return counters.failed.Load() == 2 })
+	pgtest.Eventually(t, "the last message", func() bool { return counters.Failed.Load() == 2 })
 	l.quit()
-	if handled, filtered := counters.handled.Load(), counters.filtered.Load(); handled != 1 ||
+	if handled, filtered := counters.Handled.Load(), counters.Filtered.Load(); handled != 1 ||
 		filtered != asked.Load()-4 {
 		t.Errorf("%d handled and %d filtered of %d, want 1, and all but 4", handled, filtered, asked.Load())
 	}
@@ -109,7 +109,7 @@ func TestChannelHandlerThatEndsItsGoroutine(t *testing.T) {
 				subscription := jobs.Subscription{Messages: messages, Close: func() {}}
 				go func() { ended <- h.run(t.Context(), lead, subscription) }()
 				synctest.Wait()
-				if stats := h.counters.stats("h"); stats.Handled != 2 || stats.Failed != 2 {
+				if stats := statsOf("h", &h.counters); stats.Handled != 2 || stats.Failed != 2 {
 					t.Errorf("%d handled and %d failed, want 2 and 2", stats.Handled, stats.Failed)
 				}
 				close(stop)
@@ -156,7 +156,7 @@ func TestChannelWithoutLeadership(t *testing.T) {
 				if err := <-ended; err != nil {
 					t.Error(err)
 				}
-				if n := h.counters.handled.Load(); n != 1 {
+				if n := h.counters.Handled.Load(); n != 1 {
 					t.Errorf("%d messages handled, want 1", n)
 				}
 			})

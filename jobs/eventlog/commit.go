@@ -59,8 +59,8 @@ func (w *transactionWorker) end() (more bool) {
 func (w *transactionWorker) succeeded() {
 	w.release() // first of all: another worker may wait for the connection
 	w.lostCommits = 0
-	w.counters.handled.Add(int64(len(w.done)))
-	w.counters.batches.Add(int64(len(w.done)), &measure.BatchBounds)
+	w.counters.Handled.Add(int64(len(w.done)))
+	w.counters.Batches.Add(int64(len(w.done)), &measure.BatchBounds)
 	w.queue.Committed(w.done)
 	w.done = nil
 }

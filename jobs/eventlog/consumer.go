@@ -49,11 +49,11 @@ type outcome struct {
 func newConsumer(h *logHandler) *consumer {
 	return &consumer{
 		logHandler: h,
-		cursor:     cursor.Cursor{DB: h.db, Handler: h.Name, Topic: h.Topic, Term: h.lead.Term},
+		cursor:     cursor.Cursor{DB: h.db, Handler: h.Name, Topic: h.Topic, Term: h.lead.Term, Marker: h.log.Marker()},
 		frontier:   logread.NewFrontier(nil, h.isOrdered()),
 		due:        due.New(),
 		keys:       keys.New(),
-		writer:     cursor.NewWriter(),
+		writer:     cursor.NewWriter(h.log.Marker()),
 		read:       make(chan outcome, 1),
 		wrote:      make(chan outcome, 1),
 		broken:     make(chan error, 1),
@@ -77,7 +77,7 @@ func (c *consumer) run(ctx context.Context) error {
 		cancel(reason)
 	}
 	defer stop(nil)
-	defer c.counters.gate.Open.Store(false)
+	defer c.counters.Gate.Open.Store(false)
 	var workers, closing sync.WaitGroup
 	for range c.Concurrency {
 		c.startWorker(ctx, starting, &workers)

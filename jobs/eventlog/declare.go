@@ -44,7 +44,7 @@ func (r *Runner) declare(lead *loop.Leadership, declared chan<- struct{}) error 
 func (o Options) declares(handlers []*logHandler) group.Events {
 	d := group.Events{Topics: map[string]int64{}, Handlers: map[string]group.Handler{}}
 	for _, t := range o.Topics {
-		d.Topics[t.Name] = t.Retention.Microseconds()
+		d.AddTopic(t.Name, t.Retention, t.MaxPayload)
 	}
 	for _, h := range handlers {
 		d.Handlers[h.Name] = group.Handler{Topic: h.Topic, Revision: h.Revision}

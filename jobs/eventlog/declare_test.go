@@ -189,7 +189,7 @@ func TestLeaderTrims(t *testing.T) {
 	release := make(chan struct{})
 	keep, _ := recorder("keep", "kept")
 	l := leadWith(t, 1, Options{
-		Pool: pool, Topics: []Topic{{"t", time.Millisecond}},
+		Pool: pool, Topics: []Topic{{Name: "t", Retention: time.Millisecond}},
 		Handlers: []Handler{keep,
 			{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { <-release; return nil }}},
 	})

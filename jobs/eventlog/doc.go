@@ -51,6 +51,14 @@
 // After two leaders that ended without a word while nothing of a handler moved, what it had under way is tried one by
 // one, and counted by the leaders that end meanwhile. See package trial.
 //
+// # Events that are too large
+//
+// The trigger refuse_payload refuses an event that takes more than max_payload of its topic: the largest one counts
+// that a leader declared within the grace. What is in the log all the same is printed only where that takes a bounded
+// part of the memory of the server and of the leader (pgsolo.printed), in pages that have one such event. Where the
+// server cannot read a page, its rows are read one by one. An event that is not read is a dead letter that says why,
+// without an attempt.
+//
 // # What is kept for how long
 //
 // An event that failed, that is not due yet, or that waits behind one of its key which failed, has a row of its own in

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/counts"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/gate"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/queue"
@@ -23,21 +24,22 @@ import (
 type executor struct {
 	Handler
 	logger   hclog.Logger
-	counters counters
-	episodes episodes
+	counters counts.Counts
+	episodes counts.Episodes
 
 	lead         *loop.Leadership
 	gate         *gate.Gate
 	queue        *queue.Queue       // of a topic; nil for a channel
 	subscription *jobs.Subscription // of a channel; nil for a topic
 	copies       bool               // payloads: others have the same ones
+	unread       func([]byte) error // why a payload could not be read
 	identities   cursor.Identities  // of the log, as of the claim
 }
 
 // begin sets the executor up for a leadership.
 func (e *executor) begin(lead *loop.Leadership) {
 	e.lead = lead
-	e.gate = gate.New(e.Rate, e.Breaker, e.logger, &e.counters.gate)
+	e.gate = gate.New(e.Rate, e.Breaker, e.logger, &e.counters.Gate)
 }
 
 // event makes the event of a delivery. Where other handlers may have the same record, the payload is a copy, so that
@@ -48,6 +50,9 @@ func (e *executor) event(d queue.Delivery, payloads *logread.Arena) (Event, erro
 			Handler: e.Name, Channel: e.Channel, Payload: d.Record.Payload, CreatedAt: time.Now(),
 			Attempt: d.Attempt, Term: e.lead.Term,
 		}, nil
+	}
+	if err := e.unread(d.Record.Payload); err != nil {
+		return Event{ID: d.Record.ID, Topic: d.Record.Topic}, jobs.Discard(fmt.Errorf("the event is not read: %w", err))
 	}
 	event, err := eventOf(d.Record)
 	event.Handler, event.Attempt, event.Term = e.Name, d.Attempt, e.lead.Term
@@ -69,7 +74,7 @@ func eventOf(r *logread.Record) (Event, error) {
 
 // failed returns a delivery whose attempt failed.
 func (e *executor) failed(d queue.Delivery, err error) {
-	e.counters.failed.Add(1)
+	e.counters.Failed.Add(1)
 	if e.queue == nil {
 		e.dropMessage(err)
 		return
@@ -84,11 +89,11 @@ func (e *executor) verdict(r queue.Result) cursor.Failure {
 		ID: r.Record.ID, Record: r.Record, Retry: r.Retry, Attempt: r.Attempt, Message: text.Error(r.Err),
 	}
 	if f.RetryIn, f.Dead = e.Retry.Next(r.Attempt, r.Err); f.Dead {
-		e.counters.dead.Add(1)
-		e.episodes.dead.Log(e.logger, hclog.Error, "event is a dead letter",
+		e.counters.Dead.Add(1)
+		e.episodes.Dead.Log(e.logger, hclog.Error, "event is a dead letter",
 			"event_id", f.ID, "attempts", f.Attempt, "error", f.Message)
 	} else {
-		e.episodes.failed.Log(e.logger, hclog.Warn, "handler fails",
+		e.episodes.Failed.Log(e.logger, hclog.Warn, "handler fails",
 			"event_id", f.ID, "attempt", f.Attempt, "retry_in", f.RetryIn, "error", f.Message)
 	}
 	return f
@@ -97,7 +102,7 @@ func (e *executor) verdict(r queue.Result) cursor.Failure {
 func (e *executor) logPanic(err error, event *Event) {
 	defer func() { _ = recover() }() // of what a handler's error does when it is unwrapped
 	if p, ok := errors.AsType[*attempt.PanicError](err); ok {
-		e.episodes.panicked.Log(e.logger, hclog.Error, "handler panicked",
+		e.episodes.Panicked.Log(e.logger, hclog.Error, "handler panicked",
 			"event_id", event.ID, "attempt", event.Attempt, "panic", p.Value, "stack", string(p.Stack))
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // An older configuration leads for a moment during a deploy: a handler that it lacks loses nothing to its retention,
-// nor a topic its events to its shorter one, and a topic that it lacks is accepted.
+// nor a topic its events to its shorter one, and a topic that it lacks is accepted, as are its large events.
 func TestOlderConfigurationLeadsForAMoment(t *testing.T) {
 	pool := jobstest.Pool(t)
 	a, _ := recorder("a", "orders")
@@ -34,9 +34,11 @@ func TestOlderConfigurationLeadsForAMoment(t *testing.T) {
 		return nil
 	}}
 	newer := Options{Pool: pool, Handlers: []Handler{a, b, fresh, kept},
-		Topics: []Topic{{"orders", time.Millisecond}, {"kept", time.Hour}}}
+		Topics: []Topic{{Name: "orders", Retention: time.Millisecond},
+			{Name: "kept", Retention: time.Hour, MaxPayload: 32 << 20}}}
 	older := Options{Pool: pool, Handlers: []Handler{a, kept, mark},
-		Topics: []Topic{{"orders", time.Millisecond}, {"kept", time.Millisecond}, {"mark", time.Millisecond}}}
+		Topics: []Topic{{Name: "orders", Retention: time.Millisecond}, {Name: "kept", Retention: time.Millisecond},
+			{Name: "mark", Retention: time.Millisecond}}}
 	known := func(topic string) {
 		t.Helper()
 		pgtest.Eventually(t, "the topic "+topic, func() bool {
@@ -67,6 +69,9 @@ func TestOlderConfigurationLeadsForAMoment(t *testing.T) {
 		})
 	}
 	jobstest.Emit(t, pool, "fresh", `1`)
+	if most := pgtest.Value[int64](t, pool, `select pgsolo.max_payload('kept')`); most != 32<<20 {
+		t.Errorf("the topic that the newer configuration gives more takes events of %d bytes", most)
+	}
 	l.quit()
 
 	l = leadWith(t, 3, older) // whose only report in this test follows the topics that the one before made known
@@ -108,7 +113,7 @@ func TestGraceEndsWhileALeaderLeads(t *testing.T) {
 	pool := jobstest.Pool(t)
 	a, _ := recorder("a", "orders")
 	b, _ := recorder("b", "fresh")
-	topics := []Topic{{"fresh", time.Millisecond}, {"orders", time.Millisecond}}
+	topics := []Topic{{Name: "fresh", Retention: time.Millisecond}, {Name: "orders", Retention: time.Millisecond}}
 	l := leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{a, b}, Topics: topics})
 	pgtest.Eventually(t, "the topics", func() bool {
 		return pgtest.Value[bool](t, pool, `select pgsolo.known_topics() is not null`)

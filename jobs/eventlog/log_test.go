@@ -129,7 +129,7 @@ func TestIDIsTakenByATransactionThatHasItsNumber(t *testing.T) {
 		pgtest.Within(t, "a quick event", quickEvents)
 	}
 	pgtest.Eventually(t, "the slow handler's consumer to read past the hole", func() bool {
-		return l.runner.handlers[0].counters.read.Load() >= 4
+		return l.runner.handlers[0].counters.Read.Load() >= 4
 	})
 	if err := gate.Rollback(t.Context()); err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func (h *logHandler) settle(done idset.Set) {
 func (h *logHandler) beginConsumer(lead *loop.Leadership) {
 	h.executor.begin(lead)
 	h.queue = queue.New(h.isOrdered())
-	h.copies = h.log.Shared()
+	h.copies, h.unread = h.log.Shared(), h.log.Refusal
 	h.seenTo.Store(0)
 	h.claim.Store(nil)
 	h.shown.Store(h.queue)
@@ -118,7 +118,7 @@ func (h *logHandler) SeenTo() int64 { return h.seenTo.Load() }
 func (h *logHandler) Claim() *logread.Claim { return h.claim.Load() }
 
 // RowsRead is how many rows consumers have read in all terms.
-func (h *logHandler) RowsRead() int64 { return h.counters.read.Load() }
+func (h *logHandler) RowsRead() int64 { return h.counters.Read.Load() }
 
 // waiting is how many deliveries no worker has begun.
 func (h *logHandler) waiting() int64 {

@@ -66,6 +66,10 @@ type Topic struct {
 	// Retention is how long after its creation an event is kept; default: for ever. It is kept longer while a handler
 	// of its topic has not finished it.
 	Retention time.Duration
+
+	// MaxPayload is how many bytes an event may take, as jsonb before it is compressed, if that is more than 16 MB,
+	// which every topic may have. Its text may take twice as much, for each event that is under way.
+	MaxPayload int64
 }
 
 // Handler names a function and the events that it gets.

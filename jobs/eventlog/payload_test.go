@@ -12,7 +12,11 @@ import (
 func TestEmitPayloadsOfAnySize(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handler, events := recorder("h", "t")
-	lead(t, pool, 1, handler)
+	leadWith(t, 1, Options{Pool: pool, Handlers: []Handler{handler},
+		Topics: []Topic{{Name: "t", MaxPayload: 32 << 20}}})
+	pgtest.Eventually(t, "the limit of the topic", func() bool {
+		return pgtest.Value[int64](t, pool, `select pgsolo.max_payload('t')`) == 32<<20
+	})
 	for _, size := range []int{20 << 10, 1 << 20, 20 << 20} {
 		payload := `{"data": "` + strings.Repeat("0123456789abcdef", size/16) + `"}`
 		id, err := emit.Producer{}.Emit(t.Context(), pool, emit.Event{Topic: "t", Payload: []byte(payload)})

@@ -38,6 +38,7 @@ func (c *consumer) takeResults() {
 			}
 		}
 	}
+	clear(c.results.Others) // let go of their events
 }
 
 // takeFailure takes in a failed attempt, and keeps what follows it in its key behind it, or lets that pass.

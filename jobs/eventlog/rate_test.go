@@ -44,7 +44,7 @@ func TestChannelHandlerHasRateAndWhen(t *testing.T) {
 		go func() { ended <- h.run(t.Context(), lead, jobs.Subscription{Messages: messages, Close: func() {}}) }()
 		<-time.After(2500 * time.Millisecond)
 		synctest.Wait()
-		if n := h.counters.inFlight.Load(); n != 0 {
+		if n := h.counters.InFlight.Load(); n != 0 {
 			t.Errorf("%d in flight while the last one waits for its turn", n)
 		}
 		close(stop)
@@ -54,8 +54,8 @@ func TestChannelHandlerHasRateAndWhen(t *testing.T) {
 		if diff := cmp.Diff([]time.Duration{0, time.Second, 2 * time.Second}, starts); diff != "" {
 			t.Errorf("starts -want +got\n%s", diff)
 		}
-		stats := h.counters.stats("h")
-		if got, want := []int64{stats.Handled, stats.Failed, h.counters.filtered.Load()},
+		stats := statsOf("h", &h.counters)
+		if got, want := []int64{stats.Handled, stats.Failed, h.counters.Filtered.Load()},
 			[]int64{3, 1, 2}; !slices.Equal(got, want) {
 			t.Errorf("handled, failed, filtered: %v, want %v", got, want)
 		}
@@ -75,7 +75,7 @@ func TestRateOfAHandler(t *testing.T) {
 	pgtest.Eventually(t, "the first one to be written while the others wait", func() bool {
 		return pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`) == want
 	})
-	if n := l.runner.handlers[0].counters.inFlight.Load(); n != 0 {
+	if n := l.runner.handlers[0].counters.InFlight.Load(); n != 0 {
 		t.Errorf("%d in flight, want 0", n)
 	}
 	l.quit()

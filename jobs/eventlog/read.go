@@ -56,7 +56,7 @@ func (c *consumer) startHoles(ctx context.Context) {
 // topics as done.
 func (c *consumer) deliver(p *logread.Page) {
 	c.writer.Gone(p.Foreign)
-	c.counters.read.Add(int64(p.Rows))
+	c.counters.Read.Add(int64(p.Rows))
 	for i := range p.Later {
 		c.writer.Move(cursor.Moved{Record: &p.Later[i].Record, Due: p.Later[i].Due})
 	}
@@ -84,7 +84,7 @@ func (c *consumer) startDueQuery(ctx context.Context) {
 			err = c.cursor.FreeWaiting(ctx)
 		}
 		if err == nil {
-			batch, err = c.cursor.Due(ctx, q.DueQuery)
+			batch, err = c.cursor.Due(ctx, &q.DueQuery)
 		}
 		return err
 	}, func() { c.applyDue(&q, &batch) })

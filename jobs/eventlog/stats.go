@@ -1,13 +1,10 @@
 package eventlog
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs"
-	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/gate"
-	"github.com/pgsolo/pgsolo/jobs/internal/loop"
-	"github.com/pgsolo/pgsolo/jobs/internal/measure"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/counts"
 )
 
 // Stats are counters since New, and the state of things, for metrics. A replica counts only what it did as the leader.
@@ -86,7 +83,7 @@ func (r *Runner) Stats() Stats {
 		}
 	}
 	for _, h := range r.handlers {
-		s := h.counters.stats(h.Name)
+		s := statsOf(h.Name, &h.counters)
 		if leads {
 			s.Waiting = h.waiting()
 			s.Lag = max(0, given-h.SeenTo()) + s.Waiting + s.InFlight
@@ -104,33 +101,16 @@ func (r *Runner) Stats() Stats {
 		stats.Log.Appended = given
 	}
 	for _, h := range r.channels {
-		stats.Handlers = append(stats.Handlers, h.counters.stats(h.Name))
+		stats.Handlers = append(stats.Handlers, statsOf(h.Name, &h.counters))
 	}
 	return stats
 }
 
-// counters count what became of the events of one handler, and measure its work.
-type counters struct {
-	read, handled, failed, dead, inFlight atomic.Int64
-
-	retried  atomic.Int64      // attempts after an event's first
-	filtered atomic.Int64      // events that When did not want
-	duration measure.Histogram // of attempts; see measure.DurationBounds
-	batches  measure.Histogram // events that one transaction brought to success; see measure.BatchBounds
-
-	gate gate.Counts
-}
-
-func (c *counters) stats(name string) HandlerStats {
+func statsOf(name string, c *counts.Counts) HandlerStats {
 	return HandlerStats{
-		Name: name, Handled: c.handled.Load(), Failed: c.failed.Load(), Retried: c.retried.Load(), Dead: c.dead.Load(),
-		Filtered: c.filtered.Load(), InFlight: c.inFlight.Load(),
-		Durations: c.duration.Seconds(), Batches: c.batches.Sizes(),
-		Paused: c.gate.Open.Load(), Pauses: c.gate.Opened.Load(),
+		Name: name, Handled: c.Handled.Load(), Failed: c.Failed.Load(), Retried: c.Retried.Load(), Dead: c.Dead.Load(),
+		Filtered: c.Filtered.Load(), InFlight: c.InFlight.Load(),
+		Durations: c.Duration.Seconds(), Batches: c.Batches.Sizes(),
+		Paused: c.Gate.Open.Load(), Pauses: c.Gate.Opened.Load(),
 	}
-}
-
-// episodes are those of one handler.
-type episodes struct {
-	failed, dead, panicked, missed, begin loop.Episode
 }

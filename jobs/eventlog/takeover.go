@@ -30,9 +30,7 @@ func (r *Runner) WarmUp(ctx context.Context, conn *pgx.Conn) error {
 // haveClaimed waits until every cursor is this term's. It returns false if the leadership stops before that.
 func (r *Runner) haveClaimed(lead *loop.Leadership) bool {
 	for _, h := range r.handlers {
-		select {
-		case <-h.claimed.Done():
-		case <-lead.Starting.Done():
+		if !h.claimed.Await(lead.Starting) {
 			return false
 		}
 	}
@@ -41,14 +39,10 @@ func (r *Runner) haveClaimed(lead *loop.Leadership) bool {
 
 // awaitReads waits until every handler has read the log for the first time, but not for long.
 func (r *Runner) awaitReads(lead *loop.Leadership) {
-	soon := time.NewTimer(headStart)
-	defer soon.Stop()
+	soon, cancel := context.WithTimeout(lead.Starting, headStart)
+	defer cancel()
 	for _, h := range r.handlers {
-		select {
-		case <-h.hasRead.Done():
-		case <-soon.C:
-			return
-		case <-lead.Starting.Done():
+		if !h.hasRead.Await(soon) {
 			return
 		}
 	}

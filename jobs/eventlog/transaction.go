@@ -171,7 +171,7 @@ func (w *transactionWorker) take(next func() (queue.Delivery, bool)) (queue.Deli
 		case wanted:
 			return d, true
 		default:
-			w.counters.filtered.Add(1)
+			w.counters.Filtered.Add(1)
 			w.queue.Finish(d)
 			w.leave(true)
 		}
@@ -196,7 +196,7 @@ func (w *transactionWorker) begin(savepoint bool) bool {
 		if w.starting.Err() != nil {
 			return false
 		}
-		w.episodes.begin.Log(w.logger, hclog.Warn, "no transaction begins, trying again", "error", err)
+		w.episodes.Begin.Log(w.logger, hclog.Warn, "no transaction begins, trying again", "error", err)
 		select {
 		case <-w.starting.Done():
 			return false

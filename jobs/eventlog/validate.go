@@ -48,6 +48,8 @@ func (o Options) withDefaults() (Options, error) {
 			return wrong("two topics are named %q", t.Name)
 		case t.Retention < 0:
 			return wrong("topic %q: Retention %s is negative", t.Name, t.Retention)
+		case t.MaxPayload != 0 && t.MaxPayload < 16<<20:
+			return wrong("topic %q: MaxPayload %d is below 16777216, which every topic may have", t.Name, t.MaxPayload)
 		}
 		names[t.Name] = true
 	}

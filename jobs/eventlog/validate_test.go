@@ -145,7 +145,7 @@ func TestRunnerOptionsAreChecked(t *testing.T) {
 	handlers := []Handler{{Name: "h", Topic: "t", Handle: func(context.Context, Event) error { return nil }}}
 	for want, options := range map[string]Options{
 		"": {Pool: pool, Handlers: handlers,
-			Topics: []Topic{{"t", time.Hour}, {"*", 0}}},
+			Topics: []Topic{{Name: "t", Retention: time.Hour}, {Name: "*", Retention: 0}}},
 		"jobs: Pool is required":        {Handlers: handlers},
 		"jobs: Group has NUL at byte 1": {Pool: pool, Handlers: handlers, Group: "\x00"},
 		"jobs: Topics[1]: Name is required": {Pool: pool, Handlers: handlers,
@@ -154,7 +154,9 @@ func TestRunnerOptionsAreChecked(t *testing.T) {
 			Topics: []Topic{{Name: "a"}, {Name: "a"}}},
 		"jobs: Topics[0]: Name has NUL at byte 1": {Pool: pool, Handlers: handlers, Topics: []Topic{{Name: "\x00"}}},
 		`jobs: topic "a": Retention -1s is negative`: {Pool: pool, Handlers: handlers,
-			Topics: []Topic{{"a", -time.Second}}},
+			Topics: []Topic{{Name: "a", Retention: -time.Second}}},
+		`jobs: topic "a": MaxPayload 1 is below 16777216, which every topic may have`: {Pool: pool,
+			Handlers: handlers, Topics: []Topic{{Name: "a", MaxPayload: 1}}},
 		`jobs: Schema "A": want lower-case letters, digits and underscores, at most 40`: {Pool: pool,
 			Handlers: handlers, Schema: "A"},
 	} {

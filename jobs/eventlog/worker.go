@@ -77,10 +77,10 @@ func (w *worker) run() {
 			w.leave(true)
 			d, ok = w.next()
 		case !wanted:
-			w.counters.filtered.Add(1)
+			w.counters.Filtered.Add(1)
 			d, ok = w.succeed(d)
 		default:
-			w.counters.handled.Add(1)
+			w.counters.Handled.Add(1)
 			d, ok = w.succeed(d)
 		}
 	}
@@ -117,7 +117,7 @@ func (w *worker) leave(concluded bool) {
 func (w *worker) isWanted(d queue.Delivery, event Event) (wanted bool, err error) {
 	w.delivery, w.passed, w.inside = d, 0, true
 	wanted, err = w.wants(event)
-	w.inside = false
+	w.delivery, w.inside = queue.Delivery{}, false
 	if err != nil {
 		w.logPanic(err, &event)
 	}
@@ -128,16 +128,16 @@ func (w *worker) isWanted(d queue.Delivery, event Event) (wanted bool, err error
 // attempt failed because the leader has to stop: then it was none.
 func (w *worker) attempt(d queue.Delivery, event Event, handle HandleFunc) (err error, stopped bool) {
 	w.delivery, w.inside = d, true
-	w.counters.inFlight.Add(1)
-	defer w.counters.inFlight.Add(-1)
+	w.counters.InFlight.Add(1)
+	defer w.counters.InFlight.Add(-1)
 	took, err := w.attempts.Do(func(ctx context.Context) error { return handle(ctx, event) })
-	w.inside = false
+	w.delivery, w.inside = queue.Delivery{}, false
 	if err != nil && w.attempts.Stopped() {
 		return err, true
 	}
-	w.counters.duration.Add(int64(took), &measure.DurationBounds)
+	w.counters.Duration.Add(int64(took), &measure.DurationBounds)
 	if event.Attempt > 1 {
-		w.counters.retried.Add(1)
+		w.counters.Retried.Add(1)
 	}
 	if err != nil {
 		w.logPanic(err, &event)

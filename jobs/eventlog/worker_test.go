@@ -41,7 +41,7 @@ func TestTimeOfAnAttemptThatWasWaitedFor(t *testing.T) {
 		if diff := cmp.Diff(slices.Repeat([]time.Duration{time.Minute}, 6), left); diff != "" {
 			t.Errorf("time left at the start -want +got\n%s", diff)
 		}
-		if took := c.counters.duration.Seconds(); took.Count != 6 || took.Sum != 6 {
+		if took := c.counters.Duration.Seconds(); took.Count != 6 || took.Sum != 6 {
 			t.Errorf("durations %+v, want six of a second", took)
 		}
 	})

@@ -41,6 +41,9 @@ func (e *Election) fingerprint(topics []eventlog.Topic) string {
 	var lines []string
 	for _, t := range topics {
 		lines = append(lines, fmt.Sprintf("topic %s %s", t.Name, t.Retention))
+		if t.MaxPayload > 0 {
+			lines = append(lines, fmt.Sprintf("max_payload %s %d", t.Name, t.MaxPayload))
+		}
 	}
 	for _, h := range e.Handlers {
 		lines = append(lines, fmt.Sprintf("handler %s %s", h.Name, h.Revision))

@@ -44,6 +44,7 @@ func TestFingerprint(t *testing.T) {
 	for name, other := range map[string]string{
 		"a command":   strings.Replace(text, `["/bin/true"]`, `["/bin/false"]`, 1),
 		"a schedule":  strings.Replace(text, "@daily", "@hourly", 1),
+		"a size":      strings.Replace(text, `"t" {}`, `"t" { max_payload = "17MB" }`, 1),
 		"a retention": strings.Replace(text, `"t" {}`, `"t" { retention = "1h" }`, 1),
 		"a handler":   text[:i] + text[j:],
 		"its name":    strings.Replace(text, `"b"`, `"d"`, 1),

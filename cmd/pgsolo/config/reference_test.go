@@ -66,9 +66,10 @@ func TestReferenceDecodes(t *testing.T) {
 			URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo", Notify: true,
 			ForgetAfter: 24 * time.Hour, MaxSessions: 20,
 		},
-		HTTP:   HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
-		Log:    Log{Level: "info", Format: "text"},
-		Topics: []eventlog.Topic{{Name: "orders", Retention: 72 * time.Hour}, {Name: "*", Retention: 24 * time.Hour}},
+		HTTP: HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
+		Log:  Log{Level: "info", Format: "text"},
+		Topics: []eventlog.Topic{{Name: "orders", Retention: 72 * time.Hour},
+			{Name: "*", Retention: 24 * time.Hour, MaxPayload: 64 << 20}},
 		Elections: []*Election{{
 			Name: "main", Lease: 5 * time.Second, PollInterval: 900 * time.Millisecond, Drain: 20 * time.Second,
 			NeedsSessions: true,

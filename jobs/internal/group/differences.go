@@ -22,7 +22,7 @@ type Job struct {
 func (e Events) Definitions() map[string]string {
 	all := map[string]string{}
 	for name, kept := range e.Topics {
-		all["topic "+name] = (time.Duration(kept) * time.Microsecond).String()
+		all["topic "+name] = fmt.Sprint(time.Duration(kept)*time.Microsecond, " ", e.MaxPayloads[name])
 	}
 	for name, h := range e.Handlers {
 		all["handler "+name] = h.Topic + " " + h.Revision

@@ -9,12 +9,26 @@ import (
 type Events struct {
 	Topics   map[string]int64   `json:"topics"`   // their retention in microseconds, 0 for ever; "*" is any other one
 	Handlers map[string]Handler `json:"handlers"` // of topics
+
+	// The bytes that an event of a topic may take, where it has a limit of its own: pgsolo.max_payload reads them.
+	MaxPayloads map[string]int64 `json:"max_payloads,omitempty"`
 }
 
 // Handler is what a leader declares of one.
 type Handler struct {
 	Topic    string `json:"topic"`
 	Revision string `json:"revision,omitempty"`
+}
+
+// AddTopic adds a topic with what is kept of it and with the bytes of an event, 0 for the default.
+func (e *Events) AddTopic(topic string, kept time.Duration, maxPayload int64) {
+	e.Topics[topic] = kept.Microseconds()
+	if maxPayload > 0 {
+		if e.MaxPayloads == nil {
+			e.MaxPayloads = map[string]int64{}
+		}
+		e.MaxPayloads[topic] = maxPayload
+	}
 }
 
 // Retention is how long this configuration keeps a topic; 0 is for ever. said is false where it says nothing of it: it

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/idset"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 const (
@@ -83,6 +84,12 @@ func (l *Log) Begin() {
 	l.limit, l.expect, l.cache, l.cached = FirstPage, 0, nil, 0
 }
 
+// Marker is that of values which could not be printed. See Printable.
+func (l *Log) Marker() string { return l.reader.marker }
+
+// Refusal is why the event of a record could not be read; nil: it was.
+func (l *Log) Refusal(payload []byte) error { return Refusal(payload, l.reader.marker) }
+
 // PageLimit is the size that the next page may have.
 func (l *Log) PageLimit() int {
 	l.mu.Lock()
@@ -129,6 +136,9 @@ func (l *Log) fly(ctx context.Context, f *flight, id int64, limit, expect int) {
 	defer close(f.done)
 	rings := l.rings.Load()
 	f.page, f.err = l.reader.after(ctx, id, limit, expect)
+	if l.narrow(f.err); pg.IsOfRow(f.err) {
+		f.page, f.err = l.reader.oneAfter(ctx, id)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.flights, id)
@@ -154,6 +164,9 @@ func (l *Log) InHoles(ctx context.Context, holes idset.Holes) (*Page, error) {
 		holes.SetHorizon(number)
 	}
 	p, err := l.reader.In(ctx, holes, limit)
+	if l.narrow(err); pg.IsOfRow(err) {
+		p, err = l.reader.oneIn(ctx, holes)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +176,19 @@ func (l *Log) InHoles(ctx context.Context, holes idset.Holes) (*Page, error) {
 		l.resize(p)
 	}
 	return p, nil
+}
+
+// narrow has the next pages begin small again where a row of this one cannot be read, whose neighbours come without it;
+// and smaller where it took too long: each row that takes too much memory costs the server up to a second.
+func (l *Log) narrow(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case pg.IsOfRow(err):
+		l.limit, l.expect = 1, 0
+	case errors.Is(err, context.DeadlineExceeded):
+		l.limit, l.expect = max(1, l.limit/16), 0
+	}
 }
 
 // resize sets the size of the next page by what the last one held.
@@ -190,7 +216,8 @@ func (l *Log) find(id, rings int64) *Page {
 	return nil
 }
 
-// keep puts the page into the cache. One without rows shows less than the next that follows the same id.
+// keep puts the page into the cache, unless it is too large for that: what an event has taken is free once it is
+// handled. A page without rows shows less than the next that follows the same id.
 func (l *Log) keep(p *Page) {
 	if n := len(l.cache); n > 0 && l.cache[n-1].Rows == 0 {
 		l.cached -= l.cache[n-1].size()
@@ -198,7 +225,7 @@ func (l *Log) keep(p *Page) {
 	}
 	l.cache = append(l.cache, p)
 	l.cached += p.size()
-	for len(l.cache) > 1 && (l.cached > cacheBytes || len(l.cache) > cachePages) {
+	for len(l.cache) > 0 && (l.cached > cacheBytes || len(l.cache) > cachePages) {
 		l.cached -= l.cache[0].size()
 		l.cache[0] = nil
 		l.cache = l.cache[1:]

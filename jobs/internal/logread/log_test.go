@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -136,5 +137,26 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	if len(l.cache) > cachePages {
 		t.Errorf("%d pages, want at most %d", len(l.cache), cachePages)
+	}
+}
+
+// A read that takes too long is tried again with fewer rows, which may be those that take much memory.
+func TestSlowReadsBecomeSmaller(t *testing.T) {
+	l, _ := setupLog(t, 3)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	for _, want := range []int{4, 1, 1} {
+		if _, err := l.After(ctx, 0, 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if got := l.PageLimit(); got != want {
+			t.Errorf("the next page has %d rows, want %d", got, want)
+		}
+	}
+	if p, err := l.After(t.Context(), 0, 0); err != nil || p.Rows != 1 {
+		t.Errorf("%d rows, %v", p.Rows, err)
+	}
+	if l.PageLimit() != 2 {
+		t.Errorf("the next page has %d rows", l.PageLimit())
 	}
 }

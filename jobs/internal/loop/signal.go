@@ -1,6 +1,9 @@
 package loop
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // Signal puts a token into a channel of capacity 1, unless one is there.
 func Signal(c chan struct{}) {
@@ -34,3 +37,13 @@ func (o *Once) Happen() { o.once.Do(func() { close(o.done) }) }
 
 // Done is closed when it has happened.
 func (o *Once) Done() <-chan struct{} { return o.done }
+
+// Await waits for that. It returns false when ctx ends before.
+func (o *Once) Await(ctx context.Context) bool {
+	select {
+	case <-o.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

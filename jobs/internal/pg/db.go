@@ -32,6 +32,15 @@ func (db DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	return db.Pool.QueryRow(ctx, db.Place(sql), args...)
 }
 
+// LargeValue is what a connection may go on to hold of the values that it has read last.
+const LargeValue = 1 << 20
+
+// A row of as many columns as any statement that reads events: a connection holds the values of its latest row.
+const selectNulls = `select null, null, null, null, null, null, null, null, null, null`
+
+// LetGo has a connection that has read a large value let go of it, which it does with the next answer.
+func LetGo(ctx context.Context, conn *pgxpool.Conn) { _, _ = conn.Exec(ctx, selectNulls) }
+
 // InTx runs do in a transaction with the server's default isolation. It is committed when do returns nil, and rolled
 // back otherwise.
 func (db DB) InTx(ctx context.Context, do func(Tx) error) error {

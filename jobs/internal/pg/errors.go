@@ -2,6 +2,7 @@ package pg
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -18,12 +19,28 @@ const (
 
 	insufficientPrivilege = "42501"
 	noSuchStatement       = "26000"
+	outOfMemory           = "53200"
+	dataCorrupted         = "XX001"
 )
 
 // IsNotAllowed says whether err is the server's answer that the role lacks a privilege.
 func IsNotAllowed(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Code == insufficientPrivilege && !IsRowSecurity(err)
+}
+
+// IsOfRow says whether the error of a read may be about one row: SQLSTATE classes 22 (data) and 54 (limits), damaged
+// data, or no memory for what is printed.
+func IsOfRow(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(refused.Code, "22") || strings.HasPrefix(refused.Code, "54") ||
+		refused.Code == dataCorrupted || refused.Code == outOfMemory)
+}
+
+// IsOutOfMemory says whether the server had no memory, for that statement or for any.
+func IsOutOfMemory(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && refused.Code == outOfMemory
 }
 
 // IsRowSecurity says whether the server has refused a statement because the row security of a table would hide rows

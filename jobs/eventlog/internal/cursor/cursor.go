@@ -20,6 +20,7 @@ type Cursor struct {
 	Handler string // the name
 	Topic   string // of the events that it gets
 	Term    int64
+	Marker  string // see logread.Printable
 
 	From Owner // whose cursor a claim may take, as it was found; zero: nobody's
 }

@@ -2,6 +2,7 @@ package cursor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 
 // DueQuery is what a query of the deliveries that are due takes into account.
 type DueQuery struct {
+	Limit int     // deliveries; 0: as many as a query has. One that takes too long lowers it for the next try
 	Taken []int64 // events in the queue or with a worker, or whose outcome is not written yet; not nil
 
 	// With an order.
@@ -72,7 +74,7 @@ const (
 				least(attempt, 2147483646) + 1`
 )
 
-const (
+var (
 	// Rows of a topic that the handler has left wait until it is back there: only those of its topic are read, by
 	// indexes that have the topic.
 	//
@@ -85,7 +87,9 @@ const (
 					and state in ('scheduled', 'retry') and next_at > statement_timestamp()
 				order by next_at limit 1)::float8, null
 		union all (
-			select 1, event_id, topic, key, payload::text, nullif(headers, '{}')::text,
+			select 1, event_id, topic, key, ` + logread.Printed("payload", "$4", "$5") + `,
+				case when ` + logread.HaveHeaders("headers") + `
+					then (` + logread.PrintedHeaders("headers", "$4", "$5") + `)::text end,
 				` + nextAttempt + `, null, origin
 			from pgsolo.delivery
 			where handler = $1 and topic = $4
@@ -164,21 +168,40 @@ const (
 		from unnest($5::text[]) c (key)
 		where c.key <> all($8::text[]) and c.key not in (select key from run)
 		union all (
-			select 1, d.event_id, d.topic, d.key, d.payload::text, nullif(d.headers, '{}')::text,
+			select 1, d.event_id, d.topic, d.key, ` + logread.Printed("d.payload", "$9", "$10") + `,
+				case when ` + logread.HaveHeaders("d.headers") + `
+					then (` + logread.PrintedHeaders("d.headers", "$9", "$10") + `)::text end,
 				` + nextAttempt + `, null, d.origin
 			from due join pgsolo.delivery d on d.handler = $1 and d.event_id = due.event_id
 			order by due.turn, due.event_id
 		)`
 )
 
+var errFull = errors.New("page is full")
+
 // Due returns the deliveries whose next attempt is due, except those that are taken.
-func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
-	sql, args := selectDue, []any{c.Handler, q.Taken, duePage, c.Topic}
+func (c Cursor) Due(ctx context.Context, q *DueQuery) (b DueBatch, err error) {
+	if q.Limit == 0 {
+		q.Limit = duePage
+	}
+	defer func() {
+		if errors.Is(err, context.DeadlineExceeded) {
+			q.Limit = max(1, q.Limit/8)
+		}
+	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sql, args := selectDue, []any{c.Handler, q.Taken, q.Limit, c.Topic, c.Marker}
 	if q.Ordered {
 		sql = selectOrderedDue
-		args = append(args[:3], q.DeadBlocks, q.Candidates, q.Scan, q.ScannedTo, q.TakenKeys, c.Topic)
+		args = append(args[:3], q.DeadBlocks, q.Candidates, q.Scan, q.ScannedTo, q.TakenKeys, c.Topic, c.Marker)
 	}
-	rows, err := c.DB.Query(ctx, sql, args...)
+	conn, err := c.DB.Pool.Acquire(ctx)
+	if err != nil {
+		return DueBatch{}, fmt.Errorf("read due deliveries: %w", err)
+	}
+	defer conn.Release()
+	rows, err := conn.Query(ctx, c.DB.Place(sql), args...)
 	if err != nil {
 		return DueBatch{}, fmt.Errorf("read due deliveries: %w", err)
 	}
@@ -192,6 +215,7 @@ func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
 		attempt          *int
 		wait             *float64
 		origin           *string
+		size             int
 	)
 	columns := []any{&kind, &id, &topic, &key, &payload, &headers, &createdAt, &attempt, &wait, &origin}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
@@ -205,7 +229,16 @@ func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
 			if wait != nil && *wait < DueEvery.Seconds() {
 				b.Next = max(0, pg.Seconds(*wait))
 			}
-		case rowDue:
+		case rowDue: // the last kind to come
+			if size > logread.PageBytes { // the connection is given up, which is cheaper than to receive the rest
+				b.CutOff = true
+				cancel()
+				return errFull
+			}
+			size += len(payload) + len(headers)
+			if logread.Refusal(headers, c.Marker) != nil {
+				payload, headers = headers, nil
+			}
 			r := &logread.Record{
 				ID: *id, Topic: *topic, Key: of, Payload: payload, Headers: headers, CreatedAt: createdAt.UnixMicro(),
 			}
@@ -220,9 +253,12 @@ func (c Cursor) Due(ctx context.Context, q DueQuery) (b DueBatch, err error) {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !b.CutOff {
 		return DueBatch{}, fmt.Errorf("read due deliveries: %w", err)
 	}
-	b.CutOff = len(b.Due) == duePage
+	if size > pg.LargeValue {
+		pg.LetGo(ctx, conn)
+	}
+	b.CutOff = b.CutOff || len(b.Due) == q.Limit
 	return b, nil
 }

@@ -1,15 +1,20 @@
 package cursor
 
 import (
+	"context"
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
+	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/keys"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // removed are the rows that a plan reads, and does not use.
@@ -51,9 +56,10 @@ func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 					}
 				}
 				for what, sql := range map[string]string{"none": selectDue, "key": selectOrderedDue} {
-					args := []any{"h", []int64{}, duePage, "t"}
+					args := []any{"h", []int64{}, duePage, "t", "marker"}
 					if sql == selectOrderedDue {
-						args = append(args[:3], true, []string{"k", "k1"}, keys.MaxCandidates, "", []string{}, "t")
+						args = append(args[:3], true, []string{"k", "k1"}, keys.MaxCandidates, "", []string{}, "t",
+							"marker")
 					}
 					plan, err := conn.Query(t.Context(), "explain analyze "+sql, args...)
 					if err != nil {
@@ -76,5 +82,22 @@ func TestDueQueryReadsNoMoreThanItNeeds(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A query that takes too long is tried again for fewer deliveries.
+func TestSlowDueQueriesBecomeSmaller(t *testing.T) {
+	c := Cursor{DB: pg.DB{Pool: jobstest.Pool(t), Schema: jobs.DefaultSchema}, Handler: "h", Topic: "t", Term: 1}
+	jobstest.MustExec(t, c.DB.Pool, `insert into pgsolo.delivery
+			(handler, event_id, topic, payload, headers, created_at, attempt, state, next_at, error)
+		select 'h', n, 't', '1', '{}', now(), 1, 'retry', now(), '' from generate_series(1, 9) n`)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	q := DueQuery{Taken: []int64{}}
+	if _, err := c.Due(ctx, &q); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if b, err := c.Due(t.Context(), &q); err != nil || len(b.Due) != 8 || !b.CutOff {
+		t.Errorf("%d deliveries, cut off: %t, %v", len(b.Due), b.CutOff, err)
 	}
 }

@@ -38,11 +38,17 @@ const insertGone = `with fence as (
 // happened to it, and what is to happen, is in memory, and so is the event.
 func (c Cursor) keepGone(ctx context.Context, p *Progress, id int64) error {
 	r, attempt, retry, state, wait, message := p.ofGone(id)
+	bare := *r
+	bare.Payload, bare.Headers = nil, nil
+	if reason := logread.Refusal(r.Payload, c.Marker); reason != nil { // there is nothing to try again with
+		if message == "" {
+			message = "the event is not read: " + reason.Error()
+		}
+		return c.insertGone(ctx, &bare, attempt, retry, "dead", nil, message+"; the payload was not copied")
+	}
 	err := c.insertGone(ctx, r, attempt, retry, state, wait, message)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && strings.HasPrefix(refused.Code, "22") {
 		// A handler may do with a payload what it likes, and has made this one something else than JSON.
-		bare := *r
-		bare.Payload, bare.Headers = nil, nil
 		message = strings.TrimPrefix(message+"; the payload was lost with the row of the log", "; ")
 		err = c.insertGone(ctx, &bare, attempt, retry, state, wait, message)
 	}

@@ -20,10 +20,10 @@ func TestEventsThatAreGoneFromTheLog(t *testing.T) {
 	pool := jobstest.Pool(t)
 	jobstest.MustExec(t, pool, `select pgsolo.emit('t', to_jsonb(n), key => nullif('k' || n, 'k1'),
 		headers => jsonb_build_object('n', n::text), deliver_at => case n when 4 then now() + interval '1 hour' end)
-		from generate_series(1, 7) n`)
+		from generate_series(1, 9) n`)
 	db := pg.DB{Pool: pool, Schema: jobs.DefaultSchema}
 	reader, holes := logread.NewReader(db, "t"), idset.Holes{}
-	holes.Add(idset.Span{Lo: 1, Hi: 8})
+	holes.Add(idset.Span{Lo: 1, Hi: 10})
 	page, err := reader.In(t.Context(), holes, 10)
 	if err != nil {
 		t.Fatal(err)
@@ -33,12 +33,15 @@ func TestEventsThatAreGoneFromTheLog(t *testing.T) {
 		records[page.Records[i].ID] = &page.Records[i]
 	}
 	records[6].Payload = []byte("\x00no JSON") // by the handler
-	c := Cursor{DB: db, Handler: "h", Topic: "t", Term: 1}
+	for id := range int64(2) {                 // not read
+		records[8+id].Payload = []byte(`{"marker": "large", "marker damaged": ""}`)
+	}
+	c := Cursor{DB: db, Handler: "h", Topic: "t", Term: 1, Marker: "marker"}
 	if _, err := c.Claim(t.Context(), "main", false); err != nil {
 		t.Fatal(err)
 	}
 	jobstest.MustExec(t, pool, `create table kept as select * from pgsolo.event`)
-	jobstest.MustExec(t, pool, `delete from pgsolo.event where id <> 7`)
+	jobstest.MustExec(t, pool, `delete from pgsolo.event where id not in (7, 9)`)
 	var w Writer
 	w.Gone([]idset.Span{{Lo: 5, Hi: 6}})
 	w.Failed(Failure{ID: 1, Record: records[1], Attempt: 1, RetryIn: time.Hour, Message: "x"})
@@ -47,6 +50,8 @@ func TestEventsThatAreGoneFromTheLog(t *testing.T) {
 	w.Move(Moved{Record: &page.Later[0].Record, Due: page.Later[0].Due})
 	w.Failed(Failure{ID: 6, Record: records[6], Attempt: 1, RetryIn: time.Hour, Message: "x"})
 	w.Failed(Failure{ID: 7, Record: records[7], Attempt: 1, RetryIn: time.Hour, Message: "x"})
+	w.Move(Moved{Record: records[8], Due: page.Later[0].Due})
+	w.Failed(Failure{ID: 9, Record: records[9], Attempt: 1, Dead: true, Message: "x"})
 	p := w.Begin(time.Now())
 	check := func(what, want string) {
 		t.Helper()
@@ -63,7 +68,7 @@ func TestEventsThatAreGoneFromTheLog(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
-		if done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`); done != "{[1,8)}" {
+		if done := pgtest.Value[string](t, pool, `select done::text from pgsolo.cursor`); done != "{[1,10)}" {
 			t.Errorf("%s: done = %s", what, done)
 		}
 	}
@@ -72,7 +77,9 @@ func TestEventsThatAreGoneFromTheLog(t *testing.T) {
 3 waiting 0
 4 scheduled 0 1 h
 6 retry 1 1 h x; the payload was lost with the row of the log without payload
-7 retry 1 1 h x`
+7 retry 1 1 h x
+8 dead 0 the event is not read: large; the payload was not copied without payload
+9 dead 1 x; the payload was not copied without payload`
 	check("written", want)
 	check("repeated", want)
 	jobstest.MustExec(t, pool, `select pgsolo.discard('h')`)

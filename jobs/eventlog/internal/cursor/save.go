@@ -89,6 +89,21 @@ func (p *Progress) fromLog() []int64 {
 	return ids
 }
 
+// damaged are the events that get a row, and cannot be copied from the log.
+func (p *Progress) damaged(marker string) (ids []int64) {
+	for _, f := range p.Failed {
+		if f.Dead && !f.Retry && logread.IsDamaged(f.Record.Payload, marker) {
+			ids = append(ids, f.ID)
+		}
+	}
+	for _, m := range p.Moved {
+		if logread.IsDamaged(m.Record.Payload, marker) {
+			ids = append(ids, m.Record.ID)
+		}
+	}
+	return ids
+}
+
 // Every write of progress is one statement that begins with the cursor's row under its term: the row lock puts it
 // before or after a newer leader's claim, and after one it finds no row, so that nothing else of the statement happens
 // either.
@@ -188,9 +203,15 @@ const (
 )
 
 // Save writes the progress, and returns the number of its transaction. It may be repeated: a second write of the same
-// progress changes nothing. Errors are kept as far as the database can hold them.
+// progress changes nothing. Errors are kept as far as the database can hold them. What the server cannot copy from the
+// log has its row before, and is done, so that the write passes it over.
 func (c Cursor) Save(ctx context.Context, p *Progress) (number int64, err error) {
 	var gone []int64
+	for _, id := range p.damaged(c.Marker) {
+		if err := c.keepGone(ctx, p, id); err != nil {
+			return 0, err
+		}
+	}
 	err = c.DB.WithTexts(ctx, p.texts(), func() (err error) {
 		number, gone, err = c.save(ctx, p)
 		return err

@@ -90,7 +90,7 @@ func TestRepeatedWriteUndoesNothing(t *testing.T) {
 			}
 			record := func(id int64) *logread.Record { return &logread.Record{ID: id, Topic: "t"} }
 			jobstest.MustExec(t, pool, `delete from pgsolo.event where id in (2, 6)`)
-			w := NewWriter()
+			w := NewWriter("")
 			w.Failed(Failure{ID: 3, Record: record(3), Attempt: 1, Message: "x"})
 			w.Failed(Failure{ID: 5, Record: record(5), Attempt: 1, Message: "x"})
 			first := w.Begin(time.Now())
@@ -117,7 +117,7 @@ func TestRepeatedWriteUndoesNothing(t *testing.T) {
 			w.End(nil)
 			w.Succeeded(1, true)
 			save(w.Begin(time.Now()))
-			other := NewWriter()
+			other := NewWriter("")
 			other.Succeeded(4, true)
 			save(other.Begin(time.Now()))
 			n := pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery where event_id in (1, 4)`)
@@ -141,7 +141,7 @@ func TestRepeatedWriteKeepsWhatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	jobstest.MustExec(t, pool, `delete from pgsolo.event where id < 3`)
-	w := NewWriter()
+	w := NewWriter("")
 	w.Failed(Failure{ID: 1, Record: &logread.Record{ID: 1, Topic: "t"}, Attempt: 1, Dead: true, Message: "x"})
 	w.Move(Moved{Record: &logread.Record{ID: 2, Topic: "t"}, Key: "k"})
 	w.Move(Moved{Record: &logread.Record{ID: 3, Topic: "t"}, Key: "k"})

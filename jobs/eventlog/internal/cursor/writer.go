@@ -27,13 +27,14 @@ type Writer struct {
 	Began   time.Time // the latest write
 
 	id, number int64     // of the writer, and of its latest write
+	marker     string    // see logread.Refusal
 	inDoubt    *Progress // a write that failed, and may have been carried out; nil: none
 	results    bool      // Unsaved has some, and not only ids of other topics
 	busy       bool      // deliveries waited when the latest results were taken
 }
 
 // NewWriter returns one that no other leadership, process or machine has had.
-func NewWriter() Writer { return Writer{id: rand.Int64()} }
+func NewWriter(marker string) Writer { return Writer{id: rand.Int64(), marker: marker} }
 
 // WantsResults says whether the loop is to be woken for results: not while it knows of some that it has yet to write,
 // or the workers would wake it for each event.
@@ -78,7 +79,7 @@ func (w *Writer) Failed(f Failure) {
 	w.Unsaved.Failed = append(w.Unsaved.Failed, f)
 	if !f.Retry {
 		w.Unsaved.Done.Add(idset.One(f.ID))
-		w.Unsaved.Copied += len(f.Record.Payload)
+		w.Unsaved.Copied += w.copied(f.Record)
 	}
 }
 
@@ -94,7 +95,15 @@ func (w *Writer) Move(m Moved) {
 	w.results = true
 	w.Unsaved.Moved = append(w.Unsaved.Moved, m)
 	w.Unsaved.Done.Add(idset.One(m.Record.ID))
-	w.Unsaved.Copied += len(m.Record.Payload)
+	w.Unsaved.Copied += w.copied(m.Record)
+}
+
+// copied is about how many bytes a row takes. What was not read may take any.
+func (w *Writer) copied(r *logread.Record) int {
+	if logread.Refusal(r.Payload, w.marker) != nil {
+		return logread.PageBytes
+	}
+	return len(r.Payload)
 }
 
 // MoveBehind moves an event to the rows of its key, where it waits for its turn.

@@ -238,12 +238,12 @@ func (q *Queue) Size() int {
 	return q.size()
 }
 
-// Take exchanges the results since the last call for the memory of earlier ones, and says whether anything waits.
+// Take exchanges the results since the last call for the memory of earlier ones, which hold no event any more, and says
+// whether anything waits.
 func (q *Queue) Take(used Results) (r Results, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r = q.results
-	clear(used.Others)
 	q.results = Results{Done: used.Done[:0], Others: used.Others[:0]}
 	for i := range r.Others {
 		if q.chains != nil && r.Others[i].Err != nil {
