@@ -78,7 +78,8 @@ func migrate(ctx context.Context, conn *pgx.Conn, schema string, all []migration
 			return fmt.Errorf("%w: schema %q has migration %s of a newer version", ErrSchema, schema, newer)
 		}
 		applied, made := textsOf(all, pending), textsOf(all, nil)
-		if err := amendSchemaName(ctx, tx, schema, inSchema, applied); err != nil { // what is pending may rely on it
+		// What is pending may rely on it.
+		if err := amendSchemaName(ctx, tx, schema, inSchema, applied, made); err != nil {
 			return err
 		}
 		for _, m := range pending {

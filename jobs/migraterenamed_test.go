@@ -44,6 +44,22 @@ func TestMigrateRenamedSchema(t *testing.T) {
 	}
 }
 
+// Beside a schema that was renamed there is no new one of its old name: its functions would use the tables of that.
+func TestMigrateBesideRenamedSchema(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Database(t))
+	before(t, conn)
+	exec(t, conn, `alter schema pgsolo rename to billing`)
+	if err := Migrate(t.Context(), conn, DefaultSchema); err == nil ||
+		!strings.Contains(err.Error(), `schema "billing" was "pgsolo" until it was renamed`) {
+		t.Errorf("error %v", err)
+	}
+	for _, schema := range []string{"other", "billing", DefaultSchema} {
+		if err := Migrate(t.Context(), conn, schema); err != nil {
+			t.Errorf("%s: %v", schema, err)
+		}
+	}
+}
+
 // Migrations that are applied after the rename find functions that work. What somebody has altered is not touched.
 func TestMigrateOldSchemaThatWasRenamed(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Database(t))
