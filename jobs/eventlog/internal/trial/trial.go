@@ -19,6 +19,9 @@
 // at that moment, or a cron job: an end with a job under way counts only a third, since that may be what ends the
 // leaders.
 //
+// A handler whose row another session has locked, an operator's transaction for example, waits for that by itself, ten
+// seconds at most. Each statement for several handlers leaves such rows out, at the end of a term too.
+//
 // A term that finds nothing writes one row per handler when it begins, a second later, and when it ends, and nothing in
 // between.
 package trial
@@ -26,6 +29,8 @@ package trial
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,11 +67,15 @@ const (
 type Trials struct {
 	store  store
 	logger hclog.Logger
-	known  chan struct{}     // closed when found is there, or will not be
-	found  map[string]*state // what may have to be tried
-	alone  chan struct{}     // capacity 1: taken while an event is alone
+	known  chan struct{} // closed when it is known what each handler may have to try, or will not be, but for late ones
+	alone  chan struct{} // capacity 1: taken while an event is alone
 
-	mu     sync.Mutex // guards all below
+	// late has the handlers whose rows another session has locked: closed when that is known of this one, too. It is
+	// written before known is closed.
+	late map[string]chan struct{}
+
+	mu     sync.Mutex        // guards all below
+	found  map[string]*state // what may have to be tried
 	trials map[string]*Trial
 }
 
@@ -74,7 +83,7 @@ type Trials struct {
 func New(db pg.DB, group string, term int64, logger hclog.Logger) *Trials {
 	return &Trials{
 		store: store{db, group, term}, logger: logger, known: make(chan struct{}), alone: make(chan struct{}, 1),
-		trials: map[string]*Trial{},
+		late: map[string]chan struct{}{}, found: map[string]*state{}, trials: map[string]*Trial{},
 	}
 }
 
@@ -86,15 +95,25 @@ func New(db pg.DB, group string, term int64, logger hclog.Logger) *Trials {
 //
 // It calls began when handlers need not wait for it any more.
 func (t *Trials) Run(ctx context.Context, lead *loop.Leadership, handlers []string, began func()) error {
-	judged, err := t.begin(ctx, handlers)
+	locked, judged, err := t.begin(ctx, handlers, false)
+	for _, handler := range locked {
+		t.late[handler] = make(chan struct{})
+	}
+	close(t.known)
 	began()
-	if err != nil && ctx.Err() == nil {
-		t.logger.Warn("not written down what the leader begins with, so that an event which ends it is not found",
-			"error", err, "remedy", remedyFor(err))
+	if err != nil {
+		t.logNotBegun(ctx, err)
 		return nil
 	}
+	var late sync.WaitGroup // ends with the leadership
+	defer late.Wait()
+	for _, handler := range locked {
+		late.Go(func() { t.beginLate(lead, handler) })
+	}
 	if !judged {
-		t.judge(ctx, lead, handlers)
+		t.judge(ctx, lead, slices.DeleteFunc(slices.Clone(handlers), func(handler string) bool {
+			return slices.Contains(locked, handler)
+		}))
 	}
 	<-lead.Starting.Done()
 	within := pg.TryTimeout
@@ -104,14 +123,32 @@ func (t *Trials) Run(ctx context.Context, lead *loop.Leadership, handlers []stri
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	// The sessions of the pool may have ended with the leadership, each of which fails once.
-	err = t.store.markEnded(ctx, handlers)
+	all, err := t.store.markEnded(ctx, handlers)
 	for err != nil && !pg.IsNotAllowed(err) && ctx.Err() == nil {
-		err = t.store.markEnded(ctx, handlers)
+		all, err = t.store.markEnded(ctx, handlers)
 	}
-	if err != nil {
-		t.logger.Debug("not written that the leader is alive at its end", "error", err)
+	if err != nil || !all { // a handover does not wait for who has locked a row
+		t.logger.Debug("not written of all handlers that the leader is alive at its end", "error", err)
 	}
 	return nil
+}
+
+// beginLate is begin for a handler whose row is locked: it waits for that, and for no other one.
+func (t *Trials) beginLate(lead *loop.Leadership, handler string) {
+	_, judged, err := t.begin(lead.Starting, []string{handler}, true)
+	close(t.late[handler])
+	if err != nil {
+		t.logNotBegun(lead.Starting, err, "handler", handler)
+	} else if !judged {
+		t.judge(lead.Starting, lead, []string{handler})
+	}
+}
+
+func (t *Trials) logNotBegun(ctx context.Context, err error, args ...any) {
+	if ctx.Err() == nil {
+		t.logger.Warn("not written down what the leader begins with, so that an event which ends it is not found",
+			append(args, "error", err, "remedy", remedyFor(err))...)
+	}
 }
 
 // remedyFor says what to do about an error of begin. One without an answer of the server is the end of its time.
@@ -122,40 +159,48 @@ func remedyFor(err error) string {
 	return "look in pg_stat_activity and pg_locks for a session that has locked rows of handler_term or handler_cut_off"
 }
 
-// begin returns when it is judged what there is to try, or when that is left for later. The handlers wait for it, but
-// not for ever: another session may have locked the rows.
-func (t *Trials) begin(ctx context.Context, handlers []string) (judged bool, err error) {
-	defer close(t.known)
+// begin returns when it is judged what there is to try, or when that is left for later. It waits for rows that another
+// session has locked, but not for ever, or returns whose they are.
+func (t *Trials) begin(ctx context.Context, handlers []string, wait bool) (locked []string, judged bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, beginWithin)
 	defer cancel()
 	err = t.store.db.PersistAllowed(ctx, t.logger, "look for events that end leaders", func(ctx context.Context) error {
-		free, err := t.store.begin(ctx, handlers)
+		free, lockedNow, err := t.store.begin(ctx, handlers, wait)
 		if err != nil || free {
+			locked = lockedNow
 			return err
 		}
-		found, err := t.store.judge(ctx, handlers)
+		found, all, err := t.store.judge(ctx, handlers, wait)
 		if judged = err == nil; judged {
-			t.found = found
+			locked = slices.DeleteFunc(slices.Clone(handlers), func(handler string) bool { return all[handler] })
+			t.know(found)
 		}
 		return err
 	})
-	for handler, f := range t.found {
+	return locked, judged, err
+}
+
+// know takes in what was found.
+func (t *Trials) know(found map[string]*state) {
+	t.mu.Lock()
+	maps.Copy(t.found, found)
+	t.mu.Unlock()
+	for handler, f := range found {
 		if f.suspects() {
 			t.logger.Warn("leaders have ended while events were under way, which are tried one by one",
 				"handler", handler, "leaders", f.stuck)
 		}
 	}
-	return judged, err
 }
 
-// judge writes down what has moved, once the handlers have begun.
+// judge writes down what has moved, once the handlers have begun, but for those whose rows are locked.
 func (t *Trials) judge(ctx context.Context, lead *loop.Leadership, handlers []string) {
 	select {
 	case <-lead.Starting.Done():
 		return
 	case <-time.After(judgeAfter):
 	}
-	err := pg.Try(ctx, func(ctx context.Context) error { _, err := t.store.judge(ctx, handlers); return err })
+	err := pg.Try(ctx, func(ctx context.Context) error { _, _, err := t.store.judge(ctx, handlers, false); return err })
 	if err != nil {
 		t.logger.Debug("not written what has moved: the next leader compares with the one before", "error", err)
 	}
@@ -171,6 +216,13 @@ func (t *Trials) Of(ctx context.Context, handler string, under, attempts int) *T
 	case <-t.known:
 	case <-ctx.Done():
 		return nil
+	}
+	if late, ok := t.late[handler]; ok {
+		select {
+		case <-late:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -285,23 +285,90 @@ func TestRoleThatMayNot(t *testing.T) {
 	}
 }
 
-// Another session has locked a row: that is no matter of privileges.
+// Another session has locked a row: the handler whose it is waits, and no other one.
 func TestRowThatIsLocked(t *testing.T) {
+	for name, lock := range map[string]string{
+		"as always":      `select from pgsolo.handler_term where handler = 'a' for update`,
+		"with something": `select from pgsolo.handler_term where handler = 'a' for update`,
+		"cut off":        `select from pgsolo.handler_cut_off where handler = 'a' for update`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := setup(t)
+			if name == "as always" {
+				_, end := l.begin()
+				end()
+			} else {
+				for range 3 {
+					trials, _ := l.begin()
+					for _, handler := range []string{"a", "b"} {
+						if trial := of(trials, handler); trial != nil {
+							l.enter(trial, 1).Leave(t.Context(), handler == "b")
+						}
+					}
+				}
+				jobstest.MustExec(t, l.pool, `update pgsolo.handler_term set alone = 1 where handler = 'a'`)
+				jobstest.MustExec(t, l.pool, `insert into pgsolo.handler_cut_off (handler, event_id, ends)
+					values ('a', 1, 1) on conflict do nothing`)
+			}
+			tx := jobstest.Begin(t, l.pool)
+			jobstest.MustExec(t, tx, lock)
+			trials, end := l.begin()
+			others := of(trials, "b")
+			if name == "as always" && others != nil {
+				t.Error("the other handler has something to try")
+			}
+			waited, known := make(chan struct{}), make(chan *Trial, 1)
+			go func() {
+				known <- of(trials, "a")
+				close(waited)
+			}()
+			pgtest.Eventually(t, "a statement that waits for the lock", func() bool {
+				return pgtest.Value[bool](t, l.pool, `select exists (select from pg_locks where not granted)`)
+			})
+			select {
+			case <-waited:
+				t.Error("the handler does not wait for its row")
+			default:
+			}
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			trial := pgtest.Within(t, "what is known of the handler", known)
+			if (trial == nil) != (name == "as always") {
+				t.Errorf("its trial: %v", trial)
+			}
+			end()
+			if !pgtest.Value[bool](t, l.pool, `select bool_and(ended and term = $1) from pgsolo.handler_term`, l.term) {
+				t.Error("not written that the leader was alive")
+			}
+		})
+	}
+}
+
+// A handover does not wait for a row that another session has locked, and the other rows are written.
+func TestEndWithALockedRow(t *testing.T) {
+	l := setup(t)
+	_, end := l.begin()
+	tx := jobstest.Begin(t, l.pool)
+	jobstest.MustExec(t, tx, `select from pgsolo.handler_term where handler = 'a' for update`)
+	end()
+	if got := pgtest.Value[string](t, l.pool, `select string_agg(handler || ' ' || ended, ', ' order by handler)
+		from pgsolo.handler_term`); got != "a false, b true" {
+		t.Errorf("the leader was alive: %s", got)
+	}
+}
+
+// A row that is locked for long is no matter of privileges.
+func TestRowThatIsLockedForLong(t *testing.T) {
 	l := setup(t)
 	_, end := l.begin()
 	end()
-	tx, err := l.pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback(context.WithoutCancel(t.Context()))
-	if _, err := tx.Exec(t.Context(), `select from pgsolo.handler_term where handler = 'a' for update`); err != nil {
-		t.Fatal(err)
-	}
+	tx := jobstest.Begin(t, l.pool)
+	jobstest.MustExec(t, tx, `select from pgsolo.handler_term where handler = 'a' for update`)
 	trials := New(pg.DB{Pool: l.pool, Schema: jobs.DefaultSchema}, l.group, 2, hclog.NewNullLogger())
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err = trials.begin(short, []string{"a", "b"})
+	_, _, err := trials.begin(short, []string{"a"}, true)
 	if err == nil || !strings.Contains(remedyFor(err), "locked rows of handler_term") {
 		t.Errorf("want to be told of the lock, got %v", err)
 	}
