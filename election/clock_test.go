@@ -2,8 +2,11 @@ package election_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/election"
@@ -69,5 +72,35 @@ func TestLeaderWhoseClockIsSetGoesOn(t *testing.T) {
 	case cause := <-first.cause:
 		t.Errorf("lost: %v", cause)
 	default:
+	}
+}
+
+// A leader whose clock is not the database's says so, and leads all the same.
+func TestClockThatDiffersIsNamed(t *testing.T) {
+	t.Parallel()
+	for ahead, said := range map[time.Duration]string{
+		time.Hour: "ahead_by=", -time.Hour: "ahead_by=-", -3 * time.Second: "ahead_by=-", 0: "",
+	} {
+		var log pgtest.Buffer
+		clocks := &election.Clocks{}
+		clocks.Wall.Store(int64(ahead))
+		first := setupWith(t, pgtest.Database(t), clocks.Use, func(o *election.Options) {
+			o.Logger = hclog.New(&hclog.LoggerOptions{Output: &log})
+		})
+		term := pgtest.Within(t, "leader", first.leading)
+		pgtest.Eventually(t, "the ping", func() bool { return first.elector.Stats().PingRoundTrip > 0 })
+		pgtest.Eventually(t, "what the ping has shown", func() bool {
+			off := first.elector.Status().ClockAhead - ahead
+			return off.Abs() < time.Second && strings.Contains(log.String(), said)
+		})
+		if named := strings.Contains(log.String(), "clock differs"); named != (said != "") {
+			t.Errorf("%s ahead: named is %t:\n%s", ahead, named, &log)
+		}
+		clocks.Step(-ahead, 0)
+		term.Held() // which asks for a ping
+		pgtest.Eventually(t, "the clocks to agree", func() bool {
+			return first.elector.Status().ClockAhead.Abs() < time.Second &&
+				(said == "" || strings.Contains(log.String(), "agrees with the database's again"))
+		})
 	}
 }

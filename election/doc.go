@@ -100,6 +100,9 @@
 //
 // # For people
 //
+// A leader compares its clock with the database's at each ping, and says where they differ (Status.ClockAhead): no
+// lease depends on that, but what it runs may.
+//
 // pgsolo.leadership is the history, one row per term with how it ended. pgsolo.replica is who takes part now: a session
 // that queues or leads has written its row once, and is there as long as it holds the advisory lock of that row.
 // `select pgsolo.step_down('main')` asks the leader to hand over. In pg_stat_activity every session says what it is.

@@ -16,7 +16,7 @@ const (
 			and pid = pg_backend_pid() and granted)`
 
 	ping = `select c.oid::bigint, coalesce(l.lock_id, 0), coalesce(l.timeline, 0), coalesce(l.term, 0), ` +
-		holdsLock + `, l.step_down is not distinct from l.term
+		holdsLock + `, l.step_down is not distinct from l.term, clock_timestamp()
 		from (select 'pgsolo.leader'::regclass::oid) c left join pgsolo.leader l on l.election = $1`
 
 	setApplicationName = `select set_config('application_name', $1, false)`
@@ -90,10 +90,11 @@ func (l *leadership) ping(ctx context.Context) error {
 		now      Term
 		held     bool
 		stepDown bool
+		server   time.Time
 	)
 	sent := l.clock.Now()
 	err := l.session.conn.QueryRow(ctx, inSchema(ping, l.options.Schema), l.options.Name).
-		Scan(&class, &lockID, &now.Timeline, &now.Number, &held, &stepDown)
+		Scan(&class, &lockID, &now.Timeline, &now.Number, &held, &stepDown, &server)
 	if err == nil {
 		err = l.session.sameLock(class, lockID)
 	}
@@ -107,7 +108,11 @@ func (l *leadership) ping(ctx context.Context) error {
 	case now.Timeline != l.term.Timeline || now.Number != l.term.Number:
 		return fmt.Errorf("%w: timeline %d, term %d", errNewTerm, now.Timeline, now.Number)
 	}
+	roundTrip := l.clock.Mono() - sent.Mono
 	l.extend(sent)
+	ahead := trust.Ahead(server, sent, roundTrip)
+	l.status.update(func(s *Status) { s.ClockAhead = ahead })
+	l.clocks.Log(l.logger, ahead)
 	if stepDown && l.stop(true) {
 		l.logger.Info("asked to step down", "term", l.term.Number)
 	}

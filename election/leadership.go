@@ -43,6 +43,7 @@ type leadership struct {
 	returned atomic.Bool // lead has
 	nudge    nudge       // of the goroutine that pings
 	limits   limits
+	clocks   trust.Difference // of the goroutine that pings
 
 	mu          sync.Mutex // guards what follows
 	lost        error      // the first reason

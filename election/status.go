@@ -3,6 +3,8 @@ package election
 import (
 	"sync"
 	"time"
+
+	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
 // Role is what a process is in an election.
@@ -14,6 +16,9 @@ const (
 	Standby Role = "standby" // queues for the lock
 	Leader  Role = "leader"  // holds it
 )
+
+// ClockTolerance is how far a leader's clock may be from the database's before that is said.
+const ClockTolerance = trust.ClockTolerance
 
 // Status is a snapshot of an elector.
 type Status struct {
@@ -27,6 +32,10 @@ type Status struct {
 	Since   time.Time
 
 	Fingerprint string // Options.Fingerprint of that leader; empty: it has none, or is of the version before
+
+	// ClockAhead is by how much this machine's clock is ahead of the database's, as of the latest ping, beyond what its
+	// round trip explains; negative: behind. Zero while this process does not lead. More than ClockTolerance is logged.
+	ClockAhead time.Duration
 
 	SeenAt     time.Time // when the database last answered; zero: not yet
 	AliveUntil time.Time // by when the loop updates this again unless it hangs; zero: not running
@@ -61,5 +70,8 @@ func (b *statusBoard) answered(role Role, row leaderRow) {
 		s.Role, s.SeenAt = role, time.Now()
 		s.Term, s.Holder, s.Address, s.Since = row.term, row.term.Holder, row.address, row.since
 		s.Fingerprint = row.fingerprint
+		if role != Leader {
+			s.ClockAhead = 0
+		}
 	})
 }

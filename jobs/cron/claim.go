@@ -51,6 +51,7 @@ func (t *term) claimAll(ctx context.Context, take rows.Take) (found rows.Claim, 
 
 // goOn begins where earlier leaders have ended, for the jobs that are new to this one.
 func (t *term) goOn(found rows.Claim, now time.Time, isNew func(*jobTerm) bool) {
+	t.clock.Doubt()
 	for _, k := range found.Known {
 		if j, ok := t.byName[k.Job]; ok && isNew(j) {
 			j.restore(k, now)

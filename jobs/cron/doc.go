@@ -33,6 +33,11 @@
 // decided, and the position says nothing. If that row was purged, nothing up to now is made up for, and up to ten
 // minutes from now nothing is started again. A position further ahead goes back with the job's next tick.
 //
+// # The clock
+//
+// The leader's clock rules: a tick starts when that shows its time, whatever the database's does. What has passed by it
+// alone, where it is ahead, is still to come: it is not made up for, and gets no row. See compareClock.
+//
 // # The way of a tick
 //
 // A term claims its jobs once, and takes over what earlier leaders have left. Then its loop repeats the rest, which a
@@ -40,6 +45,7 @@
 //
 //	claim.go                 what the rows say of each job, and its open runs
 //	term.go     loop         waits for a job that is due, for the end of an attempt, or for a notification
+//	ahead.go    compareClock is the clock ahead of the database's?
 //	commands.go readCommands what was paused, resumed and triggered; the inbox says when to ask
 //	scan.go     scan         takes the jobs that are due off the heap; the clock has what came before a step back
 //	missed.go   decide       which of the ticks since the last scan are started, and which were missed

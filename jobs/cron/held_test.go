@@ -1,6 +1,7 @@
 package cron
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ func TestStartsNothingUnlessHeld(t *testing.T) {
 				t.Fatal(err)
 			}
 			all.now = func() time.Time { return c.epoch.Add(time.Minute) } // a tick is due
+			all.serverNow = func(context.Context) (time.Time, error) { return all.now(), nil }
 			stop, asked := make(chan struct{}), 0
 			held := func() bool {
 				asked++

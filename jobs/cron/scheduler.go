@@ -27,8 +27,9 @@ type Scheduler struct {
 	logger    hclog.Logger
 
 	// The clock; tests replace it. Without its monotonic reading, so that differences follow the clock when it is set.
-	now   func() time.Time
-	after func(time.Duration) <-chan time.Time
+	now       func() time.Time
+	after     func(time.Duration) <-chan time.Time
+	serverNow func(context.Context) (time.Time, error) // the database's
 
 	pulse loop.Pulse
 }
@@ -47,6 +48,7 @@ func New(options Options) (*Scheduler, error) {
 		subscribe: options.Subscribe, logger: options.Logger,
 		now: func() time.Time { return time.Now().Round(0) }, after: time.After,
 	}
+	s.serverNow = s.store.Now
 	names := map[string]bool{}
 	for _, c := range options.Jobs {
 		job, err := newJob(c, options.Logger)

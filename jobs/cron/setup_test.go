@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,6 +115,7 @@ type cronTest struct {
 
 	forgetAfter time.Duration
 	term        int64
+	ahead       atomic.Int64 // of the database's clock
 }
 
 func setupCron(t *testing.T, run TickFunc) *cronTest {
@@ -158,6 +160,9 @@ func (c *cronTest) lead(term int64) *cronTest {
 		c.t.Fatal(err)
 	}
 	scheduler.now, scheduler.after = c.clock.read, c.clock.wait
+	scheduler.serverNow = func(context.Context) (time.Time, error) {
+		return c.clock.read().Add(-time.Duration(c.ahead.Load())), nil
+	}
 	c.term, c.all, c.job, c.stop, c.ended = term, scheduler, scheduler.jobs[0], make(chan struct{}), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

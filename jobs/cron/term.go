@@ -103,6 +103,9 @@ func (t *term) loop(ctx context.Context) error {
 			if err := t.claimHeld(ctx); err != nil {
 				return err
 			}
+			if err := compareClock(ctx, t); err != nil {
+				return err
+			}
 			t.scan()
 			if err := t.begin(ctx); err != nil {
 				return err

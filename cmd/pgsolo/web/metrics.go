@@ -39,6 +39,8 @@ var electionMetrics = newTable([]string{"name"}, byElection, []metric[candidacy]
 		gauge, "", func(c candidacy) samples { return age(c.status.SeenAt) }},
 	{"pgsolo_election_ping_round_trip_seconds", "Round trip of the leader's latest ping.",
 		gauge, "", func(c candidacy) samples { return seconds(c.stats.PingRoundTrip).when(c.leads()) }},
+	{"pgsolo_clock_ahead_seconds", "By how much the leader's clock is ahead of the database's; negative: behind.",
+		gauge, "", func(c candidacy) samples { return seconds(c.status.ClockAhead).when(c.leads()) }},
 	{"pgsolo_election_takeovers_total", "Terms begun by this replica, by how the one before ended.",
 		counter, "previous", takeoverCounts},
 	{"pgsolo_election_takeover_seconds_total",

@@ -54,7 +54,7 @@ func New(options Options) *Server {
 	s := &Server{options: options}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.check(s.live))
-	mux.HandleFunc("GET /readyz", s.check(s.ready))
+	mux.HandleFunc("GET /readyz", s.check(s.ready, s.warnings))
 	mux.HandleFunc("GET /leader", s.check(s.inRole(election.Leader)))
 	mux.HandleFunc("GET /standby", s.check(s.inRole(election.Standby)))
 	mux.HandleFunc("GET /v1/status", s.status)
@@ -84,8 +84,8 @@ func (s *Server) Shutdown() {
 	}
 }
 
-// check answers 200 or 503, with the reason in the body.
-func (s *Server) check(is func(*http.Request) error) http.HandlerFunc {
+// check answers 200, with what else there is to say, or 503, with the reason in the body.
+func (s *Server) check(is func(*http.Request) error, also ...func() []string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
@@ -95,7 +95,35 @@ func (s *Server) check(is func(*http.Request) error) http.HandlerFunc {
 			return
 		}
 		fmt.Fprintln(w, "ok")
+		for _, say := range also {
+			for _, line := range say() {
+				fmt.Fprintln(w, line)
+			}
+		}
 	}
+}
+
+// warnings are what keeps no election from its work, but is not right.
+func (s *Server) warnings() (all []string) {
+	for _, e := range s.options.Elections {
+		status := e.Status()
+		for _, warning := range warningsOf(status) {
+			all = append(all, fmt.Sprintf("election %q: %s", status.Election, warning))
+		}
+	}
+	return all
+}
+
+func warningsOf(status election.Status) (all []string) {
+	if ahead := status.ClockAhead; ahead.Abs() > election.ClockTolerance {
+		where := "ahead of"
+		if ahead < 0 {
+			where = "behind"
+		}
+		all = append(all, fmt.Sprintf("this machine's clock is %s %s the database's, and cron jobs follow it: "+
+			"set the clocks right", ahead.Abs().Round(time.Second), where))
+	}
+	return all
 }
 
 // live and ready ask every election.
@@ -158,7 +186,8 @@ type electionBody struct {
 	Fingerprint       string `json:"fingerprint,omitempty"`
 	LeaderFingerprint string `json:"leader_fingerprint,omitempty"`
 
-	Held       []heldBody       `json:"held,omitempty"`       // on the leader
+	Warnings   []string         `json:"warnings,omitempty"`   // on the leader
+	Held       []heldBody       `json:"held,omitempty"`       // likewise
 	Undeclared []undeclaredBody `json:"undeclared,omitempty"` // likewise
 }
 
@@ -228,6 +257,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 		if !status.SeenAt.IsZero() {
 			e.SeenAt = &status.SeenAt
 		}
+		e.Warnings = warningsOf(status)
 		e.Held, e.Undeclared = of.held()
 		body.Elections = append(body.Elections, e)
 	}

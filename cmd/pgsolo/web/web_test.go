@@ -286,3 +286,23 @@ func (t *table[S]) names() (all []string) {
 	}
 	return all
 }
+
+// A clock that is not right keeps no replica from being ready, and is said where people look.
+func TestClockIsNamed(t *testing.T) {
+	server, status := setup(t)
+	*status = election.Status{Election: "main", Role: election.Leader, SeenAt: time.Now(), ClockAhead: time.Hour}
+	const warning = `this machine's clock is 1h0m0s ahead of the database's`
+	for path, want := range map[string]string{
+		"/readyz": "ok\nelection \"main\": " + warning, "/v1/status": warning,
+		"/metrics": `pgsolo_clock_ahead_seconds{name="main"} 3600`,
+	} {
+		answer := get(server, path)
+		if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), want) {
+			t.Errorf("%s: %d, want %q in\n%s", path, answer.Code, want, answer.Body)
+		}
+	}
+	status.ClockAhead = -time.Second
+	if body := get(server, "/readyz").Body.String(); body != "ok\n" {
+		t.Errorf("/readyz: %q", body)
+	}
+}

@@ -19,6 +19,10 @@ const (
 	// MissedAfter is how late a tick may be found, beyond the time for which nothing was scanned, before it counts as
 	// missed. Timers and a takeover after a visible death stay well below it.
 	MissedAfter = time.Second
+
+	// Tolerance is how far the clock may be ahead of the database's before ticks that have passed by this one alone
+	// count as still to come. It is well above what an outage of a few seconds may leave to be made up for.
+	Tolerance = 10 * time.Second
 )
 
 // Clock is what a term keeps of the clock that the schedules follow: up to when it was scanned, and what it has shown
@@ -28,6 +32,7 @@ type Clock struct {
 
 	scannedTo time.Time // what it showed at the latest scan that came to its end
 	scannedAt time.Time // that moment, by the monotonic clock
+	doubtful  bool      // to be compared with the database's, whatever it shows
 	periods   []period  // what it has shown before it was set back, with what it shows since as the last one
 }
 
@@ -79,3 +84,16 @@ func (c *Clock) CameBefore(due time.Time) bool {
 	}
 	return false
 }
+
+// Doubt has the clock compared before the next scan.
+func (c *Clock) Doubt() { c.doubtful = true }
+
+// IsDoubtful says whether the clock is to be compared with the database's: it has gone further than the monotonic one
+// since the latest scan. Either it was set, or the machine was suspended, and time has passed. now and at are the same
+// moment, by this clock and by the monotonic one.
+func (c *Clock) IsDoubtful(now, at time.Time) bool {
+	return c.doubtful || now.Sub(c.scannedTo)-at.Sub(c.scannedAt) > Tolerance
+}
+
+// Compared ends the doubt.
+func (c *Clock) Compared() { c.doubtful = false }

@@ -74,6 +74,12 @@ func (s Store) Commands(ctx context.Context, own int) (c Commands, err error) {
 	return c, err
 }
 
+// Now is what the database's clock shows.
+func (s Store) Now(ctx context.Context) (now time.Time, err error) {
+	err = s.DB.QueryRow(ctx, `select clock_timestamp()`).Scan(&now)
+	return now, err
+}
+
 // Resumed returns for each job up to when its ticks were those of a pause.
 func (s Store) Resumed(ctx context.Context, jobs []string) (since map[string]time.Time, err error) {
 	since = map[string]time.Time{}
