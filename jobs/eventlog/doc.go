@@ -38,8 +38,9 @@
 // Ids become visible out of order, since transactions commit out of order. An id that is missing below the highest one
 // seen is a hole, and is read again until every transaction that could fill it has ended: each of those has a lower
 // number than one that is given out after the read which showed the hole, because an id is given out only to a
-// transaction that has its number. Events above a hole do not wait for it, unless the handler has an order: then what a
-// hole holds comes first.
+// transaction that has its number. An old transaction that has nothing to do with the log keeps no hole open: those
+// that may fill one are known by their locks (logread.Emitters). Events above a hole do not wait for it, unless the
+// handler has an order: then what a hole holds comes first.
 //
 // # The doorbell
 //

@@ -47,6 +47,11 @@ func leadWith(t testing.TB, term int64, options Options) *leader {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return leadRunner(t, term, runner)
+}
+
+// leadRunner runs it in a term, until the test ends.
+func leadRunner(t testing.TB, term int64, runner *Runner) *leader {
 	runner.declaration.ReportAfter = 0
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stopping := make(chan struct{})

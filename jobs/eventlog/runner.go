@@ -26,8 +26,7 @@ type Runner struct {
 	group    group.Group
 	handlers []*logHandler
 	channels []*channelHandler
-	logs     map[string]*logread.Log // by topic
-	rings    atomic.Int64            // how often the doorbell has rung, counted before consumers are woken
+	logs     *logread.Logs
 	poll     *wake.Poll
 	leads    atomic.Bool // Run runs
 	oldest   cursor.Oldest
@@ -47,7 +46,7 @@ func New(options Options) (*Runner, error) {
 		options.Transactions = NewTransactions(options.Pool, pg.TransactionSessions(options.Pool))
 	}
 	r := &Runner{
-		options: options, db: db, logs: map[string]*logread.Log{},
+		options: options, db: db, logs: logread.NewLogs(db, options.Logger.Named("log")),
 		group:  group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
 		oldest: cursor.Oldest{DB: db, Logger: options.Logger.Named("stats")},
 	}
@@ -64,7 +63,7 @@ func New(options Options) (*Runner, error) {
 		logger := options.Logger.Named("handler").With("handler", h.Name)
 		switch {
 		case h.Topic != "":
-			handler := newLogHandler(h, db, options.Group, r.log(h.Topic), logger)
+			handler := newLogHandler(h, db, options.Group, r.logs.Of(h.Topic), logger)
 			handler.sessions = options.Transactions
 			r.handlers = append(r.handlers, handler)
 		case options.Subscribe == nil:
@@ -75,20 +74,10 @@ func New(options Options) (*Runner, error) {
 	}
 	r.declaration = declaration.New(r.group, options.declares(r.handlers), options.Logger.Named("topics"))
 	r.poll = wake.NewPoll(wake.PollOptions{
-		DB: db, Logger: options.Logger.Named("poll"), Consumers: r.wakeables(), Rings: &r.rings,
-		Bell: options.Subscribe != nil,
+		DB: db, Logger: options.Logger.Named("poll"), Consumers: r.wakeables(), Rings: &r.logs.Rings,
+		Emitters: &r.logs.Emitters, Bell: options.Subscribe != nil,
 	})
 	return r, nil
-}
-
-// log returns what the handlers of a topic share.
-func (r *Runner) log(topic string) *logread.Log {
-	log, ok := r.logs[topic]
-	if !ok {
-		log = logread.NewLog(logread.NewReader(r.db, topic), &r.rings)
-		r.logs[topic] = log
-	}
-	return log
 }
 
 func (r *Runner) wakeables() []wake.Consumer {
@@ -119,9 +108,7 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 
 	r.leads.Store(true)
 	defer r.leads.Store(false)
-	for _, log := range r.logs {
-		log.Begin()
-	}
+	r.logs.Begin()
 	trials := trial.New(r.db, r.options.Group, lead.Number, r.options.Logger.Named("trial"))
 	claims := loop.NewTurns()
 	for _, h := range r.handlers {

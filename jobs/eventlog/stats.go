@@ -23,6 +23,11 @@ type LogStats struct {
 	Appended int64
 
 	Ring RingMode
+
+	// BlockedBy is the oldest transaction that has emitted and runs on, once it has kept ids open for 10 s that others
+	// did not use: role, application and process. Each write of progress has those ids. Empty: there is none.
+	BlockedBy  string
+	BlockedFor time.Duration
 }
 
 // RingMode says how the leader learns of new events.
@@ -99,6 +104,7 @@ func (r *Runner) Stats() Stats {
 	}
 	if leads {
 		stats.Log.Appended = given
+		stats.Log.BlockedBy, stats.Log.BlockedFor = r.logs.Emitters.Blocking()
 	}
 	for _, h := range r.channels {
 		stats.Handlers = append(stats.Handlers, statsOf(h.Name, &h.counters))

@@ -47,6 +47,10 @@ var electionMetrics = newTable([]string{"name"}, byElection, []metric[candidacy]
 		"Time from the last sign of life of the leader before to the new term.", counter, "previous", takeoverTimes},
 	{"pgsolo_election_lost_total", "Leaderships of this replica that were lost, by cause.",
 		counter, "cause", func(c candidacy) samples { return numbers(c.stats.Lost) }},
+	{"pgsolo_log_blocked_seconds", "How long a transaction that has emitted has kept ids open that others did not use.",
+		gauge, "by", func(c candidacy) samples {
+			return samples{{c.log.BlockedBy, c.log.BlockedFor.Seconds(), jobs.Histogram{}}}.when(c.log.BlockedBy != "")
+		}},
 	{"pgsolo_log_appended_total", "Ids that the event log has given out, rolled back or not.",
 		counter, "", func(c candidacy) samples { return number(c.log.Appended).when(c.log.Appended > 0) }}, // leader's
 })

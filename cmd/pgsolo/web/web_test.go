@@ -44,7 +44,7 @@ func serving(t *testing.T, listening *listener.Stats) (*Server, *election.Status
 			},
 			Events: func() eventlog.Stats {
 				return eventlog.Stats{
-					Log: eventlog.LogStats{Appended: 17},
+					Log: eventlog.LogStats{Appended: 17, BlockedBy: "app psql 5", BlockedFor: 20 * time.Second},
 					Handlers: []eventlog.HandlerStats{
 						{
 							Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4, Retried: 6, Filtered: 7, Lag: 8,
@@ -148,6 +148,7 @@ func TestMetrics(t *testing.T) {
 		`leader_election_master_status{name="main"} 1`,
 		`pgsolo_handler_handled_total{handler="h"} 3`,
 		`pgsolo_log_appended_total{name="main"} 17`,
+		`pgsolo_log_blocked_seconds{by="app psql 5",name="main"} 20`,
 		`pgsolo_handler_failed_total{handler="h"} 2`,
 		`pgsolo_handler_retried_total{handler="h"} 6`,
 		`pgsolo_handler_dead_total{handler="h"} 1`,

@@ -111,3 +111,16 @@ func (h *Holes) Settle(found []int64, cutOff bool, xmin int64) (gone []Span) {
 	*h = left
 	return gone
 }
+
+// Open returns how many holes have a horizon above that number, and the lowest and the highest of those.
+func (h Holes) Open(number int64) (n int, lowest, highest int64) {
+	for _, hole := range h {
+		if hole.horizon > number {
+			if n++; n == 1 || hole.horizon < lowest {
+				lowest = hole.horizon
+			}
+			highest = max(highest, hole.horizon)
+		}
+	}
+	return n, lowest, highest
+}

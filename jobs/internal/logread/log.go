@@ -48,6 +48,8 @@ type Log struct {
 	rings   *atomic.Int64 // how often the doorbell has rung; counted before a consumer is woken
 	readers int           // does not change while one reads
 
+	emitters *Emitters // nil: nothing is known of them
+
 	mu      sync.Mutex // guards all below
 	limit   int        // rows of the next page
 	expect  int        // records of the next page
@@ -163,12 +165,18 @@ func (l *Log) InHoles(ctx context.Context, holes idset.Holes) (*Page, error) {
 		}
 		holes.SetHorizon(number)
 	}
+
+	floor := l.emitters.Floor() // before the read begins
 	p, err := l.reader.In(ctx, holes, limit)
 	if l.narrow(err); pg.IsOfRow(err) {
 		p, err = l.reader.oneIn(ctx, holes)
 	}
 	if err != nil {
 		return nil, err
+	}
+	p.xmin = max(p.xmin, floor)
+	if n, lowest, highest := holes.Open(p.xmin); n > 0 && !p.cutOff {
+		l.emitters.Open(ctx, n, lowest, highest)
 	}
 	if p.cutOff {
 		l.mu.Lock()

@@ -48,7 +48,8 @@ type PollOptions struct {
 	Logger    hclog.Logger
 	Consumers []Consumer
 	Rings     *atomic.Int64 // counted before consumers are woken
-	Bell      bool          // there is one: what comes is no reason to poll again soon
+	Emitters  *logread.Emitters
+	Bell      bool // there is one: what comes is no reason to poll again soon
 }
 
 // NewPoll makes a poll for any number of leaderships, one at a time.
@@ -175,8 +176,10 @@ func (p *Poll) poll(ctx context.Context) (came bool, err error) {
 		return came, nil
 	}
 	switch {
-	case p.horizon > 0 && p.horizon <= xmin:
+	case p.horizon > 0 && p.horizon <= max(xmin, p.Emitters.Floor()):
 		p.settled = last
+	case p.horizon > 0:
+		p.Emitters.Open(ctx, 1, p.horizon, p.horizon)
 	case p.horizon == 0 && !came:
 		p.horizon, err = p.transactionNumber(ctx)
 	}
