@@ -50,6 +50,7 @@ func New(options Options) (*Runner, error) {
 		group:  group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
 		oldest: cursor.Oldest{DB: db, Logger: options.Logger.Named("stats")},
 	}
+	r.oldest.Seen = r.seen
 	names := map[string]bool{}
 	for i := range options.Handlers {
 		h := options.Handlers[i].WithDefaults()
@@ -144,7 +145,7 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	}
 	if len(r.handlers) > 0 {
 		running.Go(func() error {
-			r.oldest.Watch(runningCtx, leadership, r.handlerNames())
+			r.oldest.Watch(runningCtx, leadership)
 			return nil
 		})
 	}

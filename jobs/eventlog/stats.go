@@ -54,15 +54,15 @@ type HandlerStats struct {
 	InFlight int64 // attempts under way
 	Waiting  int64 // events read, and not begun
 
-	// Lag is how many ids the log has given out that the handler has not seen, as of at most a second ago, and what
-	// waits and is in flight. Among those that it has not seen may be events of other topics, and ids of transactions
-	// that rolled back. What waits in the database for a retry, a date or an earlier event of its key does not count.
+	// Lag is how many events the handler has not seen, and what waits and is in flight. What waits in the database for
+	// a retry, a date or an earlier event of its key does not count. Where the log has more than 5,000 rows that it has
+	// not seen, and among what was given out since the latest count, 5 s ago at most, each id counts, although it may
+	// be another topic's, or of a transaction that rolled back.
 	Lag int64
 
 	// OldestAge is the time since the creation of the oldest event that the handler is not done with; dead letters, and
-	// events with a date that were not attempted yet, do not count. It is read every 5 s, for all handlers at once.
-	// Where progress was not written down yet, or events of other topics were not read, it may be that of a neighbour
-	// in the log. 0 while there is none.
+	// events with a date that were not attempted yet, do not count. It is read every 5 s, for all handlers at once. 0
+	// while there is none.
 	OldestAge time.Duration
 
 	// HeldBy is the election that has a handler of this name, and is led: this one waits until that has gone, or has it
@@ -76,22 +76,28 @@ type HandlerStats struct {
 	Pauses int64 // how often its breaker has opened
 }
 
+// seen is the highest id given out so far, and up to where each handler has seen.
+func (r *Runner) seen() (given int64, to map[string]int64) {
+	given, to = r.poll.Given(), map[string]int64{}
+	for _, h := range r.handlers {
+		if to[h.Name] = h.SeenTo(); h.heldBy.Load() == nil {
+			given = max(given, to[h.Name]) // which may have seen more since the latest poll
+		}
+	}
+	return given, to
+}
+
 // Stats may be called at any time.
 func (r *Runner) Stats() Stats {
 	var stats Stats
-	given := r.poll.Given()
+	given, seen := r.seen()
 	stats.Log.Ring = RingMode(r.poll.Mode())
 	leads := r.leads.Load()
-	for _, h := range r.handlers {
-		if h.heldBy.Load() == nil {
-			given = max(given, h.SeenTo()) // which may have seen more since the latest poll
-		}
-	}
 	for _, h := range r.handlers {
 		s := statsOf(h.Name, &h.counters)
 		if leads {
 			s.Waiting = h.waiting()
-			s.Lag = max(0, given-h.SeenTo()) + s.Waiting + s.InFlight
+			s.Lag = r.oldest.Unseen(h.Name, seen[h.Name], given) + s.Waiting + s.InFlight
 			s.OldestAge = r.oldest.Age(h.Name)
 			if other := h.heldBy.Load(); other != nil {
 				s.HeldBy, s.OldestAge = *other, 0

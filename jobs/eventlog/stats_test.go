@@ -54,7 +54,7 @@ func TestStats(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if err := l.runner.oldest.Read(t.Context(), l.runner.handlerNames()); err != nil {
+	if err := l.runner.oldest.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if age := l.runner.Stats().Handlers[0].OldestAge; age < time.Hour || age > time.Hour+time.Minute {
@@ -66,7 +66,7 @@ func TestStats(t *testing.T) {
 			`select int8multirange(int8range(1, $1)) = done and exists (select from pgsolo.dead_letter)
 			from pgsolo.cursor`, id+1)
 	})
-	if err := l.runner.oldest.Read(t.Context(), l.runner.handlerNames()); err != nil {
+	if err := l.runner.oldest.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	got = l.runner.Stats().Handlers[0]
@@ -81,6 +81,77 @@ func TestStats(t *testing.T) {
 }
 
 // An event that failed is not done, even long after the log has deleted it.
+// What a transaction may still fill, was rolled back or skipped, or is another topic's, is no work to be done.
+func TestStatsCountEventsAlone(t *testing.T) {
+	t.Parallel()
+	pool := jobstest.Pool(t)
+	stuck, release := make(chan int64, 1), make(chan struct{})
+	handle := func(_ context.Context, e Event) error {
+		if string(e.Payload) == `"stuck"` {
+			stuck <- e.ID
+			<-release
+		}
+		return nil
+	}
+	l := lead(t, pool, 1, Handler{Name: "h", Topic: "t", Concurrency: 2, Handle: handle})
+	emit := func(topic, payload string) (id int64) {
+		return pgtest.Value[int64](t, pool, `insert into pgsolo.event (topic, payload, created_at)
+			values ($1, $2::jsonb, now() - interval '1 hour') returning id`, topic, payload)
+	}
+	done := func() {
+		t.Helper()
+		pgtest.Eventually(t, "the progress", func() bool {
+			return pgtest.Value[bool](t, pool, `select exists (select from pgsolo.cursor) and not exists (
+				select from pgsolo.event e, pgsolo.cursor c where e.topic = 't' and not c.done @> e.id)`)
+		})
+	}
+	open := jobstest.Begin(t, pool)
+	jobstest.Emit(t, open, "t", `1`)
+	emit("t", `1`)
+	last := emit("t", `1`)
+	done()
+	undone := jobstest.Begin(t, pool)
+	jobstest.Emit(t, undone, "t", `1`)
+	if err := undone.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Value[int64](t, pool, `select setval('pgsolo.event_id_seq', $1)`, last+32) // as a crash does
+	check := func(lag, unfinished int64, age time.Duration) {
+		t.Helper()
+		pgtest.Eventually(t, "the poll", func() bool { return l.runner.poll.Given() >= last+32 })
+		if err := l.runner.oldest.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := l.runner.Stats().Handlers[0]
+		if got.Lag != lag || got.OldestAge.Truncate(time.Hour) != age {
+			t.Errorf("lag %d, age %s, want %d and %s", got.Lag, got.OldestAge, lag, age)
+		}
+		if n := pgtest.Value[int64](t, pool, `select unfinished from pgsolo.handler`); n != unfinished {
+			t.Errorf("%d unfinished, want %d", n, unfinished)
+		}
+	}
+	check(0, 0, 0)
+
+	for range 2 {
+		emit("t", `"stuck"`)
+	}
+	pgtest.Within(t, "the first one", stuck)
+	pgtest.Within(t, "the second one", stuck)
+	for range 200 { // more than it reads ahead
+		emit("t", `1`)
+	}
+	for range 100 {
+		last = emit("other", `1`) - 32
+	}
+	check(202, 202, time.Hour)
+	close(release)
+	last = emit("t", `1`)
+	done()
+	last -= 32
+	check(0, 0, 0)
+	jobstest.Commit(t, open)
+}
+
 func TestStatsOldestDelivery(t *testing.T) {
 	pool := jobstest.Pool(t)
 	handler, _ := recorder("h", "t")
@@ -96,7 +167,7 @@ func TestStatsOldestDelivery(t *testing.T) {
 		jobstest.MustExec(t, pool, `insert into pgsolo.delivery
 				(handler, event_id, topic, payload, headers, created_at, attempt, state, next_at, error)
 			values ('h', 1, 't', '1', '{}', now() - interval '1 hour', 1, $1, now() + interval '1 hour', '')`, state)
-		if err := r.oldest.Read(t.Context(), r.handlerNames()); err != nil {
+		if err := r.oldest.Read(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if age := r.Stats().Handlers[0].OldestAge; age < want || age > want+time.Minute {

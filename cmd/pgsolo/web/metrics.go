@@ -114,7 +114,7 @@ var handlerMetrics = newTable([]string{"handler"}, byHandler, []metric[handler]{
 	{"pgsolo_handler_in_flight", "Attempts under way.",
 		gauge, "", func(h handler) samples { return number(h.InFlight) }},
 	{"pgsolo_handler_lag_events",
-		"Ids of the log that the handler has not seen, and what waits in memory or is in flight.",
+		"Events that the handler has not seen, and those that wait in memory or are in flight.",
 		gauge, "", func(h handler) samples { return number(h.Lag) }},
 	{"pgsolo_handler_oldest_age_seconds",
 		"Age of the oldest event that the handler is not done with, but for dead letters.",
