@@ -62,6 +62,24 @@ func TestBombsAreDeadLetters(t *testing.T) {
 	}
 }
 
+// What is nested so deep that the server refuses to look at it is not printed either. How deep that is depends on it.
+func TestDeepValueIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	tx := jobstest.Begin(t, jobstest.Pool(t))
+	for _, statement := range []string{
+		`create temporary table deep as select (repeat('[', 5000) || repeat(']', 5000))::jsonb as value`,
+		`set local max_stack_depth = '300kB'`,
+	} {
+		if _, err := tx.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := pgtest.Value[string](t, tx, `select pgsolo.printed(value, 16777216, 'm') from deep`)
+	if !strings.Contains(got, "refuses to print it: stack depth") {
+		t.Error(got)
+	}
+}
+
 func insertBomb(t *testing.T, db jobstest.Execer, column, value string) {
 	t.Helper()
 	pgtest.Value[int64](t, db, `insert into pgsolo.event (topic, `+column+`) values ('t', `+value+`) returning id`)

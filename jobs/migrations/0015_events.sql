@@ -31,3 +31,44 @@ create or replace view pgsolo.handler as
                 count(*) filter (where d.state <> 'dead' and d.topic <> c.topic) as left_behind
             from pgsolo.delivery d where d.handler = c.handler
         ) d;
+
+-- printed says so where the server refuses to look at a value, or to print it: of one that is nested in 12,000 levels jsonpath runs out of
+-- stack, which takes more of that than to print it. Whoever reads deliveries would read none of them otherwise.
+create or replace function pgsolo.printed(value jsonb, most bigint, marker text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+    plain   jsonb := value #> '{}'; -- not compressed
+    size    bigint := pg_column_size(plain);
+    digits  bigint := 0;
+    as_text text;
+    reason  text := format('it takes %s bytes, more than max_payload of its topic, %s', size, most);
+begin
+    if size > most then
+        return case when marker <> '' then jsonb_build_object(marker, reason) end;
+    end if;
+    if size < 16384 then
+        as_text := plain;
+    else
+        begin
+            if size >= 131072 or plain @@ 'lax $.**{last} > 1e40 || $.**{last} < -1e40' then
+                select coalesce(sum(case when scale(n::numeric) > 40 then scale(n::numeric) else 0 end
+                        + ('[0:5]={0,310,1000,10000,50000,131072}'::bigint[])
+                            [width_bucket(abs(n::numeric), '{1e40,1e310,1e1000,1e10000,1e50000}'::numeric[])]), 0)
+                    into digits from jsonb_path_query(plain, 'strict $.**{last} ? (@ <= 9e131071)') n;
+            end if;
+            if digits <= 67108864 + 2 * most then
+                as_text := plain;
+            end if;
+        exception when program_limit_exceeded or statement_too_complex then
+            return case when marker <> '' then
+                jsonb_build_object(marker, format('it takes %s bytes, and the server refuses to print it: %s', size, sqlerrm)) end;
+        end;
+    end if;
+    if octet_length(as_text) <= 2 * most then
+        return as_text;
+    end if;
+    reason := format('it takes %s bytes, and some %s if it is printed, more than twice max_payload of its topic, %s', size,
+        coalesce(octet_length(as_text), digits), most);
+    return case when marker <> '' then jsonb_build_object(marker, reason) end;
+end
+$$;
