@@ -166,9 +166,9 @@ func (t *Trimmer) measure(ctx context.Context, s *space, since time.Time, rows i
 		s.heldSince = time.Now()
 	case time.Since(s.heldSince) >= heldForLong:
 		t.heldBack.Log(t.logger, hclog.Warn,
-			"deleted rows cannot make room for new ones, an old transaction may still see them: "+
-				"look for it by backend_xmin in pg_stat_activity and pg_replication_slots, and in pg_prepared_xacts",
-			"table", s.table, "rows", dead)
+			"deleted rows cannot make room for new ones, an old transaction may still see them: end the oldest, or "+
+				"look by backend_xmin in pg_stat_activity and pg_replication_slots, and in pg_prepared_xacts",
+			append([]any{"table", s.table, "rows", dead}, oldestSnapshot(ctx, t.db)...)...)
 	}
 	return nil
 }

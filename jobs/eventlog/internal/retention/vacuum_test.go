@@ -64,6 +64,7 @@ func TestRetentionDuringAnOldTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = old.Rollback(context.Background()) }()
+	pgtest.Value[string](t, old, `select set_config('application_name', 'report', true)`)
 	pgtest.Value[int64](t, old, `select count(*) from pgsolo.event`)
 	for range 3 {
 		tt.mustPass()
@@ -76,6 +77,9 @@ func TestRetentionDuringAnOldTransaction(t *testing.T) {
 	}
 	if n := strings.Count(tt.logged.String(), "an old transaction"); n != 1 {
 		t.Errorf("it was logged %d times that space is held back:\n%s", n, &tt.logged)
+	}
+	if !strings.Contains(tt.logged.String(), "application=report") {
+		t.Errorf("it was not logged whose it is:\n%s", &tt.logged)
 	}
 	if got := pgtest.Value[int64](t, old, `select count(*) from pgsolo.event`); got != 20_000 {
 		t.Errorf("the old transaction sees %d events", got)
