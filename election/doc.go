@@ -14,7 +14,9 @@
 // the lock, and keeps it no longer.
 //
 // The leader pings every fifth of the lease and reads in between, so that it sees the end of its session at once. Each
-// ping proves that the session still holds the lock and that the term is still its own.
+// ping proves that the session still holds the lock and that the term is still its own. Where the server refuses to
+// read the leader row, because it is locked, the statement was cancelled, or the role may not, the lock alone is the
+// proof, which reads no table: no other session begins a term without it.
 //
 // # What ends, and when
 //

@@ -64,11 +64,13 @@ func ofTables(err error) bool {
 	case "3D000", // the database does not exist
 		"3F000", undefinedTable, "42883", "42703", // the schema, a table, a function, a column does not exist
 		noUniqueKey,
-		"42501": // no privilege
+		notAllowed:
 		return true
 	}
 	return false
 }
+
+const notAllowed = "42501" // no privilege
 
 // codeOf is the SQLSTATE of an answer of the server, or empty.
 func codeOf(err error) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pgsolo/pgsolo/election/internal/direct"
 	"github.com/pgsolo/pgsolo/election/internal/trust"
 )
 
@@ -19,7 +20,8 @@ const (
 		holdsLock + `, l.step_down is not distinct from l.term, clock_timestamp()
 		from (select 'pgsolo.leader'::regclass::oid) c left join pgsolo.leader l on l.election = $1`
 
-	setApplicationName = `select set_config('application_name', $1, false)`
+	// From now on a statement waits for nobody's lock for longer than a ping may take.
+	setUpTerm = `select set_config('application_name', $1, false), set_config('lock_timeout', $2, false)`
 )
 
 // The reasons to lose the leadership.
@@ -36,7 +38,8 @@ var (
 // could free the lock while the leader still stops.
 func (l *leadership) heartbeat(ctx context.Context) {
 	lasting := context.WithoutCancel(ctx)
-	if _, err := l.session.conn.Exec(lasting, setApplicationName, l.term.Session); err != nil {
+	bound := milliseconds(l.part(pingAt))
+	if _, err := l.session.conn.Exec(lasting, setUpTerm, l.term.Session, bound); err != nil {
 		l.lose(fmt.Errorf("%w: %w", errSession, err))
 		return
 	}
@@ -99,6 +102,8 @@ func (l *leadership) ping(ctx context.Context) error {
 		err = l.session.sameLock(class, lockID)
 	}
 	switch {
+	case codeOf(err) != "" && !l.session.conn.IsClosed() && (!ofTables(err) || codeOf(err) == notAllowed):
+		return l.pingLock(ctx, err)
 	case ofTables(err):
 		return fmt.Errorf("the tables cannot be used: ping: %w", err)
 	case err != nil:
@@ -116,6 +121,28 @@ func (l *leadership) ping(ctx context.Context) error {
 	if stepDown && l.stop(true) {
 		l.logger.Info("asked to step down", "term", l.term.Number)
 	}
+	return nil
+}
+
+// pingLock proves the leadership by the lock alone, where the server refuses to read the leader row: somebody has
+// locked or cancelled that, or the role may not. While this session holds the lock, no other one begins a term.
+func (l *leadership) pingLock(ctx context.Context, answer error) error {
+	if time.Since(l.refused) > time.Minute {
+		l.logger.Warn("the leader row cannot be read, and the lock alone proves the leadership", "error",
+			nameLocks(ctx, l.session.conn, l.options.Schema, answer))
+	}
+	l.refused = time.Now()
+	sent := l.clock.Now()
+	held, err := direct.Holds(ctx, l.session.conn, l.session.classID, l.session.lockID)
+	switch {
+	case codeOf(err) != "" && !l.session.conn.IsClosed():
+		return nil // the next one may be answered
+	case err != nil:
+		return fmt.Errorf("%w: ping: %w", errSession, err)
+	case !held:
+		return errNoLock
+	}
+	l.extend(sent)
 	return nil
 }
 

@@ -88,7 +88,7 @@ func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64
 	// One transaction, in which the second statement sees what others committed before the first was done.
 	batch := &pgx.Batch{}
 	batch.Queue(lockTerms, s.classID, milliseconds(o.Lease))
-	batch.Queue(inSchema(beginTerm, s.schema), s.election, o.Holder, o.Address, ended, keptTerms-1,
+	batch.Queue(inSchema(beginTerm, s.schema), s.election, s.fit(o.Holder), s.fit(o.Address), ended, keptTerms-1,
 		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced, o.Fingerprint, lowest).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
 	err := s.conn.SendBatch(ctx, batch).Close()
@@ -107,8 +107,10 @@ func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64
 
 // resign writes the end of the term, and only then frees the lock: the successor must find it.
 func (s *session) resign(ctx context.Context, term Term, reason string) error {
-	_, err := s.conn.Exec(ctx, inSchema(resign, s.schema), s.election, term.Timeline, term.Number, reason)
-	if err != nil {
+	batch := &pgx.Batch{}
+	batch.Queue(`set lock_timeout = 0`)
+	batch.Queue(inSchema(resign, s.schema), s.election, term.Timeline, term.Number, reason)
+	if err := s.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("write the end of the term: %w", err)
 	}
 	return s.unlock(ctx)

@@ -44,6 +44,7 @@ type leadership struct {
 	nudge    nudge       // of the goroutine that pings
 	limits   limits
 	clocks   trust.Difference // of the goroutine that pings
+	refused  time.Time        // when a ping last was; of the same goroutine
 
 	mu          sync.Mutex // guards what follows
 	lost        error      // the first reason

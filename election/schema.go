@@ -35,6 +35,8 @@ var (
 	amendPrivileges = repair.AmendPrivileges
 	amendSchemaName = repair.AmendSchemaName
 	hasOtherName    = repair.HasOtherName
+	isLocked        = repair.IsLocked
+	blocking        = repair.Blocking
 )
 
 // undefinedTable is the SQLSTATE of a table that is not there.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -152,7 +154,8 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // same.
 func (s *session) register(ctx context.Context, o Options) error {
 	err := registry.Register(ctx, s.conn, func(sql string) string { return inSchema(sql, s.schema) }, registry.Replica{
-		Election: s.election, Node: o.Holder, Address: o.Address, Version: o.Version, Fingerprint: o.Fingerprint,
+		Election: s.election, Node: s.fit(o.Holder), Address: s.fit(o.Address), Version: s.fit(o.Version),
+		Fingerprint: o.Fingerprint,
 	})
 	if err != nil && s.conn.IsClosed() {
 		return err
@@ -162,6 +165,17 @@ func (s *session) register(ctx context.Context, o Options) error {
 			"table", inSchema("pgsolo.replica_session", s.schema), "error", err)
 	}
 	return nil
+}
+
+// fit is a text as the database can hold it, whatever its encoding: in another one than UTF8, ASCII is what is sure.
+func (s *session) fit(text string) string {
+	ascii := s.conn.PgConn().ParameterStatus("server_encoding") != "UTF8"
+	return strings.Map(func(r rune) rune {
+		if r == 0 || r == utf8.RuneError || ascii && r > unicode.MaxASCII {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // checkError makes an error of Options.Check a failure of it, unless it is one of the connection or of the server.

@@ -38,4 +38,6 @@ var (
 	amendPrivileges = pg.AmendPrivileges
 	amendSchemaName = pg.AmendSchemaName
 	hasOtherName    = pg.HasOtherName
+	isLocked        = pg.IsLocked
+	blocking        = pg.Blocking
 )

@@ -20,6 +20,7 @@ func TestCopiesAreKeptAlike(t *testing.T) {
 		{"../../jobs/migratewait.go", "../../election/migratewait.go"},
 		{"../../listener/sharing.go", "../../election/internal/direct/sharing.go"},
 		{"../../jobs/internal/pg/privileges.go", "../../election/internal/repair/privileges.go"},
+		{"../../jobs/internal/pg/locks.go", "../../election/internal/repair/locks.go"},
 		{"../../jobs/internal/pg/schemaname.go", "../../election/internal/repair/schemaname.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../election/internal/settings/sessionsettings.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../listener/internal/settings/sessionsettings.go"},

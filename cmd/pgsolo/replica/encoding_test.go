@@ -63,7 +63,11 @@ func TestEncodings(t *testing.T) {
 					t.Log(log.String())
 				}
 			}()
-			runReplica(t, there, forStatements+`
+			const listen, advertise = `http { listen = "127.0.0.1:0" }`, `http {
+				listen    = "127.0.0.1:0"
+				advertise = "http://日本.example:80"
+			}`
+			runReplica(t, there, strings.Replace(forStatements, listen, advertise, 1)+`
 				topic "t" {}
 				handler "event" {
 					topic = "t"
