@@ -31,8 +31,10 @@ func (s *session) send(ctx context.Context, batch *pgx.Batch) (err error) {
 			return err
 		}
 	}
-	if err = s.conn.SendBatch(ctx, batch).Close(); err != nil {
-		s.release() // it may be broken; another try is made on another one
+	err = s.conn.SendBatch(ctx, batch).Close()
+	if err != nil || s.pool.Stat().TotalConns() < 2 {
+		// It may be broken, and another try is made on another one; or it is all that the server gives at present.
+		s.release()
 	}
 	return err
 }
