@@ -62,6 +62,8 @@ type sessions struct {
 	transactions *eventlog.Transactions // have sessions of pool for as long as events take
 	logger       hclog.Logger
 
+	unnaming sync.WaitGroup // of what takes names away
+
 	mu    sync.Mutex         // guards leads
 	leads map[string]leading // by the name of their sessions
 }
@@ -123,6 +125,7 @@ func (s *sessions) close() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
+		s.unnaming.Wait()
 		if s.pool != nil {
 			s.pool.Close()
 		}
@@ -137,7 +140,7 @@ func (s *sessions) close() {
 	}
 }
 
-// serve returns the context of a leadership, for which sessions are taken with it, until done is called: then no
+// serve returns the context of a leadership, for which sessions are taken with it, until done is called: soon after, no
 // session bears its name any more, which a later leader's successor would take for one that was left behind.
 func (s *sessions) serve(ctx context.Context, term election.Term) (serving context.Context, done func()) {
 	of := leading{term.Session, term.ServerStart}
@@ -148,8 +151,8 @@ func (s *sessions) serve(ctx context.Context, term election.Term) (serving conte
 		s.mu.Lock()
 		delete(s.leads, of.name)
 		s.mu.Unlock()
-		s.unname()
-		s.listener.Rename() // or rather: it asks acceptAll again
+		s.unnaming.Go(s.unname) // which the successor of one that has resigned does not wait for
+		s.listener.Rename()     // or rather: it asks acceptAll again
 	}
 }
 
