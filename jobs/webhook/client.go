@@ -59,7 +59,7 @@ func (r Request) client() (*http.Client, *redirect) {
 
 // send sends the request. Where a connection that was used before breaks without a byte of an answer, its receiver has
 // most likely closed it before the request came: then it is sent once more, on a new connection.
-func send(client *http.Client, request *http.Request) (*http.Response, error) {
+func send(client *http.Client, redirect *redirect, request *http.Request) (*http.Response, error) {
 	var reused, answered atomic.Bool // set by goroutines of the connection
 	trace := &httptrace.ClientTrace{
 		GotConn:              func(got httptrace.GotConnInfo) { reused.Store(got.Reused) },
@@ -74,7 +74,13 @@ func send(client *http.Client, request *http.Request) (*http.Response, error) {
 	if again.Body, err = request.GetBody(); err != nil {
 		return nil, err
 	}
-	client.CloseIdleConnections() // the others are as old
+	if transport, ok := redirect.next.(*http.Transport); ok {
+		fresh := transport.Clone() // other idle connections are as old, and other attempts give theirs back meanwhile
+		fresh.DisableKeepAlives = true
+		redirect.next = fresh
+	} else {
+		client.CloseIdleConnections()
+	}
 	return client.Do(again)
 }
 

@@ -86,3 +86,42 @@ func TestReceiverThatClosesKeptConnections(t *testing.T) {
 		}
 	}
 }
+
+// The request that is sent once more has a connection of its own, and those to other receivers are kept.
+func TestOnceMoreOnANewConnection(t *testing.T) {
+	receiver := func(breaks func(request int64) bool) (url string, connections *atomic.Int64) {
+		connections = new(atomic.Int64)
+		var requests atomic.Int64
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if breaks(requests.Add(1)) {
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				connections.Add(1)
+			}
+		}
+		server.Start()
+		t.Cleanup(server.Close)
+		return server.URL, connections
+	}
+	client := NewClient()
+	t.Cleanup(client.CloseIdleConnections)
+	send := func(url string) {
+		t.Helper()
+		request := Request{URL: url, Client: client}
+		if err := request.Send(t.Context(), jobs.Invocation{IdempotencyKey: "job/1", Body: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	steady, kept := receiver(func(int64) bool { return false })
+	breaking, opened := receiver(func(request int64) bool { return request == 2 })
+	send(steady)
+	send(breaking)
+	send(breaking)
+	send(steady)
+	if kept.Load() != 1 || opened.Load() != 2 {
+		t.Errorf("%d connections to one receiver, %d to the other, want 1 and 2", kept.Load(), opened.Load())
+	}
+}

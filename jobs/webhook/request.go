@@ -48,7 +48,7 @@ func (r Request) Send(ctx context.Context, invocation jobs.Invocation) error {
 	}
 
 	client, redirect := r.client()
-	response, err := send(client, request)
+	response, err := send(client, redirect, request)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
