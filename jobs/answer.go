@@ -37,11 +37,17 @@ type discardError struct{ err error }
 func (e *discardError) Error() string { return e.err.Error() }
 func (e *discardError) Unwrap() error { return e.err }
 
+// ErrAllTaken, wrapped, says to Starved that other attempts have all that this process may have of something.
+var ErrAllTaken = errors.New("other attempts have all of them")
+
 // Starved is for the error of an action that could not begin. Where that is for want of something that this process has
-// too little of, files, processes or memory, the attempt counts for nothing, and is made again until the action begins
-// or the leadership ends: it says nothing about the event or the job. Other errors are returned as they are.
+// too little of, files, processes, memory or what ErrAllTaken says, the attempt counts for nothing, and is made again
+// until the action begins or the leadership ends: it says nothing about the event or the job. Other errors are returned
+// as they are.
 func Starved(err error) error {
-	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM, syscall.ENOBUFS} {
+	for _, lack := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM, syscall.ENOBUFS, ErrAllTaken,
+	} {
 		if errors.Is(err, lack) {
 			return &attempt.StarvedError{Err: err}
 		}

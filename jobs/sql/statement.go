@@ -84,7 +84,8 @@ func (s Statement) noSession(ctx context.Context, err error) error {
 		err = context.Cause(ctx)
 	}
 	if stat := s.Pool.Stat(); stat.AcquiredConns() == stat.MaxConns() {
-		return fmt.Errorf("wait for a session, while other statements have all %d: %w", stat.MaxConns(), err)
+		return jobs.Starved(fmt.Errorf("wait for a session, of which there are %d: %w: %w",
+			stat.MaxConns(), jobs.ErrAllTaken, err))
 	}
 	return fmt.Errorf("open session: %w", err)
 }

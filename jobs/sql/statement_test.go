@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,6 +17,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
+	"github.com/pgsolo/pgsolo/jobs/internal/attempt"
 )
 
 // The server decides on the types, as it does for literals.
@@ -148,8 +150,40 @@ func TestNoSession(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errors.New("time is up"))
 	defer cancel()
 	err = Statement{SQL: `select 1`, Pool: one}.Run(ctx, jobs.Invocation{})
-	if got := text(err); got != "wait for a session, while other statements have all 1: time is up" {
+	const want = "this process lacks what it needs: wait for a session, of which there are 1: " +
+		"other attempts have all of them: time is up"
+	if got := text(err); got != want {
 		t.Errorf("error %q", got)
+	}
+}
+
+// An attempt that waits for a session until its time is up is made again, and does not count.
+func TestWaitForASessionIsNoAttempt(t *testing.T) {
+	config := setup(t).Config()
+	config.MaxConns = 1
+	one, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	taken, err := one.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log pgtest.Buffer
+	ran := make(chan error, 1)
+	go func() {
+		ran <- attempt.Do(t.Context(), 500*time.Millisecond, hclog.New(&hclog.LoggerOptions{Output: &log}),
+			func(ctx context.Context) error {
+				return Statement{SQL: `select 1`, Pool: one}.Run(ctx, jobs.Invocation{Report: new(jobs.Report)})
+			})
+	}()
+	pgtest.Eventually(t, "an attempt that is made again", func() bool {
+		return strings.Contains(log.String(), "does not count")
+	})
+	taken.Release()
+	if err := pgtest.Within(t, "the attempt", ran); err != nil {
+		t.Error(err)
 	}
 }
 
