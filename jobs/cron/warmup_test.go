@@ -9,10 +9,11 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// The statements with which a leader begins are prepared on a standby's session, and not run.
+// The statements with which a leader begins are prepared on a standby's session, and not run, whatever the schema.
 func TestWarmUp(t *testing.T) {
 	pool := jobstest.Pool(t)
-	s, err := New(Options{Pool: pool})
+	jobstest.MustExec(t, pool, `alter schema pgsolo rename to other`)
+	s, err := New(Options{Pool: pool, Schema: "other"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +24,7 @@ func TestWarmUp(t *testing.T) {
 		}
 		prepared = pgtest.Value[int](t, conn, `select count(*) from pg_prepared_statements
 			where statement like '%cron_%'`)
-		leaders = pgtest.Value[int](t, conn, `select count(*) from pgsolo.cron_leader`)
+		leaders = pgtest.Value[int](t, conn, `select count(*) from other.cron_leader`)
 		return nil
 	})
 	if err != nil || prepared < 7 || leaders != 0 {

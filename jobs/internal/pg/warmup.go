@@ -11,7 +11,8 @@ const (
 	// selectPlans is a statement whose planning reads what a session has to know of the tables, each by itself.
 	selectPlans = `select coalesce('explain ' ||
 			string_agg(format('select from %s', c.oid::regclass), ' union all ' order by c.relname), '')
-		from pg_class c where c.relnamespace = 'pgsolo'::regnamespace and c.relkind = 'r'
+		from pg_class c where c.relkind = 'r'
+			and c.relnamespace = (select m.relnamespace from pg_class m where m.oid = 'pgsolo.jobs_migration'::regclass)
 			and has_table_privilege(c.oid, 'select')`
 
 	// notRun wants a value for $1, and gets none: a batch that it is a part of is prepared and then not run.
