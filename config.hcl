@@ -114,8 +114,8 @@ handler "totals" {
   concurrency = 4                   # at most 32 with sql: each holds a session of PostgreSQL
 
   # One statement in the database of postgres.url. For an event of a topic it happens exactly once: it runs in the
-  # transaction that marks the event as done. For a channel and for a cron job it runs by itself, at most 16 of an
-  # election at a time. What it sets for its session, with set_config('app.tenant', $1, false) for example, reaches no
+  # transaction that marks the event as done. For a channel and for a cron job it runs by itself, at most 16 of a
+  # process at a time. What it sets for its session, with set_config('app.tenant', $1, false) for example, reaches no
   # other handler or job; "true" instead sets it for the transaction alone.
   sql {
     statement = "insert into order_total (id, amount) values ($1, $2) on conflict (id) do update set amount = $2"

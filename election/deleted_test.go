@@ -21,6 +21,14 @@ func TestLeaderRowIsDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := setup(t, url, briefly)
+	mustFollow(t, first, "row was deleted", standby, late)
+	pgtest.Within(t, "end", first.ended)
+	first.ended <- nil
+}
+
+// mustFollow waits until one of two replicas follows the first leader, which was lost before, for the reason.
+func mustFollow(t *testing.T, first *replica, reason string, standby, late *replica) {
+	t.Helper()
 	select {
 	case <-standby.leading:
 	case <-late.leading:
@@ -31,12 +39,10 @@ func TestLeaderRowIsDeleted(t *testing.T) {
 	}
 	select {
 	case cause := <-first.cause:
-		if !errors.Is(cause, election.ErrLost) || !strings.Contains(cause.Error(), "row was deleted") {
-			t.Errorf("the first one was lost by %v", cause)
+		if !errors.Is(cause, election.ErrLost) || !strings.Contains(cause.Error(), reason) {
+			t.Errorf("the first leader was lost by %v, want %q", cause, reason)
 		}
 	default:
 		t.Error("another leads while the first one still does")
 	}
-	pgtest.Within(t, "end", first.ended)
-	first.ended <- nil
 }

@@ -145,12 +145,10 @@ func TestChannelWithoutLeadership(t *testing.T) {
 				held.Store(false)
 				messages <- "not handled"
 				messages <- "not handled"
-				time.Sleep(time.Minute)
-				synctest.Wait()
 				select {
 				case err := <-ended:
 					t.Fatalf("it ended before its leadership: %v", err)
-				default:
+				case <-time.After(time.Minute):
 				}
 				lost()
 				if err := <-ended; err != nil {

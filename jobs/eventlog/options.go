@@ -8,13 +8,16 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/txsession"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // Transactions lends the connections of a pool to transactions of handlers, and cleans them when they change hands.
 type Transactions = txsession.Sessions
 
-// NewTransactions has room for so many at a time.
-func NewTransactions(pool *pgxpool.Pool, most int) *Transactions { return txsession.New(pool, most) }
+// NewTransactions has room for all but four connections of the pool, for half at least.
+func NewTransactions(pool *pgxpool.Pool) *Transactions {
+	return txsession.New(pool, pg.TransactionSessions(pool))
+}
 
 // Options say what a Runner runs. Pool is required; New names the field that is wrong. jobs.Migrate has to have made
 // the tables.
@@ -32,8 +35,7 @@ type Options struct {
 	// it is cleaned, and AfterConnect and PrepareConn are called anew.
 	Pool *pgxpool.Pool
 
-	// Transactions lends connections of the pool to HandleTx. Runners that share a pool have to share it, too. Default:
-	// one for all but four connections of the pool, for half at least.
+	// Transactions lends connections of the pool to HandleTx. Runners that share a pool have to share it, too.
 	Transactions *Transactions
 
 	Schema   string // where Migrate made the tables; default "pgsolo"

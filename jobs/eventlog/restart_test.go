@@ -219,32 +219,6 @@ func TestLogBeginsAgainUnderALeader(t *testing.T) {
 	}
 }
 
-// Dead letters of a log that began again stay, beside those of new events that get their ids.
-func TestDeadLettersOfALogThatBeganAgain(t *testing.T) {
-	t.Parallel()
-	r := setupRestart(t)
-	l := r.lead()
-	r.emit(r.pool, "1f", "2", "3f")
-	r.wants("at first", "1f", "2", "3f")
-	letters := func() string {
-		return pgtest.Value[string](t, r.pool, `select coalesce(string_agg(payload #>> '{}', ' ' order by event_id), '')
-			from pgsolo.dead_letter`)
-	}
-	pgtest.Eventually(t, "the dead letters", func() bool { return letters() == "1f 3f" })
-	r.done()
-	l.quit()
-	jobstest.MustExec(t, r.pool, truncate)
-	l = r.lead()
-	r.emit(r.pool, "a1f", "a2f", "a3f")
-	r.wants("afterwards", "a1f", "a2f", "a3f")
-	pgtest.Eventually(t, "the dead letters of both", func() bool { return letters() == "1f 3f a1f a2f a3f" })
-	if replayed := pgtest.Value[int64](t, r.pool, `select pgsolo.replay('h', of_event => -1)`); replayed != 1 {
-		t.Errorf("%d replayed", replayed)
-	}
-	r.wants("replayed", "3f")
-	l.quit()
-}
-
 // Nothing contradicts where nobody sets a counter back, whatever dates events have, and whoever wrote the progress.
 func TestNothingComesAgainWithoutContradiction(t *testing.T) {
 	r := setupRestart(t)
@@ -367,36 +341,5 @@ func TestSequenceWithACache(t *testing.T) {
 				t.Errorf("%s: %v", change, err)
 			}
 		}
-	}
-}
-
-// Of a log that began again twice, the oldest dead letters stand first, and each time is one epoch. The rows that say
-// so are not deleted by hand.
-func TestDeadLettersOfALogThatBeganAgainTwice(t *testing.T) {
-	t.Parallel()
-	r := setupRestart(t)
-	want := ""
-	for round, events := range [][]string{{"1f", "2f"}, {"a1f", "a2f", "a3f"}, {"b1f"}} {
-		if round > 0 {
-			jobstest.MustExec(t, r.pool, truncate)
-		}
-		l := r.lead()
-		r.emit(r.pool, events...)
-		r.wants("in this log", events...)
-		want = strings.TrimSpace(want + " " + strings.Join(events, " "))
-		pgtest.Eventually(t, "the dead letters "+want, func() bool {
-			return pgtest.Value[string](t, r.pool, `
-				select coalesce(string_agg(payload #>> '{}', ' ' order by event_id), '')
-				from pgsolo.dead_letter`) == want
-		})
-		r.done()
-		l.quit()
-	}
-	if n := pgtest.Value[int](t, r.pool, `select count(*) from pgsolo.log where finding = 'began again'`); n != 2 {
-		t.Errorf("the log began again %d times, want 2", n)
-	}
-	if _, err := r.pool.Exec(t.Context(), `delete from pgsolo.log`); err == nil ||
-		!strings.Contains(err.Error(), "which event log") {
-		t.Errorf("deleted: %v", err)
 	}
 }

@@ -43,7 +43,7 @@ func New(options Options) (*Runner, error) {
 	}
 	db := pg.DB{Pool: options.Pool, Schema: options.Schema}
 	if options.Transactions == nil {
-		options.Transactions = NewTransactions(options.Pool, pg.TransactionSessions(options.Pool))
+		options.Transactions = NewTransactions(options.Pool)
 	}
 	r := &Runner{
 		options: options, db: db, logs: logread.NewLogs(db, options.Logger.Named("log")),

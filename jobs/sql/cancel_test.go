@@ -19,13 +19,7 @@ var errStop = errors.New("time is up")
 // When Run returns after the end of its context, the server has ended the statement, and the session serves on.
 func TestCancelEndsTheStatement(t *testing.T) {
 	pool := setup(t)
-	config := pool.Config()
-	config.MaxConns = 1
-	one, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer one.Close()
+	one := oneSession(t, pool)
 	session := pgtest.Value[int](t, one, `select pg_backend_pid()`)
 	slow := 0
 	for range 20 {

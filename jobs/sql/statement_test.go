@@ -135,13 +135,7 @@ func TestNoSession(t *testing.T) {
 		t.Errorf("error %q", got)
 	}
 
-	config := setup(t).Config()
-	config.MaxConns = 1
-	one, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer one.Close()
+	one := oneSession(t, setup(t))
 	taken, err := one.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -157,23 +151,31 @@ func TestNoSession(t *testing.T) {
 	}
 }
 
-// An attempt that waits for a session until its time is up is made again, and does not count.
-func TestWaitForASessionIsNoAttempt(t *testing.T) {
-	config := setup(t).Config()
+// oneSession is a pool like another one, of one session.
+func oneSession(t *testing.T, pool *pgxpool.Pool) *pgxpool.Pool {
+	t.Helper()
+	config := pool.Config()
 	config.MaxConns = 1
 	one, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer one.Close()
+	t.Cleanup(one.Close)
+	return one
+}
+
+// An attempt that waits for a session until its time is up is made again, and does not count.
+func TestWaitForASessionIsNoAttempt(t *testing.T) {
+	one := oneSession(t, setup(t))
 	taken, err := one.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer taken.Release()
 	var log pgtest.Buffer
 	ran := make(chan error, 1)
 	go func() {
-		ran <- attempt.Do(t.Context(), 500*time.Millisecond, hclog.New(&hclog.LoggerOptions{Output: &log}),
+		ran <- attempt.Do(t.Context(), 2*time.Second, hclog.New(&hclog.LoggerOptions{Output: &log}),
 			func(ctx context.Context) error {
 				return Statement{SQL: `select 1`, Pool: one}.Run(ctx, jobs.Invocation{Report: new(jobs.Report)})
 			})

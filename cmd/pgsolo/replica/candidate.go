@@ -177,10 +177,10 @@ func (c *candidate) prepare(ctx context.Context) {
 		case <-timer.C:
 			timer.Reset(prepareSoon)
 		}
-		if last.IsZero() {
+		status := c.elector.Status()
+		if status.Role == election.Outside {
 			timer.Reset(prepareFirst)
 		}
-		status := c.elector.Status()
 		isNew := status.Term.Number != of.Number || status.Term.Timeline != of.Timeline
 		if status.Role != election.Standby || !isNew && time.Since(last) < prepareEvery {
 			continue

@@ -128,10 +128,8 @@ func (r *Replica) advertised() string {
 func (r *Replica) Run(ctx context.Context) error {
 	var group run.Group
 	var forced *time.Timer
-	defer func() {
-		r.close() // as well watched as the rest
-		forced.Stop()
-	}() // the first actor has been interrupted by then
+	defer func() { forced.Stop() }() // the first actor has been interrupted by then
+	defer r.close()                  // which is watched as the rest is
 	electing, stopElecting := context.WithCancel(jobs.Process(ctx))
 	defer stopElecting()
 	// The first to be interrupted, whatever has ended, one of several leaderships for example: the rest may drain, and

@@ -112,7 +112,7 @@ func newSessions(of *config.Config, options Options) (_ *sessions, err error) {
 		s.close()
 		return nil, err
 	}
-	s.transactions = eventlog.NewTransactions(s.pool, shares.transactions)
+	s.transactions = eventlog.NewTransactions(s.pool)
 	return s, nil
 }
 

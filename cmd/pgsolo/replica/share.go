@@ -14,9 +14,8 @@ import (
 
 // shares are how many sessions of each kind the process may have at most, beside those that it always has.
 type shares struct {
-	pool         int32 // of the engines
-	transactions int   // of those, how many transactions of handlers may have one at a time
-	statements   int32 // of statements outside of the log's transactions
+	pool       int32 // of the engines
+	statements int32 // of statements outside of the log's transactions
 }
 
 const (
@@ -40,7 +39,6 @@ func newShares(of *config.Config, maxSessions int) (s shares) {
 		free -= int(s.statements)
 	}
 	s.pool = min(mostOfPool(of), int32(max(leastPool, free)))
-	s.transactions = max(1, int(s.pool-min(4, s.pool/2)))
 	return s
 }
 

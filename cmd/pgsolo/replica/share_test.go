@@ -15,15 +15,15 @@ func TestShareOfTheSessions(t *testing.T) {
 		statements                                  bool
 		want                                        shares
 	}{
-		{1, 0, 1, 20, false, shares{pool: 4, transactions: 2}},
-		{100, 0, 1, 20, false, shares{pool: 16, transactions: 12}},
-		{100, 100, 1, 20, false, shares{pool: 17, transactions: 13}},
-		{100, 100, 1, 20, true, shares{pool: 12, transactions: 8, statements: 5}},
-		{100, 100, 1, 5, true, shares{pool: 2, transactions: 1, statements: 1}},
-		{100, 100, 1, 200, true, shares{pool: 116, transactions: 112, statements: 16}},
-		{2, 0, 10, 20, true, shares{pool: 6, transactions: 3, statements: 2}},
-		{2, 0, 10, 10, true, shares{pool: 2, transactions: 1, statements: 1}}, // 15 in all: it has to do something
-		{2, 0, 2, 40, true, shares{pool: 12, transactions: 8, statements: 12}},
+		{1, 0, 1, 20, false, shares{pool: 4}},
+		{100, 0, 1, 20, false, shares{pool: 16}},
+		{100, 100, 1, 20, false, shares{pool: 17}},
+		{100, 100, 1, 20, true, shares{pool: 12, statements: 5}},
+		{100, 100, 1, 5, true, shares{pool: 2, statements: 1}},
+		{100, 100, 1, 200, true, shares{pool: 116, statements: 16}},
+		{2, 0, 10, 20, true, shares{pool: 6, statements: 2}},
+		{2, 0, 10, 10, true, shares{pool: 2, statements: 1}}, // 15 in all: it has to do something
+		{2, 0, 2, 40, true, shares{pool: 12, statements: 12}},
 	} {
 		of := &config.Config{}
 		for range test.elections {

@@ -86,7 +86,7 @@ func (l *Log) Begin() {
 	l.limit, l.expect, l.cache, l.cached = FirstPage, 0, nil, 0
 }
 
-// Marker is that of values which could not be printed. See Printable.
+// Marker is that of values which could not be printed. See Printed.
 func (l *Log) Marker() string { return l.reader.marker }
 
 // Refusal is why the event of a record could not be read; nil: it was.
