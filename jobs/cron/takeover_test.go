@@ -112,6 +112,7 @@ func testTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 		}
 		all.now = func() time.Time { return epoch.Add(speed * time.Since(epoch)).Round(0) }
 		all.after = func(d time.Duration) <-chan time.Time { return time.After(d / speed) }
+		all.serverNow = func(context.Context) (time.Time, error) { return all.now(), nil } // which is as fast
 		ctx, cancel := context.WithCancel(context.Background())
 		stopping, ended := make(chan struct{}), make(chan error, 1)
 		running.Go(func() {
