@@ -56,7 +56,7 @@
 //	28… role or password, 3D… database             retried: the sessions that there are go on meanwhile
 //	40… deadlock, serialization                    retried
 //	53… disk full, memory, connections             retried: it passes
-//	55… lock not available, object in use          retried
+//	55… lock not available, object in use          retried, as a step over its time
 //	08…, 57… shutdown, cancelled, terminated       retried on another session; election knows if the server has gone
 //	58…, XX… and all others                        retried: no other leader would get another answer
 //	the sequence of the log went back              end of the term: the next one compares, see package eventlog

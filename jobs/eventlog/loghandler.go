@@ -24,7 +24,7 @@ type logHandler struct {
 	group string
 	log   *logread.Log // shared with the other handlers of the topic
 
-	sessions *txsession.Sessions // of transactions of all handlers
+	sessions *txsession.Share // of transactions of all handlers
 
 	ring  chan struct{} // capacity 1: there may be something to read
 	retry chan struct{} // capacity 1: there may be deliveries that are due

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -12,6 +13,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/cursor"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/declaration"
 	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/trial"
+	"github.com/pgsolo/pgsolo/jobs/eventlog/internal/txsession"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
 	"github.com/pgsolo/pgsolo/jobs/internal/logread"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
@@ -28,7 +30,8 @@ type Runner struct {
 	channels []*channelHandler
 	logs     *logread.Logs
 	poll     *wake.Poll
-	leads    atomic.Bool // Run runs
+	sessions *txsession.Share // of HandleTx
+	leads    atomic.Bool      // Run runs
 	oldest   cursor.Oldest
 
 	declaration declaration.Declaration
@@ -47,8 +50,9 @@ func New(options Options) (*Runner, error) {
 	}
 	r := &Runner{
 		options: options, db: db, logs: logread.NewLogs(db, options.Logger.Named("log")),
-		group:  group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
-		oldest: cursor.Oldest{DB: db, Logger: options.Logger.Named("stats")},
+		group:    group.Group{DB: db, Name: options.Group, ForgetAfter: options.ForgetAfter},
+		sessions: options.Transactions.Share(),
+		oldest:   cursor.Oldest{DB: db, Logger: options.Logger.Named("stats")},
 	}
 	r.oldest.Seen = r.seen
 	names := map[string]bool{}
@@ -65,7 +69,7 @@ func New(options Options) (*Runner, error) {
 		switch {
 		case h.Topic != "":
 			handler := newLogHandler(h, db, options.Group, r.logs.Of(h.Topic), logger)
-			handler.sessions = options.Transactions
+			handler.sessions = r.sessions
 			r.handlers = append(r.handlers, handler)
 		case options.Subscribe == nil:
 			return nil, fmt.Errorf("jobs: handler %q: Channel needs Options.Subscribe", h.Name)
@@ -105,6 +109,9 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	start := func(run func(context.Context, *loop.Leadership) error) {
 		running.Go(func() error { return run(runningCtx, leadership) })
 	}
+	background := func(run func()) {
+		running.Go(func() error { run(); return nil })
+	}
 	leave := r.group.Attend(ctx, lead.Number, r.options.Logger.Named("group"))
 
 	r.leads.Store(true)
@@ -138,21 +145,14 @@ func (r *Runner) Run(ctx context.Context, lead jobs.Lead) error {
 	running.Go(func() error { return r.declare(leadership, declared) })
 	running.Go(func() error { return r.declareTopics(leadership, declared) })
 	if len(r.handlers)+len(r.options.Topics) > 0 {
-		running.Go(func() error {
-			r.trim(leadership, declared)
-			return nil
-		})
+		background(func() { r.trim(leadership, declared) })
 	}
 	if len(r.handlers) > 0 {
-		running.Go(func() error {
-			r.oldest.Watch(runningCtx, leadership)
-			return nil
-		})
+		background(func() { r.oldest.Watch(runningCtx, leadership) })
 	}
-	running.Go(func() error {
-		r.options.Transactions.Run(leadership.Starting)
-		return nil
-	})
+	if slices.ContainsFunc(r.handlers, func(h *logHandler) bool { return h.HandleTx != nil }) {
+		background(func() { r.sessions.Run(leadership.Starting) })
+	}
 	err := running.Wait()
 	leave(err == nil && ctx.Err() == nil)
 	r.heldBack.Store(nil)

@@ -24,10 +24,15 @@ import (
 // killed does not run on.
 const checkClient = `set client_connection_check_interval = 100; `
 
+// letGo has a step of the engines that waits for a lock give its session back, and come again: other steps need it
+// meanwhile, those of other elections too. It is above the usual deadlock_timeout, after which autovacuum ends for who
+// waits.
+const letGo = `set lock_timeout = '1500ms'; `
+
 // What sessions have in force: those of pgsolo's own statements, and those of the user's outside of the log's
 // transactions. Not as parameters of the start, which a pooler refuses.
 const (
-	ownSettings  = jobs.SessionSettings + checkClient
+	ownSettings  = jobs.SessionSettings + letGo + checkClient
 	userSettings = jobs.StatementSettings + checkClient
 )
 

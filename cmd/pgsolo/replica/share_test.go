@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config"
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/jobstest"
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
@@ -75,4 +76,60 @@ func TestManyHandlersHaveFewSessions(t *testing.T) {
 		t.Errorf("up to %d sessions, want %d at most", most, want)
 	}
 	t.Logf("up to %d sessions", most)
+}
+
+// Long statements of one election leave a session to the other one, whose steps are not held up by rows of the first
+// that somebody has locked.
+func TestElectionsLeaveSessionsToEachOther(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	conn := connect(t, url, `create table handled (id bigint)`)
+	setup(t, url, `
+		postgres {
+			url          = env("DATABASE_URL")
+			max_sessions = 12
+		}
+		election "slow" {}
+		election "quick" {}
+		topic "slow" {}
+		topic "quick" {}
+		handler "slow" {
+			topic       = "slow"
+			election    = "slow"
+			concurrency = 8
+			sql {
+				statement = "select pg_sleep(61)"
+			}
+		}
+		handler "locked" {
+			topic    = "slow"
+			election = "slow"
+			webhook { url = "http://127.0.0.1:1" }
+		}
+		handler "quick" {
+			topic    = "quick"
+			election = "quick"
+			sql {
+				statement = "insert into handled values ($1)"
+				args      = [event.id]
+			}
+		}`)
+	pgtest.Eventually(t, "both cursors", func() bool {
+		return pgtest.Value[int](t, conn, `select count(*) from pgsolo.cursor`) == 3
+	})
+	tx, err := pgtest.Connect(t, url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobstest.MustExec(t, tx, `select from pgsolo.cursor where handler = 'locked' for update`)
+	jobstest.MustExec(t, conn, `insert into pgsolo.event (topic) select 'slow' from generate_series(1, 8)`)
+	const long = `select count(*) from pg_stat_activity
+		where state = 'active' and datname = current_database() and query = 'select pg_sleep(61)'`
+	pgtest.Eventually(t, "the statements", func() bool { return pgtest.Value[int](t, conn, long) >= 3 })
+	for n := range 3 {
+		jobstest.MustExec(t, conn, `insert into pgsolo.event (topic) values ('quick')`)
+		pgtest.Eventually(t, "the other election's event", func() bool {
+			return pgtest.Value[int](t, conn, `select count(*) from handled`) == n+1
+		})
+	}
 }

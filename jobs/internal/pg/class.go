@@ -65,6 +65,8 @@ func classOf(err error) class {
 		return silent
 	case IsRowSecurity(err):
 		return rowSecurity
+	case refused.Code == lockNotAvailable:
+		return slow
 	case isSchema(refused.Code) && !isRaised(err):
 		return class{fate: fateEnd}
 	}

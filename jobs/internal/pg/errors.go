@@ -18,6 +18,7 @@ const (
 	ObjectInUse = "55006" // and for a name that a leader declares
 
 	insufficientPrivilege = "42501"
+	lockNotAvailable      = "55P03"
 	noSuchStatement       = "26000"
 	outOfMemory           = "53200"
 	dataCorrupted         = "XX001"

@@ -43,6 +43,24 @@ func TestPersistTriesAgainAndLogsOnce(t *testing.T) {
 	})
 }
 
+// What waits for a lock has not failed, and says what to look for.
+func TestPersistWaitsForALock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		logger := hclog.New(&hclog.LoggerOptions{Output: &log})
+		tries := 0
+		err := persist(t.Context(), logger, "write", mute, func(context.Context) error {
+			if tries++; tries < 60 {
+				return &pgconn.PgError{Code: lockNotAvailable, Where: "while locking tuple"}
+			}
+			return nil
+		})
+		if err != nil || strings.Count(log.String(), slow.message) != 1 {
+			t.Errorf("%v\n%s", err, &log)
+		}
+	})
+}
+
 // What the server answers is not called silence, and each is said once, however they take turns.
 func TestPersistTellsAnAnswerFromSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

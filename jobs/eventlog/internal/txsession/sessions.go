@@ -27,6 +27,7 @@ const (
 type Session struct {
 	*pgx.Conn
 	pooled *pgxpool.Conn
+	share  *Share    // of the runner whose handler has it; nil: nobody has
 	name   string    // application_name
 	owner  any       // the handler whose leavings may be in it
 	since  time.Time // its turn began
@@ -34,14 +35,15 @@ type Session struct {
 	kept   bool      // idle, and its handler has more to do
 }
 
-// Sessions are those of all handlers of the runners that share a pool.
+// Sessions are those of the runners that share a pool.
 type Sessions struct {
 	pool   *pgxpool.Pool
 	config *pgxpool.Config // the pool's
 	most   int
 	keeps  bool // the pool has others for pgsolo's own statements meanwhile
 
-	mu      sync.Mutex  // guards all below
+	mu      sync.Mutex  // guards all below, and what the shares count
+	shares  []*Share    // of those that run
 	open    int         // with handlers, idle, being opened or cleaned
 	idle    []*Session  // from the one that is idle the longest
 	waiting []*waiter   // from the first
@@ -50,6 +52,7 @@ type Sessions struct {
 
 // waiter waits for a session.
 type waiter struct {
+	share *Share
 	owner any
 	lent  chan *Session // capacity 1; nil: one may be opened
 }
@@ -62,16 +65,18 @@ func New(pool *pgxpool.Pool, most int) *Sessions {
 
 // Take lends a handler a session: one of its own, a new one, one of another handler after cleaning, or else what is
 // given back next.
-func (s *Sessions) Take(ctx context.Context, owner any) (*Session, error) {
-	session, err := s.wait(ctx, owner)
+func (r *Share) Take(ctx context.Context, owner any) (*Session, error) {
+	s := r.of
+	session, err := s.wait(ctx, r, owner)
 	switch {
 	case err != nil:
 		return nil, err
 	case session == nil:
 		if session, err = s.connect(ctx); err != nil {
-			s.forget()
+			s.forget(r)
 			return nil, err
 		}
+		session.share = r
 	case session.owner == owner:
 		return session, nil
 	default:
@@ -115,8 +120,8 @@ func (s *Sessions) renew(
 var errRefused = errors.New("the pool has no use for it any more")
 
 // wait returns a session, or nil where one may be opened.
-func (s *Sessions) wait(ctx context.Context, owner any) (*Session, error) {
-	w := &waiter{owner: owner, lent: make(chan *Session, 1)}
+func (s *Sessions) wait(ctx context.Context, share *Share, owner any) (*Session, error) {
+	w := &waiter{share, owner, make(chan *Session, 1)}
 	s.mu.Lock()
 	s.waiting = append(s.waiting, w)
 	s.lend()
@@ -131,22 +136,34 @@ func (s *Sessions) wait(ctx context.Context, owner any) (*Session, error) {
 	if n := slices.Index(s.waiting, w); n >= 0 {
 		s.waiting = slices.Delete(s.waiting, n, n+1)
 	} else if session := <-w.lent; session != nil { // meanwhile
-		s.idle = append(s.idle, session)
-		s.lend()
+		s.putBack(session)
 	} else {
 		s.open--
+		share.busy--
 		s.lend()
 	}
 	return nil, context.Cause(ctx)
+}
+
+// putBack makes a session idle. The caller holds mu.
+func (s *Sessions) putBack(session *Session) {
+	session.share.busy--
+	session.share = nil
+	s.idle = append(s.idle, session)
+	s.lend()
 }
 
 // lend serves those that wait, the first one first, as far as it can. The caller holds mu.
 func (s *Sessions) lend() {
 	now, wake := time.Now(), time.Duration(0)
 	s.waiting = slices.DeleteFunc(s.waiting, func(w *waiter) bool {
+		if !s.mayHave(w.share) {
+			return false
+		}
 		n := slices.IndexFunc(s.idle, func(i *Session) bool { return i.owner == w.owner })
 		if n < 0 && s.open < s.most {
 			s.open++
+			w.share.busy++
 			w.lent <- nil
 			return true
 		}
@@ -161,6 +178,8 @@ func (s *Sessions) lend() {
 		if n < 0 {
 			return false
 		}
+		s.idle[n].share = w.share
+		w.share.busy++
 		w.lent <- s.idle[n]
 		s.idle = slices.Delete(s.idle, n, n+1)
 		return true
@@ -185,7 +204,8 @@ const nameParameter = "application_name"
 
 // Give takes a session back from its handler, which has more to do, as far as that is known. One that is not usable is
 // closed, and one that a statement has renamed is cleaned at once.
-func (s *Sessions) Give(session *Session, more bool) {
+func (r *Share) Give(session *Session, more bool) {
+	s := r.of
 	if !session.usable() || session.InTransaction() {
 		s.close(session)
 		return
@@ -197,40 +217,45 @@ func (s *Sessions) Give(session *Session, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session.kept, session.idle = more, time.Now()
-	s.idle = append(s.idle, session)
-	s.lend()
+	s.putBack(session)
 }
 
-// giveBack cleans a session that nobody has, for the pool.
+// giveBack cleans a session that is not in use, for the pool.
 func (s *Sessions) giveBack(ctx context.Context, session *Session) {
 	if s.renew(ctx, session, nil) == nil {
 		session.pooled.Release()
-		s.forget()
+		s.forget(session.share)
 	}
 }
 
-// close ends a session that nobody has.
+// close ends a session that is not in use.
 func (s *Sessions) close(session *Session) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	_ = session.Close(ctx)
 	session.pooled.Release()
-	s.forget()
+	s.forget(session.share)
 }
 
 // closeTime bounds the word to the server that a session ends.
 const closeTime = time.Second
 
-// forget takes in that there is one less.
-func (s *Sessions) forget() {
+// forget takes in that there is one less, which a share had, or nobody.
+func (s *Sessions) forget(share *Share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open--
+	if share != nil {
+		share.busy--
+	}
 	s.lend()
 }
 
-// Run gives back what is idle, whoever's it was, until ctx is done. Each runner has one: one is enough.
-func (s *Sessions) Run(ctx context.Context) {
+// Run gives back what is idle, whoever's it was, until ctx is done. Until then, the runner has its share.
+func (r *Share) Run(ctx context.Context) {
+	s := r.of
+	s.join(r)
+	defer s.leave(r)
 	ticker := time.NewTicker(idleTime / 2)
 	defer ticker.Stop()
 	for {
@@ -246,7 +271,8 @@ func (s *Sessions) Run(ctx context.Context) {
 }
 
 // Close closes what is idle and has leavings of a handler, which takes none any more or has met one that was lost.
-func (s *Sessions) Close(owner any) {
+func (r *Share) Close(owner any) {
+	s := r.of
 	for _, session := range s.takeIdle(func(i *Session) bool { return i.owner == owner }) {
 		s.close(session)
 	}

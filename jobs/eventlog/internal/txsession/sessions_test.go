@@ -13,8 +13,9 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 )
 
-// setup returns sessions of a pool that has so many in all, and the pool, whose sessions are of the tenant "none".
-func setup(t *testing.T, most int32) (*Sessions, *pgxpool.Pool) {
+// setup returns a share of sessions of a pool that has so many in all, and the pool, whose sessions are of the tenant
+// "none".
+func setup(t *testing.T, most int32) (*Share, *pgxpool.Pool) {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(pgtest.Database(t))
 	if err != nil {
@@ -30,7 +31,7 @@ func setup(t *testing.T, most int32) (*Sessions, *pgxpool.Pool) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	s := New(pool, max(1, int(most/2)))
+	s := New(pool, max(1, int(most/2))).Share()
 	t.Cleanup(func() {
 		for _, owner := range []string{"a", "b", "c"} {
 			s.Close(owner)
@@ -39,7 +40,7 @@ func setup(t *testing.T, most int32) (*Sessions, *pgxpool.Pool) {
 	return s, pool
 }
 
-func take(t *testing.T, s *Sessions, handler string) *Session {
+func take(t *testing.T, s *Share, handler string) *Session {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -99,12 +100,18 @@ func TestNamesAreKept(t *testing.T) {
 }
 
 // waiting waits until so many wait.
-func waiting(t *testing.T, s *Sessions, n int) {
+func waiting(t *testing.T, s *Share, n int) {
 	t.Helper()
-	pgtest.Eventually(t, "those that wait", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.waiting) == n
+	eventually(t, s, "those that wait", func() bool { return len(s.of.waiting) == n })
+}
+
+// eventually waits until is holds, under the lock.
+func eventually(t *testing.T, s *Share, what string, is func() bool) {
+	t.Helper()
+	pgtest.Eventually(t, what, func() bool {
+		s.of.mu.Lock()
+		defer s.of.mu.Unlock()
+		return is()
 	})
 }
 
