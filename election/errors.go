@@ -70,7 +70,10 @@ func ofTables(err error) bool {
 	return false
 }
 
-const notAllowed = "42501" // no privilege
+const (
+	undefinedTable = "42P01"
+	notAllowed     = "42501" // no privilege
+)
 
 // codeOf is the SQLSTATE of an answer of the server, or empty.
 func codeOf(err error) string {

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
 	"github.com/jackc/pgx/v5"
+	"github.com/pgsolo/pgsolo/election/internal/migration"
 )
 
 // Options say which election a process takes part in, and how. Config is required.
@@ -110,10 +112,10 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Healthy == nil {
 		o.Healthy = func() error { return nil }
 	}
+	if err := migration.CheckName(o.Schema); err != nil {
+		return o, fmt.Errorf("election: Schema: %w", err)
+	}
 	switch {
-	case !schemaName.MatchString(o.Schema):
-		return o, fmt.Errorf("election: Schema %q: want lower-case letters, digits and underscores, at most 40",
-			o.Schema)
 	case !electionName.MatchString(o.Name):
 		return o, fmt.Errorf("election: Name %q: want letters, digits, '_', '-' and '.', at most 24", o.Name)
 	case o.Schema != DefaultSchema && len(o.Schema)+len(o.Name) > maxNames:

@@ -1,16 +1,17 @@
 package election
 
 import (
+	"context"
 	"embed"
 	"errors"
-	"regexp"
-	"strings"
 
-	"github.com/pgsolo/pgsolo/election/internal/repair"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/election/internal/migration"
 )
 
 // DefaultSchema is where the tables live unless Options.Schema says otherwise.
-const DefaultSchema = "pgsolo"
+const DefaultSchema = migration.DefaultSchema
 
 // ErrSchema means that the tables are missing, or of another version than this code. The remedy is Migrate, or the
 // newer program.
@@ -19,37 +20,33 @@ var ErrSchema = errors.New("election schema is not current")
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const (
-	tables = "leader table" // what a schema lacks that was never migrated
+var set = migration.Set{
+	Files: migrations, Applied: "election_migration", Tables: "leader table",
+	Ungranted: "step_down", Naming: "step_down",
+	NotCurrent: ErrSchema,
+}
 
-	createMigrationsTable = `create table if not exists pgsolo.election_migration (
-		name text primary key, checksum text not null, applied_at timestamptz not null default now())`
-	selectMigrations = `select name, checksum from pgsolo.election_migration`
-	insertMigration  = `insert into pgsolo.election_migration (name, checksum) values ($1, $2)`
+// Migrate brings the tables in schema up to date, in one transaction: all of it or nothing. It may be called at any
+// time and from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose
+// applied migrations differ from this version's. It sets right what everybody may do, which a restore without
+// privileges loses, and leaves what roles have been granted. Where the schema was renamed, functions get its new name.
+//
+// What runs goes on meanwhile: no lock is waited for longer than 0.4 s, since all that wants the table after it waits,
+// too. Where another session has it for longer, Migrate tries again each second, logs who that is, to the logger that
+// hclog.WithContext has put into ctx, and gives up after a minute. Autovacuum of the tables is ended for it.
+func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
+	return set.Migrate(ctx, migration.Bound, conn, schema)
+}
 
-	ungranted = "step_down" // to everybody
-	naming    = "step_down" // its body has the name of the schema
-)
+// CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are of this version.
+// Those of a newer one pass: migrations keep what the version before uses, so that its replicas can go on while they
+// are replaced.
+func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
+	return set.Check(ctx, conn, schema)
+}
 
 var (
-	amendPrivileges = repair.AmendPrivileges
-	amendSchemaName = repair.AmendSchemaName
-	hasOtherName    = repair.HasOtherName
-	isLocked        = repair.IsLocked
-	blocking        = repair.Blocking
+	inSchema = migration.Place
+	isLocked = migration.IsLocked
+	blocking = migration.Blocking
 )
-
-// undefinedTable is the SQLSTATE of a table that is not there.
-const undefinedTable = "42P01"
-
-// schemaName allows what needs no quotes, so that the name can stand in SQL, in a regclass literal and in a channel
-// name alike.
-var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
-
-// inSchema moves a statement, written for DefaultSchema, to another one.
-func inSchema(sql, schema string) string {
-	if schema == DefaultSchema {
-		return sql
-	}
-	return strings.ReplaceAll(sql, DefaultSchema+".", schema+".")
-}

@@ -11,17 +11,18 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
+	"github.com/pgsolo/pgsolo/jobs/internal/migration"
 )
 
 // before makes the tables of the version before.
 func before(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
-	all, err := loadMigrations(DefaultSchema)
+	all, err := set.Load(DefaultSchema)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all = slices.DeleteFunc(all, func(m migration) bool { return m.name > "0006" })
-	if err := migrate(t.Context(), conn, DefaultSchema, all); err != nil {
+	all = slices.DeleteFunc(all, func(m migration.Migration) bool { return m.Name > "0006" })
+	if err := set.Apply(t.Context(), conn, DefaultSchema, all); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,14 +82,14 @@ func TestMigrateGivesUp(t *testing.T) {
 		"another migration": `select pg_advisory_xact_lock(hashtext('pgsolo migrate'))`,
 	} {
 		exec(t, other, `set application_name = 'other'; begin; `+locked)
-		err := migrateWithin(t.Context(), 0, migrating, DefaultSchema)
+		err := set.Migrate(t.Context(), 0, migrating, DefaultSchema)
 		want := fmt.Sprintf("process %d of role", other.PgConn().PID())
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
 		exec(t, other, `rollback`)
 	}
-	if err := migrateWithin(t.Context(), 0, migrating, DefaultSchema); err != nil {
+	if err := set.Migrate(t.Context(), 0, migrating, DefaultSchema); err != nil {
 		t.Error(err)
 	}
 }
@@ -97,5 +98,22 @@ func exec(t *testing.T, conn *pgx.Conn, sql string) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Several deploys may migrate at once. One does it, and the others find it done.
+func TestMigrateAtOnce(t *testing.T) {
+	url := pgtest.Database(t)
+	before(t, pgtest.Connect(t, url))
+	const deploys = 4
+	ended := make(chan error, deploys)
+	for range deploys {
+		conn := pgtest.Connect(t, url)
+		go func() { ended <- Migrate(t.Context(), conn, DefaultSchema) }()
+	}
+	for range deploys {
+		if err := pgtest.Within(t, "migrations", ended); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,9 +1,13 @@
 package jobs
 
 import (
+	"context"
 	"embed"
 	"errors"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/jobs/internal/migration"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
@@ -17,27 +21,26 @@ var ErrSchema = errors.New("event log schema is not current")
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const (
-	tables = "event log" // what a schema lacks that was never migrated
+var set = migration.Set{
+	Files: migrations, Applied: "jobs_migration", Tables: "event log", Ungranted: "tell_cron", Naming: "ring",
+	NotCurrent: ErrSchema,
+}
 
-	createMigrationsTable = `create table if not exists pgsolo.jobs_migration (
-		name text primary key, checksum text not null, applied_at timestamptz not null default now())`
-	selectMigrations = `select name, checksum from pgsolo.jobs_migration`
-	insertMigration  = `insert into pgsolo.jobs_migration (name, checksum) values ($1, $2)`
+// Migrate brings the tables in schema up to date, in one transaction: all of it or nothing. It may be called at any
+// time and from several processes at once. It refuses, with ErrSchema, a schema that a newer version made or whose
+// applied migrations differ from this version's. It sets right what everybody may do, which a restore without
+// privileges loses, and leaves what roles have been granted. Where the schema was renamed, functions get its new name.
+//
+// What runs goes on meanwhile: no lock is waited for longer than 0.4 s, since all that wants the table after it waits,
+// too. Where another session has it for longer, Migrate tries again each second, logs who that is, to the logger that
+// hclog.WithContext has put into ctx, and gives up after a minute. Autovacuum of the tables is ended for it.
+func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
+	return set.Migrate(ctx, migration.Bound, conn, schema)
+}
 
-	ungranted = "tell_cron" // only functions of the owner call it
-	naming    = "ring"      // its body has the name of the schema
-)
-
-// What migrate.go takes from elsewhere in the two packages that have it.
-const undefinedTable = pg.UndefinedTable
-
-var (
-	schemaName      = pg.SchemaName
-	inSchema        = pg.Place
-	amendPrivileges = pg.AmendPrivileges
-	amendSchemaName = pg.AmendSchemaName
-	hasOtherName    = pg.HasOtherName
-	isLocked        = pg.IsLocked
-	blocking        = pg.Blocking
-)
+// CheckSchema returns ErrSchema, wrapped with what is missing or different, unless the tables are of this version.
+// Those of a newer one pass: migrations keep what the version before uses, so that its replicas can go on while they
+// are replaced.
+func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
+	return set.Check(ctx, conn, schema)
+}

@@ -16,12 +16,13 @@ import (
 // What two packages keep twice, because neither may import the other, is the same text.
 func TestCopiesAreKeptAlike(t *testing.T) {
 	for _, pair := range [][2]string{
-		{"../../jobs/migrate.go", "../../election/migrate.go"},
-		{"../../jobs/migratewait.go", "../../election/migratewait.go"},
 		{"../../listener/sharing.go", "../../election/internal/direct/sharing.go"},
-		{"../../jobs/internal/pg/privileges.go", "../../election/internal/repair/privileges.go"},
-		{"../../jobs/internal/pg/locks.go", "../../election/internal/repair/locks.go"},
-		{"../../jobs/internal/pg/schemaname.go", "../../election/internal/repair/schemaname.go"},
+		{"../../jobs/internal/migration/migrate.go", "../../election/internal/migration/migrate.go"},
+		{"../../jobs/internal/migration/wait.go", "../../election/internal/migration/wait.go"},
+		{"../../jobs/internal/migration/privileges.go", "../../election/internal/migration/privileges.go"},
+		{"../../jobs/internal/migration/locks.go", "../../election/internal/migration/locks.go"},
+		{"../../jobs/internal/migration/autovacuum.go", "../../election/internal/migration/autovacuum.go"},
+		{"../../jobs/internal/migration/schemaname.go", "../../election/internal/migration/schemaname.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../election/internal/settings/sessionsettings.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../listener/internal/settings/sessionsettings.go"},
 	} {

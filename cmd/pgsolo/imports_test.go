@@ -25,15 +25,15 @@ const (
 var mayImport = []struct{ packages, imports string }{
 	// The star: three packages that know neither one another nor the program. What jobs has inside follows.
 	{"election", "election/internal/trust election/internal/registry election/internal/settings " +
-		"election/internal/repair election/internal/direct"},
+		"election/internal/migration election/internal/direct"},
 	{"listener", "listener/internal/settings"},
-	{"election/internal/trust election/internal/registry election/internal/settings election/internal/repair " +
+	{"election/internal/trust election/internal/registry election/internal/settings election/internal/migration " +
 		"election/internal/direct listener/internal/settings", ""},
 
 	{"jobs/internal/text jobs/internal/loop jobs/internal/idset jobs/schedule", ""},
 	{"jobs/internal/attempt jobs/internal/pg", "jobs/internal/text"},
-	{"jobs/internal/group", "jobs/internal/pg"},
-	{"jobs", "jobs/internal/attempt jobs/internal/group jobs/internal/pg jobs/internal/text"},
+	{"jobs/internal/group jobs/internal/migration", "jobs/internal/pg"},
+	{"jobs", "jobs/internal/attempt jobs/internal/group jobs/internal/migration jobs/internal/pg jobs/internal/text"},
 	{"jobs/internal/measure", "jobs"},
 	{"jobs/internal/logread jobs/emit jobs/admin" + kinds,
 		"jobs jobs/internal/idset jobs/internal/pg jobs/internal/text"},

@@ -1,7 +1,4 @@
-// This file stands in jobs and in election alike, which must not import one another: a test of cmd/pgsolo compares the
-// two.
-
-package repair
+package migration
 
 import (
 	"context"
@@ -48,10 +45,10 @@ const selectAmends = `with function as (
 		and not exists (select from pg_catalog.aclexplode(c.relacl) a
 			where a.grantee = 0 and a.privilege_type = 'SELECT')`
 
-// AmendPrivileges sets right what everybody may do in the schema, as after a restore without privileges: the last that
+// amendPrivileges sets right what everybody may do in the schema, as after a restore without privileges: the last that
 // the texts of the migrations say about that is repeated where it does not hold. They take ungranted from everybody,
 // and nobody is granted it. It fails where that is up to another role.
-func AmendPrivileges(ctx context.Context, tx pgx.Tx, schema, ungranted string, migrations []string) error {
+func amendPrivileges(ctx context.Context, tx pgx.Tx, schema, ungranted string, migrations []string) error {
 	var revoked, granted, readable []string
 	last := map[string]*[]string{}
 	for _, text := range migrations {

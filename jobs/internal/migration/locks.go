@@ -1,7 +1,4 @@
-// This file stands in jobs and in election alike, which must not import one another: a test of cmd/pgsolo compares the
-// two.
-
-package repair
+package migration
 
 import (
 	"context"
@@ -15,6 +12,7 @@ import (
 // Who has a lock on something in the schema, or migrates: the longest transaction first, and those of which this
 // role may not see how long they have taken.
 const selectBlocking = `select case when k.pid is null then 'a prepared transaction, see pg_prepared_xacts'
+			when a.pid is not null and a.usesysid is null then format('process %s of the server (autovacuum?)', k.pid)
 			else format('process %s of role %s (application %s%s)', k.pid, coalesce(a.usename, '?'),
 				coalesce(nullif(a.application_name, ''), '?'), coalesce(', ' || a.state, '')) end
 		from pg_catalog.pg_locks k left join pg_catalog.pg_stat_activity a using (pid)
@@ -24,7 +22,7 @@ const selectBlocking = `select case when k.pid is null then 'a prepared transact
 					and k.relation in (select oid from pg_catalog.pg_class where relnamespace = to_regnamespace($1))
 				or k.locktype = 'advisory' and k.objsubid = 1
 					and k.objid::bigint = hashtext('pgsolo migrate')::bigint & 4294967295)
-		group by k.pid, a.usename, a.application_name, a.state, a.xact_start
+		group by k.pid, a.pid, a.usesysid, a.usename, a.application_name, a.state, a.xact_start
 		order by a.xact_start nulls first limit 3`
 
 // IsLocked says whether a lock could not be had: lock_not_available, or deadlock_detected.

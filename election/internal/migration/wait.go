@@ -1,6 +1,4 @@
-// This file stands in election and in jobs alike, as migrate.go does.
-
-package jobs
+package migration
 
 import (
 	"context"
@@ -12,32 +10,27 @@ import (
 )
 
 const (
-	migrateBound = time.Minute
-	migratePause = time.Second // in which what has waited behind the last try goes on
+	// Bound is how long Migrate tries.
+	Bound = time.Minute
+
+	pause = time.Second // in which what has waited behind the last try goes on
 
 	// Below deadlock_timeout, so that none of those that wait for each other's locks is ended but the migration. Rows
 	// that row security hides are not to be left out of it.
 	boundLocks = `set local lock_timeout = '400ms'; set local row_security = off`
 )
 
-// migrateWithin tries again while something is locked. The transaction that waited has been rolled back each time.
-func migrateWithin(ctx context.Context, bound time.Duration, conn *pgx.Conn, schema string) error {
-	if !schemaName.MatchString(schema) {
-		return fmt.Errorf("schema name %q: want lower-case letters, digits and underscores, at most 40", schema)
-	}
-	all, err := loadMigrations(schema)
-	if err != nil {
-		return fmt.Errorf("load migrations: %w", err)
-	}
+// retry tries again while something is locked. The transaction that waited has been rolled back each time.
+func retry(ctx context.Context, bound time.Duration, conn *pgx.Conn, schema string, migrate func() error) error {
 	logger := hclog.FromContext(ctx).Named("migrate")
 	began, logged := time.Now(), ""
 	for {
-		err := migrate(ctx, conn, schema, all)
-		if !isLocked(err) {
+		err := migrate()
+		if !IsLocked(err) {
 			return err
 		}
-		by := blocking(ctx, conn, schema)
-		if time.Since(began)+migratePause > bound {
+		by := Blocking(ctx, conn, schema)
+		if time.Since(began)+pause > bound {
 			return fmt.Errorf("gave up after %s: other sessions have locks: %s: %w", bound, by, err)
 		}
 		if by != logged {
@@ -45,10 +38,15 @@ func migrateWithin(ctx context.Context, bound time.Duration, conn *pgx.Conn, sch
 			logger.Warn("other sessions have locks, trying again each second",
 				"schema", schema, "sessions", by, "for_at_most", bound, "error", err)
 		}
+		if ended, err := endAutovacuum(ctx, conn, schema); err != nil {
+			logger.Warn("autovacuum may go on", "error", err)
+		} else if ended {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("other sessions have locks: %s: %w: %w", by, err, ctx.Err())
-		case <-time.After(migratePause):
+		case <-time.After(pause):
 		}
 	}
 }

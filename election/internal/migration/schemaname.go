@@ -1,7 +1,4 @@
-// This file stands in jobs and in election alike, which must not import one another: a test of cmd/pgsolo compares the
-// two.
-
-package repair
+package migration
 
 import (
 	"context"
@@ -34,11 +31,11 @@ const (
 			and p.prosrc !~ pg_catalog.concat('\m', $1::text, '\.'))`
 )
 
-// AmendSchemaName finds functions that have another name of their schema, since that was renamed, and makes them and
+// amendSchemaName finds functions that have another name of their schema, since that was renamed, and makes them and
 // the views anew, as the texts of the migrations that were applied did. What somebody has altered stays. place puts
 // a text into a schema. Where none was applied yet, it fails if the functions of another schema have this name: then
 // that is the one which was renamed, and they would use the tables of this one.
-func AmendSchemaName(
+func amendSchemaName(
 	ctx context.Context, tx pgx.Tx, schema string, place func(sql, schema string) string, applied, all []string,
 ) error {
 	if len(applied) == 0 {
@@ -111,8 +108,8 @@ func refuseRenamed(ctx context.Context, tx pgx.Tx, schema string, migrations []s
 	return nil
 }
 
-// HasOtherName says whether a function whose body has the name of its schema has another one there.
-func HasOtherName(ctx context.Context, conn *pgx.Conn, schema, function string) (renamed bool, err error) {
+// hasOtherName says whether a function whose body has the name of its schema has another one there.
+func hasOtherName(ctx context.Context, conn *pgx.Conn, schema, function string) (renamed bool, err error) {
 	if err := conn.QueryRow(ctx, selectRenamed, schema, function).Scan(&renamed); err != nil {
 		return false, fmt.Errorf("read how functions call their schema: %w", err)
 	}
