@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,8 +129,15 @@ func TestSessionsOfOneTermOnTwoServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(text), "\n"); n != 15 {
-		t.Errorf("5 and 10 events were handled %d times:\n%s", n, text)
+	counts := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		counts[line]++
+	}
+	// A session that was being opened may have served the old leader a moment longer, with later ones of its events.
+	for id := 1; id <= 10; id++ {
+		if n := counts[fmt.Sprintf("%d 1\n", id)]; n < 1 || n > 2 || id <= 5 && n != 2 {
+			t.Errorf("the events %d of the two servers were handled %d times in all", id, n)
+		}
 	}
 }
 
