@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -31,6 +32,14 @@ func textOf(arg any) ([]byte, error) {
 		return nil, nil
 	}
 	switch arg := arg.(type) {
+	case json.RawMessage: // as it is: json.Marshal would drop spaces, and write < and & otherwise
+		if arg == nil {
+			return []byte("null"), nil
+		}
+		if !json.Valid(arg) {
+			return nil, errors.New("a json.RawMessage is not JSON")
+		}
+		return arg, nil
 	case json.Marshaler: // such as json.RawMessage; a time is one too, and below
 		if _, ok := arg.(encoding.TextMarshaler); !ok {
 			return jsonOf(arg)

@@ -90,7 +90,7 @@ func TestEventExpressions(t *testing.T) {
 		t.Errorf("requests came from %v, want one connection for two", clients)
 	}
 	want := request{
-		"PUT", "/b?amount=12.5", "ACME", `[42,"orders","","k-1","2026-01-02T03:04:05Z",2,7,"h/42"]`,
+		"PUT", "/b?amount=12.50", "ACME", `[42,"orders","","k-1","2026-01-02T03:04:05Z",2,7,"h/42"]`,
 		string(event.Payload),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -17,6 +17,9 @@
 //   - What env and file return is never part of a message, nor is the value of a secret or the password of a URL that
 //     stands in the file: both are masked in the quoted lines. Values of an event or a tick are not part of a message
 //     either.
+//   - What an argument only refers to arrives byte for byte: a string, a number, a list or an object of a payload as it
+//     was stored, what env and file return, and literals of the file. So does a part of a template, and the payload as
+//     the body.
 //   - Defaults of handlers, jobs and elections are those of their packages.
 //
 // What it does not guarantee:
@@ -25,6 +28,8 @@
 //     folder of a command that depends on no event must be there.
 //   - The fields of an event's payload are unknown when the file is loaded. An expression that expects a field that an
 //     event does not have fails as an attempt at that event; try() gives another value instead.
-//   - Strings in expressions are normalized to Unicode NFC, as HCL does it. An action's body is the payload as it was
-//     stored, untouched.
+//   - What is computed is a value: its strings and the names of its objects are in Unicode NFC, as HCL has them, its
+//     numbers have no needless zeros, and its objects are sorted by name. That holds for the results of functions other
+//     than env, file and try, of for, of operators, and of jsonencode unless its argument only refers to something.
+//     Of names of one object that differ only in their normal form, none can be referred to by itself for sure.
 package config

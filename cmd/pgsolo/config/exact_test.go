@@ -11,7 +11,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/eventlog"
 )
 
-// What an argument only refers to arrives byte for byte, in whatever form of Unicode; what is computed is in NFC.
+// What an argument only refers to arrives byte for byte, in whatever form of Unicode; what a function makes is in NFC.
 func TestArgumentsArriveByteForByte(t *testing.T) {
 	const e = "cafe\u0301" // é as two characters
 	event := eventlog.Event{
@@ -26,9 +26,10 @@ func TestArgumentsArriveByteForByte(t *testing.T) {
 		`event.payload.list`:                                   {"a", e},
 		`[for x in event.payload.list : x]`:                    {"a", e},
 		`[true ? event.key : "x", try(event.payload.no, "-")]`: {e, "-"},
-		`[event.payload.deep]`:                                 {json.RawMessage(`{"x":[{"n":1.5,"y":"` + e + `"}]}`)},
-		`[upper(event.key), "a ${event.key}"]`:                 {"CAF\u00c9", "a caf\u00e9"},
-		`[event.key == "caf\u00e9"]`:                           {true},
+
+		`[event.payload.deep]`:                 {json.RawMessage(`{"x": [{"y": "` + e + `", "n": 1.50}]}`)},
+		`[upper(event.key), "a ${event.key}"]`: {"CAF\u00c9", "a " + e},
+		`[event.key == "caf\u00e9"]`:           {true},
 	} {
 		var list []any
 		if err := evaluate(t, source, event, env, block.List(&list)); err != nil {
@@ -52,5 +53,73 @@ func TestArgumentsArriveByteForByte(t *testing.T) {
 		if diff := cmp.Diff(want, asText); diff != "" {
 			t.Errorf("%s, as strings (-want +got):\n%s", source, diff)
 		}
+	}
+}
+
+// So do parts of a payload that are objects and lists, numbers, and literals of the file: names that differ only in
+// their normal form stay two, zeros and the order of names stay.
+func TestPartsArriveByteForByte(t *testing.T) {
+	const (
+		e   = "e\u0301"
+		sub = `{"` + e + `":1.10, "\u00e9" : [1e2,  "<\u0065>"]}`
+	)
+	payload := `{ "sub": ` + sub + `, "n": 1.10, "list": [` + sub + `, 2.50, "` + e + `", true, null], ` +
+		`"é` + e + `": "x", "one": {"` + e + `": 1, "é": 2}, "deep": {"a": [[` + sub + `]]}}`
+	event := eventlog.Event{ID: 1, Handler: "h", Key: "0", Payload: []byte(payload),
+		Headers: map[string]string{"n": "sub"}}
+	env := func(string) (string, bool) { return "", false }
+	raw, number := func(s string) any { return json.RawMessage(s) }, func(s string) any { return json.Number(s) }
+	for source, want := range map[string][]any{
+		`[event.payload, event.payload.sub]`:                           {raw(payload), raw(sub)},
+		`[(event.payload.sub), "${event.payload["sub"]}"]`:             {raw(sub), raw(sub)},
+		`[event.payload.list[0], event.payload.deep.a[0][0]]`:          {raw(sub), raw(sub)},
+		`[event.payload[event.headers.n], event.payload.list.0]`:       {raw(sub), raw(sub)},
+		`event.payload.list`:                                           {raw(sub), number("2.50"), e, true, nil},
+		`[event.payload.n, "${event.payload.n}", event.payload.n + 1]`: {number("1.10"), number("1.10"), number("2.1")},
+		`["n=${event.payload.n}"]`:                                     {"n=1.10"},
+
+		`[jsonencode(event.payload), "${jsonencode(event.payload.sub)}"]`: {payload, sub},
+
+		`["a=${jsonencode(event.payload.sub)}"]`:                  {"a=" + sub},
+		`[event.key == "0" ? event.payload.sub : null]`:           {raw(sub)},
+		`[try(event.payload.no, event.payload.sub)]`:              {raw(sub)},
+		`event.key == "0" ? [event.payload.sub] : []`:             {raw(sub)},
+		`["` + e + `", "x${"` + e + `"}\n\\u$${"]`:                {e, "x" + e + "\n\\u${"},
+		"[<<-X\n  a" + e + "\n  X\n]":                             {"a" + e + "\n"},
+		`[event.payload.one["` + e + `"] > 0]`:                    {true},
+		`[lower("` + e + `"), jsonencode({a = event.payload.n})]`: {"\u00e9", `{"a":1.1}`}, // computed
+	} {
+		var list []any
+		if err := evaluate(t, source, event, env, block.List(&list)); err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		if diff := cmp.Diff(want, list); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", source, diff)
+		}
+	}
+}
+
+// An argument that is one string, and the values of an object.
+func TestStringsArriveByteForByte(t *testing.T) {
+	const e = "e\u0301"
+	event := eventlog.Event{ID: 1, Handler: "h", Key: e,
+		Payload: []byte(`{"n": 1.10, "s": {"` + e + `": "` + e + `"}}`)}
+	env := func(string) (string, bool) { return e, true }
+	var text string
+	decode := block.String(&text, func(block.Text) string { return "" })
+	for source, want := range map[string]string{
+		`"/` + e + `/${event.key}/${event.payload.n}/${env("X")}"`: "/" + e + "/" + e + "/1.10/" + e,
+		`event.key`: e, `jsonencode(event.payload.s)`: `{"` + e + `": "` + e + `"}`,
+	} {
+		if err := evaluate(t, source, event, env, decode); err != nil || text != want {
+			t.Errorf("%s is %q, %v, want %q", source, text, err, want)
+		}
+	}
+	pairs := map[string]string{}
+	err := evaluate(t, `{ a = event.payload.n, b = "`+e+`", c = "${event.key}-" }`, event, env,
+		block.StringMap(&pairs, func(string) string { return "" }))
+	if diff := cmp.Diff(map[string]string{"a": "1.10", "b": e, "c": e + "-"}, pairs); err != nil || diff != "" {
+		t.Errorf("%v, %s", err, diff)
 	}
 }

@@ -46,6 +46,9 @@ func scheduleList(d *block.Decoder, to *[]string, attr *hclsyntax.Attribute, lis
 	)
 	for key, element := range list.Elements() {
 		at := block.ElementExpr(attr.Expr, key)
+		if at == nil {
+			at = attr.Expr
+		}
 		switch {
 		case element.IsNull():
 			d.Report("Missing value", at.Range(), "An element of %s must not be null.", attr.Name)

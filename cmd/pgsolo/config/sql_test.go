@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/block"
@@ -27,15 +26,18 @@ func evaluate(
 	t *testing.T, source string, event eventlog.Event, env func(string) (string, bool), value block.Value,
 ) error {
 	t.Helper()
-	expr, diags := hclsyntax.ParseExpression([]byte(source), "config.hcl", hcl.InitialPos)
-	if diags.HasErrors() {
-		t.Fatal(diags)
+	var action *hclsyntax.Block
+	arguments := func(value block.Value) []block.Argument { return []block.Argument{{Name: "args", Value: value}} }
+	language := block.NewLanguage("config.hcl", env, nil, "")
+	err := block.NewDecoder(language).Decode("config.hcl", []byte("sql {\nargs = "+source+"\n}\n"), "the file",
+		block.Body{Blocks: []block.Block{{Kind: "sql", Open: func(found *hclsyntax.Block) block.Body {
+			action = found
+			return block.Body{Arguments: arguments(func(*block.Decoder, *hclsyntax.Attribute) {})}
+		}}}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	found := &hclsyntax.Block{Type: "sql", Body: &hclsyntax.Body{
-		Attributes: hclsyntax.Attributes{"args": &hclsyntax.Attribute{Name: "args", Expr: expr}},
-	}}
-	return block.NewLanguage("config.hcl", env, nil, "").Evaluate(found,
-		func() block.Scope { return eventScope(event) }, []block.Argument{{Name: "args", Value: value}})
+	return language.Evaluate(action, func() block.Scope { return eventScope(event) }, arguments(value))
 }
 
 func TestArgs(t *testing.T) {
@@ -45,7 +47,8 @@ func TestArgs(t *testing.T) {
 		`[1, 1.50, 12345678901234567890, -1e-7]`: {json.Number("1"), json.Number("1.5"),
 			json.Number("12345678901234567890"), json.Number("-0.0000001")},
 		`[event.id, event.key, event.headers]`: {json.Number("42"), "k-1", json.RawMessage(`{"tenant":"acme"}`)},
-		`[event.payload]`:                      {json.RawMessage(`{"amount":12.5,"note":null,"tags":["a","b"]}`)},
+
+		`[event.payload]`: {json.RawMessage(`{"amount": 12.50, "tags": ["a", "b"], "note": null}`)},
 
 		`event.payload.tags`:                           {"a", "b"},
 		`[event.payload.note, [null, {}]]`:             {nil, json.RawMessage(`[null,{}]`)},

@@ -59,7 +59,11 @@ func eventScope(event eventlog.Event) block.Scope {
 	for name, field := range eventFields() {
 		values[name] = field(event)
 	}
-	return block.Scope{Name: eventVariable, Value: cty.ObjectVal(values)}
+	scope := block.Scope{Name: eventVariable, Value: cty.ObjectVal(values)}
+	if json.Valid(event.Payload) {
+		scope.Raw = map[string]json.RawMessage{"payload": bytes.TrimSpace(event.Payload)}
+	}
+	return scope
 }
 
 func unknownTick() block.Scope {

@@ -88,11 +88,7 @@ func (d *Decoder) elements(attr *hclsyntax.Attribute, collection cty.Value,
 		case !str.IsKnown():
 			yield(keyText(key), NotKnown)
 		default:
-			text := str.AsString()
-			if element.Type() == cty.String {
-				text = d.originals.text(step(nil, collection.Type(), key), element)
-			}
-			yield(keyText(key), text)
+			yield(keyText(key), d.elementText(attr.Expr, step(nil, collection.Type(), key), key, element))
 		}
 	}
 	return right

@@ -43,6 +43,7 @@ func (d *Decoder) Decode(filename string, src []byte, owner string, grammar Body
 	if parsed.HasErrors() {
 		return newError(file, src, firstOfEach(parsed))
 	}
+	d.language.filename, d.language.src = filename, src
 	root := file.Body.(*hclsyntax.Body)
 	d.decode(root, fileStart(root), owner, grammar)
 	if d.diags.HasErrors() {

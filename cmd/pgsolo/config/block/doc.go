@@ -8,9 +8,13 @@
 //   - A value goes to its destination only if it is right. One that is not known before its variable is, is left alone.
 //   - What env and file return is never part of a message, nor is the value of a secret or the password of a URL that
 //     stands in the file: both are masked in the quoted lines. What Language.Evaluate reports repeats no value at all.
+//   - What an argument only refers to arrives byte for byte: a string, a number, a list or an object of a payload as it
+//     was stored, what env and file return, and literals of the file. So does a part of a template.
 //
 // What it does not guarantee:
 //
 //   - The fields of a variable whose type is not known are not checked before Language.Evaluate.
-//   - Strings in expressions are normalized to Unicode NFC, as HCL does it.
+//   - What is computed is a value: its strings and the names of its objects are in Unicode NFC, as HCL has them, its
+//     numbers have no needless zeros, and its objects are sorted by name. That holds for the results of functions other
+//     than env, file and try, of for, of operators, and of jsonencode unless its argument only refers to something.
 package block

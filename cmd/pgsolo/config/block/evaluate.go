@@ -89,7 +89,11 @@ func (d *Decoder) Text(attr *hclsyntax.Attribute) (Text, bool) {
 	if !value.IsKnown() {
 		return Text{}, false
 	}
-	return Text{d.originals.text(nil, value), hidden}, true
+	text, ok := d.language.text(attr.Expr, d.scope)
+	if !ok {
+		text = d.originals.text(nil, value)
+	}
+	return Text{text, hidden}, true
 }
 
 // Usable refuses null: to leave an argument out, one leaves it out.

@@ -21,6 +21,10 @@ type Language struct {
 	Elsewhere string
 
 	functions map[string]function.Function
+
+	// The file, for what stands in it as a literal. Decode sets it, before expressions are shared.
+	filename string
+	src      []byte
 }
 
 // NewLanguage returns the language of a file: its folder is where relative paths of the function file begin, and env

@@ -1,6 +1,8 @@
 package block
 
 import (
+	"encoding/json"
+
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -18,7 +20,7 @@ func List(to *[]any) Value {
 		d.late = late
 		values := []any{}
 		for key, element := range list.Elements() {
-			value, err := d.parameter(step(nil, list.Type(), key), element)
+			value, err := d.parameter(attr.Expr, step(nil, list.Type(), key), key, element)
 			if err != nil {
 				d.Report("Invalid "+attr.Name, elementRange(attr.Expr, key), "An element of %s cannot be a parameter.",
 					attr.Name)
@@ -31,12 +33,19 @@ func List(to *[]any) Value {
 }
 
 // parameter is the value of an element at a place, nil for one that is not known.
-func (d *Decoder) parameter(at cty.Path, value cty.Value) (any, error) {
+func (d *Decoder) parameter(list hclsyntax.Expression, at cty.Path, key, value cty.Value) (any, error) {
 	switch {
 	case value.IsNull() || !value.IsWhollyKnown():
 		return nil, nil
-	case value.Type() == cty.String, value.Type() == cty.Bool, value.Type() == cty.Number:
-		return d.originals.plain(at, value)
+	case value.Type() == cty.String:
+		return d.elementText(list, at, key, value), nil
+	case value.Type() == cty.Number:
+		return json.Number(d.elementText(list, at, key, value)), nil
+	case value.Type() == cty.Bool:
+		return value.True(), nil
+	}
+	if raw, ok := d.language.rawElement(list, key, d.scope); ok {
+		return raw, nil
 	}
 	return d.originals.json(at, value)
 }

@@ -34,14 +34,25 @@ func LiteralRange(expr hclsyntax.Expression) (inner hcl.Range, ok bool) {
 	return inner, inner.Start.Line == inner.End.Line // a heredoc ends on another line
 }
 
-// ElementExpr is an element of a list that is written out, and else all of the expression.
+// ElementExpr is an element of a list or an object that is written out, and else nil.
 func ElementExpr(expr hclsyntax.Expression, key cty.Value) hclsyntax.Expression {
-	if list, ok := expr.(*hclsyntax.TupleConsExpr); ok && key.Type() == cty.Number {
-		if i, _ := key.AsBigFloat().Int64(); i < int64(len(list.Exprs)) {
-			return list.Exprs[i]
+	switch expr := expr.(type) {
+	case *hclsyntax.TupleConsExpr:
+		if key.Type() != cty.Number {
+			break
+		}
+		if i, _ := key.AsBigFloat().Int64(); i < int64(len(expr.Exprs)) {
+			return expr.Exprs[i]
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range expr.Items {
+			name, diags := item.KeyExpr.Value(nil)
+			if !diags.HasErrors() && name.Type() == cty.String && name.RawEquals(key) {
+				return item.ValueExpr
+			}
 		}
 	}
-	return expr
+	return nil
 }
 
 // elementRange is where an element stands, or the whole expression where the list or object is not written out.

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +16,9 @@ import (
 type Scope struct {
 	Name  string // empty for none
 	Value cty.Value
+
+	// Raw are the fields of the value that are JSON, as their bytes are.
+	Raw map[string]json.RawMessage
 }
 
 // IsVariable says that a variable exists somewhere in the file.
