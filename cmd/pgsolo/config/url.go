@@ -24,6 +24,8 @@ func checkPostgresURL(text string) string {
 	switch {
 	case text == "":
 		return "The connection URL is empty." + urlForm
+	case !ok && keyValue.MatchString(text):
+		return "The connection string is of the form key=value, and here it is a URL." + urlForm
 	case !ok || scheme != "postgres" && scheme != "postgresql":
 		return "A connection URL begins with postgres:// or postgresql://." + urlForm
 	}
@@ -47,15 +49,17 @@ func checkPostgresURL(text string) string {
 			return "A parameter of the connection URL has no name that a setting could have: a password has to have " +
 				"? as %3F and & as %26." + urlForm
 		}
-		if remedy, known := foreignParameters[name]; known {
-			return fmt.Sprintf("The connection URL has the parameter %s, which PostgreSQL does not know: %s.", name,
-				remedy)
+		if problem := checkParameter(name); problem != "" {
+			return problem
 		}
 	}
 	return ""
 }
 
-var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
+var (
+	parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
+	keyValue      = regexp.MustCompile(`(^|\s)(host|hostaddr|port|dbname|user|password|sslmode|service)\s*=`)
+)
 
 // isCutByPassword says whether a password has ended the part of the URL that it is in, so that its tail counts as the
 // name of a host, of a database, or as nothing.
@@ -67,46 +71,6 @@ func isCutByPassword(rest string) bool {
 		return strings.ContainsAny(path, "@/#")
 	}
 	return strings.Contains(rest, "#") || strings.ContainsAny(strings.TrimPrefix(u.EscapedPath(), "/"), "@/")
-}
-
-const (
-	ownMode   = "pgsolo sets that itself; remove it"
-	ownNumber = "the argument max_sessions is for that"
-	unknown   = "it is one of another client library; remove it"
-	libpq     = "it is one of libpq, and this is another client; remove it"
-)
-
-// foreignParameters are what connection URLs of other programs have, with the remedy. A server refuses a session that
-// names one.
-var foreignParameters = map[string]string{
-	"default_query_exec_mode": ownMode, "statement_cache_capacity": ownMode, "description_cache_capacity": ownMode,
-	"prefer_simple_protocol": ownMode,
-
-	"pool_max_conns": ownNumber, "pool_min_conns": ownMode, "pool_min_idle_conns": ownMode,
-	"pool_max_conn_lifetime": ownMode, "pool_max_conn_lifetime_jitter": ownMode, "pool_max_conn_idle_time": ownMode,
-	"pool_health_check_period": ownMode, "pool_ping_timeout": ownMode,
-
-	"keepalives": libpq, "keepalives_idle": libpq, "keepalives_interval": libpq, "keepalives_count": libpq,
-	"gssencmode": libpq, "gsslib": libpq, "gssdelegation": libpq, "sslcrl": libpq, "sslcrldir": libpq,
-	"sslcompression": libpq, "ssl_min_protocol_version": libpq, "ssl_max_protocol_version": libpq,
-	"sslkeylogfile": libpq, "requirepeer": libpq, "requiressl": libpq, "load_balance_hosts": libpq,
-	"fallback_application_name": libpq, "hostaddr": libpq, "passfile": libpq, "scram_client_key": libpq,
-	"scram_server_key": libpq, "oauth_issuer": libpq, "oauth_client_id": libpq, "oauth_client_secret": libpq,
-	"oauth_scope": libpq, "replication": "pgsolo is no replica; remove it",
-
-	"schema":        "the argument schema of the block postgres is for that",
-	"currentSchema": "the argument schema of the block postgres is for that",
-	"ssl":           "sslmode=require or sslmode=disable is for that", "useSSL": "sslmode=require is for that",
-	"pgbouncer":  "connect to PostgreSQL directly, or to a pooler in session mode, and remove it",
-	"sslfactory": unknown, "sslaccept": unknown, "sslidentity": unknown,
-	"connection_limit": ownNumber, "pool_timeout": unknown, "socket_timeout": unknown,
-	"statement_cache_size": unknown, "prepareThreshold": unknown, "prepared_statements": unknown, "charset": unknown,
-	"binaryTransfer": unknown, "loggerLevel": unknown,
-	"ApplicationName": "application_name is set by pgsolo; remove it",
-	"connectTimeout":  "connect_timeout is for that", "socketTimeout": unknown, "tcpKeepAlive": unknown,
-	"targetServerType": "target_session_attrs is for that", "loadBalanceHosts": unknown, "encoding": unknown,
-	"sqlalchemy": unknown, "pool_size": ownNumber, "adapter": unknown, "pool": unknown,
-	"timeout": "connect_timeout is for that", "reconnect": unknown,
 }
 
 // PoolConfig is how sessions reach the database. Of several hosts they take the primary, unless the URL says otherwise.

@@ -6,8 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -104,9 +106,29 @@ func hostPortFunction() function.Function {
 			if inner, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(inner, "]") {
 				host = strings.TrimSuffix(inner, "]")
 			}
+			if problem := checkHostPort(host, args[1].AsString()); problem != "" {
+				return cty.NilVal, &callError{"Invalid address", problem}
+			}
 			return cty.StringVal(net.JoinHostPort(host, args[1].AsString())), nil
 		},
 	})
+}
+
+// checkHostPort says what is wrong with an address, and repeats nothing of it.
+func checkHostPort(host, port string) string {
+	_, err := netip.ParseAddr(host)
+	switch n, notNumber := strconv.ParseUint(port, 10, 16); {
+	case notNumber != nil || n > 65535:
+		return "A port is a whole number from 0 to 65535."
+	case strings.Contains(host, "%"):
+		return "The address has a zone, which a URL writes in another way than the rest: write the whole yourself, " +
+			`"http://[fe80::1%25eth0]:8080" in a URL and "[fe80::1%eth0]:8080" elsewhere.`
+	case strings.Contains(host, ":") && err != nil:
+		return "The host has a colon and is no IPv6 address: the port is the second argument."
+	case strings.ContainsAny(host, "/?#@\\[] \t\r\n"):
+		return "The host is a name or an address, and nothing else of a URL."
+	}
+	return ""
 }
 
 // plain gives a string without its marks, and whether it had one and so must not be printed.

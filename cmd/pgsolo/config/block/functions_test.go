@@ -7,6 +7,28 @@ import (
 	"testing"
 )
 
+func TestHostPort(t *testing.T) {
+	for arguments, want := range map[string]string{
+		`"h", 80`: "h:80", `"::1", "80"`: "[::1]:80", `"[::1]", 80`: "[::1]:80", `"", 0`: ":0",
+	} {
+		to, _, err := decode("x.hcl", "log {\nlevel = \"info\"\nlisten = hostport("+arguments+")\n}")
+		if err != nil || to.Listen != want {
+			t.Errorf("%s: %q, %v", arguments, to.Listen, err)
+		}
+	}
+	for arguments, want := range map[string]string{
+		`"h", 99999`: "from 0 to 65535", `"h", -1`: "from 0 to 65535", `"h", 80.5`: "from 0 to 65535",
+		`"h", "http"`: "from 0 to 65535", `"h", "+80"`: "from 0 to 65535", `"fe80::1%eth0", 80`: "%25eth0",
+		`"h:80", 80`: "second argument", `"http://h", 80`: "second argument", `"u@h", 80`: "nothing else",
+		`env("SECRET"), 99999`: "from 0 to 65535",
+	} {
+		wrong := refused(t, "log {\nlevel = \"info\"\nlisten = hostport("+arguments+")\n}")
+		if wrong.Len() != 1 || !strings.Contains(wrong.Error(), want) {
+			t.Errorf("%s: %v, want %q", arguments, wrong, want)
+		}
+	}
+}
+
 func TestFileFunction(t *testing.T) {
 	folder := t.TempDir()
 	for name, content := range map[string]string{
