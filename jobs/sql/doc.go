@@ -30,6 +30,9 @@
 //     "cancelled" means that nothing was done. Neither has a timeout of its own.
 //   - The report of a tick gets the command tag, such as DELETE 17, and before it the server's notices if the pool
 //     keeps them: see KeepNotices.
+//   - With Run, an attempt that waits for a session until its time is up, while others have all of them, counts for
+//     nothing (jobs.Starved); one whose session could not be opened counts. Of a pool that WatchPool has made that is
+//     certain.
 //   - An error of the server has its code, its message and the place in the statement, and wraps the *pgconn.PgError.
 //     Arguments and the connection's password are not in it, nor is the server's DETAIL, which quotes rows.
 //   - Validate finds without a server: no statement or two, a number of arguments that does not fit, begin and commit,

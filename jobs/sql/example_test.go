@@ -33,6 +33,7 @@ func ExampleStatement_Run() {
 		panic(err)
 	}
 	config.ConnConfig.OnNotice = sql.KeepNotices
+	sql.WatchPool(config)
 	pool, err := pgxpool.NewWithConfig(context.Background(), config) // beside the runner's: a statement may take long
 	if err != nil {
 		panic(err)
@@ -46,7 +47,7 @@ func ExampleStatement_Run() {
 			return sql.Statement{
 				SQL:  `delete from session where expires_at < $1`,
 				Args: []any{tick.ScheduledAt},
-				Pool: pool,
+				Pool: pool, Watched: true,
 			}.Run(ctx, tick.Invocation())
 		},
 	}

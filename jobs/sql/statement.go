@@ -22,6 +22,10 @@ type Statement struct {
 
 	// Pool has the sessions of Run; RunTx needs none. Its OnNotice may be KeepNotices.
 	Pool *pgxpool.Pool
+
+	// Watched: the pool was made with WatchPool, and knows for sure whether an attempt has waited for a session of
+	// others, which counts for nothing. Without it the figures of the pool decide, which may have changed meanwhile.
+	Watched bool
 }
 
 // Run runs the statement on a session of Pool, in a transaction of its own if it can be in one. It is a jobs.Action.
@@ -35,9 +39,9 @@ func (s Statement) Run(ctx context.Context, invocation jobs.Invocation) error {
 	if s.Pool == nil {
 		return wrong("Pool", "is required by Run")
 	}
-	conn, err := s.Pool.Acquire(ctx)
+	conn, err := s.acquire(ctx)
 	if err != nil {
-		return s.noSession(ctx, err)
+		return err
 	}
 	defer conn.Release() // which closes a session that is not as it was
 	session := conn.Conn().PgConn()
@@ -76,18 +80,6 @@ func (s Statement) RunTx(ctx context.Context, tx pgx.Tx) error {
 			"its owner")
 	}
 	return nil
-}
-
-// noSession tells a pool whose sessions are all in use from a server that cannot be reached.
-func (s Statement) noSession(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if stat := s.Pool.Stat(); stat.AcquiredConns() == stat.MaxConns() {
-		return jobs.Starved(fmt.Errorf("wait for a session, of which there are %d: %w: %w",
-			stat.MaxConns(), jobs.ErrAllTaken, err))
-	}
-	return fmt.Errorf("open session: %w", err)
 }
 
 // What a session says of its transaction.

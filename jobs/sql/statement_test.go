@@ -143,11 +143,13 @@ func TestNoSession(t *testing.T) {
 	defer taken.Release()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errors.New("time is up"))
 	defer cancel()
-	err = Statement{SQL: `select 1`, Pool: one}.Run(ctx, jobs.Invocation{})
 	const want = "this process lacks what it needs: wait for a session, of which there are 1: " +
 		"other attempts have all of them: time is up"
-	if got := text(err); got != want {
-		t.Errorf("error %q", got)
+	for _, watched := range []bool{true, false} {
+		err = Statement{SQL: `select 1`, Pool: one, Watched: watched}.Run(ctx, jobs.Invocation{})
+		if got := text(err); got != want {
+			t.Errorf("error %q", got)
+		}
 	}
 }
 
@@ -156,6 +158,7 @@ func oneSession(t *testing.T, pool *pgxpool.Pool) *pgxpool.Pool {
 	t.Helper()
 	config := pool.Config()
 	config.MaxConns = 1
+	WatchPool(config)
 	one, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

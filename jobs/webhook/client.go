@@ -75,13 +75,22 @@ func send(client *http.Client, redirect *redirect, request *http.Request) (*http
 		return nil, err
 	}
 	if transport, ok := redirect.next.(*http.Transport); ok {
-		fresh := transport.Clone() // other idle connections are as old, and other attempts give theirs back meanwhile
-		fresh.DisableKeepAlives = true
-		redirect.next = fresh
+		redirect.next = fresh(transport)
 	} else {
 		client.CloseIdleConnections()
 	}
 	return client.Do(again)
+}
+
+// fresh is a transport like another one, without its connections: those are as old as the one that broke, and other
+// attempts give theirs back meanwhile.
+func fresh(transport *http.Transport) *http.Transport {
+	clone := transport.Clone()
+	clone.DisableKeepAlives = true
+	if clone.TLSNextProto["h2"] != nil { // set by golang.org/x/net/http2, with the connections of the original
+		clone.TLSNextProto, clone.ForceAttemptHTTP2 = nil, true
+	}
+	return clone
 }
 
 // redirect takes the Location out of one response before http.Client sees it. CheckRedirect would come too late: the

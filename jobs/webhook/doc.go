@@ -37,7 +37,8 @@
 //
 //   - An attempt sends the request once, if its method is not GET, except where a connection that was used before
 //     breaks without a byte of an answer: then it sends the request once more on a new one, with the same idempotency
-//     key. A receiver that closes the connections which it has kept makes no attempt fail.
+//     key. A receiver that closes the connections which it has kept makes no attempt fail. That holds for HTTP/2, and
+//     for a Client whose Transport is an *http.Transport.
 //   - A 2xx status is success, and everything else is an error that has the status and the first 2 KiB of the response.
 //   - For a tick the report gets the status, whatever it is, and the first 64 KiB of the response, which end with "…"
 //     if there was more. The URL, a header and the secret are not in it. A request that got no response leaves nothing.

@@ -125,3 +125,48 @@ func TestOnceMoreOnANewConnection(t *testing.T) {
 		t.Errorf("%d connections to one receiver, %d to the other, want 1 and 2", kept.Load(), opened.Load())
 	}
 }
+
+// With HTTP/2, too, whose connections the clone of a transport may share with it: where golang.org/x/net has configured
+// it, the clone has its functions.
+func TestOnceMoreOnANewConnectionOfHTTP2(t *testing.T) {
+	for name, make := range map[string]func(*http.Transport) *http.Transport{
+		"own": func(own *http.Transport) *http.Transport { return own },
+		"configured": func(own *http.Transport) *http.Transport {
+			own = own.Clone()
+			own.CloseIdleConnections() // which fills in its functions
+			configured := own.Clone()
+			configured.TLSNextProto = own.TLSNextProto
+			configured.TLSClientConfig.NextProtos = []string{"h2", "http/1.1"}
+			return configured
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var places []string // of the requests, which come one after the other
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if places = append(places, r.RemoteAddr); r.ProtoMajor != 2 {
+					t.Errorf("%s", r.Proto)
+				}
+				if len(places) == 2 {
+					panic(http.ErrAbortHandler)
+				}
+			}))
+			server.EnableHTTP2 = true
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			transport := NewClient().Transport.(*http.Transport)
+			transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+			client := &http.Client{Transport: make(transport)}
+			t.Cleanup(client.CloseIdleConnections)
+			request := Request{URL: server.URL, Client: client}
+			for range 2 {
+				err := request.Send(t.Context(), jobs.Invocation{IdempotencyKey: "job/1", Body: []byte("x")})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(places) != 3 || places[0] != places[1] || places[2] == places[1] {
+				t.Errorf("requests came from %v", places)
+			}
+		})
+	}
+}

@@ -22,8 +22,10 @@ type Request struct {
 	Secret  string            // signs the request; white space around it is dropped; default: no signature
 
 	// Client keeps connections between requests: pass one of NewClient, or another, to all Requests, and close its idle
-	// connections in the end. Redirects are not followed whatever its CheckRedirect says. Default: a new connection for
-	// each request.
+	// connections in the end. Redirects are not followed whatever its CheckRedirect says. The request that is sent once
+	// more has a new connection where Transport is an *http.Transport; of another one, idle connections are closed
+	// before, and it may get one that another request has given back meanwhile. Default: a new connection for each
+	// request.
 	Client *http.Client
 }
 

@@ -21,7 +21,7 @@ type Resources struct {
 	HTTPClient *http.Client
 
 	// Sessions are those of statements that run outside of the log's transactions, by the name of the election, for
-	// those that have NeedsSessions. They bear the leader's name.
+	// those that have NeedsSessions. They bear the leader's name, and were made with sql.WatchPool.
 	Sessions map[string]*pgxpool.Pool
 }
 

@@ -16,7 +16,7 @@ func sqlKind() actionKind {
 }
 
 func bindSQL(with tools) boundAction {
-	statement := sql.Statement{Pool: with.sessions}
+	statement := sql.Statement{Pool: with.sessions, Watched: true}
 	return boundAction{
 		arguments: []block.Argument{
 			{

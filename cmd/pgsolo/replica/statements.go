@@ -31,6 +31,7 @@ func (s *sessions) newStatementPool(config *pgxpool.Config, size int32) (*pgxpoo
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // cleaning a session removes its prepared statements
 	s.prepareSessions(config, userSettings)
 	config.AfterRelease = cleanSession
+	sql.WatchPool(config)
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
