@@ -4,7 +4,8 @@
 #
 # Durations are strings with units: "900ms", "30s", "1h30m". Functions: env(name) and env(name, default), file(path),
 # whose relative paths begin in the folder of this file, format, hostport(host, port), which puts an IPv6 address into
-# brackets, join, jsonencode, lower, upper, and try(a, b), which is b where a has no value: try(event.payload.note, "").
+# brackets, join, jsonencode, lower, upper, raw and urlencode for URLs, and try(a, b), which is b where a has no value:
+# try(event.payload.note, "").
 
 postgres {
   url    = env("DATABASE_URL")      # required: postgres://…, a direct connection: a transaction pooler is refused
@@ -57,7 +58,8 @@ topic "*" {
 # A handler has one source, topic or channel, and one action, exec, webhook or sql. It is told of each event by the
 # action: through environment variables and standard input, or through headers and body, or through parameters.
 # Arguments of an action may also use event.id, topic, channel, key, payload (decoded if it is JSON), headers,
-# created_at, attempt, term and idempotency_key.
+# created_at, attempt, term and idempotency_key. What a producer has filled in, key, payload and headers, is data: it
+# may not stand in the text of a program ("sh -c"), before the path of a URL, or as a name.
 
 handler "print" {
   topic       = "orders"            # a declared topic
@@ -76,7 +78,7 @@ handler "print" {
   }
 
   exec {                            # runs a program without a shell; exit status 0 is success
-    command = ["/bin/sh", "-c", "cat"]
+    command = ["/bin/sh", "-c", "cat; echo \"$1\"", "sh", event.key]
     env     = { ORDER_KEY = event.key, REGION = "eu" } # default: none; added to the program's environment
     dir     = "/"                   # default: the working directory of pgsolo
   }
@@ -100,7 +102,8 @@ handler "receipt" {
   }
 
   webhook {                         # sends an HTTP request with the payload as its body; a status of 2xx is success
-    url     = "${env("RECEIPTS_URL", "http://127.0.0.1:9000/receipts")}?id=${event.id}"
+    # A value is percent-encoded; raw(event.key) stands as it is, in a path or a query.
+    url     = "${env("RECEIPTS_URL", "http://127.0.0.1:9000/receipts")}/${event.key}?id=${event.id}"
     method  = "POST"                # default; GET | POST | PUT | PATCH | DELETE
     headers = { "x-attempt" = event.attempt }                # default: none
 

@@ -53,8 +53,9 @@ var mayImport = []struct{ packages, imports string }{
 		"jobs/eventlog/internal/counts"},
 
 	// The program.
-	{"cmd/pgsolo/config/block cmd/pgsolo/privatepg cmd/pgsolo/fleet cmd/pgsolo/command/logwriter cmd/pgsolo/e2e", ""},
-	{"cmd/pgsolo/config", library + kinds + " cmd/pgsolo/config/block"},
+	{"cmd/pgsolo/config/block cmd/pgsolo/config/interpreter cmd/pgsolo/privatepg cmd/pgsolo/fleet " +
+		"cmd/pgsolo/command/logwriter cmd/pgsolo/e2e", ""},
+	{"cmd/pgsolo/config", library + kinds + " cmd/pgsolo/config/block cmd/pgsolo/config/interpreter"},
 	{"cmd/pgsolo/web", library},
 	{"cmd/pgsolo/replica", library + " jobs/webhook jobs/sql cmd/pgsolo/config cmd/pgsolo/web"},
 	{"cmd/pgsolo/bench cmd/pgsolo/demo",

@@ -42,6 +42,9 @@
 //
 // # What is not guaranteed
 //
+//   - An argument that a program takes for a program, as sh does with the one behind -c, is one: put data that you do
+//     not trust into an argument of its own, or into Env. config.hcl refuses it there for programs that it knows. A
+//     shell without a program takes the payload for one.
 //   - A process that leaves the group (setsid, a daemon, a job-control shell) or changes its user (sudo) may outlive
 //     the command and this process. If it keeps the output open, it is not waited for longer than one second.
 //   - A frozen process (SIGSTOP) does not end its commands: they work on while a successor starts. Where that matters,

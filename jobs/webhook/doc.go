@@ -44,7 +44,8 @@
 //     if there was more. The URL, a header and the secret are not in it. A request that got no response leaves nothing.
 //   - After a status of 429 or 503 with a Retry-After header, in seconds or as a date, the next attempt waits for so
 //     long, but for an hour at most.
-//   - A redirect is not followed. It is an error that says where it points, without user, query and fragment.
+//   - A redirect is not followed, so that neither the headers nor the signature go to another host. It is an error that
+//     says where it points, without user, query and fragment.
 //   - An error names the scheme and host of the URL and no more of it: user, path and query often hold a token. It has
 //     no header and no secret that was sent. What the receiver writes into its response is quoted, though, and kept in
 //     the history.
@@ -57,7 +58,8 @@
 //   - The receiver may get the same request more than once: after an error or a crash by a new attempt, and within one
 //     attempt when a kept connection breaks. The idempotency key is the same.
 //   - A 2xx status says only that the receiver answered so.
-//   - Which hosts may be reached is not restricted: do not build the URL's host from data that you do not trust.
+//   - Which hosts may be reached is not restricted: do not build the URL's host from data that you do not trust, nor
+//     its path without encoding it. config.hcl refuses the one and does the other.
 //   - Many servers refuse more than 8 KiB of headers, and some drop names with an underscore. An event with such
 //     headers then fails, or arrives without them.
 package webhook

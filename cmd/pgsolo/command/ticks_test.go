@@ -39,7 +39,7 @@ func ticksOf(t *testing.T, after, crons string) string {
 }
 
 func oneJob(name, arguments string) string {
-	return fmt.Sprintf("cron %q {\n%s\nexec {\ncommand = [\"/bin/sh\"]\n}\n}\n", name, arguments)
+	return fmt.Sprintf("cron %q {\n%s\nexec {\ncommand = [\"/bin/ls\"]\n}\n}\n", name, arguments)
 }
 
 func TestTicks(t *testing.T) {

@@ -76,7 +76,7 @@ func (a *action) needsSession() bool { return a != nil && a.kind.needsSession }
 func (a *action) resolve(with tools, variable func() block.Scope) (boundAction, error) {
 	bound := a.kind.bind(with)
 	err := a.language.Evaluate(a.found, variable, bound.arguments)
-	if errors.Is(err, block.ErrTooLarge) {
+	if errors.Is(err, block.ErrTooLarge) || errors.Is(err, block.ErrRefused) {
 		err = jobs.Discard(err)
 	}
 	return bound, err

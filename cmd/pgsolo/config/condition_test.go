@@ -12,7 +12,7 @@ func when(t testing.TB, source, condition string) func(eventlog.Event) (bool, er
 	t.Helper()
 	config, err := Parse("config.hcl",
 		[]byte("postgres { url = env(\"DATABASE_URL\") }\ntopic \"orders\" {}\nhandler \"h\" {\n"+source+
-			"\nwhen = "+condition+"\nexec { command = [\"/bin/sh\"] }\n}"), testEnv)
+			"\nwhen = "+condition+"\nexec { command = [\"/bin/ls\"] }\n}"), testEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func TestCronValues(t *testing.T) {
 // cronOf is a configuration with one job.
 func cronOf(schedule, arguments string) string {
 	return "postgres { url = env(\"DATABASE_URL\") }\ncron \"c\" {\nschedule = \"" + schedule + "\"\n" + arguments +
-		"\nexec { command = [\"/bin/sh\"] }\n}\n"
+		"\nexec { command = [\"/bin/ls\"] }\n}\n"
 }
 
 func TestScheduleForms(t *testing.T) {
@@ -82,7 +82,7 @@ func TestScheduleForms(t *testing.T) {
 			"0 6 * * *", "0 18 * * *",
 		},
 	} {
-		config := parse(t, "cron \"c\" {\nschedule = "+source+"\nexec { command = [\"/bin/sh\"] }\n}")
+		config := parse(t, "cron \"c\" {\nschedule = "+source+"\nexec { command = [\"/bin/ls\"] }\n}")
 		if diff := cmp.Diff(want, config.Elections[0].Crons[0].Schedules); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", source, diff)
 		}
@@ -93,7 +93,7 @@ func TestScheduleForms(t *testing.T) {
 func TestCronsKeepTheOrderOfTheFile(t *testing.T) {
 	job := func(name, election string) string {
 		return "cron \"" + name + "\" {\nschedule = \"@daily\"\nelection = \"" + election +
-			"\"\nexec { command = [\"/bin/sh\"] }\n}\n"
+			"\"\nexec { command = [\"/bin/ls\"] }\n}\n"
 	}
 	config := parse(t, "election \"a\" {}\nelection \"b\" {}\n"+job("z", "b")+job("y", "a")+job("x", "b"))
 	var got []string

@@ -20,14 +20,20 @@
 //   - What an argument only refers to arrives byte for byte: a string, a number, a list or an object of a payload as it
 //     was stored, what env and file return, and literals of the file. So does a part of a template, and the payload as
 //     the body.
+//   - What producers fill in of an event, its key, payload and headers, is data wherever it is from on its way: no text
+//     of a program that a common shell or interpreter reads, no program or name, and no part of a URL before its path.
+//     Behind that it is percent-encoded unless raw() says otherwise, and leads to no other folder. The rest of an event
+//     and all of a run are pgsolo's own.
 //   - Defaults of handlers, jobs and elections are those of their packages.
 //
 // What it does not guarantee:
 //
-//   - It connects to nothing. Whether a database or a URL exists is found out by those who use it. The program and the
-//     folder of a command that depends on no event must be there.
+//   - It connects to nothing. Whether a database or a URL exists is found out by those who use it. The programs and
+//     the folder of a command, where they depend on no event, must be there.
 //   - The fields of an event's payload are unknown when the file is loaded. An expression that expects a field that an
 //     event does not have fails as an attempt at that event; try() gives another value instead.
+//   - A program that package interpreter does not know, and a text that evaluates its own arguments, may take data for
+//     a program.
 //   - What is computed is a value: its strings and the names of its objects are in Unicode NFC, as HCL has them, its
 //     numbers have no needless zeros, and its objects are sorted by name. That holds for the results of functions other
 //     than env, file and try, of for, of operators, and of jsonencode unless its argument only refers to something.

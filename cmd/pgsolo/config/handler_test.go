@@ -45,7 +45,7 @@ func TestHandlerValues(t *testing.T) {
 		}),
 	} {
 		config := parse(t,
-			"topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\n"+source+"\nexec { command = [\"/bin/sh\"] }\n}")
+			"topic \"orders\" {}\nhandler \"h\" {\ntopic = \"orders\"\n"+source+"\nexec { command = [\"/bin/ls\"] }\n}")
 		if diff := cmp.Diff(want, config.Elections[0].Handlers[0].Handler, compareOptions()...); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", source, diff)
 		}
@@ -59,7 +59,7 @@ func TestAnyTopic(t *testing.T) {
 		topic "orders" {}
 		handler "h" {
 			topic = "invoices"
-			exec { command = ["/bin/sh"] }
+			exec { command = ["/bin/ls"] }
 		}`)
 	if diff := cmp.Diff([]eventlog.Topic{{Name: "*", Retention: 24 * time.Hour}, {Name: "orders"}},
 		config.Topics); diff != "" {

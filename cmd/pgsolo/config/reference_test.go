@@ -129,11 +129,11 @@ func TestReferenceStatesDefaults(t *testing.T) {
 		topic "orders" {}
 		handler "print" {
 			topic = "orders"
-			exec { command = ["/bin/sh"] }
+			exec { command = ["/bin/ls"] }
 		}
 		cron "heartbeat" {
 			schedule = "*/5 * * * *"
-			exec { command = ["/bin/sh"] }
+			exec { command = ["/bin/ls"] }
 		}`
 	least, err := Parse("config.hcl", []byte(bare), testEnv)
 	if err != nil {

@@ -74,7 +74,7 @@ func TestWhereStatementsRun(t *testing.T) {
 			strings.Replace(action, "%", "[1, event.payload, null]", 1), ownSession: true},
 		"cron": {source: "cron \"c\" {\nschedule = \"@daily\"" +
 			strings.Replace(action, "%", "[run.scheduled_at, run.job, run.attempt]", 1), ownSession: true},
-		"exec": {source: "cron \"c\" {\nschedule = \"@daily\"\nexec {\ncommand = [\"/bin/sh\"]\n}\n}"},
+		"exec": {source: "cron \"c\" {\nschedule = \"@daily\"\nexec {\ncommand = [\"/bin/ls\"]\n}\n}"},
 	} {
 		config := parse(t, test.source)
 		e := config.Elections[0]

@@ -17,7 +17,7 @@ func TestValidate(t *testing.T) {
   schedule  = "30 2 * * *"
   time_zone = "Europe/Berlin"
   exec {
-    command = ["/bin/sh"]
+    command = ["/bin/ls"]
   }
 }
 `

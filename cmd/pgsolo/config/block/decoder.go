@@ -21,7 +21,7 @@ type Decoder struct {
 	late      bool
 	originals originals // of the latest one
 	final     bool      // everything is known but what is too large
-	tooLarge  bool      // there was such a thing
+	forGood   error     // why another try cannot help; nil: it may
 	waiting   map[string]bool
 	concealed map[string]bool
 }

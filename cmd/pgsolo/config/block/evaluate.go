@@ -16,8 +16,14 @@ type hiddenMark struct{}
 // TooLarge says what is wrong with a value that is unknown when everything should be known.
 const TooLarge = "The payload has more values than an expression may take."
 
-// ErrTooLarge is the failure of an evaluation that another try cannot help.
-var ErrTooLarge = errors.New("payload too large for an expression")
+// Failures of an evaluation that another try cannot help.
+var (
+	ErrTooLarge = errors.New("payload too large for an expression")
+	ErrRefused  = errors.New("value refused")
+)
+
+// ForGood says of what was reported that it is the same with each try.
+func ForGood(d *Decoder) { d.forGood = ErrRefused }
 
 // Evaluate gives the value of an argument, without marks. It is cty.NilVal where something was wrong, which is then
 // reported. It may be null, and it is not wholly known where the expression uses the variable of the scope and the file
@@ -33,7 +39,7 @@ func (d *Decoder) Evaluate(attr *hclsyntax.Attribute) (value cty.Value, hidden b
 	}
 	value, d.originals = value.UnmarkDeepWithPaths()
 	if !value.IsWhollyKnown() && d.final {
-		d.tooLarge = true
+		d.forGood = ErrTooLarge
 		d.Report("Too many values", attr.Expr.Range(), "%s", TooLarge)
 		return cty.NilVal, false
 	}

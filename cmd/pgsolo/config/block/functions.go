@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,8 +34,12 @@ func functions(folder string, env func(string) (string, bool)) map[string]functi
 		"join":       stdlib.JoinFunc,
 		"jsonencode": stdlib.JSONEncodeFunc,
 		"lower":      stdlib.LowerFunc,
-		"try":        tryfunc.TryFunc,
-		"upper":      stdlib.UpperFunc,
+		"raw": textFunction("raw(text) is the text. In a URL it stands as it is, where other values are encoded.",
+			func(text string) string { return text }),
+		"try":   tryfunc.TryFunc,
+		"upper": stdlib.UpperFunc,
+		"urlencode": textFunction("urlencode(text) is the text with all but A-Z a-z 0-9 - . _ ~ percent-encoded.",
+			EncodeURL),
 	}
 }
 
@@ -94,6 +99,22 @@ func fileFunction(folder string) function.Function {
 			return StringValue(content).Mark(hiddenMark{}), nil
 		},
 	})
+}
+
+func textFunction(description string, of func(string) string) function.Function {
+	return function.New(&function.Spec{
+		Description: description,
+		Params:      []function.Parameter{{Name: "text", Type: cty.String}},
+		Type:        function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			return cty.StringVal(of(args[0].AsString())), nil
+		},
+	})
+}
+
+// EncodeURL percent-encodes what is not unreserved by RFC 3986, for a segment of a path and for a query alike.
+func EncodeURL(text string) string {
+	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 }
 
 func hostPortFunction() function.Function {

@@ -58,8 +58,8 @@ func (l *Language) Evaluate(found *hclsyntax.Block, variable func() Scope, argum
 	}
 	err := fmt.Errorf("evaluate %s of %s at %s:%d: %s: %s",
 		name, found.Type, diag.Subject.Filename, diag.Subject.Start.Line, diag.Summary, diag.Detail)
-	if d.tooLarge {
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	if d.forGood != nil {
+		return fmt.Errorf("%w: %w", d.forGood, err)
 	}
 	return err
 }

@@ -81,6 +81,11 @@ func (l *Language) text(expr hclsyntax.Expression, in Scope) (string, bool) {
 				return string(raw), true
 			}
 		}
+		if of := map[string]func(string) string{"raw": strings.Clone, "urlencode": EncodeURL}[node.Name]; of != nil &&
+			len(node.Args) == 1 && !node.ExpandFinal {
+			text, ok := l.text(node.Args[0], in)
+			return of(text), ok
+		}
 	}
 	value, diags := l.Value(expr, in)
 	if diags.HasErrors() {
