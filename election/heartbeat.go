@@ -49,8 +49,9 @@ func (l *leadership) heartbeat(ctx context.Context) {
 				l.lose(err)
 				return
 			}
+			l.prune(lasting)
 		}
-		waiting, stop := l.nudge.wait(ctx)
+		waiting, stop := l.nudge.Wait(ctx)
 		err := l.session.watch(waiting, l.part(pingAt))
 		stop()
 		if err != nil {
@@ -129,7 +130,7 @@ func (l *leadership) ping(ctx context.Context) error {
 func (l *leadership) pingLock(ctx context.Context, answer error) error {
 	if time.Since(l.refused) > time.Minute {
 		l.logger.Warn("the leader row cannot be read, and the lock alone proves the leadership", "error",
-			nameLocks(ctx, l.session.conn, l.options.Schema, answer))
+			explain(ctx, l.session.conn, l.options.Schema, answer))
 	}
 	l.refused = time.Now()
 	sent := l.clock.Now()

@@ -34,27 +34,27 @@ const (
 	// that it left sessions is more.
 	beginTerm = `with leader as (
 			update pgsolo.leader l
-			set term = greatest($12, (select max(m.term) + 1 from pgsolo.leader m)), holder = $2, address = $3,
+			set term = greatest($11, (select max(m.term) + 1 from pgsolo.leader m)), holder = $2, address = $3,
 				since = clock_timestamp(), clean = false, step_down = null,
-				fingerprint = nullif($11, ''),
-				fingerprint_term = greatest($12, (select max(m.term) + 1 from pgsolo.leader m)),
+				fingerprint = nullif($10, ''),
+				fingerprint_term = greatest($11, (select max(m.term) + 1 from pgsolo.leader m)),
 				timeline = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
 			where election = $1 and ` + holdsLock + `
 			returning timeline, term, since
 		), previous as (
 			update pgsolo.leader_term t set until = leader.since, ended = $4
-			from leader where t.election = $1 and (t.until is null or t.term = $8 and t.ended = $9 and $4 = $10)
-		), pruned as (
-			delete from pgsolo.leader_term t using leader, (
-				select timeline, term from pgsolo.leader_term
-				where election = $1 order by timeline desc, term desc offset $5
-			) old
-			where t.election = $1 and t.timeline = old.timeline and t.term = old.term
+			from leader where t.election = $1 and (t.until is null or t.term = $7 and t.ended = $8 and $4 = $9)
 		), begun as (
 			insert into pgsolo.leader_term (election, timeline, term, holder, address, since, server, lease_ms)
-			select $1, timeline, term, $2, $3, since, $6, $7 from leader
+			select $1, timeline, term, $2, $3, since, $5, $6 from leader
 		)
 		select timeline, term, since from leader`
+
+	pruneTerms = `delete from pgsolo.leader_term t using (
+			select timeline, term from pgsolo.leader_term
+			where election = $1 order by timeline desc, term desc offset $2
+		) old
+		where t.election = $1 and t.timeline = old.timeline and t.term = old.term`
 
 	resign = `with leader as (
 			update pgsolo.leader set clean = true where election = $1 and timeline = $2 and term = $3
@@ -88,7 +88,7 @@ func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64
 	// One transaction, in which the second statement sees what others committed before the first was done.
 	batch := &pgx.Batch{}
 	batch.Queue(lockTerms, s.classID, milliseconds(o.Lease))
-	batch.Queue(inSchema(beginTerm, s.schema), s.election, s.fit(o.Holder), s.fit(o.Address), ended, keptTerms-1,
+	batch.Queue(inSchema(beginTerm, s.schema), s.election, s.fit(o.Holder), s.fit(o.Address), ended,
 		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced, o.Fingerprint, lowest).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
 	err := s.conn.SendBatch(ctx, batch).Close()
@@ -105,13 +105,27 @@ func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64
 	return row, nil
 }
 
+// prune deletes old terms, once the first ping has been answered: neither a takeover nor the term waits for that. The
+// statement waits for no lock for longer than a ping may.
+func (l *leadership) prune(ctx context.Context) {
+	if l.pruned {
+		return
+	}
+	l.pruned = true
+	_, err := l.session.conn.Exec(ctx, inSchema(pruneTerms, l.options.Schema), l.options.Name, keptTerms)
+	if err != nil && !l.session.conn.IsClosed() {
+		l.logger.Warn("old terms are not deleted from the history, which grows", "error",
+			explain(ctx, l.session.conn, l.options.Schema, err))
+	}
+}
+
 // resign writes the end of the term, and only then frees the lock: the successor must find it.
 func (s *session) resign(ctx context.Context, term Term, reason string) error {
 	batch := &pgx.Batch{}
 	batch.Queue(`set lock_timeout = 0`)
 	batch.Queue(inSchema(resign, s.schema), s.election, term.Timeline, term.Number, reason)
 	if err := s.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("write the end of the term: %w", err)
+		return fmt.Errorf("write the end of the term: %w", explain(ctx, s.conn, s.schema, err))
 	}
 	return s.unlock(ctx)
 }
@@ -179,7 +193,7 @@ func (l *leadership) writeEnd(ctx context.Context) error {
 	}
 	sql := inSchema(endTerm, l.options.Schema)
 	if _, err := conn.Exec(ctx, sql, l.options.Name, l.term.Timeline, l.term.Number); err != nil {
-		return fmt.Errorf("write the end of the term: %w", nameLocks(ctx, conn, l.options.Schema, err))
+		return fmt.Errorf("write the end of the term: %w", explain(ctx, conn, l.options.Schema, err))
 	}
 	return nil
 }

@@ -41,10 +41,11 @@ type leadership struct {
 	overOnce sync.Once
 	exitOnce sync.Once
 	returned atomic.Bool // lead has
-	nudge    nudge       // of the goroutine that pings
+	nudge    trust.Nudge // of the goroutine that pings
 	limits   limits
 	clocks   trust.Difference // of the goroutine that pings
 	refused  time.Time        // when a ping last was; of the same goroutine
+	pruned   bool             // the history has been, or cannot be; likewise
 
 	mu          sync.Mutex // guards what follows
 	lost        error      // the first reason
@@ -67,7 +68,7 @@ func (e *Elector) runTerm(
 	l.ctx, l.cancel = context.WithCancelCause(lasting)
 	defer l.cancel(nil)
 	defer l.end()
-	l.trust = trust.NewWindow(e.clock, won.proved, e.part(cancelAt), e.part(clockTolerance), l.nudge.give)
+	l.trust = trust.NewWindow(e.clock, won.proved, e.part(cancelAt), e.part(clockTolerance), l.nudge.Give)
 	l.term.Session = e.termSession(won.row.term.Number)
 	l.term.ServerStart = won.session.server.begun
 	l.term.Stopping, l.term.Over = l.stopping, l.over

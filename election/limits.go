@@ -2,7 +2,6 @@ package election
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/pgsolo/pgsolo/election/internal/trust"
@@ -60,42 +59,9 @@ func (l *leadership) compareClocks(ctx context.Context) {
 		}
 		l.mu.Lock() // an extension is in force before its limits are, which waits for this lock
 		if sent, suspicious := l.trust.Proved(); suspicious {
-			l.nudge.give()
+			l.nudge.Give()
 			l.limits.move(l.Elector, sent)
 		}
 		l.mu.Unlock()
-	}
-}
-
-// nudge ends a wait of another goroutine early, or the next one if there is none.
-type nudge struct {
-	mu     sync.Mutex // guards what follows
-	cancel context.CancelFunc
-	given  bool
-}
-
-func (n *nudge) give() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.given = true
-	if n.cancel != nil {
-		n.cancel()
-	}
-}
-
-// wait returns a context that ends with a nudge, or with ctx. The caller calls stop when it waits no more.
-func (n *nudge) wait(ctx context.Context) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.cancel = cancel
-	if n.given {
-		cancel()
-	}
-	return ctx, func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.cancel, n.given = nil, false
-		cancel()
 	}
 }

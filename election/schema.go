@@ -42,11 +42,11 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 // Those of a newer one pass: migrations keep what the version before uses, so that its replicas can go on while they
 // are replaced.
 func CheckSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
-	return set.Check(ctx, conn, schema)
+	return migration.NameGrants(ctx, conn, schema, set.Check(ctx, conn, schema))
 }
 
 var (
 	inSchema = migration.Place
 	isLocked = migration.IsLocked
-	blocking = migration.Blocking
+	explain  = migration.Explain
 )

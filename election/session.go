@@ -1,6 +1,7 @@
 package election
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 	}
 	s := &session{conn: conn, schema: o.Schema, election: o.Name}
 	if err := s.setUp(ctx, o, strings.TrimSuffix(name, "standby")+"term "); err != nil {
-		err = nameLocks(ctx, s.conn, s.schema, err)
+		err = explain(ctx, s.conn, s.schema, err)
 		s.close()
 		return nil, err
 	}
@@ -153,16 +154,19 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // register makes this replica known. One that may not, or is held up by another session's lock, takes part all the
 // same.
 func (s *session) register(ctx context.Context, o Options) error {
-	err := registry.Register(ctx, s.conn, func(sql string) string { return inSchema(sql, s.schema) }, registry.Replica{
+	place := func(sql string) string { return inSchema(sql, s.schema) }
+	err, notPruned := registry.Register(ctx, s.conn, place, registry.Replica{
 		Election: s.election, Node: s.fit(o.Holder), Address: s.fit(o.Address), Version: s.fit(o.Version),
 		Fingerprint: o.Fingerprint,
 	})
-	if err != nil && s.conn.IsClosed() {
-		return err
-	}
-	if err != nil {
-		o.Logger.Warn("the list of replicas lacks this one; it needs select, insert and delete on the table",
-			"table", inSchema("pgsolo.replica_session", s.schema), "error", err)
+	switch {
+	case s.conn.IsClosed():
+		return cmp.Or(err, notPruned)
+	case err != nil:
+		o.Logger.Warn("the list of replicas lacks this one", "error", explain(ctx, s.conn, s.schema, err))
+	case notPruned != nil:
+		o.Logger.Warn("the list of replicas keeps those that have gone", "error",
+			explain(ctx, s.conn, s.schema, notPruned))
 	}
 	return nil
 }
@@ -192,7 +196,7 @@ func (s *session) checkError(err error) error {
 // shorter for it, and a handover too.
 func (s *session) warmUp(ctx context.Context) error {
 	const nowhere = "" // no election has this name
-	if _, err := s.conn.Exec(ctx, inSchema(beginTerm, s.schema), nowhere, "", "", "", keptTerms,
+	if _, err := s.conn.Exec(ctx, inSchema(beginTerm, s.schema), nowhere, "", "", "",
 		"", 0, 0, "", "", "", 0); err != nil {
 		return fmt.Errorf("rehearse the beginning of a term: %w", err)
 	}
@@ -205,14 +209,6 @@ func (s *session) warmUp(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// nameLocks adds who has locked the tables to the error of a statement that may have waited for them in vain.
-func nameLocks(ctx context.Context, conn *pgx.Conn, schema string, err error) error {
-	if codeOf(err) != "57014" && !isLocked(err) || conn.IsClosed() || ctx.Err() != nil {
-		return err
-	}
-	return fmt.Errorf("other sessions have locks: %s: %w", blocking(ctx, conn, schema), err)
 }
 
 // close ends the session. A lock that it still holds is free as soon as the server notices.

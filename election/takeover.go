@@ -32,7 +32,7 @@ func (e *Elector) win(ctx context.Context) (wonTerm, error) {
 		}
 		e.options.Group.release()
 	}
-	err = nameLocks(ctx, s.conn, s.schema, err)
+	err = explain(ctx, s.conn, s.schema, err)
 	s.close()
 	return wonTerm{}, err
 }

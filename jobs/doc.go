@@ -44,7 +44,7 @@
 //	42…, 3F… of pgsolo's own statement: a table,   end of the term: ErrSchema or the server's words. The standbys
 //	column or function is missing or another one   check the schema before they lead, and say what is wrong
 //	42…, 3F… within a function or trigger          retried: it is somebody else's, and a person can mend it
-//	42501 privilege                                retried, with what to grant. What a leader can do without (topics,
+//	42501 privilege                                retried, with the very grant. What a leader can do without (topics,
 //	                                               declaration, trials, the sequence, the bell) is skipped, and said
 //	42501 by row security                          retried, with the remedy
 //	22…, 54… for the sake of a text: not in the    the write is repeated with plainer texts: characters replaced that

@@ -15,7 +15,7 @@ import (
 func LowestTerm(ctx context.Context, conn *pgx.Conn, schema string) (int64, error) {
 	var highest int64
 	if err := conn.QueryRow(ctx, pg.Place(`select pgsolo.highest_term()`, schema)).Scan(&highest); err != nil {
-		return 0, fmt.Errorf("read the highest term: %w", err)
+		return 0, fmt.Errorf("read the highest term: %w", pg.NameGrants(ctx, conn, schema, err))
 	}
 	return highest + 1, nil
 }

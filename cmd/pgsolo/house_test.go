@@ -23,6 +23,7 @@ func TestCopiesAreKeptAlike(t *testing.T) {
 		{"../../jobs/internal/migration/locks.go", "../../election/internal/migration/locks.go"},
 		{"../../jobs/internal/migration/autovacuum.go", "../../election/internal/migration/autovacuum.go"},
 		{"../../jobs/internal/migration/schemaname.go", "../../election/internal/migration/schemaname.go"},
+		{"../../jobs/internal/pg/grants.go", "../../election/internal/migration/grants.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../election/internal/settings/sessionsettings.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../listener/internal/settings/sessionsettings.go"},
 	} {

@@ -16,7 +16,7 @@ func compareClock(ctx context.Context, t *term) error {
 		return nil
 	}
 	var server time.Time
-	err := t.persist(ctx, "compare the clock with the database's", func(ctx context.Context) (err error) {
+	err := persist(ctx, t, "compare the clock with the database's", func(ctx context.Context) (err error) {
 		server, err = t.serverNow(ctx) // later than now: it is not ahead by less than that
 		return err
 	})

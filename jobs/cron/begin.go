@@ -6,8 +6,9 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
-// begin writes what the scan has found, and starts what is to be started.
+// begin scans, writes what that has found, and starts what is to be started.
 func (t *term) begin(ctx context.Context) error {
+	t.scan()
 	for t.outbox.followsUnsettled() {
 		if err := t.settle(ctx); err != nil {
 			return err
@@ -20,7 +21,7 @@ func (t *term) begin(ctx context.Context) error {
 		inserts, starts := t.outbox.takeStarts()
 		insertRows, startRows := rowsOf(inserts), rowsOf(starts)
 		var mine, locked map[rows.Key]bool
-		err := t.persist(ctx, "record ticks", func(ctx context.Context) (err error) {
+		err := persist(ctx, t, "record ticks", func(ctx context.Context) (err error) {
 			mine, locked, err = t.store.Begin(ctx, t.leadership.Term, t.leadership.Holder, insertRows, startRows)
 			return err
 		})

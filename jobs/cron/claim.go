@@ -41,7 +41,7 @@ func (t *term) claimAll(ctx context.Context, take rows.Take) (found rows.Claim, 
 	for _, j := range t.jobs {
 		all = append(all, j.row())
 	}
-	err = t.persist(ctx, "claim cron jobs", func(ctx context.Context) (err error) {
+	err = persist(ctx, t, "claim cron jobs", func(ctx context.Context) (err error) {
 		now = t.clock.Now()
 		found, err = t.store.Claim(ctx, t.leadership.Term, all, now, take)
 		return err

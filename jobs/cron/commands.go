@@ -15,7 +15,7 @@ func (t *term) readCommands(ctx context.Context) error {
 		return nil
 	}
 	var commands rows.Commands
-	err := t.persist(ctx, "look for commands", func(ctx context.Context) (err error) {
+	err := persist(ctx, t, "look for commands", func(ctx context.Context) (err error) {
 		commands, err = t.store.Commands(ctx, len(t.jobs)-len(t.held))
 		return err
 	})
@@ -59,7 +59,7 @@ func (t *term) pauseAndResume(ctx context.Context, paused map[string]bool) error
 		return nil
 	}
 	var since map[string]time.Time
-	err := t.persist(ctx, "look for the end of pauses", func(ctx context.Context) (err error) {
+	err := persist(ctx, t, "look for the end of pauses", func(ctx context.Context) (err error) {
 		since, err = t.store.Resumed(ctx, resumed)
 		return err
 	})

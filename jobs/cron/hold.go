@@ -75,7 +75,7 @@ func ownersOf(ctx context.Context, t *term, list []*jobTerm) (owners map[string]
 	for _, j := range list {
 		names = append(names, j.Name)
 	}
-	err = t.persist(ctx, "ask whose cron jobs are", func(ctx context.Context) (err error) {
+	err = persist(ctx, t, "ask whose cron jobs are", func(ctx context.Context) (err error) {
 		owners, err = t.store.Owners(ctx, names)
 		return err
 	})

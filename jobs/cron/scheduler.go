@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
@@ -96,10 +97,15 @@ func (s *Scheduler) Run(ctx context.Context, lead jobs.Lead) (err error) {
 	if err == nil && len(s.jobs) > 0 {
 		err = t.lead(ctx)
 	}
-	if err == nil || ctx.Err() != nil && !errors.Is(err, jobs.ErrFenced) {
+	if errors.Is(err, pg.ErrStopping) || ctx.Err() != nil && !errors.Is(err, jobs.ErrFenced) || err == nil {
 		return nil
 	}
 	return fmt.Errorf("cron: %w", err)
+}
+
+// WarmUp prepares a standby's session of Pool for the first statements of a leader, and runs none of them.
+func (s *Scheduler) WarmUp(ctx context.Context, conn *pgx.Conn) error {
+	return s.store.DB.WarmUp(ctx, conn, rows.First)
 }
 
 // Healthy returns an error when the loop of the jobs has not moved for 20 s while Run runs. A job's function may take
@@ -114,9 +120,10 @@ func (s *Scheduler) Stats() (all []Stats) {
 	return all
 }
 
-func (s *Scheduler) persist(ctx context.Context, what string, do func(context.Context) error) error {
-	if len(s.jobs) == 0 { // then the role need not be allowed anything
-		return s.store.DB.PersistAllowed(ctx, s.logger, what, s.pulse.During(do))
+// persist is for all but outcomes: what fails at a handover is the next leader's.
+func persist(ctx context.Context, t *term, what string, do func(context.Context) error) error {
+	if len(t.jobs) == 0 { // then the role need not be allowed anything
+		return t.store.DB.PersistAllowed(ctx, t.logger, what, t.pulse.During(do))
 	}
-	return s.store.DB.Persist(ctx, s.logger, what, s.pulse.During(do))
+	return t.store.DB.Persist(ctx, t.logger, what, t.pulse.During(do))
 }

@@ -15,7 +15,7 @@ func (t *term) settle(ctx context.Context) error {
 	if len(t.outbox.toSettle) == 0 {
 		return nil
 	}
-	return t.persist(ctx, "record outcomes", t.settlePage)
+	return t.Scheduler.store.DB.Persist(ctx, t.logger, "record outcomes", t.pulse.During(t.settlePage))
 }
 
 // settlePage makes one try.

@@ -1,7 +1,6 @@
 package cron
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -103,7 +102,7 @@ type cronTest struct {
 	cron  Job
 	clock *fakeClock
 	epoch time.Time
-	log   bytes.Buffer // to be read after the job has ended
+	log   pgtest.Buffer
 
 	stop     chan struct{}
 	cancel   context.CancelFunc

@@ -111,6 +111,7 @@ func testTakeovers(t *testing.T, onInterrupt OnInterrupt) {
 			t.Fatal(err)
 		}
 		all.now = func() time.Time { return epoch.Add(speed * time.Since(epoch)).Round(0) }
+		all.serverNow = func(context.Context) (time.Time, error) { return all.now(), nil }
 		all.after = func(d time.Duration) <-chan time.Time { return time.After(d / speed) }
 		all.serverNow = func(context.Context) (time.Time, error) { return all.now(), nil } // which is as fast
 		ctx, cancel := context.WithCancel(context.Background())

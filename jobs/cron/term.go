@@ -10,6 +10,7 @@ import (
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
+	"github.com/pgsolo/pgsolo/jobs/internal/pg"
 )
 
 // The longest wait between two scans. A step of the clock is noticed within it.
@@ -38,7 +39,7 @@ type term struct {
 
 func newTerm(s *Scheduler, leadership *loop.Leadership) *term {
 	t := &term{
-		Scheduler: s, leadership: leadership, store: s.store,
+		Scheduler: s, leadership: leadership, store: s.store.Until(leadership.Stopping),
 		clock: clock.New(s.now), outbox: newOutbox(), byName: map[string]*jobTerm{}, ended: make(chan *run, pageSize),
 	}
 	for _, job := range s.jobs {
@@ -97,17 +98,7 @@ func (t *term) loop(ctx context.Context) error {
 			return nil
 		}
 		if !stopping {
-			if err := t.readCommands(ctx); err != nil {
-				return err
-			}
-			if err := t.claimHeld(ctx); err != nil {
-				return err
-			}
-			if err := compareClock(ctx, t); err != nil {
-				return err
-			}
-			t.scan()
-			if err := t.begin(ctx); err != nil {
+			if err := work(ctx, t); err != nil && !errors.Is(err, pg.ErrStopping) {
 				return err
 			}
 		}
@@ -123,6 +114,17 @@ func (t *term) loop(ctx context.Context) error {
 			t.sleep(ctx, stopping)
 		}
 	}
+}
+
+// work is what nobody does any more at a handover.
+func work(ctx context.Context, t *term) error {
+	compare := func(ctx context.Context) error { return compareClock(ctx, t) }
+	for _, do := range []func(context.Context) error{t.readCommands, t.claimHeld, compare, t.begin} {
+		if err := do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sleep waits until there may be something to do.

@@ -109,7 +109,7 @@ func TestLeaderThatMayNotReplaceTheTopics(t *testing.T) {
 	log := newLogged()
 	handler, events := recorder("h", "t")
 	leadWith(t, 1, Options{Pool: limited, Handlers: []Handler{handler}, Topics: []Topic{{Name: "more"}}, Logger: log})
-	pgtest.Within(t, "a warning", log.wait("grant execute on the function"))
+	pgtest.Within(t, "a warning", log.wait("grant execute on function pgsolo.know to "))
 	jobstest.Emit(t, pool, "t", `1`)
 	pgtest.Within(t, "an event", events)
 	if diff := cmp.Diff([]string{"t"}, pgtest.Value[[]string](t, pool, `select pgsolo.known_topics()`)); diff != "" {

@@ -309,7 +309,7 @@ func TestCounterThatWentBackForARoleWithoutTheGrant(t *testing.T) {
 		`grant execute on function pgsolo.arm to {role}`)
 	l = r.lead()
 	pgtest.Eventually(t, "the line in the log", func() bool {
-		return strings.Contains(r.logged.String(), "function=pgsolo.check_log")
+		return strings.Contains(r.logged.String(), "grant execute on function pgsolo.check_log to ")
 	})
 	l.cancel(nil)
 	pgtest.Within(t, "end", l.ended)

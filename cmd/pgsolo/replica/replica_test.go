@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +21,12 @@ import (
 	"github.com/pgsolo/pgsolo/jobs"
 )
 
+// Many of the tests wait, rather than work, so that more of them may run at once than there are processors.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	os.Exit(pgtest.Main(m, pgtest.Migrating(jobs.DefaultSchema, election.Migrate, jobs.Migrate)))
 }
 

@@ -43,10 +43,12 @@ const (
 )
 
 // Register writes the replica down, and takes the lock that says that it is there until the session ends. It deletes
-// those that have gone. place puts a statement into the schema. Nothing is waited for: neither a lock that another
-// session has on the table, nor a synchronous replica.
-func Register(ctx context.Context, conn *pgx.Conn, place func(sql string) string, r Replica) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+// those that have gone; notPruned is why it could not. place puts a statement into the schema. Nothing is waited for:
+// neither a lock that another session has on the table, nor a synchronous replica.
+func Register(
+	ctx context.Context, conn *pgx.Conn, place func(sql string) string, r Replica,
+) (err, notPruned error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		var oid int64
 		if _, err := tx.Exec(ctx, bound); err != nil {
 			return err
@@ -58,11 +60,16 @@ func Register(ctx context.Context, conn *pgx.Conn, place func(sql string) string
 		if err := insert(ctx, tx, place(insertReplica), class, r); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, place(deleteDead)); err != nil {
-			return fmt.Errorf("delete replicas that have gone: %w", err)
-		}
+		notPruned = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { // a savepoint
+			_, err := tx.Exec(ctx, place(deleteDead))
+			return err
+		})
 		return nil
 	})
+	if notPruned != nil {
+		notPruned = fmt.Errorf("delete replicas that have gone: %w", notPruned)
+	}
+	return err, notPruned
 }
 
 // insert draws numbers until one is free.

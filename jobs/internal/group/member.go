@@ -101,8 +101,7 @@ func (m *member) failed(err error) {
 	case pg.IsNotAllowed(err):
 		m.over = true
 		m.logger.Warn("the role may not say that it leads, "+
-			"so that another election with the same names may take them: grant execute on the function",
-			"function", m.group.DB.Place("pgsolo.attend(text, bigint, bigint)"), "error", err)
+			"so that another election with the same names may take them", "error", m.group.DB.NameGrants(m.ctx, err))
 	case !m.failing:
 		m.failing = true
 		m.logger.Warn("no session says that this election is led, trying again", "error", err)

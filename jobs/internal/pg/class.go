@@ -70,6 +70,9 @@ func classOf(err error) class {
 	case isSchema(refused.Code) && !isRaised(err):
 		return class{fate: fateEnd}
 	}
+	if _, said := errors.AsType[*notAllowed](err); said {
+		return class{fateRetry, refused.Code, hclog.Warn, refusing, ""}
+	}
 	remedy, known := remedies[refused.Code]
 	if !known && len(refused.Code) == 5 {
 		remedy = remedies[refused.Code[:2]]

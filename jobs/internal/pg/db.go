@@ -12,6 +12,9 @@ import (
 type DB struct {
 	Pool   *pgxpool.Pool
 	Schema string
+
+	// Stopping says that a step which has just failed is not to be tried again, for Persist. Nil: never.
+	Stopping func() bool
 }
 
 // Place returns a statement, or the name of a channel or a table, for the schema.

@@ -10,6 +10,9 @@ import (
 // ErrFenced is jobs.ErrFenced.
 var ErrFenced = errors.New("a newer leader has taken over")
 
+// ErrStopping means that a step failed when nothing new may begin any more, and is left to the next leader.
+var ErrStopping = errors.New("left to the next leader")
+
 // SQLSTATEs that callers branch on.
 const (
 	UndefinedTable  = "42P01" // the schema was never migrated
@@ -24,12 +27,6 @@ const (
 	dataCorrupted         = "XX001"
 )
 
-// IsNotAllowed says whether err is the server's answer that the role lacks a privilege.
-func IsNotAllowed(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Code == insufficientPrivilege && !IsRowSecurity(err)
-}
-
 // IsOfRow says whether the error of a read may be about one row: SQLSTATE classes 22 (data) and 54 (limits), damaged
 // data, or no memory for what is printed.
 func IsOfRow(err error) bool {
@@ -42,14 +39,6 @@ func IsOfRow(err error) bool {
 func IsOutOfMemory(err error) bool {
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && refused.Code == outOfMemory
-}
-
-// IsRowSecurity says whether the server has refused a statement because the row security of a table would hide rows
-// from it. It has the SQLSTATE of a missing privilege, and a message in the server's language: what tells it is the
-// function that raises it, which is the same in all versions.
-func IsRowSecurity(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Routine == "check_enable_rls"
 }
 
 // IsDeallocated says whether a statement that pgx had prepared is gone from its session.

@@ -33,11 +33,24 @@ const (
 // been committed although its answer was lost.
 //
 // It returns at once where another try cannot help: ctx is done (then the error wraps ctx.Err()), a newer leader has
-// taken over (ErrFenced), or the tables are not those of this version. After 30 seconds without any answer it gives up
+// taken over (ErrFenced), the try was the last (ErrStopping), or the tables are not those
+// of this version. After 30 seconds without any answer it gives up
 // with the last error. A try that takes too long is no silence if the server answers on another session meanwhile: then
 // it waits for a lock, for a session of the pool, or for its replicas. It logs once per call and reason, and hourly.
 func (db DB) Persist(ctx context.Context, logger hclog.Logger, what string, do func(context.Context) error) error {
-	return persist(ctx, logger, what, db.answers, do)
+	stopping, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	err := persist(stopping, logger, what, db.answers, func(ctx context.Context) error {
+		err := db.NameGrants(ctx, do(ctx))
+		if err != nil && db.Stopping != nil && db.Stopping() {
+			stop(ErrStopping)
+		}
+		return err
+	})
+	if errors.Is(err, context.Canceled) && context.Cause(stopping) == ErrStopping {
+		return fmt.Errorf("%s: %w", what, ErrStopping)
+	}
+	return err
 }
 
 // PersistAllowed is Persist of a step that the leader can do without: it returns at once where the role may not do it.
@@ -46,7 +59,7 @@ func (db DB) PersistAllowed(
 ) error {
 	var refused error
 	err := db.Persist(ctx, logger, what, func(ctx context.Context) error {
-		err := do(ctx)
+		err := db.NameGrants(ctx, do(ctx))
 		if refused = nil; IsNotAllowed(err) && !isRaised(err) {
 			refused, err = fmt.Errorf("%s: %w", what, err), nil
 		}

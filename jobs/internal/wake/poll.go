@@ -235,9 +235,8 @@ func (p *Poll) readEnd(ctx context.Context) (e end, err error) {
 	}))
 	if pg.IsNotAllowed(err) {
 		p.refused = true
-		p.Logger.Warn("the role may not read the sequence of the event log, "+
-			"so that an idle leader reads the log instead: grant select on it",
-			"sequence", p.DB.Place("pgsolo.event_id_seq"), "error", err)
+		p.Logger.Warn("the role may not look at the end of the event log, so that an idle leader reads the log instead",
+			"error", err)
 		p.ring()
 		return end{}, nil
 	}

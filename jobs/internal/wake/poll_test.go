@@ -159,7 +159,7 @@ func TestPollOfARoleThatMayNotRead(t *testing.T) {
 			t.Errorf("poll %d: rung %t, came %t: want every poll to ring", i, rang[0], came)
 		}
 	}
-	if n := strings.Count(warnings.String(), "grant select on it"); n != 1 {
+	if n := strings.Count(warnings.String(), "grant select on sequence pgsolo.event_id_seq to "); n != 1 {
 		t.Errorf("%d warnings, want 1:\n%s", n, warnings)
 	}
 }

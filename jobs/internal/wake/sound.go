@@ -157,8 +157,8 @@ func (p *Poll) report(ctx context.Context, e *end, seen int64) bool {
 	if err == nil {
 		return true
 	}
-	p.Logger.Error("the event log has gone back, and that cannot be written down", "error", err,
-		"function", p.DB.Place("pgsolo.check_log"))
+	p.Logger.Error("the event log has gone back, and that cannot be written down",
+		"error", p.DB.NameGrants(ctx, err))
 	if pg.IsNotAllowed(err) && e.last >= max(p.latest.ID, seen) { // the next leader would find the same, and so on
 		p.blind = true
 		return false

@@ -20,6 +20,12 @@ type Store struct {
 	session *session // nil: any of the pool
 }
 
+// Until returns a store whose steps are left to the next leader where they fail when stopping says so.
+func (s Store) Until(stopping func() bool) Store {
+	s.DB.Stopping = stopping
+	return s
+}
+
 const (
 	// With these, each row is looked up by its key: without a condition there is no bitmap scan, and the others are
 	// off. Of a table that was just empty, the planner would rather read all for each row, and keep to that plan.

@@ -150,8 +150,7 @@ func (c Cursor) Compare(ctx context.Context, claimed Claimed, logger hclog.Logge
 	switch {
 	case pg.IsNotAllowed(err):
 		logger.Error("the event log and its sequence contradict what is done, and the role may not compare them, "+
-			"so that events may be skipped: grant execute on the function",
-			"function", c.DB.Place("pgsolo.check_log"), "error", err)
+			"so that events may be skipped", "error", c.DB.NameGrants(ctx, err))
 		claimed.Epoch = math.MaxInt64 // no later one is a reason for the poll to end the leadership
 		return claimed, nil
 	case err == nil && found != nil:

@@ -105,9 +105,8 @@ func (d Declaration) declareConfiguration(
 		return err
 	})
 	if pg.IsNotAllowed(err) {
-		d.Logger.Warn("the role may not say what this leader has, so that nothing of an earlier one is retired: "+
-			"grant execute on the function", "function",
-			d.Group.DB.Place("pgsolo.declare_configuration(text, bigint, bigint, text, text, jsonb)"), "error", err)
+		d.Logger.Warn("the role may not say what this leader has, so that nothing of an earlier one is retired",
+			"error", err)
 		err = d.Group.DB.PersistAllowed(ctx, d.Logger, "mark cursors as configured", func(ctx context.Context) error {
 			_, err := d.Group.DB.Exec(ctx, configureOwn, d.Group.Name, claimed, term)
 			return err
@@ -135,8 +134,7 @@ func (d Declaration) DeclareTopics(ctx context.Context, term int64) error {
 	})
 	if pg.IsNotAllowed(err) {
 		d.Logger.Warn("the role may not say which topics are known, "+
-			"so that the event log goes on refusing those that it refuses now: grant execute on the function",
-			"function", d.Group.DB.Place("pgsolo.know(text, text[])"), "error", err)
+			"so that the event log goes on refusing those that it refuses now", "error", err)
 		return nil
 	}
 	return err

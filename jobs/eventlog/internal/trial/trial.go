@@ -146,17 +146,13 @@ func (t *Trials) beginLate(lead *loop.Leadership, handler string) {
 
 func (t *Trials) logNotBegun(ctx context.Context, err error, args ...any) {
 	if ctx.Err() == nil {
+		if !pg.IsNotAllowed(err) { // whose error says what to grant. One without an answer is the end of its time.
+			args = append(args, "remedy", "look in pg_stat_activity and pg_locks for a session "+
+				"that has locked rows of handler_term or handler_cut_off")
+		}
 		t.logger.Warn("not written down what the leader begins with, so that an event which ends it is not found",
-			append(args, "error", err, "remedy", remedyFor(err))...)
+			append(args, "error", err)...)
 	}
-}
-
-// remedyFor says what to do about an error of begin. One without an answer of the server is the end of its time.
-func remedyFor(err error) string {
-	if pg.IsNotAllowed(err) {
-		return "call migrate, or grant the role what it may not"
-	}
-	return "look in pg_stat_activity and pg_locks for a session that has locked rows of handler_term or handler_cut_off"
 }
 
 // begin returns when it is judged what there is to try, or when that is left for later. It waits for rows that another
