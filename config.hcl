@@ -34,6 +34,9 @@ election "main" {                   # replicas compete under this name; default:
 http {
   listen = ":8080"                  # default: health, status and metrics
 
+  # Default: any. Else requests that ask for another name get 421; an IP address, as of a probe, is always right.
+  hosts = []
+
   # Default: derived from listen. Where others reach this replica.
   advertise = "http://${hostport(env("POD_IP", "127.0.0.1"), 8080)}"
 }

@@ -3,6 +3,8 @@ package command
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,8 +22,9 @@ func devCommand(s Streams) *cobra.Command {
 		Use:   "dev",
 		Short: "Run one replica with a PostgreSQL of its own",
 		Long: `Run one replica with a private PostgreSQL, migrated, whatever the configuration says of the
-database; env("DATABASE_URL") is that of the private one. It logs at level debug, which shows
-each event and what commands print. The server ends with the program.`,
+database; env("DATABASE_URL") is that of the private one. HTTP is served on the loopback interface
+alone, at the port of the configuration. It logs at level debug, which shows each event and what
+commands print. The server ends with the program.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// The configuration first: its mistakes should not wait for a database. Its connection string comes later.
@@ -94,10 +97,26 @@ func loadForDev(path, url string) (*config.Config, error) {
 		return nil, err
 	}
 	cfg.Postgres.URL = url
+	cfg.HTTP.Listen = onLoopback(cfg.HTTP.Listen)
 	if cfg.Log.Level != "trace" {
 		cfg.Log.Level = "debug" // a developer wants to see each event
 	}
 	return cfg, nil
+}
+
+// onLoopback is the address for a machine whose neighbours have no business with what is tried out on it.
+func onLoopback(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "localhost" {
+		return address
+	}
+	switch ip, err := netip.ParseAddr(host); {
+	case err == nil && ip.IsLoopback():
+		return address
+	case err == nil && ip.Is6():
+		return net.JoinHostPort("::1", port)
+	}
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 func exampleTopic(topics []eventlog.Topic) string {

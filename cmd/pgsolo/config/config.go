@@ -105,6 +105,9 @@ type Cron struct {
 type HTTP struct {
 	Listen    string // host:port; default ":8080"
 	Advertise string // an http or https URL; empty: the program derives one
+
+	// Hosts are the names by which requests may ask for this server, beside IP addresses; empty: any.
+	Hosts []string
 }
 
 // Log says how to log.

@@ -17,6 +17,7 @@ func (doc *document) http(*hclsyntax.Block) block.Body {
 	return block.Body{Arguments: []block.Argument{
 		{Name: "listen", Value: block.String(&to.Listen, checkListen)},
 		{Name: "advertise", Value: block.String(&to.Advertise, checkWebURL)},
+		{Name: "hosts", Value: block.Strings(&to.Hosts, checkHosts)},
 	}}
 }
 
@@ -31,6 +32,17 @@ func checkListen(given block.Text) string {
 	}
 	if !isPort(port) {
 		return fmt.Sprintf("%s has no port between 0 and 65535. Write host:port.", given.Shown())
+	}
+	return ""
+}
+
+// checkHosts says what is wrong with the names of a server.
+func checkHosts(names []string) string {
+	for _, name := range names {
+		if name == "" || strings.ContainsAny(name, ":/@*[] ") {
+			return fmt.Sprintf("%q is not the name of a host. Write one such as \"pgsolo.example.com\", without "+
+				"a scheme and a port. Addresses need not be listed.", name)
+		}
 	}
 	return ""
 }

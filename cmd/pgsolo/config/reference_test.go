@@ -66,7 +66,7 @@ func TestReferenceDecodes(t *testing.T) {
 			URL: "postgres://app:hunter2@localhost:5432/app", Schema: "pgsolo", Notify: true,
 			ForgetAfter: 24 * time.Hour, MaxSessions: 20,
 		},
-		HTTP: HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080"},
+		HTTP: HTTP{Listen: ":8080", Advertise: "http://127.0.0.1:8080", Hosts: []string{}},
 		Log:  Log{Level: "info", Format: "text"},
 		Topics: []eventlog.Topic{{Name: "orders", Retention: 72 * time.Hour},
 			{Name: "*", Retention: 24 * time.Hour, MaxPayload: 64 << 20}},
@@ -139,8 +139,8 @@ func TestReferenceStatesDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Two defaults are made later, and topics have none but for ever.
-	full.HTTP.Advertise, full.Postgres.MaxSessions, full.Topics = "", 0, least.Topics
+	// Two defaults are made later, none is any, and topics have none but for ever.
+	full.HTTP.Advertise, full.HTTP.Hosts, full.Postgres.MaxSessions, full.Topics = "", nil, 0, least.Topics
 	main := full.Elections[0]
 	main.Handlers, main.Crons, main.NeedsSessions = main.Handlers[:1], main.Crons[:1], false
 	if diff := cmp.Diff(full, least, compareOptions()...); diff != "" {

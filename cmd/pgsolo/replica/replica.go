@@ -76,7 +76,7 @@ func New(options Options) (*Replica, error) {
 	}
 	r.server = web.New(web.Options{
 		Elections: served, Listener: r.sessions.listener.Stats, Build: options.Build,
-		Logger: options.Logger.Named("http"),
+		Hosts: r.config.HTTP.Hosts, Logger: options.Logger.Named("http"),
 	})
 	return r, nil
 }

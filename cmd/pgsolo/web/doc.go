@@ -7,6 +7,10 @@
 //	/v1/status  the same and more as JSON
 //	/metrics    for Prometheus
 //
+// Whoever reaches the port may ask: nothing here changes anything, and no answer has a secret or an event's data. Hosts
+// keeps out what was led here under another name, as by a page in a browser. No request has a body, a header has 16 kB
+// at most, a request and its answer have ten seconds each, and connections have a bound.
+//
 // What a replica says of itself is as old as its last ping or poll. A replica that has just lost the leadership without
 // noticing says for up to 0.6 of the lease that it leads.
 package web

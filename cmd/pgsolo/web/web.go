@@ -25,11 +25,12 @@ type Build struct {
 	Go       string `json:"go"`
 }
 
-// Options are where the answers come from. All are required.
+// Options are where the answers come from. All but Hosts are required.
 type Options struct {
 	Elections []Election // at least one
 	Listener  func() listener.Stats
 	Build     Build
+	Hosts     []string // by which requests may ask, beside IP addresses; empty: any
 	Logger    hclog.Logger
 }
 
@@ -60,7 +61,8 @@ func New(options Options) *Server {
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(options), promhttp.HandlerOpts{}))
 	s.server = http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		Handler: guard(options.Hosts, mux), MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		IdleTimeout: time.Minute, ConnState: newBound(maxFiles()).changed,
 		ErrorLog: options.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
@@ -88,7 +90,6 @@ func (s *Server) Shutdown() {
 func (s *Server) check(is func(*http.Request) error, also ...func() []string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
 		if err := is(r); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprintln(w, err)
@@ -263,7 +264,6 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	}
 	body.electionBody = body.Elections[0]
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(body) // the client has gone

@@ -35,42 +35,49 @@ func serving(t *testing.T, listening *listener.Stats) (*Server, *election.Status
 	t.Helper()
 	status := &election.Status{Election: "main", Role: election.Outside}
 	return New(Options{
-		Elections: []Election{{
-			Status: func() election.Status { return *status },
-			Stats: func() election.Stats {
-				return election.Stats{
-					Lost: map[string]int64{"silence": 2}, Takeovers: map[string]election.Takeover{"fenced": {Count: 6}},
-				}
-			},
-			Events: func() eventlog.Stats {
-				return eventlog.Stats{
-					Log: eventlog.LogStats{Appended: 17, BlockedBy: "app psql 5", BlockedFor: 20 * time.Second},
-					Handlers: []eventlog.HandlerStats{
-						{
-							Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4, Retried: 6, Filtered: 7, Lag: 8,
-							OldestAge: 1500 * time.Millisecond,
-							Durations: jobs.Histogram{
-								Count: 5, Sum: 0.25, Buckets: map[float64]uint64{0.001: 2, 0.1: 4},
-							},
-							Batches: jobs.Histogram{Count: 2, Sum: 9, Buckets: map[float64]uint64{1: 1, 10: 2}},
-							Paused:  true, Pauses: 3,
-						},
-						{Name: "plain"},
-					},
-				}
-			},
-			Crons: func() []cron.Stats {
-				return []cron.Stats{{
-					Name: "c", Succeeded: 5, Missed: 2, Replaced: 3, Started: 9, Retried: 1, Running: 2, Waiting: 4,
-					Paused: true, Next: time.Unix(100, 0),
-					Lateness: jobs.Histogram{Count: 6, Sum: 0.5, Buckets: map[float64]uint64{0.001: 5}},
-				}}
-			},
-			Fresh: 5 * time.Second,
-		}},
-		Listener: func() listener.Stats { return *listening },
-		Build:    Build{Version: "v1", Go: "go1"}, Logger: hclog.NewNullLogger(),
+		Elections: []Election{electionOf(status)},
+		Listener:  func() listener.Stats { return *listening },
+		Build:     Build{Version: "v1", Go: "go1"}, Logger: hclog.NewNullLogger(),
 	}), status
+}
+
+func noListener() listener.Stats { return listener.Stats{} }
+
+// electionOf has a status that the test can change, and some figures.
+func electionOf(status *election.Status) Election {
+	return Election{
+		Status: func() election.Status { return *status },
+		Stats: func() election.Stats {
+			return election.Stats{
+				Lost: map[string]int64{"silence": 2}, Takeovers: map[string]election.Takeover{"fenced": {Count: 6}},
+			}
+		},
+		Events: func() eventlog.Stats {
+			return eventlog.Stats{
+				Log: eventlog.LogStats{Appended: 17, BlockedBy: "app psql 5", BlockedFor: 20 * time.Second},
+				Handlers: []eventlog.HandlerStats{
+					{
+						Name: "h", Handled: 3, Failed: 2, Dead: 1, InFlight: 4, Retried: 6, Filtered: 7, Lag: 8,
+						OldestAge: 1500 * time.Millisecond,
+						Durations: jobs.Histogram{
+							Count: 5, Sum: 0.25, Buckets: map[float64]uint64{0.001: 2, 0.1: 4},
+						},
+						Batches: jobs.Histogram{Count: 2, Sum: 9, Buckets: map[float64]uint64{1: 1, 10: 2}},
+						Paused:  true, Pauses: 3,
+					},
+					{Name: "plain"},
+				},
+			}
+		},
+		Crons: func() []cron.Stats {
+			return []cron.Stats{{
+				Name: "c", Succeeded: 5, Missed: 2, Replaced: 3, Started: 9, Retried: 1, Running: 2, Waiting: 4,
+				Paused: true, Next: time.Unix(100, 0),
+				Lateness: jobs.Histogram{Count: 6, Sum: 0.5, Buckets: map[float64]uint64{0.001: 5}},
+			}}
+		},
+		Fresh: 5 * time.Second,
+	}
 }
 
 func get(s *Server, path string) *httptest.ResponseRecorder {
