@@ -53,7 +53,8 @@ var mayImport = []struct{ packages, imports string }{
 		"jobs/eventlog/internal/counts"},
 
 	// The program.
-	{"cmd/pgsolo/config/block cmd/pgsolo/config/interpreter cmd/pgsolo/privatepg cmd/pgsolo/fleet " +
+	{"cmd/pgsolo/config/block", "cmd/pgsolo/config/mask"},
+	{"cmd/pgsolo/config/mask cmd/pgsolo/config/interpreter cmd/pgsolo/privatepg cmd/pgsolo/fleet " +
 		"cmd/pgsolo/command/logwriter cmd/pgsolo/e2e", ""},
 	{"cmd/pgsolo/config", library + kinds + " cmd/pgsolo/config/block cmd/pgsolo/config/interpreter"},
 	{"cmd/pgsolo/web", library},
@@ -70,7 +71,7 @@ var mayImport = []struct{ packages, imports string }{
 }
 
 // importHCL are the packages that may import HCL: only the configuration knows it.
-var importHCL = []string{"cmd/pgsolo/config", "cmd/pgsolo/config/block"}
+var importHCL = []string{"cmd/pgsolo/config", "cmd/pgsolo/config/block", "cmd/pgsolo/config/mask"}
 
 const module = "github.com/pgsolo/pgsolo/"
 

@@ -14,8 +14,8 @@
 //   - What is accepted here, jobs accepts too.
 //   - Expressions that use the variables event or run are checked when the file is loaded, against the types that these
 //     variables will have, and evaluated for each event or tick.
-//   - What env and file return is never part of a message, nor is the value of a secret or the password of a URL that
-//     stands in the file: both are masked in the quoted lines. Values of an event or a tick are not part of a message
+//   - What env and file return is never part of a message, nor are secrets that stand in the file, as far as package
+//     block knows them: they are masked in the quoted lines. Values of an event or a tick are not part of a message
 //     either.
 //   - What an argument only refers to arrives byte for byte: a string, a number, a list or an object of a payload as it
 //     was stored, what env and file return, and literals of the file. So does a part of a template, and the payload as

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/mask"
 )
 
 // Error is all that is wrong with a file. Error gives the first mistake in one line; Write shows every one with its
@@ -29,8 +33,26 @@ func newError(file *hcl.File, src []byte, diags hcl.Diagnostics) *Error {
 		file = &hcl.File{}
 	}
 	shown := *file
-	shown.Bytes = mask(src)
+	masked, secrets := mask.Source(src)
+	shown.Bytes = masked
+	for _, diag := range diags {
+		diag.Summary, diag.Detail = without(diag.Summary, secrets), without(diag.Detail, secrets)
+	}
 	return &Error{file: &shown, diags: diags}
+}
+
+// minSecret is how long a secret is that a message is searched for. A shorter one is a part of many words.
+const minSecret = 4
+
+// without hides secrets that stand in the file, should a message quote one.
+func without(text string, secrets []string) string {
+	for _, secret := range secrets {
+		if len(secret) >= minSecret {
+			found := regexp.MustCompile("(?i)" + regexp.QuoteMeta(secret))
+			text = found.ReplaceAllLiteralString(text, strings.Repeat("*", len(secret)))
+		}
+	}
+	return text
 }
 
 // related is a second place that a diagnostic points at, kept in its Extra field.

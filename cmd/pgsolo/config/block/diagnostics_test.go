@@ -68,17 +68,3 @@ func TestRelated(t *testing.T) {
 		}
 	}
 }
-
-func TestMask(t *testing.T) {
-	for src, want := range map[string]string{
-		`secret = "sesame"`:              `secret = "******"`,
-		`url = "postgres://u:sesame@h/"`: `url = "postgres://u:******@h/"`,
-		`x = "h?password=sesame&a=b"`:    `x = "h?password=******&a=b"`,
-		`"x-api-key" = "sesame"`:         `"x-api-key" = "******"`,
-		`key = "open"`:                   `key = "open"`,
-	} {
-		if got := string(mask([]byte(src))); got != want {
-			t.Errorf("%s became %s, want %s", src, got, want)
-		}
-	}
-}

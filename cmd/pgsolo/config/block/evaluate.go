@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/pgsolo/pgsolo/cmd/pgsolo/config/mask"
 )
 
 // hiddenMark is on every value that comes from env or file, and on all that is computed from one: it stays out of
@@ -67,7 +69,7 @@ type Text struct {
 
 // Shown begins a sentence about the value.
 func (t Text) Shown() string {
-	if t.Hidden {
+	if t.Hidden || mask.Looks(t.Value) {
 		return "The value (not shown: it may be secret)"
 	}
 	return fmt.Sprintf("%q", t.Value)
@@ -75,7 +77,7 @@ func (t Text) Shown() string {
 
 // Hint is a sentence that repeats the value or a part of it, left out where the value may not be printed.
 func (t Text) Hint(format string, args ...any) string {
-	if t.Hidden {
+	if t.Hidden || mask.Looks(t.Value) {
 		return ""
 	}
 	return " " + fmt.Sprintf(format, args...)

@@ -84,27 +84,7 @@ func (l *Language) Value(expr hclsyntax.Expression, in Scope) (cty.Value, hcl.Di
 		return value, nil
 	}
 	for i, diag := range diags {
-		diags[i] = polish(diag)
+		diags[i] = l.polish(diag, expr)
 	}
 	return cty.NilVal, diags
-}
-
-// polish replaces HCL's frame around an error of one of the functions, and drops the values that HCL's own writer would
-// print.
-func polish(diag *hcl.Diagnostic) *hcl.Diagnostic {
-	polished := &hcl.Diagnostic{Severity: diag.Severity, Summary: diag.Summary, Detail: diag.Detail,
-		Subject: diag.Subject}
-	if expr, ok := diag.Expression.(hclsyntax.Expression); ok && diag.Subject != nil &&
-		expr.Range().Start == diag.Subject.Start {
-		polished.Subject = expr.Range().Ptr() // HCL underlines only the beginning of a function's argument
-	}
-	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](diag); ok {
-		if failure, ok := extra.FunctionCallError().(*callError); ok {
-			polished.Summary, polished.Detail = failure.summary, failure.detail
-			if call, ok := diag.Expression.(*hclsyntax.FunctionCallExpr); ok {
-				polished.Subject = call.Range().Ptr()
-			}
-		}
-	}
-	return polished
 }
