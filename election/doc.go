@@ -83,6 +83,9 @@
 //     is waited for, too: no replica leads there until it is promoted.
 //   - Where no lease can hold, no replica leads: on a server older than 14, behind a pooler that shares sessions
 //     (transaction or statement mode), while another application holds the lock. Each is named in the error or the log.
+//   - A session is one of a leader or a standby by its role, not by its name alone: any role that may connect can call
+//     itself what it likes. One that takes the lock of an election is named in the log and in Status.Denied; one that
+//     takes the lock under which terms begin keeps nobody from beginning them.
 //
 // # What it does not guarantee
 //

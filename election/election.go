@@ -26,7 +26,7 @@ type Elector struct {
 	foreignHolder int32     // process of a session of another application that held the lock at the last read; or 0
 	sighting      sighting  // of the session that holds the lock
 	unendable     int32     // process of a silent session that this replica may not end; or 0
-	blocked       bool      // by that session
+	blockedBy     int32     // the latest of these that stood there for two reads, and was logged; or 0
 	differs       int64     // the term whose leader was seen to have another configuration
 	handedOver    int64     // the term that this process handed over when it was asked to
 	queuesAgainAt time.Time // even if no other replica leads by then
@@ -107,8 +107,8 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, term T
 // noteUnreachable notes that the database cannot be used, with one line in the log until that changes; of the tables,
 // one for each reason.
 func (e *Elector) noteUnreachable(err error) {
-	e.status.update(func(s *Status) { s.Role = Outside })
-	e.blocked = false
+	e.status.update(func(s *Status) { s.Role, s.Denied = Outside, "" })
+	e.blockedBy = 0
 	reason := strings.Join(strings.Fields(err.Error()), " ")
 	switch {
 	case ofTables(err) && reason != e.unreachable:

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgsolo/pgsolo/election/internal/direct"
+	"github.com/pgsolo/pgsolo/election/internal/holder"
 	"github.com/pgsolo/pgsolo/election/internal/settings"
 )
 
@@ -26,8 +28,16 @@ const keptTerms = 1000
 
 const (
 	// lockTerms makes the elections of a schema begin their terms one after the other; no election has the id 0. From
-	// the commit on, the session may be silent for the lease, and no longer for pollSilence alone.
-	lockTerms = `select pg_advisory_xact_lock($1, 0), set_config('idle_session_timeout', $2, false)`
+	// the commit on, the session may be silent for the lease, and no longer for pollSilence alone. Only the lock of the
+	// terms is waited for no longer than $3.
+	lockTerms = `select set_config('lock_timeout', $3, true), pg_advisory_xact_lock($1, 0),
+			set_config('idle_session_timeout', $2, false), set_config('lock_timeout', '0', true)`
+
+	// lockTable is in its place where a role that may not lead has that lock. Whoever begins a term after all with that
+	// lock, because it was let go meanwhile, waits for this one before its statement sees a term.
+	lockTable   = `lock table pgsolo.leader in share row exclusive mode`
+	allowLease  = `select set_config('idle_session_timeout', $1, false)`
+	maxTermWait = 300 * time.Millisecond
 
 	// Terms rise over all elections of a schema, so that what is fenced with one can move to another election. The
 	// timeline is in the first eight digits of the current segment's name. What a leader said at its end stands, but
@@ -85,13 +95,33 @@ func (s *session) beginTerm(ctx context.Context, o Options, before, lowest int64
 	row := leaderRow{
 		term: Term{Election: s.election, Holder: o.Holder}, address: o.Address, fingerprint: o.Fingerprint,
 	}
-	// One transaction, in which the second statement sees what others committed before the first was done.
-	batch := &pgx.Batch{}
-	batch.Queue(lockTerms, s.classID, milliseconds(o.Lease))
-	batch.Queue(inSchema(beginTerm, s.schema), s.election, s.fit(o.Holder), s.fit(o.Address), ended,
-		s.server.start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced, o.Fingerprint, lowest).
-		QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
-	err := s.conn.SendBatch(ctx, batch).Close()
+	// One transaction, in which the last statement sees what others committed before the first was done.
+	end := ""
+	begin := func(batch *pgx.Batch) error {
+		batch.Queue(inSchema(beginTerm, s.schema), s.election,
+			direct.Fit(s.conn, o.Holder), direct.Fit(s.conn, o.Address), ended,
+			s.server.Start, o.Lease.Milliseconds(), before, endedSessionLost, endedFenced, o.Fingerprint, lowest).
+			QueryRow(func(r pgx.Row) error { return r.Scan(&row.term.Timeline, &row.term.Number, &row.since) })
+		if end != "" {
+			batch.Queue(end)
+		}
+		return s.conn.SendBatch(ctx, batch).Close()
+	}
+	lease, batch := milliseconds(o.Lease), &pgx.Batch{}
+	batch.Queue(lockTerms, s.classID, lease, milliseconds(min(maxTermWait, o.Lease/10)))
+	err := begin(batch)
+	if isLocked(err) {
+		batch = &pgx.Batch{}
+		if s.areTermsDenied(ctx, o) {
+			batch.Queue(`begin`) // which that statement wants
+			batch.Queue(inSchema(lockTable, s.schema))
+			batch.Queue(allowLease, lease)
+			end = `commit`
+		} else {
+			batch.Queue(lockTerms, s.classID, lease, "0")
+		}
+		err = begin(batch)
+	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		if err := s.checkLock(ctx); err != nil {
 			return row, fmt.Errorf("begin a term: %w", err)
@@ -117,6 +147,16 @@ func (l *leadership) prune(ctx context.Context) {
 		l.logger.Warn("old terms are not deleted from the history, which grows", "error",
 			explain(ctx, l.session.conn, l.options.Schema, err))
 	}
+}
+
+// areTermsDenied says whether the lock of the terms is held by a session whose role may not lead, and logs whose.
+func (s *session) areTermsDenied(ctx context.Context, o Options) bool {
+	by, err := holder.Of(ctx, s.conn, func(sql string) string { return inSchema(sql, s.schema) }, s.classID, 0)
+	if err != nil || by.PID == 0 || by.MayLead {
+		return false
+	}
+	o.Logger.Warn("another application holds the lock under which terms begin: this one begins without", by.Fields()...)
+	return true
 }
 
 // resign writes the end of the term, and only then frees the lock: the successor must find it.

@@ -70,7 +70,7 @@ func (e *Elector) runTerm(
 	defer l.end()
 	l.trust = trust.NewWindow(e.clock, won.proved, e.part(cancelAt), e.part(clockTolerance), l.nudge.Give)
 	l.term.Session = e.termSession(won.row.term.Number)
-	l.term.ServerStart = won.session.server.begun
+	l.term.ServerStart = won.session.server.Begun
 	l.term.Stopping, l.term.Over = l.stopping, l.over
 	l.term.Held = l.trust.Open
 	defer context.AfterFunc(ctx, func() { l.stop(false) })()

@@ -14,6 +14,13 @@ import (
 	"github.com/pgsolo/pgsolo/election/internal/migration"
 )
 
+// The defaults of Options.
+const (
+	DefaultName         = "main"
+	DefaultLease        = 5 * time.Second
+	DefaultPollInterval = 900 * time.Millisecond
+)
+
 // Options say which election a process takes part in, and how. Config is required.
 type Options struct {
 	// Config reaches PostgreSQL directly: behind a pooler in transaction mode the lock would belong to no client. It is

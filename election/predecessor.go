@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgsolo/pgsolo/election/internal/holder"
 )
 
 const (
@@ -21,17 +23,19 @@ const (
 )
 
 const (
-	ofLeaders = `datname = current_database() and pid <> pg_backend_pid() and starts_with(application_name, $1)`
+	// A session of a role that may not lead is nobody's predecessor, whatever it calls itself.
+	ofLeaders = `a.datname = current_database() and a.pid <> pg_backend_pid()
+			and starts_with(a.application_name, $1) and ` + holder.MayLead
 
 	countLeaderSessions = `select count(*), exists (select from pgsolo.leader_term
 			where election = $2 and timeline = $3 and term = $4 and until is not null)
-		from pg_stat_activity where ` + ofLeaders
+		from pg_stat_activity a where ` + ofLeaders
 
-	listLeaderSessions = `select pid from pg_stat_activity where ` + ofLeaders
+	listLeaderSessions = `select a.pid from pg_stat_activity a where ` + ofLeaders
 
 	// A session may have another name by now: a process that leads other elections has taken it for one of these.
-	terminate = `select pg_terminate_backend(pid) from pg_stat_activity
-		where pid = $2 and ` + ofLeaders
+	terminate = `select pg_terminate_backend(a.pid) from pg_stat_activity a
+		where a.pid = $2 and ` + ofLeaders
 )
 
 // successorWait is until when a successor waits at the longest, on the monotonic clock.
@@ -67,16 +71,16 @@ func (e *Elector) successorWait(s *session, before leaderRow, wonAt time.Time) (
 	if silent {
 		w.sessions = e.sighting.since.Add(lease)
 	}
-	restarted := before.server != s.server.start
+	restarted := before.server != s.server.Start
 	if before.server == "" {
-		restarted = s.server.at.After(before.since)
+		restarted = s.server.At.After(before.since)
 	}
 	if !restarted || s.met == before.term.Number {
 		return w
 	}
 	// By the server's clock, which may have been set since: not before a lease after the leader was last met, and not
 	// after a lease after this session, which is younger than the restart.
-	w.restart = s.openedAt.Add(lease - max(0, s.server.up))
+	w.restart = s.openedAt.Add(lease - max(0, s.server.Up))
 	if e.ofLeader(before.term.Number) {
 		if met := e.sighting.until.Add(lease); met.After(w.restart) {
 			w.restart = met
@@ -118,7 +122,7 @@ func (e *Elector) clearPredecessor(
 			return ended, nil
 		case left == 0 || now.Before(wait.sessions):
 		case until.IsZero():
-			if ended, err = e.terminatePredecessor(ctx, s, prefix, before.lock.pid); err != nil {
+			if ended, err = e.terminatePredecessor(ctx, s, prefix, before.lock.PID); err != nil {
 				return ended, err
 			}
 			until, pause = now.Add(terminateTime), minCountInterval
@@ -134,9 +138,9 @@ func (e *Elector) clearPredecessor(
 
 // terminatePredecessor ends the sessions that are left. One of another role, which it may not end, it names in the log.
 func (e *Elector) terminatePredecessor(
-	ctx context.Context, s *session, prefix string, holder int32,
+	ctx context.Context, s *session, prefix string, lock int32,
 ) (ended int, err error) {
-	rows, err := s.conn.Query(ctx, listLeaderSessions, prefix)
+	rows, err := s.conn.Query(ctx, inSchema(listLeaderSessions, s.schema), prefix)
 	if err != nil {
 		return 0, fmt.Errorf("list sessions of the previous leader: %w", err)
 	}
@@ -145,7 +149,7 @@ func (e *Elector) terminatePredecessor(
 		return 0, fmt.Errorf("list sessions of the previous leader: %w", err)
 	}
 	for _, pid := range pids {
-		_, err := s.conn.Exec(ctx, terminate, prefix, pid)
+		_, err := s.conn.Exec(ctx, inSchema(terminate, s.schema), prefix, pid)
 		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 			e.logger.Error("may not end a session that bears the name of the previous leader", "process", pid,
 				"error", pgErr.Message)
@@ -154,7 +158,7 @@ func (e *Elector) terminatePredecessor(
 		if err != nil {
 			return ended, fmt.Errorf("end a session of the previous leader: %w", err)
 		}
-		if pid != holder {
+		if pid != lock {
 			ended++
 		}
 	}

@@ -49,6 +49,11 @@ func TestReplicasAreKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	const lock = `select pg_advisory_lock($1::oid::int, 1), pg_advisory_lock($1::oid::int, 2)` // which says nothing
+	class := pgtest.Value[uint32](t, conn, `select 'pgsolo.replica_session'::regclass::oid`)
+	if _, err := stranger(t, url).Exec(t.Context(), lock, class); err != nil {
+		t.Fatal(err)
+	}
 	leader.stop()
 	pgtest.Within(t, "successor", other.leading)
 	setup(t, url, as("c", "main"))

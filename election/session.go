@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,20 +28,11 @@ type session struct {
 	classID  int32 // with lockID: the advisory lock
 	lockID   int32
 
-	server   server
+	server   direct.Server
 	openedAt time.Time // when server was read, on the monotonic clock
 	met      int64     // the term whose leader held the lock at a read of this session; 0: none
 
 	highestTerm int64 // of the history, when the session began
-}
-
-// server is a start of the server, as a session finds it. It does not change while the session lasts: a restart, and
-// one after a crash, ends every session.
-type server struct {
-	start string        // names it
-	begun time.Time     // pg_postmaster_start_time()
-	at    time.Time     // by the server's clock
-	up    time.Duration // since then, likewise
 }
 
 const (
@@ -52,15 +41,6 @@ const (
 
 	selectLock = `select 'pgsolo.leader'::regclass::oid::bigint, lock_id, pg_is_in_recovery()
 		from pgsolo.leader where election = $1`
-
-	// After a crash the postmaster goes on, and the statistics begin anew, which every role may see. They also do when
-	// an administrator resets them: then a successor without need waits for a lease.
-	selectServer = `select pg_is_in_recovery(), pg_postmaster_start_time(),
-			extract(epoch from pg_postmaster_start_time())::text || '/'
-				|| coalesce(extract(epoch from stats_reset)::text, ''),
-			greatest(pg_postmaster_start_time(), stats_reset),
-			extract(epoch from clock_timestamp() - greatest(pg_postmaster_start_time(), stats_reset))::float8
-		from pg_stat_bgwriter`
 )
 
 // open connects, puts the settings in force, and finds the lock.
@@ -85,21 +65,17 @@ func open(ctx context.Context, o Options, name string) (*session, error) {
 }
 
 // setUp prepares the session. room is how the names of leaders' sessions begin.
-func (s *session) setUp(ctx context.Context, o Options, room string) error {
+func (s *session) setUp(ctx context.Context, o Options, room string) (err error) {
 	if err := settings.Apply(ctx, s.conn, o.Lease, o.Logger); errors.Is(err, settings.ErrLease) {
 		return &refusal{err}
 	} else if err != nil {
 		return err
 	}
-	var (
-		recovering bool
-		up         float64
-	)
-	if err := s.conn.QueryRow(ctx, selectServer).
-		Scan(&recovering, &s.server.begun, &s.server.start, &s.server.at, &up); err != nil {
-		return fmt.Errorf("ask for the server's start, and whether it is a replica: %w", err)
+	var recovering bool
+	if s.server, recovering, err = direct.Ask(ctx, s.conn); err != nil {
+		return err
 	}
-	s.server.up, s.openedAt = time.Duration(up*float64(time.Second)), time.Now()
+	s.openedAt = time.Now()
 	if recovering {
 		return errors.New("the server is a hot standby, where nobody can lead; connect to the primary")
 	}
@@ -118,7 +94,7 @@ func (s *session) setUp(ctx context.Context, o Options, room string) error {
 		return fmt.Errorf("enter election %q: %w", s.election, err)
 	}
 	var class int64
-	err := s.conn.QueryRow(ctx, inSchema(selectLock, s.schema), s.election).Scan(&class, &s.lockID, &recovering)
+	err = s.conn.QueryRow(ctx, inSchema(selectLock, s.schema), s.election).Scan(&class, &s.lockID, &recovering)
 	if err != nil {
 		return fmt.Errorf("find the lock of election %q: %w", s.election, err)
 	}
@@ -156,8 +132,8 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 func (s *session) register(ctx context.Context, o Options) error {
 	place := func(sql string) string { return inSchema(sql, s.schema) }
 	err, notPruned := registry.Register(ctx, s.conn, place, registry.Replica{
-		Election: s.election, Node: s.fit(o.Holder), Address: s.fit(o.Address), Version: s.fit(o.Version),
-		Fingerprint: o.Fingerprint,
+		Election: s.election, Node: direct.Fit(s.conn, o.Holder), Address: direct.Fit(s.conn, o.Address),
+		Version: direct.Fit(s.conn, o.Version), Fingerprint: o.Fingerprint,
 	})
 	switch {
 	case s.conn.IsClosed():
@@ -169,17 +145,6 @@ func (s *session) register(ctx context.Context, o Options) error {
 			explain(ctx, s.conn, s.schema, notPruned))
 	}
 	return nil
-}
-
-// fit is a text as the database can hold it, whatever its encoding: in another one than UTF8, ASCII is what is sure.
-func (s *session) fit(text string) string {
-	ascii := s.conn.PgConn().ParameterStatus("server_encoding") != "UTF8"
-	return strings.Map(func(r rune) rune {
-		if r == 0 || r == utf8.RuneError || ascii && r > unicode.MaxASCII {
-			return '?'
-		}
-		return r
-	}, text)
 }
 
 // checkError makes an error of Options.Check a failure of it, unless it is one of the connection or of the server.

@@ -27,19 +27,19 @@ type sighting struct {
 func (e *Elector) see(s *session, row leaderRow, sent, answered time.Time) {
 	seen := &e.sighting
 	lock := row.lock
-	if lock.pid != 0 && lock.name == e.termSession(row.term.Number) {
+	if lock.PID != 0 && lock.Name == e.termSession(row.term.Number) {
 		s.met = row.term.Number
 	}
 	switch {
-	case lock.pid == 0:
+	case lock.PID == 0:
 		return // nobody holds it, or this session does: what was seen of the holder before stays true
 	case !lock.ours || lock.lastActive == nil:
 		*seen = sighting{}
 		return
 	}
-	if seen.term != row.term.Number || seen.pid != lock.pid || seen.name != lock.name ||
+	if seen.term != row.term.Number || seen.pid != lock.PID || seen.name != lock.Name ||
 		!seen.active.Equal(*lock.lastActive) {
-		*seen = sighting{row.term.Number, lock.pid, lock.name, *lock.lastActive, answered, answered}
+		*seen = sighting{row.term.Number, lock.PID, lock.Name, *lock.lastActive, answered, answered}
 		return
 	}
 	if sent.After(seen.until) {
@@ -96,14 +96,14 @@ func (e *Elector) proveSilence(ctx context.Context, s *session, row leaderRow) (
 		return row, nil
 	}
 	lease := row.lease
-	if e.sighting.pid == 0 || e.sighting.pid != row.lock.pid ||
+	if e.sighting.pid == 0 || e.sighting.pid != row.lock.PID ||
 		time.Since(e.sighting.since) < time.Duration(cancelAt*float64(lease)) {
 		return row, nil
 	}
 	before := row
 	row, err := e.readLeader(ctx, s)
 	row.remember(before) // its session may just have ended, by the server's word
-	if err != nil || row.lock.pid != e.sighting.pid || e.sighting.silence() < lease {
+	if err != nil || row.lock.PID != e.sighting.pid || e.sighting.silence() < lease {
 		return row, err
 	}
 	seen := e.sighting

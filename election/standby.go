@@ -8,36 +8,39 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/election/internal/holder"
 )
 
 const (
 	campaign = `select pgsolo.campaign($1, $2, $3)`
 
-	// The holder of the lock: its process, its name, whether that is one that only sessions of this election have, and
-	// when it was last active by the server's clock. Every role may see an application_name. The database is named
-	// because copies of one share their oids. The counts are of the sessions of leaders, and of those whose term the
-	// row does not know: then it is that of a restore.
+	// The holder of the lock: whether its name is one that only sessions of this election have, and its role one that
+	// may lead, and when it was last active by the server's clock. The database is named because copies of one share
+	// their oids. The counts are of the sessions of leaders, and of those whose term the row does not know: then it is
+	// that of a restore.
 	selectLeader = `select 'pgsolo.leader'::regclass::oid::bigint, l.lock_id,
 			l.timeline, l.term, coalesce(l.holder, ''), coalesce(l.address, ''),
 			coalesce(l.since, 'epoch'), l.clean,
 			case when l.fingerprint_term = l.term then coalesce(l.fingerprint, '') else '' end,
 			coalesce(t.server, ''), coalesce(t.lease_ms, 0),
-			coalesce(h.pid, 0), coalesce(h.application_name, ''), coalesce(h.ours, false), h.state_change,
+			coalesce(h.pid, 0), coalesce(h.role, ''), coalesce(h.name, ''), coalesce(h.address, ''),
+			coalesce(h.may_lead, false), coalesce(h.may_lead and starts_with(h.name, $3), false), h.state_change,
 			s.leaders, s.later, clock_timestamp()
 		from pgsolo.leader l cross join lateral (
 			select count(*) as leaders, count(*) filter (where a.usename = current_user and case
 				when substr(a.application_name, length($2) + 1) ~ '^[0-9]{1,19}$'
 				then substr(a.application_name, length($2) + 1)::numeric > l.term end) as later
 			from pg_stat_activity a
-			where a.datname = current_database() and starts_with(a.application_name, $2)
+			where a.datname = current_database() and starts_with(a.application_name, $2) and ` + holder.MayLead + `
 		) s left join pgsolo.leader_term t using (election, timeline, term) left join lateral (
-			select a.pid, a.application_name, a.state_change, starts_with(a.application_name, $3) as ours
-			from pg_locks k join pg_stat_activity a using (pid)
+			select ` + holder.Columns + `, a.state_change
+			from pg_locks k left join pg_stat_activity a using (pid)
 			where k.locktype = 'advisory'
 				and k.classid = 'pgsolo.leader'::regclass and k.objid = l.lock_id and k.objsubid = 2
-				and k.granted and k.pid <> pg_backend_pid()
+				and k.granted and k.pid is distinct from pg_backend_pid()
 				and k.database = (select oid from pg_database where datname = current_database())
-			limit 1 -- foreign holders may share the lock
+			order by k.pid limit 1 -- foreign holders may share the lock
 		) h on true
 		where l.election = $1`
 )
@@ -59,21 +62,20 @@ type leaderRow struct {
 
 // lockHolder is the session that holds the lock. Zero: there is none, or it is this session.
 type lockHolder struct {
-	pid        int32
-	name       string     // application_name
+	holder.Holder
 	ours       bool       // it is of this election
 	lastActive *time.Time // by the server's clock; nil: the server does not say
 }
 
 // remember keeps who held the lock in the same term, if nobody does any more: how that ended is told by it.
 func (r *leaderRow) remember(before leaderRow) {
-	if r.lock.pid == 0 && r.term.Number == before.term.Number {
+	if r.lock.PID == 0 && r.term.Number == before.term.Number {
 		r.lock = before.lock
 	}
 }
 
 // foreign says whether the session is none of this election's.
-func (h lockHolder) foreign() bool { return h.pid != 0 && !h.ours }
+func (h lockHolder) foreign() bool { return h.PID != 0 && !h.ours }
 
 // standBy polls until the lock is this session's. It returns the last row that was read, with the session that held the
 // lock before.
@@ -113,15 +115,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 // noteStandby notes that the database answered. A foreign holder counts when two reads in a row find it: a pooler that
 // resets a leader's session clears its name an instant before it frees the lock.
 func (e *Elector) noteStandby(row leaderRow) {
-	role := Standby
-	if row.lock.foreign() && row.lock.pid == e.foreignHolder {
+	role, denied := Standby, ""
+	if row.lock.foreign() && row.lock.PID == e.foreignHolder {
 		role = Outside
+		denied = fmt.Sprintf("another application holds the lock of this election: %s; remedy: %s",
+			row.lock, row.lock.Remedy())
 	}
 	switch before := e.status.read(); {
-	case role == Outside && !e.blocked:
+	case role == Outside && e.blockedBy != row.lock.PID:
 		e.logger.Error("another application holds the lock of this election: "+
-			"nobody can lead until that session lets it go",
-			"process", row.lock.pid, "application_name", row.lock.name)
+			"nobody can lead until that session lets it go", row.lock.Fields()...)
 	case role == Outside:
 	case before.Role != Standby:
 		e.logger.Info("standing by", "leader", row.term.Holder, "term", row.term.Number)
@@ -134,11 +137,15 @@ func (e *Elector) noteStandby(row leaderRow) {
 		e.logger.Warn("the leader has another configuration than this replica", "leader", row.term.Holder,
 			"term", row.term.Number, "fingerprint", own, "fingerprint_of_leader", row.fingerprint)
 	}
-	e.stoodBy, e.unreachable, e.blocked, e.foreignHolder = true, "", role == Outside, 0
+	e.stoodBy, e.unreachable, e.blockedBy, e.foreignHolder = true, "", 0, 0
 	if row.lock.foreign() {
-		e.foreignHolder = row.lock.pid
+		e.foreignHolder = row.lock.PID
+	}
+	if role == Outside {
+		e.blockedBy = row.lock.PID
 	}
 	e.status.answered(role, row)
+	e.status.update(func(s *Status) { s.Denied = denied })
 	e.status.busyFor(e.options.PollInterval + e.options.Lease + slack)
 }
 
@@ -188,8 +195,8 @@ func (s *session) scanLeader(r pgx.Row) (row leaderRow, err error) {
 	err = r.Scan(&class, &lockID,
 		&row.term.Timeline, &row.term.Number, &row.term.Holder, &row.address, &row.since, &row.clean,
 		&row.fingerprint, &row.server, &leaseMS,
-		&row.lock.pid, &row.lock.name, &row.lock.ours, &row.lock.lastActive, &row.leaderSessions, &row.laterSessions,
-		&row.readAt)
+		&row.lock.PID, &row.lock.Role, &row.lock.Name, &row.lock.Address, &row.lock.MayLead, &row.lock.ours,
+		&row.lock.lastActive, &row.leaderSessions, &row.laterSessions, &row.readAt)
 	row.lease = time.Duration(leaseMS) * time.Millisecond
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, errRowDeleted

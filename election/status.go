@@ -37,6 +37,10 @@ type Status struct {
 	// round trip explains; negative: behind. Zero while this process does not lead. More than ClockTolerance is logged.
 	ClockAhead time.Duration
 
+	// Denied says which session of another application holds the lock, so that nobody can lead, and what to do; empty:
+	// none.
+	Denied string
+
 	SeenAt     time.Time // when the database last answered; zero: not yet
 	AliveUntil time.Time // by when the loop updates this again unless it hangs; zero: not running
 }
@@ -67,7 +71,7 @@ func (b *statusBoard) busyFor(d time.Duration) {
 // answered says that the database has just answered with this leader row.
 func (b *statusBoard) answered(role Role, row leaderRow) {
 	b.update(func(s *Status) {
-		s.Role, s.SeenAt = role, time.Now()
+		s.Role, s.SeenAt, s.Denied = role, time.Now(), ""
 		s.Term, s.Holder, s.Address, s.Since = row.term, row.term.Holder, row.address, row.since
 		s.Fingerprint = row.fingerprint
 		if role != Leader {

@@ -116,6 +116,9 @@ func (s *Server) warnings() (all []string) {
 }
 
 func warningsOf(status election.Status) (all []string) {
+	if status.Denied != "" {
+		all = append(all, status.Denied)
+	}
 	if ahead := status.ClockAhead; ahead.Abs() > election.ClockTolerance {
 		where := "ahead of"
 		if ahead < 0 {
@@ -145,6 +148,8 @@ func (s *Server) ready(*http.Request) error {
 			return fmt.Errorf("election %q: the database has not answered yet", status.Election)
 		case time.Since(status.SeenAt) > e.Fresh:
 			return fmt.Errorf("election %q: the database has not answered for %s", status.Election, ago(status.SeenAt))
+		case status.Denied != "":
+			return fmt.Errorf("election %q: %s", status.Election, status.Denied)
 		case status.Role == election.Outside:
 			return fmt.Errorf("election %q: neither leader nor standby", status.Election)
 		}
@@ -187,8 +192,8 @@ type electionBody struct {
 	Fingerprint       string `json:"fingerprint,omitempty"`
 	LeaderFingerprint string `json:"leader_fingerprint,omitempty"`
 
-	Warnings   []string         `json:"warnings,omitempty"`   // on the leader
-	Held       []heldBody       `json:"held,omitempty"`       // likewise
+	Warnings   []string         `json:"warnings,omitempty"`
+	Held       []heldBody       `json:"held,omitempty"`       // on the leader
 	Undeclared []undeclaredBody `json:"undeclared,omitempty"` // likewise
 }
 

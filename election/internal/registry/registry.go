@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgsolo/pgsolo/election/internal/holder"
 )
 
 // Replica is what is known of one that takes part in an election.
@@ -33,9 +35,11 @@ const (
 		on conflict do nothing`
 	unlock = `select pg_advisory_unlock($1, $2)`
 
+	// A lock of a role that may not lead says nothing.
 	deleteDead = `delete from pgsolo.replica_session r
 		where r.since < clock_timestamp() - interval '1 day' and not exists (
-			select from pg_locks k where k.locktype = 'advisory' and k.objsubid = 2
+			select from pg_locks k join pg_stat_activity a using (pid)
+			where ` + holder.MayLead + ` and k.locktype = 'advisory' and k.objsubid = 2
 				and k.classid = 'pgsolo.replica_session'::regclass and k.objid = r.id::bigint::oid
 				and k.database = (select oid from pg_database where datname = current_database()))`
 

@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,6 +21,15 @@ const (
 	unlock = `select pg_catalog.pg_advisory_unlock_shared(
 			(case when class > 2147483647 then class - 4294967296 else class end)::integer, g.id)
 		from pgsolo.jobs_group g, (select 'pgsolo.jobs_group'::regclass::oid::bigint as class) c where g."group" = $1`
+
+	selectHolder = `select format('process %s of role %s (application_name %s); remedy: ' ||
+				'select pg_terminate_backend(%1$s), and keep other roles out: ' ||
+				'revoke connect on database ... from public',
+			k.pid, a.usename, a.application_name)
+		from pg_locks k join pg_stat_activity a using (pid) join pgsolo.jobs_group g on k.objid::bigint = g.id
+		where g."group" = $1 and k.locktype = 'advisory' and k.classid = 'pgsolo.jobs_group'::regclass
+			and k.objsubid = 2 and k.granted and k.mode = 'ExclusiveLock'
+			and k.database = (select oid from pg_database where datname = current_database())`
 
 	maxCount   = time.Minute // between two counts
 	minCount   = 100 * time.Millisecond
@@ -57,7 +67,7 @@ func (m *member) enter(ctx context.Context, conn *pgx.Conn) error {
 	case err != nil:
 		return err
 	case entered == nil:
-		return errLocked
+		return m.lockedBy(ctx, conn)
 	case !*entered:
 		return pg.ErrFenced
 	}
@@ -67,6 +77,15 @@ func (m *member) enter(ctx context.Context, conn *pgx.Conn) error {
 	}
 	m.due = time.Now().Add(countEvery(m.group.Grace()))
 	return nil
+}
+
+// lockedBy says who has the lock: any role that may connect can take it, which keeps others from seeing this leader.
+func (m *member) lockedBy(ctx context.Context, conn *pgx.Conn) error {
+	var by string
+	if conn.QueryRow(ctx, m.group.DB.Place(selectHolder), m.group.Name).Scan(&by) != nil {
+		return errLocked
+	}
+	return fmt.Errorf("%w: %s", errLocked, by)
 }
 
 // count adds the time since the last count that was answered.
