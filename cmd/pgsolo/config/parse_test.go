@@ -58,6 +58,7 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(src)
+	f.Add([]byte("handler \"a\" {\n  webhook {\n    secret = \"h\xb0\xb0\xb0\xb0"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		config, err := Parse("config.hcl", src, testEnv)
 		if err == nil {

@@ -108,7 +108,7 @@ func TestPlantedSecretsAreNotShown(t *testing.T) {
 	urls := []int{0, 1, 2, 12, 13} // places for those
 	for i, misuse := range misuses {
 		for j, place := range places {
-			if (i+j)%2 == 0 {
+			if (i+j)%3 == 0 {
 				fill(place, misuse, `env("PLANTED")`)
 			}
 			if (i+j)%6 == 0 {
@@ -116,14 +116,16 @@ func TestPlantedSecretsAreNotShown(t *testing.T) {
 				fill(place, misuse, `lower(env("PLANTED"))`)
 			}
 		}
-		for j, literal := range literals {
+		for j := i % 3; j < len(literals); j += 3 {
+			literal := literals[j]
 			fill(places[urls[(i+j)%len(urls)]], misuse, literal)
 		}
-		for _, literal := range secrets {
-			fill(inHandler("webhook {\nurl = \"https://h/\"\nsecret = %s\n}"), misuse, literal)
-			fill(inHandler("webhook {\nurl = \"https://h/\"\nheaders = { A = %s, \"x-api-key\" = %s }\nmethod = 1\n}"),
-				misuse, literal)
-			fill(inHandler("exec {\ncommand = [\"ls\"]\nenv = { API_TOKEN = %s, B = [1] }\n}"), misuse, literal)
+		for j, place := range []string{
+			inHandler("webhook {\nurl = \"https://h/\"\nsecret = %s\n}"),
+			inHandler("webhook {\nurl = \"https://h/\"\nheaders = { A = %s, \"x-api-key\" = %s }\nmethod = 1\n}"),
+			inHandler("exec {\ncommand = [\"ls\"]\nenv = { API_TOKEN = %s, B = [1] }\n}"),
+		} {
+			fill(place, misuse, secrets[(i+j)%len(secrets)])
 		}
 	}
 	t.Logf("%d configurations, %d of them wrong", tried, wrong)

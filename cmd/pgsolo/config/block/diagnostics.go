@@ -48,7 +48,10 @@ const minSecret = 4
 func without(text string, secrets []string) string {
 	for _, secret := range secrets {
 		if len(secret) >= minSecret {
-			found := regexp.MustCompile("(?i)" + regexp.QuoteMeta(secret))
+			found, err := regexp.Compile("(?i)" + regexp.QuoteMeta(secret))
+			if err != nil { // it is not UTF-8, and HCL has replaced a part of it
+				continue
+			}
 			text = found.ReplaceAllLiteralString(text, strings.Repeat("*", len(secret)))
 		}
 	}

@@ -258,8 +258,11 @@ func member(raw json.RawMessage, key cty.Value) (json.RawMessage, bool) {
 	if key.IsNull() || !key.IsKnown() {
 		return nil, false
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil && list != nil {
+	if raw[0] == '[' {
+		var list []json.RawMessage
+		if json.Unmarshal(raw, &list) != nil {
+			return nil, false
+		}
 		number, err := convert.Convert(key, cty.Number)
 		if err != nil {
 			return nil, false
