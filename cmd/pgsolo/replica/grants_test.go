@@ -34,15 +34,16 @@ const forGrants = `
 		exec { command = ["true"] }
 	}`
 
-// readmeGrants are what the README has a role that leads without owning the tables granted.
-func readmeGrants(t *testing.T) string {
+// runtimeGrants are what deploy/sql/roles.sql has a role that leads without owning the tables granted.
+func runtimeGrants(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../../README.md")
+	text, err := os.ReadFile("../../../deploy/sql/roles.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, roles, _ := strings.Cut(string(text), "### Roles")
-	return regexp.MustCompile("(?ms)^```sql\n(.*?)^```$").FindStringSubmatch(roles)[1]
+	grants := regexp.MustCompile(`(?ms)^grant [^;]* to (?:[^;]* )?pgsolo_runtime\b[^;]*;\n`).
+		FindAllString(string(text), -1)
+	return regexp.MustCompile(` to pgsolo_runtime[^;]*;`).ReplaceAllString(strings.Join(grants, ""), " to app;")
 }
 
 // grantedTo are the privileges of a role on what is in the schema, one by one.
@@ -73,9 +74,10 @@ var (
 )
 
 // Each privilege of a role that leads without owning the tables is revoked alone. Then the replica leads and does its
-// work, or stands by, or ends, and nothing is said to be lacking but that.
+// work, or stands by, or ends, and nothing is said to be lacking but that. PGSOLO_TEST_ALL has all of them revoked, and
+// not one of each eight.
 func TestEachPrivilegeThatIsLacking(t *testing.T) {
-	grants := readmeGrants(t)
+	grants := runtimeGrants(t)
 	admin := pgtest.Connect(t, pgtest.Database(t))
 	role := "lead_" + pgtest.Value[string](t, admin, `select left(md5(current_database()), 8)`)
 	grants = strings.ReplaceAll(grants, " to app;", " to "+role+";")
@@ -92,7 +94,10 @@ func TestEachPrivilegeThatIsLacking(t *testing.T) {
 		t.Fatalf("%d privileges, %v", len(privileges), err)
 	}
 	t.Run("each", func(t *testing.T) {
-		for _, privilege := range privileges {
+		for i, privilege := range privileges {
+			if i%8 != 0 && os.Getenv("PGSOLO_TEST_ALL") == "" {
+				continue
+			}
 			t.Run(privilege, func(t *testing.T) {
 				t.Parallel()
 				leadWithout(t, grants, role, privilege)
