@@ -37,5 +37,5 @@
 //   - What is computed is a value: its strings and the names of its objects are in Unicode NFC, as HCL has them, its
 //     numbers have no needless zeros, and its objects are sorted by name. That holds for the results of functions other
 //     than env, file and try, of for, of operators, and of jsonencode unless its argument only refers to something.
-//     Of names of one object that differ only in their normal form, none can be referred to by itself for sure.
+//     Of names of one object that differ only in their normal form, the one that is in it can be referred to.
 package config

@@ -63,10 +63,10 @@ func TestPartsArriveByteForByte(t *testing.T) {
 		e   = "e\u0301"
 		sub = `{"` + e + `":1.10, "\u00e9" : [1e2,  "<\u0065>"]}`
 	)
-	payload := `{ "sub": ` + sub + `, "n": 1.10, "list": [` + sub + `, 2.50, "` + e + `", true, null], ` +
+	payload := ` { "sub": ` + sub + `, "n": 1.10, "list": [` + sub + `, 2.50, "` + e + `", true, null], ` +
 		`"é` + e + `": "x", "one": {"` + e + `": 1, "é": 2}, "deep": {"a": [[` + sub + `]]}}`
 	event := eventlog.Event{ID: 1, Handler: "h", Key: "0", Payload: []byte(payload),
-		Headers: map[string]string{"n": "sub"}}
+		Headers: map[string]string{"n": "sub", e: "<", "\u00e9": e}}
 	env := func(string) (string, bool) { return "", false }
 	raw, number := func(s string) any { return json.RawMessage(s) }, func(s string) any { return json.Number(s) }
 	for source, want := range map[string][]any{
@@ -80,9 +80,12 @@ func TestPartsArriveByteForByte(t *testing.T) {
 
 		`[jsonencode(event.payload), "${jsonencode(event.payload.sub)}"]`: {payload, sub},
 
-		`["a=${jsonencode(event.payload.sub)}"]`:                  {"a=" + sub},
-		`[event.key == "0" ? event.payload.sub : null]`:           {raw(sub)},
-		`[try(event.payload.no, event.payload.sub)]`:              {raw(sub)},
+		`["a=${jsonencode(event.payload.sub)}"]`:        {"a=" + sub},
+		`[event.key == "0" ? event.payload.sub : null]`: {raw(sub)},
+		`[try(event.payload.no, event.payload.sub)]`:    {raw(sub)},
+		`[event.payload.one["` + e + `"], event.payload.one["\u00e9"], event.headers["` + e + `"]]`: {
+			number("2"), number("2"), e},
+		`[event.headers]`: {raw(`{"` + e + `":"<","n":"sub","é":"` + e + `"}`)},
 		`event.key == "0" ? [event.payload.sub] : []`:             {raw(sub)},
 		`["` + e + `", "x${"` + e + `"}\n\\u$${"]`:                {e, "x" + e + "\n\\u${"},
 		"[<<-X\n  a" + e + "\n  X\n]":                             {"a" + e + "\n"},

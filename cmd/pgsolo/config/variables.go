@@ -59,11 +59,22 @@ func eventScope(event eventlog.Event) block.Scope {
 	for name, field := range eventFields() {
 		values[name] = field(event)
 	}
-	scope := block.Scope{Name: eventVariable, Value: cty.ObjectVal(values)}
+	raw := map[string]json.RawMessage{"headers": headersJSON(event.Headers)}
 	if json.Valid(event.Payload) {
-		scope.Raw = map[string]json.RawMessage{"payload": bytes.TrimSpace(event.Payload)}
+		raw["payload"] = event.Payload
 	}
-	return scope
+	return block.Scope{Name: eventVariable, Value: cty.ObjectVal(values), Raw: raw}
+}
+
+// headersJSON has the names as they are: names that differ only in their normal form are one in a value.
+func headersJSON(headers map[string]string) json.RawMessage {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if len(headers) == 0 || encoder.Encode(headers) != nil {
+		return json.RawMessage("{}")
+	}
+	return bytes.TrimSpace(text.Bytes())
 }
 
 func unknownTick() block.Scope {
@@ -161,8 +172,8 @@ func valueOf(decoded any) cty.Value {
 		return cty.TupleVal(values)
 	case map[string]any:
 		values := make(map[string]cty.Value, len(decoded))
-		for name, member := range decoded {
-			values[name] = valueOf(member)
+		for _, name := range block.InOrder(decoded) {
+			values[block.Normal(name)] = valueOf(decoded[name])
 		}
 		return cty.ObjectVal(values)
 	default:
@@ -172,8 +183,8 @@ func valueOf(decoded any) cty.Value {
 
 func headersValue(headers map[string]string) cty.Value {
 	values := make(map[string]cty.Value, len(headers))
-	for name, value := range headers {
-		values[name] = block.StringValue(value)
+	for _, name := range block.InOrder(headers) {
+		values[block.Normal(name)] = block.StringValue(headers[name])
 	}
 	if len(values) == 0 {
 		return cty.MapValEmpty(cty.String)

@@ -1,8 +1,10 @@
 package block
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -252,13 +254,12 @@ func follow(raw json.RawMessage, steps hcl.Traversal) (json.RawMessage, bool) {
 	return raw, true
 }
 
-// member is an element of a list or an object that is written as JSON. Of several names that differ only in their
-// normal form, none is meant.
+// member is an element of a list or an object that is written as JSON.
 func member(raw json.RawMessage, key cty.Value) (json.RawMessage, bool) {
 	if key.IsNull() || !key.IsKnown() {
 		return nil, false
 	}
-	if raw[0] == '[' {
+	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("[")) {
 		var list []json.RawMessage
 		if json.Unmarshal(raw, &list) != nil {
 			return nil, false
@@ -281,20 +282,38 @@ func member(raw json.RawMessage, key cty.Value) (json.RawMessage, bool) {
 	if err != nil {
 		return nil, false
 	}
-	var found []json.RawMessage
-	for candidate, value := range object {
-		if cty.StringVal(candidate).AsString() == name.AsString() {
-			found = append(found, value)
+	if value, ok := object[name.AsString()]; ok { // in its normal form
+		return value, true
+	}
+	for _, candidate := range slices.Backward(InOrder(object)) {
+		if Normal(candidate) == name.AsString() {
+			return object[candidate], true
 		}
 	}
-	if len(found) != 1 {
-		return nil, false
+	return nil, false
+}
+
+// Normal is a name as expressions have it, in Unicode NFC.
+func Normal(name string) string { return cty.StringVal(name).AsString() }
+
+// InOrder are the names of an object in an order in which the latest one of the same normal form counts: the one that
+// is in that form, or else the last one in byte order.
+func InOrder[V any](object map[string]V) []string {
+	var normal, others []string
+	for name := range object {
+		if Normal(name) == name {
+			normal = append(normal, name)
+		} else {
+			others = append(others, name)
+		}
 	}
-	return found[0], true
+	slices.Sort(others)
+	return append(others, normal...)
 }
 
 // textOf is a scalar of JSON as text.
 func textOf(raw json.RawMessage) (string, bool) {
+	raw = bytes.TrimSpace(raw)
 	switch raw[0] {
 	case '"':
 		var text string
