@@ -26,7 +26,7 @@
 //   - Rows that row security hides are never taken for rows that are not there, if the sessions of the pool have
 //     row_security = off, which is one of these: the server refuses the statement then, the engine says so and tries it
 //     again without an end, and what needs it not goes on.
-//   - The encoding of the database may be any but SQL_ASCII, which CheckLog refuses.
+//   - The encoding of the database may be any but SQL_ASCII, which CheckLog refuses, and MULE_INTERNAL.
 //
 // What each engine guarantees, and what it does not, is said in its own package.
 //

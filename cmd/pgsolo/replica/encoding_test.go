@@ -102,6 +102,31 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
+// A database whose encoding no session in UTF8 can read is refused by name, too.
+func TestEncodingWithoutConversion(t *testing.T) {
+	t.Parallel()
+	base, err := url.Parse(pgtest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := pgtest.Connect(t, base.String())
+	base.Path += "_mule"
+	name := pgx.Identifier{strings.TrimPrefix(base.Path, "/")}.Sanitize()
+	const create = ` encoding 'MULE_INTERNAL' locale 'C' template template0`
+	if _, err := admin.Exec(t.Context(), `create database `+name+create); err != nil {
+		t.Fatal(err)
+	}
+	var log pgtest.Buffer
+	err = pgtest.Within(t, "refusal", runReplica(t, base.String(), forStatements, &log))
+	if err == nil || !strings.Contains(err.Error(), "use a database with another encoding") ||
+		!strings.Contains(err.Error(), "MULE_INTERNAL") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := admin.Exec(t.Context(), `drop database `+name+` with (force)`); err != nil {
+		t.Error(err)
+	}
+}
+
 // A database without an encoding is refused by name.
 func TestNoEncoding(t *testing.T) {
 	t.Parallel()

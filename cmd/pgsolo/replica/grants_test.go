@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"net/url"
 	"os"
 	"regexp"
@@ -81,7 +82,7 @@ func TestEachPrivilegeThatIsLacking(t *testing.T) {
 	admin := pgtest.Connect(t, pgtest.Database(t))
 	role := "lead_" + pgtest.Value[string](t, admin, `select left(md5(current_database()), 8)`)
 	grants = strings.ReplaceAll(grants, " to app;", " to "+role+";")
-	t.Cleanup(func() { _, _ = admin.Exec(t.Context(), `drop owned by `+role+`; drop role `+role) })
+	t.Cleanup(func() { _, _ = admin.Exec(context.Background(), `drop owned by `+role+`; drop role `+role) })
 	if _, err := admin.Exec(t.Context(), `create role `+role+` login; `+grants); err != nil {
 		t.Fatal(err)
 	}

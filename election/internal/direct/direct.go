@@ -24,10 +24,26 @@ var errShared = fmt.Errorf("%w: a pooler in transaction or statement mode is in 
 	"it shares the server's sessions among its clients, so that a lock belongs to none of them; "+
 	"connect to PostgreSQL directly, or set the pooler to session mode", ErrRefused)
 
+// notSupported is the server's answer to a session in UTF8 where the encoding of the database has no conversion to it,
+// as MULE_INTERNAL.
+const notSupported = "0A000"
+
+// encodingError is an ErrRefused.
+type encodingError struct{ err error }
+
+func (e *encodingError) Error() string {
+	return "no session in UTF8 is to be had: use a database with another encoding, such as UTF8: " + e.err.Error()
+}
+func (e *encodingError) Unwrap() error        { return e.err }
+func (e *encodingError) Is(target error) bool { return target == ErrRefused }
+
 // Connect returns a connection that has a session of the server to itself. Whether it has is asked only where a proxy
 // speaks for the server. That takes a connection more, one after the other, and about 50 ms.
 func Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == notSupported {
+		return nil, &encodingError{err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

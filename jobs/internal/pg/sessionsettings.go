@@ -20,9 +20,12 @@ const StatementSettings = `set statement_timeout = 0;
 // OwnSettings are those of sessions that run pgsolo's own statements. In no schema but pg_catalog is a function, an
 // operator or a table looked for that they do not qualify. With row security, rows that a policy hides would count as
 // handled, or as not there: the server is to refuse the statement instead. They are short, so that compiling one is
-// never worth it, and have bounds of their own.
+// never worth it, and have bounds of their own. What they sort fits into the memory that is usual, so that a
+// temp_file_limit ends none of them; more than that is left as it is.
 //
 // Left alone is what only changes how values are written as text (DateStyle, TimeZone, bytea_output and their like:
 // values travel in binary), where tables are kept, how durable a commit is and how a statement is planned.
 const OwnSettings = StatementSettings + `set search_path = pg_catalog, pg_temp; set row_security = off; set jit = off;
-	set statement_timeout = 0; set lock_timeout = 0; `
+	set statement_timeout = 0; set lock_timeout = 0;
+	select pg_catalog.set_config('work_mem', '4MB', false)
+		where pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < 4194304; `
