@@ -31,6 +31,10 @@ var set = migration.Set{
 // applied migrations differ from this version's. It sets right what everybody may do, which a restore without
 // privileges loses, and leaves what roles have been granted. Where the schema was renamed, functions get its new name.
 //
+// Whatever the search_path of the session is, names mean PostgreSQL's own, and what earlier versions have bound to
+// somebody else's is bound anew. A schema is refused that is up to another role than this one and superusers: by owning
+// it, or something in it, or by the privilege to create there.
+//
 // What runs goes on meanwhile: no lock is waited for longer than 0.4 s, since all that wants the table after it waits,
 // too. Where another session has it for longer, Migrate tries again each second, logs who that is, to the logger that
 // hclog.WithContext has put into ctx, and gives up after a minute. Autovacuum of the tables is ended for it.

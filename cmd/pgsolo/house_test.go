@@ -22,6 +22,8 @@ func TestCopiesAreKeptAlike(t *testing.T) {
 		{"../../jobs/internal/migration/privileges.go", "../../election/internal/migration/privileges.go"},
 		{"../../jobs/internal/migration/locks.go", "../../election/internal/migration/locks.go"},
 		{"../../jobs/internal/migration/autovacuum.go", "../../election/internal/migration/autovacuum.go"},
+		{"../../jobs/internal/migration/owner.go", "../../election/internal/migration/owner.go"},
+		{"../../jobs/internal/migration/searchpath.go", "../../election/internal/migration/searchpath.go"},
 		{"../../jobs/internal/migration/schemaname.go", "../../election/internal/migration/schemaname.go"},
 		{"../../jobs/internal/pg/grants.go", "../../election/internal/migration/grants.go"},
 		{"../../jobs/internal/pg/sessionsettings.go", "../../election/internal/settings/sessionsettings.go"},

@@ -54,7 +54,7 @@ var settings = map[string][]string{
 
 // Whatever a role or a database sets, a replica leads.
 func TestEachSetting(t *testing.T) {
-	grants, admin := readmeGrants(t), pgtest.Connect(t, pgtest.Database(t))
+	grants, admin := runtimeGrants(t), pgtest.Connect(t, pgtest.Database(t))
 	role := "set_" + pgtest.Value[string](t, admin, `select left(md5(current_database()), 8)`)
 	grants = strings.ReplaceAll(grants, " to app;", " to "+role+";")
 	if _, err := admin.Exec(t.Context(), `create role `+role+` login`); err != nil {

@@ -16,8 +16,8 @@ import (
 // as a member of others, as the owner or as a superuser. What is not there is not lacking.
 const selectLacking = `with needed as (
 		select privilege, m[2] as kind, m[3] as name
-		from unnest($2::text[]) n, regexp_match(n, '^(.+) on (function |sequence |)(.+)$') m,
-			unnest(string_to_array(m[1], ', ')) privilege
+		from pg_catalog.unnest($2::text[]) n, pg_catalog.regexp_match(n, '^(.+) on (function |sequence |)(.+)$') m,
+			pg_catalog.unnest(pg_catalog.string_to_array(m[1], ', ')) privilege
 	), lacking as (
 		select n.privilege, n.kind, n.name from needed n left join pg_catalog.pg_class c
 			on c.relnamespace = to_regnamespace($1) and c.relname = n.name and n.kind <> 'function '
@@ -28,13 +28,14 @@ const selectLacking = `with needed as (
 			when 'sequence ' then not has_sequence_privilege(c.oid, n.privilege)
 			else not has_table_privilege(c.oid, n.privilege) end
 	), statement as (
-		select format('grant usage on schema %I to %I', $1::text, current_user) as grant
+		select pg_catalog.format('grant usage on schema %I to %I', $1::text, current_user) as grant
 		where not has_schema_privilege(to_regnamespace($1), 'usage')
 		union all
-		select format('grant %s on %s%I.%I to %I', string_agg(privilege, ', '), kind, $1, name, current_user)
+		select pg_catalog.format('grant %s on %s%I.%I to %I', pg_catalog.string_agg(privilege, ', '), kind,
+				$1, name, current_user)
 		from lacking group by kind, name
 	)
-	select coalesce(string_agg(s.grant, '; ' order by s.grant), '') from statement s`
+	select coalesce(pg_catalog.string_agg(s.grant, '; ' order by s.grant), '') from statement s`
 
 // lackingTime is how long the server may take to say what is lacking.
 const lackingTime = time.Second

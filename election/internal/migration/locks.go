@@ -12,8 +12,9 @@ import (
 // Who has a lock on something in the schema, or migrates: the longest transaction first, and those of which this
 // role may not see how long they have taken.
 const selectBlocking = `select case when k.pid is null then 'a prepared transaction, see pg_prepared_xacts'
-			when a.pid is not null and a.usesysid is null then format('process %s of the server (autovacuum?)', k.pid)
-			else format('process %s of role %s (application %s%s)', k.pid, coalesce(a.usename, '?'),
+			when a.pid is not null and a.usesysid is null
+				then pg_catalog.format('process %s of the server (autovacuum?)', k.pid)
+			else pg_catalog.format('process %s of role %s (application %s%s)', k.pid, coalesce(a.usename, '?'),
 				coalesce(nullif(a.application_name, ''), '?'), coalesce(', ' || a.state, '')) end
 		from pg_catalog.pg_locks k left join pg_catalog.pg_stat_activity a using (pid)
 		where k.granted and k.pid is distinct from pg_backend_pid()

@@ -59,13 +59,6 @@ func (s Set) Load(schema string) ([]Migration, error) {
 }
 
 const (
-	lockMigrations = `select pg_advisory_xact_lock(hashtext('pgsolo migrate'))`
-
-	// Not "create schema if not exists", which wants the privilege to create one even if it exists.
-	createSchema = `do $$ begin
-			if to_regnamespace('%[1]s') is null then create schema %[1]s; end if;
-		end $$`
-
 	createApplied = `create table if not exists pgsolo.%s (
 		name text primary key, checksum text not null, applied_at timestamptz not null default now())`
 	selectApplied = `select name, checksum from pgsolo.%s`
@@ -92,12 +85,11 @@ func (s Set) Migrate(ctx context.Context, bound time.Duration, conn *pgx.Conn, s
 // Apply applies those of all that are pending, in one transaction, or is told what is locked.
 func (s Set) Apply(ctx context.Context, conn *pgx.Conn, schema string, all []Migration) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, sql := range []string{
-			boundLocks, lockMigrations, fmt.Sprintf(createSchema, schema), s.ofApplied(createApplied, schema),
-		} {
-			if _, err := tx.Exec(ctx, sql); err != nil {
-				return fmt.Errorf("prepare schema %q: %w", schema, err)
-			}
+		if err := prepareSchema(ctx, tx, schema); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, s.ofApplied(createApplied, schema)); err != nil {
+			return fmt.Errorf("prepare schema %q: %w", schema, err)
 		}
 		pending, newer, err := s.pending(ctx, tx, all, schema)
 		if err != nil {
@@ -118,6 +110,9 @@ func (s Set) Apply(ctx context.Context, conn *pgx.Conn, schema string, all []Mig
 			if _, err := tx.Exec(ctx, s.ofApplied(insertApplied, schema), m.Name, m.checksum); err != nil {
 				return fmt.Errorf("record migration %s: %w", m.Name, err)
 			}
+		}
+		if err := amendSearchPath(ctx, tx, schema, made); err != nil {
+			return err
 		}
 		return amendPrivileges(ctx, tx, schema, s.Ungranted, made)
 	})

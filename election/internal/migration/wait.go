@@ -14,10 +14,6 @@ const (
 	Bound = time.Minute
 
 	pause = time.Second // in which what has waited behind the last try goes on
-
-	// Below deadlock_timeout, so that none of those that wait for each other's locks is ended but the migration. Rows
-	// that row security hides are not to be left out of it.
-	boundLocks = `set local lock_timeout = '400ms'; set local row_security = off`
 )
 
 // retry tries again while something is locked. The transaction that waited has been rolled back each time.

@@ -8,14 +8,15 @@ import (
 )
 
 // Tables of the schema that autovacuum works on. Its processes have no role, which every role may see.
-const selectVacuumed = `select format('%I.%I', n.nspname, c.relname)
+const selectVacuumed = `select pg_catalog.format('%I.%I', n.nspname, c.relname)
 	from pg_catalog.pg_locks k join pg_catalog.pg_stat_activity a using (pid)
 		join pg_catalog.pg_class c on c.oid = k.relation join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 	where k.granted and k.locktype = 'relation' and k.mode = 'ShareUpdateExclusiveLock' and a.usesysid is null
 		and a.datname = current_database() and k.database = a.datid and c.relkind = 'r' and n.nspname = $1`
 
 // Autovacuum ends for who has waited as long as deadlock_timeout.
-const boundByDeadlockTimeout = `select set_config('lock_timeout', least(setting::int + 400, 10000)::text, true)
+const boundByDeadlockTimeout = `select
+		pg_catalog.set_config('lock_timeout', least(setting::int + 400, 10000)::text, true)
 	from pg_catalog.pg_settings where name = 'deadlock_timeout'`
 
 // endAutovacuum has autovacuum leave the tables of the schema, for some time: a migration waits too briefly for that,
