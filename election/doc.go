@@ -40,6 +40,23 @@
 // itself. Once it has seen the same for a whole lease on its own clock it ends the session: the server would do so by
 // a date of its wall clock, which may have been set back.
 //
+// # What ends a leadership
+//
+// Silence is only what got no answer. As long as the session is there and holds the lock, no other one begins a term:
+// so whatever else the server answers to a ping ends none.
+//
+//	answer to a ping (SQLSTATE)                  becomes of it
+//	none for 0.6 of the lease                    end of the term
+//	FATAL (57P01 to 57P05, 25P03), 08…           end of the term: the session has ended, and the lock with it
+//	no lock, or another term                     end of the term
+//	42P01, 42703, 42883, 42P10, 3F000, 3D000     end of the term: the tables are gone, or others
+//	42501, also by row security; 57014, 55P03,   the lock alone is the proof, which reads no table, and the log says
+//	40…, 53…, 25006, 0A…, 26…, XX… and others    so each minute, with the grant or the holders of locks
+//
+// A standby tries again, with what the server says in the log, where it has stood by before or a later try may succeed.
+// Run returns what only a person can mend: 28… (role, password), 42704 (a setting), and before it first stood by 42501
+// and tables that are not there. To prune the history and to be in the list of replicas is optional for both.
+//
 // # The successor's wait
 //
 // Holding the lock is not enough: an administrator or a proxy may have ended only the lock session, and the process

@@ -75,6 +75,11 @@ const (
 	notAllowed     = "42501" // no privilege
 )
 
+// isAnswer says whether a ping was refused in a way that says nothing about the leadership.
+func isAnswer(err error) bool {
+	return codeOf(err) != "" && (!ofTables(err) || codeOf(err) == notAllowed)
+}
+
 // codeOf is the SQLSTATE of an answer of the server, or empty.
 func codeOf(err error) string {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {

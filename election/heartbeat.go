@@ -103,7 +103,7 @@ func (l *leadership) ping(ctx context.Context) error {
 		err = l.session.sameLock(class, lockID)
 	}
 	switch {
-	case codeOf(err) != "" && !l.session.conn.IsClosed() && (!ofTables(err) || codeOf(err) == notAllowed):
+	case isAnswer(err) && !l.session.conn.IsClosed():
 		return l.pingLock(ctx, err)
 	case ofTables(err):
 		return fmt.Errorf("the tables cannot be used: ping: %w", err)

@@ -58,7 +58,7 @@ type leadership struct {
 func (e *Elector) runTerm(
 	ctx context.Context, won wonTerm, lead func(context.Context, Term) error,
 ) (again bool, err error) {
-	defer e.options.Group.release()
+	defer e.options.Group.Release()
 	// The leader's context outlives Run's: it ends when the leadership is lost, or when the drain is over.
 	lasting := context.WithoutCancel(ctx)
 	l := &leadership{

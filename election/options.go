@@ -9,10 +9,15 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-
 	"github.com/jackc/pgx/v5"
+
 	"github.com/pgsolo/pgsolo/election/internal/migration"
+	"github.com/pgsolo/pgsolo/election/internal/spread"
 )
+
+// Group ties the electors of one process together, one for each of several elections, so that the leaderships spread
+// over the replicas. The zero value is ready.
+type Group = spread.Group
 
 // The defaults of Options.
 const (

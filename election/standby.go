@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsolo/pgsolo/election/internal/holder"
+	"github.com/pgsolo/pgsolo/election/internal/spread"
 )
 
 const (
@@ -83,9 +84,9 @@ func (e *Elector) standBy(ctx context.Context, s *session) (leaderRow, error) {
 	row, err := e.awaitSuccessor(ctx, s)
 	for won := false; err == nil && !won; {
 		e.noteStandby(row)
-		wait, yielded := e.pollTime(row), e.options.Group.leads()
+		wait, yielded := e.pollTime(row), e.options.Group.Leads()
 		if yielded {
-			if err = sleep(ctx, yieldTime); err != nil {
+			if err = sleep(ctx, spread.YieldTime); err != nil {
 				return row, err
 			}
 			wait = time.Millisecond // a try, rather than a place in the queue
@@ -93,7 +94,7 @@ func (e *Elector) standBy(ctx context.Context, s *session) (leaderRow, error) {
 		before := row
 		won, row, err = e.poll(ctx, s, wait)
 		row.remember(before)
-		if won && !e.options.Group.acquire(yielded) {
+		if won && !e.options.Group.Acquire(yielded) {
 			won, err = false, s.unlock(ctx)
 		} else if !won && err == nil {
 			row, err = e.proveSilence(ctx, s, row)

@@ -30,7 +30,7 @@ func (e *Elector) win(ctx context.Context) (wonTerm, error) {
 		if won, err = e.takeOver(ctx, s, before, time.Now()); err == nil {
 			return won, nil
 		}
-		e.options.Group.release()
+		e.options.Group.Release()
 	}
 	err = explain(ctx, s.conn, s.schema, err)
 	s.close()

@@ -25,10 +25,12 @@ const (
 var mayImport = []struct{ packages, imports string }{
 	// The star: three packages that know neither one another nor the program. What jobs has inside follows.
 	{"election", "election/internal/trust election/internal/registry election/internal/settings " +
-		"election/internal/migration election/internal/direct election/internal/holder"},
+		"election/internal/migration election/internal/direct election/internal/holder " +
+		"election/internal/spread"},
 	{"election/internal/registry", "election/internal/holder"},
 	{"listener", "listener/internal/settings"},
 	{"election/internal/trust election/internal/settings election/internal/migration election/internal/holder " +
+		"election/internal/spread " +
 		"election/internal/direct listener/internal/settings", ""},
 
 	{"jobs/internal/text jobs/internal/loop jobs/internal/idset jobs/schedule", ""},

@@ -1,13 +1,14 @@
-package election
+// Package spread has the leaderships of several elections spread over the replicas.
+package spread
 
 import (
 	"sync"
 	"time"
 )
 
-// yieldTime is how long an elector of a process that already leads another election stays out of a lock's queue before
+// YieldTime is how long an elector of a process that already leads another election stays out of a lock's queue before
 // each try, so that a replica that leads nothing, and waits in the queue, comes first.
-const yieldTime = 250 * time.Millisecond
+const YieldTime = 250 * time.Millisecond
 
 // Group ties the electors of one process together, one for each of several elections, so that the leaderships spread
 // over the replicas. The zero value is ready.
@@ -16,8 +17,8 @@ type Group struct {
 	held int        // leaderships of this process
 }
 
-// leads says whether the process leads already.
-func (g *Group) leads() bool {
+// Leads says whether the process leads already.
+func (g *Group) Leads() bool {
 	if g == nil {
 		return false
 	}
@@ -26,8 +27,8 @@ func (g *Group) leads() bool {
 	return g.held > 0
 }
 
-// acquire counts a leadership. It refuses a second one that was not yielded for: it came while both electors queued.
-func (g *Group) acquire(yielded bool) bool {
+// Acquire counts a leadership. It refuses a second one that was not yielded for: it came while both electors queued.
+func (g *Group) Acquire(yielded bool) bool {
 	if g == nil {
 		return true
 	}
@@ -40,8 +41,8 @@ func (g *Group) acquire(yielded bool) bool {
 	return true
 }
 
-// release ends what acquire counted.
-func (g *Group) release() {
+// Release ends what Acquire counted.
+func (g *Group) Release() {
 	if g == nil {
 		return
 	}
