@@ -6,17 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/pgsolo/pgsolo/jobs/internal/text"
 )
 
-// What the log and the table of dedup keys take, in bytes: both kinds of keys go into an index.
+// What the log and the table of dedup keys take, in bytes: all three go into an index.
 const (
+	maxTopic    = 1000
 	maxKey      = 1000
 	maxDedupKey = 1000
 )
+
+const maxDedupWindow = 30 * 24 * time.Hour // also that of the function pgsolo.emit
 
 // check finds what PostgreSQL would refuse, and names the field and the place. Bytes count from 1, as in package json.
 func (e Event) check() error {
@@ -39,12 +43,16 @@ func (e Event) check() error {
 		}
 	}
 	switch {
+	case len(e.Topic) > maxTopic:
+		return fmt.Errorf("topic has %d bytes, more than %d", len(e.Topic), maxTopic)
 	case len(e.Key) > maxKey:
 		return fmt.Errorf("key has %d bytes, more than %d: emit a hash of it", len(e.Key), maxKey)
 	case len(e.DedupKey) > maxDedupKey:
 		return fmt.Errorf("dedup key has %d bytes, more than %d: emit a hash of it", len(e.DedupKey), maxDedupKey)
 	case e.DedupWindow < 0:
 		return fmt.Errorf("dedup window %s is negative", e.DedupWindow)
+	case e.DedupWindow > maxDedupWindow:
+		return fmt.Errorf("dedup window %s is more than 30 days", e.DedupWindow)
 	case e.DedupWindow > 0 && e.DedupKey == "":
 		return fmt.Errorf("dedup window %s without a dedup key", e.DedupWindow)
 	}

@@ -3,6 +3,8 @@ package emit
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +65,26 @@ func TestEmitSQLRefusesANegativeWindow(t *testing.T) {
 		if err == nil {
 			t.Error("accepted")
 		}
+	}
+}
+
+// A key is held for 30 days at most: whoever may emit cannot keep others from emitting with it for ever.
+func TestEmitSQLBounds(t *testing.T) {
+	pool := jobstest.Pool(t)
+	const withWindow = `select pgsolo.emit('t', dedup_key => 'k', dedup_window => '%s')`
+	for _, test := range []struct{ sql, want string }{
+		{fmt.Sprintf(withWindow, "30 days 1 second"), "event log: dedup_window is 30 days 00:00:01, more than 30 days"},
+		{fmt.Sprintf(withWindow, "290000 years"), "event log: dedup_window is 290000 years, more than 30 days"},
+		{`select pgsolo.emit(repeat('t', 1001))`, "event_topic_length"},
+		{`insert into pgsolo.event (topic) values (repeat('t', 1001))`, "event_topic_length"},
+	} {
+		if _, err := pool.Exec(t.Context(), test.sql); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error %v", test.sql, err)
+		}
+	}
+	jobstest.MustExec(t, pool, fmt.Sprintf(withWindow, "30 days")+`; select pgsolo.emit(repeat('t', 1000))`)
+	if err := (Producer{}).EmitAll(t.Context(), pool, []Event{{Topic: strings.Repeat("t", 1001)}}); err == nil {
+		t.Error("EmitAll has accepted a topic of 1001 bytes")
 	}
 }
 

@@ -147,6 +147,11 @@ func TestEmitRefusesBeforeTheServerDoes(t *testing.T) {
 			"dedup key has 1001 bytes, more than 1000: emit a hash of it",
 		},
 		{Event{Topic: "t", DedupKey: "k", DedupWindow: -1}, "dedup window -1ns is negative"},
+		{
+			Event{Topic: "t", DedupKey: "k", DedupWindow: 30*24*time.Hour + 1},
+			"dedup window 720h0m0.000000001s is more than 30 days",
+		},
+		{Event{Topic: strings.Repeat("t", 1001)}, "topic has 1001 bytes, more than 1000"},
 		{Event{Topic: "t", DedupWindow: 1}, "dedup window 1ns without a dedup key"},
 	} {
 		_, err := Producer{}.Emit(t.Context(), tx, test.event)

@@ -17,7 +17,7 @@ type Event struct {
 	// DedupKey drops the event where one of the same topic and DedupKey was emitted before, and the DedupWindow given
 	// then has not passed. At most 1000 bytes; empty: never dropped.
 	DedupKey    string
-	DedupWindow time.Duration // default 24 h; only with a DedupKey
+	DedupWindow time.Duration // default 24 h, at most 30 days; only with a DedupKey
 }
 
 // payload is nil or a string. pgx would send bytes as bytea in the modes that do not ask the server for types.
