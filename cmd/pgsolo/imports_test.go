@@ -46,8 +46,9 @@ var mayImport = []struct{ packages, imports string }{
 		"jobs/eventlog/internal/trial jobs/eventlog/internal/txsession", leaves},
 	{"jobs/eventlog/internal/due", "jobs/eventlog/internal/cursor jobs/eventlog/internal/keys"},
 	{"jobs/cron/internal/clock", "jobs/cron/internal/rows"},
+	{"jobs/cron/internal/inbox", "jobs"},
 	{"jobs/cron", leaves + " jobs/schedule jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
-		"jobs/cron/internal/rows jobs/cron/internal/clock"},
+		"jobs/cron/internal/rows jobs/cron/internal/clock jobs/cron/internal/inbox"},
 	{"jobs/eventlog/internal/counts", "jobs/eventlog/internal/gate jobs/internal/loop jobs/internal/measure"},
 	{"jobs/eventlog", leaves + " jobs/internal/attempt jobs/internal/measure jobs/internal/wake " +
 		"jobs/eventlog/internal/queue jobs/eventlog/internal/keys jobs/eventlog/internal/gate " +

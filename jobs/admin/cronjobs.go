@@ -35,7 +35,8 @@ func (c CronJobs) Resume(ctx context.Context, db Querier, job string) error {
 
 // Trigger has a job run now, beside its schedule, also while it is paused or not enabled, and returns the ScheduledAt
 // of the run. If a run of the job is under way, its overlap policy decides, unless force is set: then the new one
-// starts beside it.
+// starts beside it. More than ten forced ones of a job, or a hundred of all, are refused (SQLSTATE 53400), and so are
+// more than a thousand that wait for their turn.
 func (c CronJobs) Trigger(ctx context.Context, db Querier, job string, force bool) (time.Time, error) {
 	var at time.Time
 	err := c.query(ctx, db, &at, `select pgsolo.trigger_job($1, $2)`, job, force)

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/inbox"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 )
 
 // movedHold is how long a job that was another group's waits: by then that one's leader, if there is one, has read of
 // it, and has cancelled the job's run.
-const movedHold = pollSubscribed + 5*time.Second
+const movedHold = inbox.PollSubscribed + 5*time.Second
 
 // claim begins the term: from here on no earlier leader's runs are written any more, so what they have left is over.
 func (t *term) claim(ctx context.Context) error {

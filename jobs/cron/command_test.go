@@ -10,6 +10,7 @@ import (
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/admin"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/inbox"
 )
 
 // pause and resume pause and resume the job, and let the leader see it.
@@ -354,7 +355,7 @@ func TestCommandsInAnotherSchema(t *testing.T) {
 	})
 	pgtest.Within(t, "the first manual run", started).end <- nil
 	triggered := 1
-	pgtest.Quickly(t, pollSubscribed/2, func() time.Duration {
+	pgtest.Quickly(t, inbox.PollSubscribed/2, func() time.Duration {
 		begun := time.Now()
 		if _, err := jobs.Trigger(t.Context(), pool, "job", true); err != nil {
 			t.Fatal(err)

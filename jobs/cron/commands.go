@@ -11,7 +11,7 @@ import (
 
 // readCommands follows what was paused, resumed or triggered, if it is time to ask.
 func (t *term) readCommands(ctx context.Context) error {
-	if !t.inbox.poll() {
+	if !t.inbox.Poll() {
 		return nil
 	}
 	var commands rows.Commands
@@ -88,6 +88,16 @@ func (j *jobTerm) resume(at, now time.Time) {
 	j.next = j.schedules.Next(j.last)
 }
 
+// How many manual runs of a job, and of all jobs of a leader, may have started while another one is triggered that
+// is to start beside them: each may be a program, and an operator's loop is not to cost the leadership. trigger_job
+// refuses more forced ones, as far as it sees others.
+const (
+	MaxForced      = 10
+	MaxForcedInAll = 100
+)
+
+var errManual = fmt.Errorf("%d manual runs of the job, or %d of all jobs, were under way", MaxForced, MaxForcedInAll)
+
 // trigger takes in a manual run, whose row is queued: it is started, or what the overlap policy says.
 func (j *jobTerm) trigger(triggered rows.Triggered) {
 	r := newRun(j, triggered.At, rows.Manual)
@@ -102,6 +112,12 @@ func (j *jobTerm) trigger(triggered rows.Triggered) {
 	beside.forced = r.forced
 	switch j.Overlap.decide(beside) {
 	case starts:
+		if ofJob, all := j.outbox.manual(j); beside.running > 0 && (ofJob >= MaxForced || all >= MaxForcedInAll) {
+			j.logger.Warn("too many manual runs are under way for another one", "scheduled_at", r.row.At,
+				"of_this_job", ofJob, "of_all", all)
+			j.outbox.close(r, rows.Skipped, errManual.Error())
+			return
+		}
 		j.start(r)
 	case replaces:
 		j.replaceAll(r.row.At)

@@ -46,7 +46,7 @@
 //	claim.go                 what the rows say of each job, and its open runs
 //	term.go     loop         waits for a job that is due, for the end of an attempt, or for a notification
 //	ahead.go    compareClock is the clock ahead of the database's?
-//	commands.go readCommands what was paused, resumed and triggered; the inbox says when to ask
+//	commands.go readCommands what was paused, resumed and triggered; internal/inbox says when to ask
 //	scan.go     scan         takes the jobs that are due off the heap; the clock has what came before a step back
 //	missed.go   decide       which of the ticks since the last scan are started, and which were missed
 //	due.go      due          one tick beside the other runs of its job:
@@ -71,7 +71,7 @@
 //     OnInterrupt or Retry ask for another attempt: its row is there before it starts. The row has the count of
 //     attempts.
 //   - Two runs of a job overlap only with OverlapAllow, or where one is forced. A run whose leader has died is over
-//     with its term.
+//     with its term. Beside others MaxForced manual runs of a job start at most, MaxForcedInAll of all jobs.
 //   - A tick that comes due while a leader serves the job is started, or has a row that says why it was not. After an
 //     outage, while a leader hands over, and while the database does not answer, Missed decides; ticks during a pause
 //     leave no row.

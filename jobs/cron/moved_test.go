@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/cmd/pgsolo/pgtest"
 	"github.com/pgsolo/pgsolo/jobs"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/inbox"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/group"
 )
@@ -74,7 +75,7 @@ func TestJobIsHeldUntilItsGroupIsGone(t *testing.T) {
 	for _, step := range []struct {
 		wait  time.Duration
 		start int
-	}{{0, 0}, {pollSubscribed, 0}, {movedHold, 1}} {
+	}{{0, 0}, {inbox.PollSubscribed, 0}, {movedHold, 1}} {
 		now = c.epoch.Add(2*minute + 30*time.Second + step.wait)
 		if term.scan(); len(term.outbox.toStart) != step.start {
 			t.Errorf("%s after the claim %d runs are started, want %d", step.wait, len(term.outbox.toStart), step.start)

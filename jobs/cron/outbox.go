@@ -45,6 +45,18 @@ func newOutbox() *outbox { return &outbox{open: map[rows.Key]*run{}} }
 // isOpen says whether the job has an open run that is scheduled at that time.
 func (o *outbox) isOpen(j *jobTerm, at time.Time) bool { return o.open[rows.KeyOf(j.Name, at)] != nil }
 
+// manual counts the manual runs that have started, of the job and of all.
+func (o *outbox) manual(j *jobTerm) (ofJob, all int) {
+	for _, r := range o.open {
+		if r.row.Cause == rows.Manual && r.row.Attempt > 0 {
+			if all++; r.job == j {
+				ofJob++
+			}
+		}
+	}
+	return ofJob, all
+}
+
 // track takes in a run whose row is open.
 func (o *outbox) track(r *run) { o.open[r.key()] = r }
 

@@ -28,7 +28,7 @@ func (t *term) scan() {
 
 // untilDue returns how long until a job has to be scanned, or the clock, or commands, or deferred outcomes.
 func (t *term) untilDue() time.Duration {
-	wait := min(clockCheck, t.inbox.untilPoll(), t.outbox.untilRetry(), t.untilHeldPoll())
+	wait := min(clockCheck, t.inbox.UntilPoll(), t.outbox.untilRetry(), t.untilHeldPoll())
 	if len(t.heap) > 0 {
 		wait = min(wait, t.heap[0].wake.Sub(t.clock.Now()))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgsolo/pgsolo/jobs"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/clock"
+	"github.com/pgsolo/pgsolo/jobs/cron/internal/inbox"
 	"github.com/pgsolo/pgsolo/jobs/cron/internal/rows"
 	"github.com/pgsolo/pgsolo/jobs/internal/loop"
 	"github.com/pgsolo/pgsolo/jobs/internal/pg"
@@ -25,7 +26,7 @@ type term struct {
 
 	clock  *clock.Clock
 	outbox *outbox
-	inbox  inbox
+	inbox  inbox.Inbox
 	jobs   []*jobTerm
 	byName map[string]*jobTerm
 	heap   wakeHeap // of all jobs
@@ -58,7 +59,7 @@ func (t *term) lead(ctx context.Context) error {
 			return err
 		}
 		defer subscription.Close()
-		t.inbox.subscribe(subscription)
+		t.inbox.Subscribe(subscription)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -151,10 +152,10 @@ func (t *term) sleep(ctx context.Context, stopping bool) {
 	case <-stop:
 	case r := <-t.ended:
 		t.conclude(ctx, r)
-	case _, open := <-t.inbox.notified:
-		t.inbox.notify(open)
-	case <-t.inbox.missed:
-		t.inbox.notify(true)
+	case _, open := <-t.inbox.Notified:
+		t.inbox.Notify(open)
+	case <-t.inbox.Missed:
+		t.inbox.Notify(true)
 	case <-timer:
 	}
 }
