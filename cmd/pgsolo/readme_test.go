@@ -209,3 +209,20 @@ var (
 		}
 	}
 }
+
+// Each line of SECURITY.md that names a test names one that there is.
+func TestSecurityNamesTests(t *testing.T) {
+	var sources strings.Builder
+	for _, path := range files(t, "_test.go") {
+		sources.WriteString(read(t, path))
+	}
+	names := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, "../../SECURITY.md"), -1)
+	if len(names) < 15 {
+		t.Errorf("%d tests", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(sources.String(), "func "+name[1]+"(") {
+			t.Errorf("there is no %s", name[1])
+		}
+	}
+}
