@@ -98,7 +98,7 @@ func TestDamagedEventIsADeadLetter(t *testing.T) {
 		select topic, payload, 'tomorrow' from pgsolo.event order by id desc limit 1`)
 	jobstest.EmitMany(t, pool, 50)
 	jobstest.Commit(t, late)
-	damage(t, pool)
+	damage(t, pool, "event")
 	handler, events := recorder("h", "t")
 	lead(t, pool, 1, handler)
 	for range 100 {
@@ -110,8 +110,34 @@ func TestDamagedEventIsADeadLetter(t *testing.T) {
 	})
 }
 
-// damage loses what is stored outside the rows of the log.
-func damage(t *testing.T, pool *pgxpool.Pool) {
+// A delivery whose row cannot be read is a dead letter, and keeps none of its handler's from being tried again.
+func TestDamagedDeliveriesAreDeadLetters(t *testing.T) {
+	for _, order := range []Order{OrderNone, OrderKey} {
+		t.Run(string(order), func(t *testing.T) {
+			t.Parallel()
+			pool := jobstest.Pool(t)
+			jobstest.MustExec(t, pool, `insert into pgsolo.delivery (handler, event_id, topic, key, payload, headers,
+					created_at, attempt, error, state, next_at, failed_at)
+				select 'h', n, 't', 'k' || n, case when n % 3 = 0 then to_jsonb(n)
+					else (select to_jsonb(string_agg(md5(n || '.' || i), '')) from generate_series(1, 200) i) end,
+					'{}', now(), 1, 'x', 'retry', now(), now() from generate_series(1, 6) n`)
+			damage(t, pool, "delivery")
+			handler, events := recorder("h", "t")
+			handler.Order = order
+			lead(t, pool, 1, handler)
+			for range 2 {
+				pgtest.Within(t, "a neighbour", events)
+			}
+			pgtest.Eventually(t, "the dead letters", func() bool {
+				return pgtest.Value[int](t, pool, `select count(*) from pgsolo.delivery where state = 'dead'
+					and error like '%cannot be read%'`) == 4
+			})
+		})
+	}
+}
+
+// damage loses what is stored outside the rows of a table.
+func damage(t *testing.T, pool *pgxpool.Pool, table string) {
 	t.Helper()
 	tx, err := pool.Begin(t.Context())
 	if err != nil {
@@ -119,7 +145,7 @@ func damage(t *testing.T, pool *pgxpool.Pool) {
 	}
 	defer tx.Rollback(t.Context())
 	toast := pgtest.Value[string](t, tx,
-		`select reltoastrelid::regclass::text from pg_class where oid = 'pgsolo.event'::regclass`)
+		`select reltoastrelid::regclass::text from pg_class where oid = ('pgsolo.' || $1)::regclass`, table)
 	setKind := func(kind string) string {
 		return `update pg_class set relkind = '` + kind + `' where oid = '` + toast + `'::regclass`
 	}

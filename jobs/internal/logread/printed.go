@@ -42,6 +42,12 @@ func damaged(err error, marker string) ([]byte, error) {
 
 const damage = " damaged"
 
+// Unread is an expression that stands in place of Printed where the server cannot read the column.
+func Unread(marker string) string {
+	return fmt.Sprintf(`json_build_object(%[1]s::text, 'it cannot be read', %[1]s::text || '%[2]s', '')::text`,
+		marker, damage)
+}
+
 // IsDamaged says whether the server could not read the event, so that it cannot copy it either.
 func IsDamaged(value []byte, marker string) bool {
 	if Refusal(value, marker) == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,6 +33,8 @@ type DueQuery struct {
 	Candidates []string // keys to read whatever is due
 	Scan       int      // how many keys with waiting rows to read beside them
 	ScannedTo  string   // the key above which they begin
+
+	unread bool // the only delivery of the last try cannot be read: it comes without its payload and headers
 }
 
 // DueBatch is what a due query brings.
@@ -177,24 +180,45 @@ var (
 		)`
 )
 
+// The same without what a damaged row has outside of it.
+var (
+	selectUnreadDue = strings.NewReplacer(logread.Printed("payload", "$4", "$5"), logread.Unread("$5"),
+		logread.PrintedHeaders("headers", "$4", "$5"), "null::jsonb").Replace(selectDue)
+	selectUnreadOrderedDue = strings.NewReplacer(logread.Printed("d.payload", "$9", "$10"), logread.Unread("$10"),
+		logread.PrintedHeaders("d.headers", "$9", "$10"), "null::jsonb").Replace(selectOrderedDue)
+)
+
 var errFull = errors.New("page is full")
+
+// narrow has the next try read less: where it took too long, and where the row of one delivery cannot be read, which
+// comes alone then, and at last without what cannot be read.
+func (q *DueQuery) narrow(err error) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		q.Limit = max(1, q.Limit/8)
+	case !pg.IsOfRow(err):
+	case q.Limit > 1:
+		q.Limit = 1
+	default:
+		q.unread = true
+	}
+}
 
 // Due returns the deliveries whose next attempt is due, except those that are taken.
 func (c Cursor) Due(ctx context.Context, q *DueQuery) (b DueBatch, err error) {
 	if q.Limit == 0 {
 		q.Limit = duePage
 	}
-	defer func() {
-		if errors.Is(err, context.DeadlineExceeded) {
-			q.Limit = max(1, q.Limit/8)
-		}
-	}()
+	defer func() { q.narrow(err) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	sql, args := selectDue, []any{c.Handler, q.Taken, q.Limit, c.Topic, c.Marker}
+	sql, unread, args := selectDue, selectUnreadDue, []any{c.Handler, q.Taken, q.Limit, c.Topic, c.Marker}
 	if q.Ordered {
-		sql = selectOrderedDue
+		sql, unread = selectOrderedDue, selectUnreadOrderedDue
 		args = append(args[:3], q.DeadBlocks, q.Candidates, q.Scan, q.ScannedTo, q.TakenKeys, c.Topic, c.Marker)
+	}
+	if q.unread {
+		sql = unread
 	}
 	conn, err := c.DB.Pool.Acquire(ctx)
 	if err != nil {
